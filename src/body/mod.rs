@@ -1,0 +1,14 @@
+//! The bodies that the layers wrap messages in.
+
+use bytes::Bytes;
+use http_body_util::Empty;
+
+mod replay;
+mod tee;
+
+pub use replay::ReplayBody;
+pub(crate) use replay::{NotWhole, read_ahead};
+pub use tee::{Tap, TeeBody};
+
+/// A body that is stored, with nothing live behind it.
+pub type StoredBody = ReplayBody<Empty<Bytes>>;

@@ -1,0 +1,159 @@
+use std::{
+    collections::VecDeque,
+    mem,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+
+use crate::{HeaderList, RecordedBody};
+
+/// A body that is stored, live, or begins with what was already read and goes on live.
+///
+/// It gives what it holds first, then what still comes, then the trailers.
+pub struct ReplayBody<B: Body> {
+    held: VecDeque<Bytes>,
+    rest: Rest<B>,
+    trailers: Option<HeaderMap>,
+}
+
+enum Rest<B: Body> {
+    Nothing,
+    // Boxed, because a body that was read ahead is moved afterwards.
+    Live(Pin<Box<B>>),
+    Failed(B::Error),
+}
+
+// Nothing is pinned in place: the live body has a box of its own.
+impl<B: Body> Unpin for ReplayBody<B> {}
+
+impl<B: Body> ReplayBody<B> {
+    /// The body as it comes.
+    pub(crate) fn live(body: B) -> Self {
+        Self {
+            held: VecDeque::new(),
+            rest: Rest::Live(Box::pin(body)),
+            trailers: None,
+        }
+    }
+
+    /// The body of a recording.
+    pub(crate) fn stored(body: &RecordedBody) -> Self {
+        Self {
+            held: body.chunks().cloned().collect(),
+            rest: Rest::Nothing,
+            trailers: body.trailers.as_ref().map(HeaderList::to_map),
+        }
+    }
+
+    /// A body of this text.
+    pub(crate) fn text(text: impl Into<Bytes>) -> Self {
+        Self::stored(&RecordedBody::from(text))
+    }
+}
+
+/// Why a body could not be read ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotWhole {
+    /// It is longer than the limit.
+    Long,
+    /// It broke off.
+    Failed,
+}
+
+/// Reads a body ahead, up to `limit` bytes. The body that comes back gives every frame again, and
+/// then goes on, or fails, as the original does.
+pub(crate) async fn read_ahead<B>(
+    body: B,
+    limit: usize,
+) -> (Result<RecordedBody, NotWhole>, ReplayBody<B>)
+where
+    B: Body<Data = Bytes>,
+{
+    let mut body = Box::pin(body);
+    let mut seen = RecordedBody::default();
+    let mut len = 0;
+    let (read, rest) = loop {
+        // Give up before reading what cannot fit. The hint is never trusted for more than that.
+        if body.size_hint().lower() > (limit - len) as u64 {
+            break (Err(NotWhole::Long), Rest::Live(body));
+        }
+        match body.frame().await {
+            None => break (Ok(()), Rest::Nothing),
+            Some(Err(error)) => break (Err(NotWhole::Failed), Rest::Failed(error)),
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => {
+                    len += data.len();
+                    seen.push(data);
+                    if len > limit {
+                        break (Err(NotWhole::Long), Rest::Live(body));
+                    }
+                }
+                Err(frame) => seen.trailers = frame.trailers_ref().map(HeaderList::from),
+            },
+        }
+    };
+    let replay = ReplayBody {
+        rest,
+        ..ReplayBody::stored(&seen)
+    };
+    (read.map(|()| seen), replay)
+}
+
+impl<B: Body<Data = Bytes>> Body for ReplayBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        if let Some(data) = self.held.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        match &mut self.rest {
+            Rest::Live(body) => return body.as_mut().poll_frame(cx),
+            Rest::Failed(_) => {
+                if let Rest::Failed(error) = mem::replace(&mut self.rest, Rest::Nothing) {
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+            Rest::Nothing => {}
+        }
+        Poll::Ready(
+            self.trailers
+                .take()
+                .map(|trailers| Ok(Frame::trailers(trailers))),
+        )
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.held.is_empty()
+            && self.trailers.is_none()
+            && match &self.rest {
+                Rest::Nothing => true,
+                Rest::Live(body) => body.is_end_stream(),
+                Rest::Failed(_) => false,
+            }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let held: u64 = self.held.iter().map(|data| data.len() as u64).sum();
+        let (lower, upper) = match &self.rest {
+            Rest::Nothing => (0, Some(0)),
+            Rest::Live(body) => (body.size_hint().lower(), body.size_hint().upper()),
+            Rest::Failed(_) => (0, None),
+        };
+        let mut hint = SizeHint::new();
+        hint.set_lower(held + lower);
+        // An exact size makes HTTP/1 send `Content-Length`, and then trailers have no place.
+        if let (Some(upper), None) = (upper, &self.trailers) {
+            hint.set_upper(held + upper);
+        }
+        hint
+    }
+}

@@ -1,0 +1,506 @@
+//! What is recorded: one request and what came of it.
+
+use std::{
+    fmt,
+    ops::Range,
+    time::{Duration, SystemTime},
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+};
+
+/// One request and what came of it: a response, a response cut short, or none.
+///
+/// ```
+/// use bytes::Bytes;
+/// use http::{Request, Response};
+/// use tower_traffic::{Ended, Exchange};
+///
+/// let exchange = Exchange::new(
+///     Request::get("/users/1").body(Bytes::new())?,
+///     Response::new(Bytes::from_static(b"{\"name\":\"bob\"}")),
+/// );
+/// assert_eq!(exchange.ended(), Ended::Complete);
+/// # Ok::<(), http::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Exchange {
+    /// When the request arrived, by the system's clock.
+    pub began: SystemTime,
+    /// From `began` until the response's head was there; `None` if it never came.
+    pub time_to_head: Option<Duration>,
+    /// From `began` until the response's body had ended, or until it was clear that none would come.
+    pub time_to_end: Duration,
+    /// The request, as the recording layer saw it.
+    pub request: RecordedRequest,
+    /// The response, or why there is none.
+    pub response: Result<RecordedResponse, NoResponse>,
+}
+
+impl Exchange {
+    /// A whole exchange that took no time, begun now: for fixtures and tests.
+    pub fn new(request: impl Into<RecordedRequest>, response: impl Into<RecordedResponse>) -> Self {
+        Self {
+            began: SystemTime::now(),
+            time_to_head: Some(Duration::ZERO),
+            time_to_end: Duration::ZERO,
+            request: request.into(),
+            response: Ok(response.into()),
+        }
+    }
+
+    /// An exchange that came to no response.
+    pub fn without_response(request: impl Into<RecordedRequest>, why: NoResponse) -> Self {
+        Self {
+            began: SystemTime::now(),
+            time_to_head: None,
+            time_to_end: Duration::ZERO,
+            request: request.into(),
+            response: Err(why),
+        }
+    }
+
+    /// How the exchange ended, the response's end before the request's.
+    ///
+    /// A service may answer without reading all of a request's body: such an exchange is complete,
+    /// and `request.body.end` tells that the recorded request is not.
+    pub fn ended(&self) -> Ended {
+        let response = match &self.response {
+            Ok(response) => response,
+            Err(NoResponse::Failed(error)) => return Ended::Error(error.clone()),
+            Err(NoResponse::ClientGone) => return Ended::ClientGone,
+        };
+        match (&response.body.end, &self.request.body.end) {
+            (BodyEnd::Dropped, _) => Ended::ClientGone,
+            (BodyEnd::Error(error), _) | (BodyEnd::Complete, BodyEnd::Error(error)) => {
+                Ended::Error(error.clone())
+            }
+            (BodyEnd::Limit, _) | (BodyEnd::Complete, BodyEnd::Limit) => Ended::Limit,
+            (BodyEnd::Complete, BodyEnd::Complete | BodyEnd::Dropped) => Ended::Complete,
+        }
+    }
+
+    /// Roughly the memory that the exchange holds, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        let response = self.response.as_ref().map_or(0, |response| {
+            response.headers.weight() + response.body.weight()
+        });
+        size_of::<Self>() + self.request.headers.weight() + self.request.body.weight() + response
+    }
+}
+
+/// How an exchange ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {
+    /// Everything was seen to its end.
+    Complete,
+    /// The service failed, or a body broke off with this error.
+    Error(String),
+    /// Whoever asked went away before the end of the response.
+    ClientGone,
+    /// It went through whole, but a body was longer than the capture limit: only its start was kept.
+    Limit,
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Complete => f.write_str("complete"),
+            Self::Error(error) => write!(f, "error: {error}"),
+            Self::ClientGone => f.write_str("client gone"),
+            Self::Limit => f.write_str("cut at the limit"),
+        }
+    }
+}
+
+/// Why an exchange has no response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NoResponse {
+    /// The service returned this error instead.
+    Failed(String),
+    /// The caller dropped the call before the response's head was there.
+    ClientGone,
+}
+
+/// A request as it was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecordedRequest {
+    /// The method.
+    pub method: Method,
+    /// The request target, in the form in which the layer saw it: `/path?query` at an HTTP/1 server,
+    /// absolute in a client, in a proxy and in HTTP/2.
+    pub uri: Uri,
+    /// The protocol version.
+    pub version: Version,
+    /// The header fields.
+    pub headers: HeaderList,
+    /// The content and the trailers.
+    pub body: RecordedBody,
+}
+
+/// A response as it was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecordedResponse {
+    /// The status code.
+    pub status: StatusCode,
+    /// The protocol version.
+    pub version: Version,
+    /// The header fields.
+    pub headers: HeaderList,
+    /// The content and the trailers.
+    pub body: RecordedBody,
+}
+
+impl RecordedRequest {
+    /// A request from its head, with nothing in its body.
+    pub fn from_parts(parts: &http::request::Parts) -> Self {
+        Self {
+            method: parts.method.clone(),
+            uri: copy_uri(&parts.uri),
+            version: parts.version,
+            headers: HeaderList::from(&parts.headers),
+            body: RecordedBody::default(),
+        }
+    }
+}
+
+/// A copy that does not keep the read buffer alive which the original is a slice of.
+fn copy_uri(uri: &Uri) -> Uri {
+    match (uri.authority(), uri.path_and_query()) {
+        // Other forms are rare in HTTP/1, and in HTTP/2 they are no slices of a larger buffer.
+        (None, Some(path)) => {
+            Uri::from_maybe_shared(Bytes::copy_from_slice(path.as_str().as_bytes()))
+                .unwrap_or_else(|_| uri.clone())
+        }
+        _ => uri.clone(),
+    }
+}
+
+impl RecordedResponse {
+    /// A response from its head, with nothing in its body.
+    pub fn from_parts(parts: &http::response::Parts) -> Self {
+        Self {
+            status: parts.status,
+            version: parts.version,
+            headers: HeaderList::from(&parts.headers),
+            body: RecordedBody::default(),
+        }
+    }
+}
+
+impl<B: Into<RecordedBody>> From<Request<B>> for RecordedRequest {
+    fn from(request: Request<B>) -> Self {
+        let (parts, body) = request.into_parts();
+        Self {
+            body: body.into(),
+            ..Self::from_parts(&parts)
+        }
+    }
+}
+
+impl<B: Into<RecordedBody>> From<Response<B>> for RecordedResponse {
+    fn from(response: Response<B>) -> Self {
+        let (parts, body) = response.into_parts();
+        Self {
+            body: body.into(),
+            ..Self::from_parts(&parts)
+        }
+    }
+}
+
+/// The content of a message as far as it was seen, and how it ended.
+///
+/// Two bodies are equal if their bytes, trailers and ends are; how the bytes were cut into frames
+/// does not matter.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct RecordedBody {
+    /// The trailers, if any came.
+    pub trailers: Option<HeaderList>,
+    /// How the body ended.
+    pub end: BodyEnd,
+    // Nearly every body is one frame: it stands here, and `rest` allocates nothing.
+    first: Bytes,
+    rest: Vec<Bytes>,
+}
+
+/// How a body ended, as the layer saw it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BodyEnd {
+    /// Every byte and every trailer was seen.
+    #[default]
+    Complete,
+    /// It was longer than the capture limit: the bytes are its beginning.
+    Limit,
+    /// It broke off with this error.
+    Error(String),
+    /// Whoever read it let go before its end. For a response that is the client hanging up; for a
+    /// request, a service that did not read (all of) it.
+    Dropped,
+}
+
+impl RecordedBody {
+    /// The number of bytes kept.
+    pub fn len(&self) -> usize {
+        self.chunks().map(Bytes::len).sum()
+    }
+
+    /// Whether no bytes were kept.
+    pub fn is_empty(&self) -> bool {
+        self.chunks().next().is_none()
+    }
+
+    /// The bytes in the pieces in which they are held, none of them empty.
+    pub fn chunks(&self) -> impl Iterator<Item = &Bytes> {
+        std::iter::once(&self.first)
+            .chain(&self.rest)
+            .filter(|chunk| !chunk.is_empty())
+    }
+
+    /// All bytes in one piece: copied only if there are several pieces.
+    pub fn to_bytes(&self) -> Bytes {
+        if self.rest.is_empty() {
+            return self.first.clone();
+        }
+        let mut bytes = BytesMut::with_capacity(self.len());
+        for chunk in self.chunks() {
+            bytes.extend_from_slice(chunk);
+        }
+        bytes.freeze()
+    }
+
+    /// Adds a piece at the end.
+    pub(crate) fn push(&mut self, chunk: Bytes) {
+        if self.first.is_empty() {
+            self.first = chunk;
+        } else {
+            self.rest.push(chunk);
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.first = Bytes::new();
+        self.rest = Vec::new();
+    }
+
+    /// Copies the bytes into a buffer of their own. A frame is often a slice of a much larger
+    /// network buffer, which it keeps alive: fine for the moment in a queue, not for a store.
+    pub(crate) fn compact(&mut self) {
+        if self.is_empty() {
+            return;
+        }
+        self.first = if self.rest.is_empty() {
+            Bytes::copy_from_slice(&self.first)
+        } else {
+            self.to_bytes()
+        };
+        self.rest = Vec::new();
+    }
+
+    fn weight(&self) -> usize {
+        self.len()
+            + self.rest.len() * size_of::<Bytes>()
+            + self.trailers.as_ref().map_or(0, HeaderList::weight)
+    }
+}
+
+impl PartialEq for RecordedBody {
+    fn eq(&self, other: &Self) -> bool {
+        self.end == other.end
+            && self.trailers == other.trailers
+            && self.len() == other.len()
+            && self
+                .chunks()
+                .flat_map(|chunk| chunk.iter())
+                .eq(other.chunks().flat_map(|chunk| chunk.iter()))
+    }
+}
+
+impl Eq for RecordedBody {}
+
+impl<T: Into<Bytes>> From<T> for RecordedBody {
+    fn from(bytes: T) -> Self {
+        Self {
+            first: bytes.into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Header fields in the order in which they were seen, every line of them.
+///
+/// They stand in one buffer of the list's own, as text: a [`HeaderMap`] that came from the network is
+/// made of slices of a read buffer, and a copy of it would keep that buffer alive.
+///
+/// Unlike maps, two lists are equal only if their order is.
+#[derive(Clone, Debug, Default)]
+pub struct HeaderList {
+    /// `name: value\r\n`, line after line. Neither a name nor a value can contain CR or LF, nor a
+    /// name a colon.
+    text: Bytes,
+    /// The numbers of the lines whose value is marked sensitive.
+    sensitive: Vec<usize>,
+}
+
+impl HeaderList {
+    /// A list without fields.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The number of field lines.
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// Whether there are no fields.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// The first value of a field. Names are compared without regard to case.
+    pub fn get(&self, name: impl AsRef<str>) -> Option<&[u8]> {
+        self.iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name.as_ref()))
+            .map(|(_, value)| value)
+    }
+
+    /// Every value of a field, in order. Names are compared without regard to case.
+    pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.iter()
+            .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    /// Every field line, in order: the name in lower case, and the value.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.lines().map(|(name, value)| (name, &self.text[value]))
+    }
+
+    /// The fields as a [`HeaderMap`]. Its values share this list's buffer.
+    pub fn to_map(&self) -> HeaderMap {
+        let mut map = HeaderMap::with_capacity(self.len());
+        for (number, (name, value)) in self.lines().enumerate() {
+            // Cannot fail: the list is made of nothing but names and values.
+            if let Ok(name) = HeaderName::from_bytes(name.as_bytes())
+                && let Ok(mut value) = HeaderValue::from_maybe_shared(self.text.slice(value))
+            {
+                value.set_sensitive(self.sensitive.contains(&number));
+                map.append(name, value);
+            }
+        }
+        map
+    }
+
+    /// The field lines as text, each with CRLF at its end.
+    pub(crate) fn as_text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Replaces values: `replacement` is given each field's name and value, and whether it is marked
+    /// sensitive.
+    pub(crate) fn replace(
+        &mut self,
+        replacement: impl Fn(&str, &[u8], bool) -> Option<HeaderValue>,
+    ) {
+        let sensitive = |number| self.sensitive.contains(&number);
+        let replacements: Vec<_> = self
+            .iter()
+            .enumerate()
+            .filter_map(|(number, (name, value))| {
+                replacement(name, value, sensitive(number)).map(|value| (number, value))
+            })
+            .collect();
+        if replacements.is_empty() {
+            return;
+        }
+        let mut replacements = replacements.into_iter().peekable();
+        let mut text = Vec::with_capacity(self.text.len());
+        for (number, (name, value)) in self.iter().enumerate() {
+            match replacements.next_if(|(replaced, _)| *replaced == number) {
+                Some((_, value)) => push_line(&mut text, name, value.as_bytes()),
+                None => push_line(&mut text, name, value),
+            }
+        }
+        self.text = text.into();
+    }
+
+    fn lines(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
+        let mut start = 0;
+        std::iter::from_fn(move || {
+            let line = &self.text[start..];
+            let colon = line.iter().position(|&byte| byte == b':')?;
+            let end = colon + line[colon..].iter().position(|&byte| byte == b'\r')?;
+            let value = start + colon + 2..start + end;
+            start += end + 2;
+            // Cannot fail: a name is ASCII.
+            Some((str::from_utf8(&line[..colon]).unwrap_or_default(), value))
+        })
+    }
+
+    fn weight(&self) -> usize {
+        self.text.len()
+    }
+}
+
+fn push_line(text: &mut Vec<u8>, name: &str, value: &[u8]) {
+    text.extend_from_slice(name.as_bytes());
+    text.extend_from_slice(b": ");
+    text.extend_from_slice(value);
+    text.extend_from_slice(b"\r\n");
+}
+
+impl From<&HeaderMap> for HeaderList {
+    fn from(map: &HeaderMap) -> Self {
+        // To the byte, because a vector without spare room becomes `Bytes` without an allocation.
+        let len = map
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len() + 4)
+            .sum();
+        let mut text = Vec::with_capacity(len);
+        let mut sensitive = Vec::new();
+        for (number, (name, value)) in map.iter().enumerate() {
+            push_line(&mut text, name.as_str(), value.as_bytes());
+            if value.is_sensitive() {
+                sensitive.push(number);
+            }
+        }
+        Self {
+            text: text.into(),
+            sensitive,
+        }
+    }
+}
+
+impl FromIterator<(HeaderName, HeaderValue)> for HeaderList {
+    fn from_iter<I: IntoIterator<Item = (HeaderName, HeaderValue)>>(fields: I) -> Self {
+        let mut text = Vec::new();
+        let mut sensitive = Vec::new();
+        for (number, (name, value)) in fields.into_iter().enumerate() {
+            push_line(&mut text, name.as_str(), value.as_bytes());
+            if value.is_sensitive() {
+                sensitive.push(number);
+            }
+        }
+        Self {
+            text: text.into(),
+            sensitive,
+        }
+    }
+}
+
+impl PartialEq for HeaderList {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for HeaderList {}

@@ -1,0 +1,49 @@
+//! WARC 1.1 (ISO 28500): the format of recordings on disk.
+//!
+//! A segment opens with a `warcinfo` record. Every exchange is a pair of neighbours: a `request`
+//! record, and a `response` record that names it in `WARC-Concurrent-To`, or, where no response
+//! came, a `metadata` record. What WARC has no field for stands in fields of our own, which other
+//! readers ignore as the standard tells them to:
+//!
+//! The standard's digests are left out: with one (SHA-256, with the processor's help), writing an
+//! exchange of 1 KiB took a fifth longer.
+//!
+//! | field | on | says |
+//! |---|---|---|
+//! | `Traffic-Time-To-Head`, `Traffic-Time-To-End` | response, metadata | seconds since `WARC-Date` |
+//! | `Traffic-Trailers` | request, response | trailers, as `name=value` joined by `&`, percent-encoded |
+//! | `Traffic-CRC32` | every one | a CRC-32 (ISO-HDLC, as in gzip) of the block, in hex |
+//! | `Traffic-Error` | request, response, metadata | the error that the body or the exchange ended with, percent-encoded |
+
+mod read;
+mod write;
+
+use percent_encoding::{AsciiSet, CONTROLS};
+
+pub(crate) use self::{
+    read::{Depth, Item, Reader},
+    write::Writer,
+};
+
+const TIME_TO_HEAD: &str = "Traffic-Time-To-Head";
+const TIME_TO_END: &str = "Traffic-Time-To-End";
+const TRAILERS: &str = "Traffic-Trailers";
+const ERROR: &str = "Traffic-Error";
+const CHECKSUM: &str = "Traffic-CRC32";
+
+/// What is escaped in a line of text; non-ASCII bytes always are.
+const LINE: &AsciiSet = &CONTROLS.add(b'%');
+/// What is escaped in a trailer.
+const TRAILER: &AsciiSet = &LINE.add(b'&').add(b'=');
+/// What may not stand in a target URI.
+const URI: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');

@@ -1,0 +1,272 @@
+use std::{
+    io::Write,
+    time::{Duration, SystemTime},
+};
+
+use crc32fast::Hasher;
+use http::{Version, uri::PathAndQuery};
+use percent_encoding::{percent_encode, utf8_percent_encode};
+use uuid::Uuid;
+
+use super::{CHECKSUM, ERROR, LINE, TIME_TO_END, TIME_TO_HEAD, TRAILER, TRAILERS, URI};
+use crate::{
+    BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
+    format::http_text,
+};
+
+/// Writes the records of one segment.
+pub(crate) struct Writer {
+    /// The segment's `warcinfo` record. Every pair names it, so that a reader that lost its place
+    /// can tell our records from records in a recorded body.
+    info: Uuid,
+    head: Vec<u8>,
+    date: Date,
+}
+
+impl Writer {
+    pub(crate) fn new() -> Self {
+        Self {
+            info: Uuid::new_v4(),
+            head: Vec::new(),
+            date: Date::default(),
+        }
+    }
+
+    /// Appends the record that opens a segment.
+    pub(crate) fn open(&self, out: &mut Vec<u8>, file_name: &str) {
+        let block = format!(
+            "software: tower-traffic/{}\r\nformat: WARC File Format 1.1\r\n",
+            env!("CARGO_PKG_VERSION")
+        );
+        begin(out, "warcinfo", self.info, &Date::of(SystemTime::now()));
+        field(out, "WARC-Filename", file_name);
+        field(out, "Content-Type", "application/warc-fields");
+        end_record(out, block.as_bytes(), &RecordedBody::default());
+    }
+
+    /// Appends an exchange.
+    pub(crate) fn exchange(&mut self, out: &mut Vec<u8>, exchange: &Exchange) {
+        out.reserve(exchange.weight());
+        let request = Uuid::new_v4();
+        let target = target_uri(&exchange.request);
+        self.date.set(exchange.began);
+        self.request(out, exchange, request, &target);
+        match &exchange.response {
+            Ok(response) => self.response(out, exchange, response, request, &target),
+            Err(why) => no_response(out, exchange, why, request, &target),
+        }
+    }
+
+    fn request(&mut self, out: &mut Vec<u8>, exchange: &Exchange, id: Uuid, target: &str) {
+        let request = &exchange.request;
+        begin(out, "request", id, &self.date);
+        id_field(out, "WARC-Warcinfo-ID", self.info);
+        field(out, "WARC-Target-URI", target);
+        body_fields(out, request.version, &request.body);
+        field(out, "Content-Type", "application/http;msgtype=request");
+        self.head.clear();
+        http_text::write_request_head(&mut self.head, request);
+        end_record(out, &self.head, &request.body);
+    }
+
+    fn response(
+        &mut self,
+        out: &mut Vec<u8>,
+        exchange: &Exchange,
+        response: &RecordedResponse,
+        request: Uuid,
+        target: &str,
+    ) {
+        begin(out, "response", Uuid::new_v4(), &self.date);
+        id_field(out, "WARC-Concurrent-To", request);
+        field(out, "WARC-Target-URI", target);
+        body_fields(out, response.version, &response.body);
+        times(out, exchange);
+        field(out, "Content-Type", "application/http;msgtype=response");
+        self.head.clear();
+        http_text::write_response_head(&mut self.head, response);
+        end_record(out, &self.head, &response.body);
+    }
+}
+
+fn no_response(
+    out: &mut Vec<u8>,
+    exchange: &Exchange,
+    why: &NoResponse,
+    request: Uuid,
+    target: &str,
+) {
+    begin(out, "metadata", Uuid::new_v4(), &Date::of(exchange.began));
+    id_field(out, "WARC-Concurrent-To", request);
+    field(out, "WARC-Target-URI", target);
+    times(out, exchange);
+    let block = match why {
+        NoResponse::ClientGone => "ended: client gone\r\n",
+        NoResponse::Failed(error) => {
+            error_field(out, error);
+            "ended: error\r\n"
+        }
+    };
+    field(out, "Content-Type", "application/warc-fields");
+    end_record(out, block.as_bytes(), &RecordedBody::default());
+}
+
+fn begin(out: &mut Vec<u8>, kind: &str, id: Uuid, date: &Date) {
+    out.extend_from_slice(b"WARC/1.1\r\n");
+    field(out, "WARC-Type", kind);
+    id_field(out, "WARC-Record-ID", id);
+    out.extend_from_slice(b"WARC-Date: ");
+    out.extend_from_slice(date.second.as_bytes());
+    out.push(b'.');
+    push_nanos(out, date.since_epoch.subsec_nanos());
+    out.extend_from_slice(b"Z\r\n");
+}
+
+/// A date, whose text to the second is made once a second.
+#[derive(Default)]
+struct Date {
+    since_epoch: Duration,
+    second: String,
+}
+
+impl Date {
+    fn of(time: SystemTime) -> Self {
+        let mut date = Self::default();
+        date.set(time);
+        date
+    }
+
+    fn set(&mut self, time: SystemTime) {
+        // The years 1970 to 9999 can be written; a clock that is off is no reason to lose an
+        // exchange.
+        let since_epoch = time
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .min(Duration::new(253_402_300_799, 999_999_999));
+        if self.second.is_empty() || since_epoch.as_secs() != self.since_epoch.as_secs() {
+            let second = SystemTime::UNIX_EPOCH + Duration::from_secs(since_epoch.as_secs());
+            self.second = humantime::format_rfc3339_seconds(second).to_string();
+            self.second.pop();
+        }
+        self.since_epoch = since_epoch;
+    }
+}
+
+fn push_nanos(out: &mut Vec<u8>, nanos: u32) {
+    let mut digits = [b'0'; 9];
+    let mut left = nanos;
+    for digit in digits.iter_mut().rev() {
+        *digit += (left % 10) as u8;
+        left /= 10;
+    }
+    out.extend_from_slice(&digits);
+}
+
+fn field(out: &mut Vec<u8>, name: &str, value: &str) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+fn id_field(out: &mut Vec<u8>, name: &str, id: Uuid) {
+    let mut buffer = Uuid::encode_buffer();
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": <");
+    out.extend_from_slice(id.urn().encode_lower(&mut buffer).as_bytes());
+    out.extend_from_slice(b">\r\n");
+}
+
+fn error_field(out: &mut Vec<u8>, error: &str) {
+    let _ = write!(out, "{ERROR}: {}\r\n", utf8_percent_encode(error, LINE));
+}
+
+fn times(out: &mut Vec<u8>, exchange: &Exchange) {
+    let mut seconds = |name: &str, time: Duration| {
+        let _ = write!(out, "{name}: {}.", time.as_secs());
+        push_nanos(out, time.subsec_nanos());
+        out.extend_from_slice(b"\r\n");
+    };
+    if let Some(time) = exchange.time_to_head {
+        seconds(TIME_TO_HEAD, time);
+    }
+    seconds(TIME_TO_END, exchange.time_to_end);
+}
+
+/// What HTTP/1 text has no place for.
+fn body_fields(out: &mut Vec<u8>, version: Version, body: &RecordedBody) {
+    match version {
+        Version::HTTP_2 => field(out, "WARC-Protocol", "h2"),
+        Version::HTTP_3 => field(out, "WARC-Protocol", "h3"),
+        _ => {}
+    }
+    match &body.end {
+        BodyEnd::Complete => {}
+        BodyEnd::Limit => field(out, "WARC-Truncated", "length"),
+        BodyEnd::Dropped => field(out, "WARC-Truncated", "disconnect"),
+        BodyEnd::Error(error) => {
+            field(out, "WARC-Truncated", "unspecified");
+            error_field(out, error);
+        }
+    }
+    if let Some(trailers) = &body.trailers {
+        trailer_field(out, trailers);
+    }
+}
+
+fn trailer_field(out: &mut Vec<u8>, trailers: &HeaderList) {
+    out.extend_from_slice(TRAILERS.as_bytes());
+    out.extend_from_slice(b": ");
+    for (i, (name, value)) in trailers.iter().enumerate() {
+        let separator = if i == 0 { "" } else { "&" };
+        let name = utf8_percent_encode(name, TRAILER);
+        let value = percent_encode(value, TRAILER);
+        let _ = write!(out, "{separator}{name}={value}");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Closes the record's head and appends its block: a message's head and body.
+fn end_record(out: &mut Vec<u8>, head: &[u8], body: &RecordedBody) {
+    let mut checksum = Hasher::new();
+    checksum.update(head);
+    for chunk in body.chunks() {
+        checksum.update(chunk);
+    }
+    let checksum = checksum.finalize();
+    let length = head.len() + body.len();
+    let _ = write!(
+        out,
+        "{CHECKSUM}: {checksum:08x}\r\nContent-Length: {length}\r\n\r\n"
+    );
+    out.extend_from_slice(head);
+    for chunk in body.chunks() {
+        out.extend_from_slice(chunk);
+    }
+    out.extend_from_slice(b"\r\n\r\n");
+}
+
+/// The absolute URI that a record must have; the request's own stands in the request line.
+fn target_uri(request: &RecordedRequest) -> String {
+    let uri = &request.uri;
+    let scheme = uri.scheme_str().unwrap_or("http");
+    let authority = match uri.authority() {
+        Some(authority) => authority.as_str(),
+        // A name that can never be a host's (RFC 6761).
+        None => request
+            .headers
+            .get("host")
+            .and_then(host)
+            .unwrap_or("unknown.invalid"),
+    };
+    let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let path = if path.starts_with('/') { path } else { "/" };
+    format!("{scheme}://{authority}{}", utf8_percent_encode(path, URI))
+}
+
+/// The `host` field's value, if it can stand in a URI.
+fn host(value: &[u8]) -> Option<&str> {
+    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%:[]".contains(byte);
+    let is_host = !value.is_empty() && value.iter().all(is_allowed);
+    str::from_utf8(value).ok().filter(|_| is_host)
+}

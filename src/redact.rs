@@ -1,0 +1,296 @@
+//! What never reaches a store, a key or a terminal.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Uri, uri::PathAndQuery};
+use percent_encoding::percent_decode_str;
+
+use crate::{BodyEnd, Exchange, HeaderList, NoResponse, RecordedRequest};
+
+/// What stands in a recording where a secret stood.
+pub const REDACTED: &str = "REDACTED";
+
+const HEADERS: [&str; 5] = [
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "set-cookie",
+    "x-api-key",
+];
+
+// `key` and `code` are left out on purpose: in many APIs they are no secrets but what is asked for,
+// and then every such request would look alike to a replay.
+const QUERY: [&str; 24] = [
+    "access_token",
+    "refresh_token",
+    "id_token",
+    "token",
+    "auth_token",
+    "session_token",
+    "api_key",
+    "api-key",
+    "apikey",
+    "x-api-key",
+    "client_secret",
+    "secret",
+    "password",
+    "passwd",
+    "pwd",
+    "jwt",
+    "sig",
+    "signature",
+    "awsaccesskeyid",
+    "x-amz-credential",
+    "x-amz-security-token",
+    "x-amz-signature",
+    "x-goog-credential",
+    "x-goog-signature",
+];
+
+// Fields whose value is a URI, and so may carry a secret in its query.
+const URI_HEADERS: [&str; 5] = ["location", "content-location", "referer", "link", "refresh"];
+
+/// Which parts of a message are secrets, to be replaced by [`REDACTED`] before anything is stored.
+///
+/// The default replaces
+/// - the values of `authorization`, `proxy-authorization`, `cookie`, `set-cookie` and `x-api-key`,
+/// - every header value marked sensitive ([`HeaderValue::is_sensitive`]),
+/// - the values of the usual secret query parameters (`token`, `access_token`, `api_key`,
+///   `password`, `signature`, `x-amz-signature`, ...), in the request's URI, in fields that hold a
+///   URI (`location`, `referer`, ...) and in the text of recorded errors,
+/// - user and password in a URI.
+///
+/// The same is done to a request before it is looked up, so that a recording without its secrets
+/// still answers. Two requests that differ in nothing but a secret are one to a replay.
+///
+/// Bodies are left as they are.
+///
+/// ```
+/// use tower_traffic::Redact;
+///
+/// let redact = Redact::default().header("x-session").query("key").keep_header("set-cookie");
+/// # let _ = redact;
+/// ```
+#[derive(Clone, Debug)]
+pub struct Redact {
+    // Shared, because every layer and every store holds a copy.
+    rules: Arc<Rules>,
+}
+
+#[derive(Clone, Debug)]
+struct Rules {
+    // All names in lower case.
+    headers: Vec<String>,
+    query: Vec<String>,
+    sensitive: bool,
+    userinfo: bool,
+}
+
+impl Default for Redact {
+    fn default() -> Self {
+        Self {
+            rules: Arc::new(Rules {
+                headers: HEADERS.map(String::from).into(),
+                query: QUERY.map(String::from).into(),
+                sensitive: true,
+                userinfo: true,
+            }),
+        }
+    }
+}
+
+impl Redact {
+    /// Replaces nothing: secrets are stored as they are.
+    pub fn none() -> Self {
+        Self {
+            rules: Arc::new(Rules {
+                headers: Vec::new(),
+                query: Vec::new(),
+                sensitive: false,
+                userinfo: false,
+            }),
+        }
+    }
+
+    /// Also replaces the values of this header or trailer field.
+    pub fn header(self, name: impl AsRef<str>) -> Self {
+        self.change(|rules| rules.headers.push(name.as_ref().to_ascii_lowercase()))
+    }
+
+    /// Leaves the values of this field alone, unless they are marked sensitive.
+    pub fn keep_header(self, name: impl AsRef<str>) -> Self {
+        self.change(|rules| {
+            rules
+                .headers
+                .retain(|n| !n.eq_ignore_ascii_case(name.as_ref()));
+        })
+    }
+
+    /// Also replaces the values of this query parameter. Case does not matter.
+    pub fn query(self, name: impl AsRef<str>) -> Self {
+        self.change(|rules| rules.query.push(name.as_ref().to_ascii_lowercase()))
+    }
+
+    /// Leaves the values of this query parameter alone.
+    pub fn keep_query(self, name: impl AsRef<str>) -> Self {
+        self.change(|rules| {
+            rules
+                .query
+                .retain(|n| !n.eq_ignore_ascii_case(name.as_ref()));
+        })
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Rules)) -> Self {
+        change(Arc::make_mut(&mut self.rules));
+        self
+    }
+
+    /// Replaces the secrets of an exchange.
+    pub fn exchange(&self, exchange: &mut Exchange) {
+        self.request(&mut exchange.request);
+        match &mut exchange.response {
+            Ok(response) => {
+                self.headers(&mut response.headers);
+                if let Some(trailers) = &mut response.body.trailers {
+                    self.headers(trailers);
+                }
+                self.end(&mut response.body.end);
+            }
+            Err(NoResponse::Failed(error)) => self.text(error),
+            Err(NoResponse::ClientGone) => {}
+        }
+    }
+
+    /// Replaces the secrets of a request.
+    pub fn request(&self, request: &mut RecordedRequest) {
+        if let Some(uri) = self.uri(&request.uri) {
+            request.uri = uri;
+        }
+        self.headers(&mut request.headers);
+        if let Some(trailers) = &mut request.body.trailers {
+            self.headers(trailers);
+        }
+        self.end(&mut request.body.end);
+    }
+
+    /// Replaces the secrets among header fields.
+    pub fn headers(&self, headers: &mut HeaderList) {
+        headers.replace(|name, value, is_sensitive| self.header_value(name, value, is_sensitive));
+    }
+
+    /// What a field's value is replaced by; `None` if it can stay.
+    pub(crate) fn header_value(
+        &self,
+        name: &str,
+        value: &[u8],
+        is_sensitive: bool,
+    ) -> Option<HeaderValue> {
+        if (self.rules.sensitive && is_sensitive)
+            || self.rules.headers.iter().any(|secret| secret == name)
+        {
+            return Some(HeaderValue::from_static(REDACTED));
+        }
+        if URI_HEADERS.contains(&name) {
+            let text = str::from_utf8(value).ok()?;
+            return HeaderValue::from_str(&self.redact_text(text)?).ok();
+        }
+        None
+    }
+
+    /// The URI without its secrets; `None` if it has none.
+    pub(crate) fn uri(&self, uri: &Uri) -> Option<Uri> {
+        let query = uri.query().and_then(|query| self.query_string(query));
+        let authority = uri
+            .authority()
+            .filter(|_| self.rules.userinfo)
+            .and_then(|authority| authority.as_str().rsplit_once('@'))
+            .and_then(|(_, host)| format!("{REDACTED}@{host}").parse().ok());
+        if query.is_none() && authority.is_none() {
+            return None;
+        }
+        let mut parts = uri.clone().into_parts();
+        if let Some(query) = query {
+            // Cannot fail; if it did, no query is better than one with a secret.
+            parts.path_and_query = PathAndQuery::try_from(format!("{}?{query}", uri.path()))
+                .or_else(|_| PathAndQuery::try_from(uri.path()))
+                .ok();
+        }
+        if authority.is_some() {
+            parts.authority = authority;
+        }
+        Some(Uri::from_parts(parts).unwrap_or_default())
+    }
+
+    fn query_string(&self, query: &str) -> Option<String> {
+        let secret = |pair: &str| {
+            pair.split_once('=')
+                .is_some_and(|(name, value)| value != REDACTED && self.is_secret_query(name))
+        };
+        if self.rules.query.is_empty() || !query.split('&').any(secret) {
+            return None;
+        }
+        let mut redacted = String::with_capacity(query.len());
+        for (i, pair) in query.split('&').enumerate() {
+            if i > 0 {
+                redacted.push('&');
+            }
+            match pair.split_once('=') {
+                Some((name, _)) if secret(pair) => {
+                    redacted.push_str(name);
+                    redacted.push('=');
+                    redacted.push_str(REDACTED);
+                }
+                _ => redacted.push_str(pair),
+            }
+        }
+        Some(redacted)
+    }
+
+    fn is_secret_query(&self, name: &str) -> bool {
+        let is_secret = |name: &str| {
+            self.rules
+                .query
+                .iter()
+                .any(|n| n.eq_ignore_ascii_case(name))
+        };
+        is_secret(&percent_decode_str(name).decode_utf8_lossy())
+    }
+
+    fn end(&self, end: &mut BodyEnd) {
+        if let BodyEnd::Error(error) = end {
+            self.text(error);
+        }
+    }
+
+    fn text(&self, text: &mut String) {
+        if let Some(redacted) = self.redact_text(text) {
+            *text = redacted;
+        }
+    }
+
+    /// Replaces the secret query parameters of whatever URIs stand in a text: clients like to put
+    /// the URI into the text of an error.
+    fn redact_text(&self, text: &str) -> Option<String> {
+        let is_delimiter = |c: char| {
+            c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '(' | ')' | '#' | ',' | ';')
+        };
+        let mut redacted = String::new();
+        let mut kept = 0;
+        for (start, _) in text.match_indices('?') {
+            let query = &text[start + 1..];
+            let query = &query[..query.find(is_delimiter).unwrap_or(query.len())];
+            if start >= kept
+                && let Some(clean) = self.query_string(query)
+            {
+                redacted.push_str(&text[kept..=start]);
+                redacted.push_str(&clean);
+                kept = start + 1 + query.len();
+            }
+        }
+        if kept == 0 {
+            return None;
+        }
+        redacted.push_str(&text[kept..]);
+        Some(redacted)
+    }
+}

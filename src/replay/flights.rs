@@ -1,0 +1,68 @@
+//! Identical misses that are under way at the same time.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use tokio::sync::watch;
+
+use crate::{Key, locks::lock};
+
+/// Who fetches, for each key that is being fetched.
+#[derive(Clone, Default)]
+pub(super) struct Flights {
+    under_way: Arc<Mutex<HashMap<Key, watch::Receiver<()>>>>,
+}
+
+/// What a miss is to do.
+pub(super) enum Turn {
+    /// Fetch, and hold the lead until what came is stored, or will not be.
+    Lead(Lead),
+    /// Somebody is fetching already.
+    Follow(Follow),
+}
+
+/// Lets those who follow go on when it is dropped.
+pub(super) struct Lead {
+    flights: Flights,
+    key: Key,
+    _landed: watch::Sender<()>,
+}
+
+pub(super) struct Follow(watch::Receiver<()>);
+
+impl Flights {
+    pub(super) fn turn(&self, key: Key) -> Turn {
+        match self.lock().entry(key) {
+            Entry::Occupied(leader) => Turn::Follow(Follow(leader.get().clone())),
+            Entry::Vacant(vacant) => {
+                let (sender, receiver) = watch::channel(());
+                vacant.insert(receiver);
+                Turn::Lead(Lead {
+                    flights: self.clone(),
+                    key,
+                    _landed: sender,
+                })
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, watch::Receiver<()>>> {
+        lock(&self.under_way)
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        self.flights.lock().remove(&self.key);
+    }
+}
+
+impl Follow {
+    /// Returns when the leader's lead has ended.
+    pub(super) async fn landed(mut self) {
+        // Nothing is ever sent: the error of a sender that is gone is what is waited for.
+        while self.0.changed().await.is_ok() {}
+    }
+}

@@ -1,0 +1,252 @@
+//! `ReplayStream`: answers from a recording in the order in which it was made.
+
+use std::{
+    fmt,
+    marker::PhantomData,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures_util::{FutureExt, future::BoxFuture};
+use http::{Request, Response, StatusCode};
+use http_body::Body;
+use tower::{Layer, Service};
+
+use super::{
+    answer,
+    cursor::{Cursor, Taken},
+};
+use crate::{
+    BodyEnd, Exchange, Matching, RecordedRequest,
+    body::{NotWhole, ReplayBody, read_ahead},
+    store::{Disk, Memory, Replay, StoreError},
+};
+
+/// A layer that answers from a recording in the order in which it was made, and checks each request
+/// against it (http4k: `ReplayFrom`).
+///
+/// The n-th request must be the n-th of the recording, by method, URI and body, or by what
+/// [`matching`](Self::matching) says; it gets the n-th response. Another request gets a 400 that
+/// shows both, and the recording stays where it is. When it is over, every request gets a 400. The
+/// service inside is never called.
+///
+/// Clones of the layer and all its services share one place in the recording: each exchange is given
+/// once, however many ask at the same time. Exchanges without a whole response are passed over.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use bytes::Bytes;
+/// use http::{Request, Response};
+/// use http_body_util::Full;
+/// use tower::{Layer, ServiceExt, service_fn};
+/// use tower_traffic::{Exchange, ReplayStream, store::Memory};
+///
+/// let memory = Memory::from_iter([Exchange::new(
+///     Request::get("/bob").body(Bytes::new())?,
+///     Response::new(Bytes::from("hello bob")),
+/// )]);
+/// let replay = ReplayStream::memory(memory);
+/// # async fn origin(_: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, std::convert::Infallible> { unreachable!() }
+/// let service = replay.layer(service_fn(origin));
+///
+/// let response = service.oneshot(Request::get("/bob").body(Full::default())?).await?;
+/// assert_eq!(response.status(), 200);
+/// assert!(replay.unused().await?.is_empty());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ReplayStream {
+    replay: Arc<dyn Replay>,
+    matching: Matching,
+    body_limit: usize,
+    // Made when the layer is first used, so that the settings before it can still change.
+    shared: Arc<OnceLock<Arc<Shared>>>,
+}
+
+struct Shared {
+    cursor: Cursor,
+    matching: Matching,
+    /// For requests that were recorded without (all of) their body.
+    head_matching: Matching,
+    body_limit: usize,
+}
+
+impl ReplayStream {
+    /// Answers from a folder.
+    pub fn disk(folder: impl Into<PathBuf>) -> Self {
+        Self::from(Disk::new(folder))
+    }
+
+    /// Answers from memory.
+    pub fn memory(memory: Memory) -> Self {
+        Self::from(memory)
+    }
+
+    /// Answers from a store.
+    pub fn from(replay: impl Replay) -> Self {
+        Self {
+            replay: Arc::new(replay),
+            matching: Matching::new(),
+            body_limit: 16 << 20,
+            shared: Arc::default(),
+        }
+    }
+
+    /// What makes a request the expected one. A request that was recorded without all of its body,
+    /// because the service did not read it, is compared without it.
+    pub fn matching(mut self, matching: Matching) -> Self {
+        self.matching = matching;
+        self.shared = Arc::default();
+        self
+    }
+
+    /// Reads at most so many bytes of a request's body; 16 MiB by default. A longer one gets a 413.
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.body_limit = bytes;
+        self.shared = Arc::default();
+        self
+    }
+
+    /// What was never asked for, in recorded order.
+    ///
+    /// # Errors
+    /// If the recording cannot be read.
+    pub async fn unused(&self) -> Result<Vec<Exchange>, StoreError> {
+        self.shared().cursor.rest().await
+    }
+
+    fn shared(&self) -> Arc<Shared> {
+        let make = || {
+            Arc::new(Shared {
+                cursor: Cursor::new(self.replay.clone()),
+                head_matching: self.matching.clone().ignore_body(),
+                matching: self.matching.clone(),
+                body_limit: self.body_limit,
+            })
+        };
+        self.shared.get_or_init(make).clone()
+    }
+}
+
+impl Shared {
+    async fn answer<B, R>(&self, request: Request<B>) -> Response<ReplayBody<R>>
+    where
+        B: Body<Data = Bytes>,
+        R: Body,
+    {
+        let (parts, body) = request.into_parts();
+        let mut request = RecordedRequest::from_parts(&parts);
+        match read_ahead(body, self.body_limit).await.0 {
+            Ok(body) => request.body = body,
+            Err(NotWhole::Long) => {
+                let text = format!(
+                    "tower-traffic: the body is over {} bytes\n",
+                    self.body_limit
+                );
+                return answer::explain(StatusCode::PAYLOAD_TOO_LARGE, text);
+            }
+            Err(NotWhole::Failed) => {
+                let text = "tower-traffic: the body broke off\n";
+                return answer::explain(StatusCode::BAD_REQUEST, text);
+            }
+        }
+        let taken = self
+            .cursor
+            .take_if(|expected| self.is_expected(expected, &request))
+            .await;
+        let expected = match taken {
+            Taken::Response(response) => return answer::response(&response),
+            Taken::Other(number, mut expected) => {
+                self.matching.redaction().request(&mut expected);
+                let shown = answer::describe(&expected, &self.matching);
+                format!("expected, as exchange {number} of the recording:\n{shown}")
+            }
+            Taken::Over(count) => {
+                format!("expected: nothing more, the recording's {count} exchanges were given")
+            }
+            Taken::Unreadable(error) => {
+                let text = format!("tower-traffic: {error}\n");
+                return answer::explain(StatusCode::INTERNAL_SERVER_ERROR, text);
+            }
+        };
+        self.matching.redaction().request(&mut request);
+        let got = answer::describe(&request, &self.matching);
+        let text =
+            format!("tower-traffic: not the expected request\n\n{expected}\n\ngot:\n{got}\n");
+        answer::explain(StatusCode::BAD_REQUEST, text)
+    }
+
+    fn is_expected(&self, expected: &RecordedRequest, request: &RecordedRequest) -> bool {
+        let matching = match expected.body.end {
+            BodyEnd::Complete => &self.matching,
+            _ => &self.head_matching,
+        };
+        matching.key(expected) == matching.key(request)
+    }
+}
+
+impl<S> Layer<S> for ReplayStream {
+    type Service = ReplayStreamService<S>;
+
+    fn layer(&self, _: S) -> Self::Service {
+        ReplayStreamService {
+            shared: self.shared(),
+            inner: PhantomData,
+        }
+    }
+}
+
+impl fmt::Debug for ReplayStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplayStream")
+            .field("matching", &self.matching)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The service that [`ReplayStream`] makes. It stands for the one inside, which it never calls.
+pub struct ReplayStreamService<S> {
+    shared: Arc<Shared>,
+    inner: PhantomData<fn() -> S>,
+}
+
+impl<S> Clone for ReplayStreamService<S> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: self.shared.clone(),
+            inner: PhantomData,
+        }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for ReplayStreamService<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Send,
+    R: Body,
+{
+    type Response = Response<ReplayBody<R>>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let shared = self.shared.clone();
+        async move { Ok(shared.answer(request).await) }.boxed()
+    }
+}
+
+impl<S> fmt::Debug for ReplayStreamService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplayStreamService")
+            .finish_non_exhaustive()
+    }
+}

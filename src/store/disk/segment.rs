@@ -1,0 +1,256 @@
+//! One file of a recording: appending to it, and reading it.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, BufReader, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use uuid::Uuid;
+
+use super::Repair;
+use crate::{
+    Exchange, StoreError,
+    format::warc::{Depth, Item, Reader, Writer},
+};
+
+const EXTENSION: &str = "warc";
+const READ_BUFFER: usize = 256 << 10;
+const LOOKUP_BUFFER: usize = 8 << 10;
+/// Written when it is this full: small enough to stay in the processor's cache until it is copied.
+const WRITE_BUFFER: usize = 128 << 10;
+/// A buffer that grew beyond this for one large body is given back.
+const KEPT_BUFFER: usize = 1 << 20;
+
+/// The files of a recording, in the order in which they are read.
+pub(super) fn segments(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let failed = |error| StoreError::io("list the folder", folder, error);
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == EXTENSION)
+            && path.is_file()
+        {
+            files.push(path);
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+/// Appends to the recording's files, the current one and those that follow it.
+#[derive(Default)]
+pub(super) struct Appender {
+    segment: Option<Segment>,
+    /// Tells this writer's files from those of others.
+    name: Option<String>,
+    number: u32,
+    buffer: Vec<u8>,
+}
+
+struct Segment {
+    path: Arc<Path>,
+    file: File,
+    len: u64,
+    format: Writer,
+}
+
+impl Appender {
+    /// Appends exchanges, all or none; says to which file, and where in it each begins.
+    pub(super) fn append(
+        &mut self,
+        folder: &Path,
+        segment_size: u64,
+        exchanges: Vec<Exchange>,
+    ) -> Result<(Arc<Path>, Vec<u64>), StoreError> {
+        // A file that was deleted would take everything and keep nothing.
+        let segment = match self.segment.take() {
+            Some(segment) if segment.len < segment_size && segment.path.exists() => segment,
+            _ => self.create(folder)?,
+        };
+        let segment = self.segment.insert(segment);
+        let before = segment.len;
+        match segment.append(exchanges, &mut self.buffer) {
+            Ok(offsets) => Ok((segment.path.clone(), offsets)),
+            Err(error) => {
+                let error = StoreError::io("append to the file", &segment.path, error);
+                segment.len = before;
+                // Part of the batch may stand there now. If it cannot be taken back, the file ends
+                // with a torn tail, and the next batch begins another.
+                if segment.file.set_len(before).is_err() {
+                    self.segment = None;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn create(&mut self, folder: &Path) -> Result<Segment, StoreError> {
+        fs::create_dir_all(folder)
+            .map_err(|error| StoreError::io("create the folder", folder, error))?;
+        let name = self.name.get_or_insert_with(writer_name);
+        self.number += 1;
+        let file_name = format!("{name}-{:05}.{EXTENSION}", self.number);
+        let path = folder.join(&file_name);
+        let failed = |error| StoreError::io("create the file", &path, error);
+        let mut file = OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(failed)?;
+        // Held as long as the file is written: it tells a reader not to repair what is not torn.
+        // Where a file system has no locks, no reader can take one either, and so none repairs.
+        let _ = file.lock();
+        let format = Writer::new();
+        let mut opening = Vec::new();
+        format.open(&mut opening, &file_name);
+        if let Err(error) = file.write_all(&opening) {
+            // On a full disk there would otherwise be another empty file with every attempt.
+            let _ = fs::remove_file(&path);
+            return Err(failed(error));
+        }
+        Ok(Segment {
+            path: path.into(),
+            file,
+            len: opening.len() as u64,
+            format,
+        })
+    }
+}
+
+impl Segment {
+    /// Appends exchanges, and says where each begins.
+    fn append(&mut self, exchanges: Vec<Exchange>, buffer: &mut Vec<u8>) -> io::Result<Vec<u64>> {
+        let mut offsets = Vec::with_capacity(exchanges.len());
+        for exchange in exchanges {
+            offsets.push(self.len + buffer.len() as u64);
+            self.format.exchange(buffer, &exchange);
+            if buffer.len() >= WRITE_BUFFER {
+                self.write(buffer)?;
+            }
+        }
+        self.write(buffer)?;
+        Ok(offsets)
+    }
+
+    fn write(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
+        let written = self.file.write_all(buffer);
+        self.len += buffer.len() as u64;
+        if buffer.capacity() > KEPT_BUFFER {
+            *buffer = Vec::new();
+        }
+        buffer.clear();
+        written
+    }
+}
+
+/// `traffic-20261120T235959Z-1a2b3c4d`: the files of one writer stand together, writers by age.
+fn writer_name() -> String {
+    let start = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let id = Uuid::new_v4().simple().to_string();
+    format!("traffic-{}-{}", start.replace(['-', ':'], ""), &id[..8])
+}
+
+/// What a file contains, in order.
+pub(super) enum Event {
+    /// An exchange, and where it begins.
+    Exchange(u64, Box<Exchange>),
+    /// A part that cannot be read.
+    Skipped(StoreError),
+    /// A torn tail.
+    Repaired(Repair),
+}
+
+/// Reads a file until its end, or until `on_event` returns false.
+pub(super) fn read(
+    path: &Path,
+    depth: Depth,
+    mut on_event: impl FnMut(Event) -> bool,
+) -> Result<(), StoreError> {
+    let failed = |error| StoreError::io("read the file", path, error);
+    let file = File::open(path).map_err(failed)?;
+    let len = file.metadata().map_err(failed)?.len();
+    let mut reader =
+        Reader::new(BufReader::with_capacity(READ_BUFFER, file), len).map_err(failed)?;
+    while let Some(item) = reader.next(depth).map_err(failed)? {
+        let event = match item {
+            Item::Exchange(offset, exchange) => Event::Exchange(offset, exchange),
+            Item::Bad(offset, reason) => {
+                let error = StoreError::corrupt(path, offset, reason);
+                tracing::warn!(%error, "a part of a recording cannot be read");
+                Event::Skipped(error)
+            }
+            Item::Torn(offset) => match repair(path, offset, len) {
+                Some(repair) => Event::Repaired(repair),
+                None => continue,
+            },
+        };
+        if !on_event(event) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Cuts a torn tail off; `None` if it is none, because the file is still being written.
+fn repair(path: &Path, offset: u64, len: u64) -> Option<Repair> {
+    let cut = match cut(path, offset, len) {
+        Ok(true) => true,
+        Ok(false) => return None,
+        Err(error) => {
+            tracing::debug!(path = %path.display(), %error, "a torn tail stays where it is");
+            false
+        }
+    };
+    let repair = Repair {
+        file: path.to_owned(),
+        offset,
+        bytes: len - offset,
+        cut,
+    };
+    tracing::warn!(
+        file = %path.display(), offset, bytes = repair.bytes, cut,
+        "the last exchange in a file of the recording is torn: its writer was killed",
+    );
+    Some(repair)
+}
+
+/// False if the file has a writer, or had one until after it was read.
+fn cut(path: &Path, offset: u64, len: u64) -> io::Result<bool> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(false),
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    if file.metadata()?.len() != len {
+        return Ok(false);
+    }
+    file.set_len(offset)?;
+    Ok(true)
+}
+
+/// Reads the exchange that begins at an offset.
+pub(super) fn read_at(path: &Path, offset: u64) -> Result<Arc<Exchange>, StoreError> {
+    let failed = |error| StoreError::io("read the file", path, error);
+    let mut file = File::open(path).map_err(failed)?;
+    let len = file.metadata().map_err(failed)?.len();
+    file.seek(SeekFrom::Start(offset)).map_err(failed)?;
+    let input = BufReader::with_capacity(LOOKUP_BUFFER, file);
+    let item = Reader::new(input, len)
+        .and_then(|mut reader| reader.next(Depth::Whole))
+        .map_err(failed)?;
+    match item {
+        Some(Item::Exchange(_, exchange)) => Ok(Arc::from(exchange)),
+        Some(Item::Bad(_, reason)) => Err(StoreError::corrupt(path, offset, reason)),
+        Some(Item::Torn(_)) | None => Err(StoreError::corrupt(
+            path,
+            offset,
+            "the file has become shorter",
+        )),
+    }
+}

@@ -1,0 +1,250 @@
+use std::{
+    collections::{HashMap, VecDeque, hash_map::Entry},
+    fmt,
+    future::ready,
+    sync::{Arc, RwLock, RwLockReadGuard},
+};
+
+use futures_util::{StreamExt, stream};
+
+use super::{BoxFuture, BoxStream, Replay, Sink, Source, StoreError, Which};
+use crate::{
+    Exchange, Key, Matching,
+    locks::{read, write},
+};
+
+/// 256 MiB.
+const DEFAULT_LIMIT: usize = 256 << 20;
+
+/// A recording in memory. Clones share it.
+///
+/// It holds at most 256 MiB, or as much as [`limit`](Self::limit) says; when that is full, the
+/// oldest exchanges make room ([`evicted`](Self::evicted) counts them).
+///
+/// ```
+/// use tower_traffic::{RecordTraffic, ReplayCache, store::Memory};
+///
+/// let memory = Memory::new();
+/// let record = RecordTraffic::to(memory.clone());
+/// let replay = ReplayCache::memory(memory.clone());
+/// for exchange in memory.exchanges() {
+///     println!("{} {}", exchange.request.method, exchange.request.uri);
+/// }
+/// ```
+#[derive(Clone, Default)]
+pub struct Memory {
+    recorded: Arc<RwLock<Recorded>>,
+    matching: Arc<Matching>,
+}
+
+struct Recorded {
+    exchanges: VecDeque<Held>,
+    /// Where the exchanges of a key stand, counted from the first ever stored.
+    index: HashMap<Key, VecDeque<usize>>,
+    evicted: usize,
+    weight: usize,
+    limit: usize,
+}
+
+struct Held {
+    exchange: Arc<Exchange>,
+    key: Option<Key>,
+}
+
+impl Default for Recorded {
+    fn default() -> Self {
+        Self {
+            exchanges: VecDeque::new(),
+            index: HashMap::new(),
+            evicted: 0,
+            weight: 0,
+            limit: DEFAULT_LIMIT,
+        }
+    }
+}
+
+impl Memory {
+    /// An empty recording.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Holds at most about so many bytes, heads and bookkeeping included.
+    pub fn limit(self, bytes: usize) -> Self {
+        self.change(|recorded| {
+            recorded.limit = bytes;
+            recorded.evict();
+        });
+        self
+    }
+
+    /// The same exchanges, looked up by another rule. What is recorded from now on is no longer
+    /// shared with clones made before.
+    pub fn matching(self, matching: Matching) -> Self {
+        let mut recorded = Recorded {
+            limit: self.read().limit,
+            ..Recorded::default()
+        };
+        for exchange in self.exchanges() {
+            recorded.add(exchange, &matching);
+        }
+        Self {
+            recorded: Arc::new(RwLock::new(recorded)),
+            matching: Arc::new(matching),
+        }
+    }
+
+    /// Everything recorded, oldest first.
+    pub fn exchanges(&self) -> Vec<Arc<Exchange>> {
+        let recorded = self.read();
+        recorded
+            .exchanges
+            .iter()
+            .map(|held| held.exchange.clone())
+            .collect()
+    }
+
+    /// The number of exchanges held.
+    pub fn len(&self) -> usize {
+        self.read().exchanges.len()
+    }
+
+    /// Whether no exchange is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many exchanges had to make room for later ones.
+    pub fn evicted(&self) -> usize {
+        self.read().evicted
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        self.change(|recorded| {
+            *recorded = Recorded {
+                limit: recorded.limit,
+                ..Recorded::default()
+            };
+        });
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Recorded> {
+        read(&self.recorded)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Recorded)) {
+        change(&mut write(&self.recorded));
+    }
+}
+
+impl Recorded {
+    fn add(&mut self, exchange: Arc<Exchange>, matching: &Matching) {
+        let key = matching.key_of(&exchange);
+        if let Some(key) = key {
+            let position = self.evicted + self.exchanges.len();
+            self.index.entry(key).or_default().push_back(position);
+        }
+        self.weight += exchange.weight();
+        self.exchanges.push_back(Held { exchange, key });
+        self.evict();
+    }
+
+    fn evict(&mut self) {
+        while self.weight > self.limit
+            && let Some(oldest) = self.exchanges.pop_front()
+        {
+            self.weight -= oldest.exchange.weight();
+            self.evicted += 1;
+            // Positions under a key only grow, so the oldest exchange's is the first.
+            if let Some(key) = oldest.key
+                && let Entry::Occupied(mut positions) = self.index.entry(key)
+            {
+                positions.get_mut().pop_front();
+                if positions.get().is_empty() {
+                    positions.remove();
+                }
+            }
+        }
+    }
+
+    fn find(&self, key: Key, which: Which) -> Option<Arc<Exchange>> {
+        let positions = self.index.get(&key)?;
+        let position = positions[which.index(positions.len())?];
+        Some(self.exchanges[position - self.evicted].exchange.clone())
+    }
+}
+
+impl Sink for Memory {
+    fn store(&self, exchanges: Vec<Exchange>) -> BoxFuture<'_, Result<(), StoreError>> {
+        let exchanges: Vec<_> = exchanges
+            .into_iter()
+            .map(|mut exchange| {
+                exchange.request.body.compact();
+                if let Ok(response) = &mut exchange.response {
+                    response.body.compact();
+                }
+                Arc::new(exchange)
+            })
+            .collect();
+        self.change(|recorded| {
+            for exchange in exchanges {
+                recorded.add(exchange, &self.matching);
+            }
+        });
+        Box::pin(ready(Ok(())))
+    }
+}
+
+impl Source for Memory {
+    fn matching(&self) -> &Matching {
+        &self.matching
+    }
+
+    fn find(
+        &self,
+        key: Key,
+        which: Which,
+    ) -> BoxFuture<'_, Result<Option<Arc<Exchange>>, StoreError>> {
+        Box::pin(ready(Ok(self.read().find(key, which))))
+    }
+
+    fn is_empty(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(ready(Ok(Memory::is_empty(self))))
+    }
+}
+
+impl Replay for Memory {
+    fn replay(&self) -> BoxStream<'static, Result<Exchange, StoreError>> {
+        let exchanges = self.exchanges();
+        Box::pin(stream::iter(exchanges).map(|exchange| Ok(Exchange::clone(&exchange))))
+    }
+}
+
+impl Extend<Exchange> for Memory {
+    fn extend<I: IntoIterator<Item = Exchange>>(&mut self, exchanges: I) {
+        self.change(|recorded| {
+            for exchange in exchanges {
+                recorded.add(Arc::new(exchange), &self.matching);
+            }
+        });
+    }
+}
+
+/// A recording of these exchanges: for tests that write their fixtures in code.
+impl FromIterator<Exchange> for Memory {
+    fn from_iter<I: IntoIterator<Item = Exchange>>(exchanges: I) -> Self {
+        let mut memory = Self::new();
+        memory.extend(exchanges);
+        memory
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory")
+            .field("len", &self.len())
+            .field("evicted", &self.evicted())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,160 @@
+//! Where recordings are kept: three small traits, and the stores that come with the crate.
+//!
+//! | trait | does | needed by |
+//! |---|---|---|
+//! | [`Sink`] | takes exchanges | [`RecordTraffic`](crate::RecordTraffic) |
+//! | [`Source`] | looks up the recorded response for a request | [`ReplayCache`](crate::ReplayCache), [`Responder`](crate::Responder) |
+//! | [`Replay`] | streams exchanges in recorded order | [`ReplayStream`](crate::ReplayStream), [`Resend`](crate::Resend) |
+//!
+//! A store of your own implements those that make sense for it, and shows with the checks of
+//! `tower_traffic::conformance` (feature `test-util`) that it keeps their promises. A Redis list as
+//! a sink, for instance:
+//!
+//! ```
+//! use tower_traffic::{Exchange, store::{BoxFuture, Sink, StoreError}};
+//! # struct Client; impl Client {
+//! #     async fn rpush(&self, _: &str, _: Vec<Vec<u8>>) -> Result<(), std::io::Error> { Ok(()) }
+//! # }
+//! # fn encode(_: &Exchange) -> Vec<u8> { Vec::new() }
+//! struct RedisList {
+//!     client: Client,
+//! }
+//!
+//! impl Sink for RedisList {
+//!     fn store(&self, exchanges: Vec<Exchange>) -> BoxFuture<'_, Result<(), StoreError>> {
+//!         Box::pin(async move {
+//!             let values = exchanges.iter().map(encode).collect();
+//!             self.client.rpush("traffic", values).await.map_err(StoreError::other)
+//!         })
+//!     }
+//! }
+//! ```
+
+mod disk;
+mod error;
+mod memory;
+
+use std::sync::Arc;
+
+pub use futures_util::{future::BoxFuture, stream::BoxStream};
+
+pub use self::{
+    disk::{Disk, Repair, Report},
+    error::StoreError,
+    memory::Memory,
+};
+use crate::{Exchange, Key, Matching};
+
+/// Takes exchanges (http4k: `Sink`).
+///
+/// A recorder calls its sink from a thread of its own, one call at a time, inside a tokio runtime
+/// that belongs to that thread: a sink may be slow without a request feeling it. A connection that
+/// is driven by a task belongs to the runtime in which it was made, so make it in the first `store`.
+pub trait Sink: Send + Sync + 'static {
+    /// Stores exchanges, in this order.
+    ///
+    /// # Errors
+    /// Says that nothing of this batch is stored: the recorder counts all of it as dropped and does
+    /// not try again.
+    ///
+    /// # Cancellation
+    /// The future is dropped when it takes longer than the recorder waits for a store.
+    fn store(&self, exchanges: Vec<Exchange>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Hands over what `store` accepted but the sink still holds back. Does nothing by default.
+    ///
+    /// # Errors
+    /// Says that something accepted is not where it should be.
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+/// Looks up what was recorded for a request (http4k: `Source`).
+pub trait Source: Send + Sync + 'static {
+    /// What makes two requests the same here. A source is laid out by its keys, so the rule is its
+    /// own, and whoever asks makes the key with it.
+    fn matching(&self) -> &Matching;
+
+    /// The exchange recorded under a key, or `None`.
+    ///
+    /// Only exchanges that can answer ([`Matching::key_of`] gives them a key) are found.
+    ///
+    /// # Errors
+    /// If the recording cannot be read.
+    fn find(
+        &self,
+        key: Key,
+        which: Which,
+    ) -> BoxFuture<'_, Result<Option<Arc<Exchange>>, StoreError>>;
+
+    /// Whether nothing is recorded here (yet). A recording that does not exist is empty.
+    ///
+    /// # Errors
+    /// If the recording cannot be read.
+    fn is_empty(&self) -> BoxFuture<'_, Result<bool, StoreError>>;
+}
+
+/// Which of several recordings of the same request is meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Which {
+    /// The one recorded last.
+    #[default]
+    Latest,
+    /// The n-th in recorded order, counted from 0; the last one where there are fewer.
+    Nth(usize),
+}
+
+impl Which {
+    /// The index meant among `len` recordings; `None` if there are none.
+    pub fn index(self, len: usize) -> Option<usize> {
+        let last = len.checked_sub(1)?;
+        Some(match self {
+            Self::Latest => last,
+            Self::Nth(n) => n.min(last),
+        })
+    }
+}
+
+/// Streams exchanges in the order in which they were recorded (http4k: `Replay`).
+pub trait Replay: Send + Sync + 'static {
+    /// Every exchange that is recorded now, from the first. Each call starts anew.
+    ///
+    /// An item that is an error is a part of the recording that cannot be read; the stream goes on
+    /// after it with what can be.
+    fn replay(&self) -> BoxStream<'static, Result<Exchange, StoreError>>;
+}
+
+impl<T: Sink + ?Sized> Sink for Arc<T> {
+    fn store(&self, exchanges: Vec<Exchange>) -> BoxFuture<'_, Result<(), StoreError>> {
+        (**self).store(exchanges)
+    }
+
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        (**self).flush()
+    }
+}
+
+impl<T: Source + ?Sized> Source for Arc<T> {
+    fn matching(&self) -> &Matching {
+        (**self).matching()
+    }
+
+    fn find(
+        &self,
+        key: Key,
+        which: Which,
+    ) -> BoxFuture<'_, Result<Option<Arc<Exchange>>, StoreError>> {
+        (**self).find(key, which)
+    }
+
+    fn is_empty(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
+        (**self).is_empty()
+    }
+}
+
+impl<T: Replay + ?Sized> Replay for Arc<T> {
+    fn replay(&self) -> BoxStream<'static, Result<Exchange, StoreError>> {
+        (**self).replay()
+    }
+}
