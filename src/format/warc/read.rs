@@ -65,7 +65,7 @@ impl From<io::Error> for Fault {
 }
 
 #[derive(Default)]
-struct Head {
+struct RecordHead {
     kind: String,
     id: String,
     info: Option<String>,
@@ -168,12 +168,12 @@ impl<R: BufRead + Seek> Reader<R> {
         Ok(Some(read.map_err(Fault::Bad)?))
     }
 
-    fn head(&mut self) -> Result<Head, Fault> {
+    fn head(&mut self) -> Result<RecordHead, Fault> {
         self.next_line()?;
         if !self.line.starts_with(b"WARC/1.") {
             return Err(Fault::Lost("there should be a WARC record here".to_owned()));
         }
-        let mut head = Head::default();
+        let mut head = RecordHead::default();
         let mut length = None;
         let mut size = 0;
         loop {
@@ -239,7 +239,7 @@ impl<R: BufRead + Seek> Reader<R> {
     }
 
     /// Reads a record's block, and checks it.
-    fn block(&mut self, head: &Head) -> Result<Bytes, Fault> {
+    fn block(&mut self, head: &RecordHead) -> Result<Bytes, Fault> {
         // The length was checked against what is left, so it is no larger than the file.
         let mut block = vec![0; usize::try_from(head.length).map_err(|_| Fault::Torn)?];
         self.input.read_exact(&mut block)?;
@@ -309,7 +309,7 @@ impl<R: BufRead + Seek> Reader<R> {
         }
     }
 
-    fn is_start(&self, head: &Head) -> bool {
+    fn is_start(&self, head: &RecordHead) -> bool {
         match &self.info {
             Some(info) => head.kind == "request" && head.info.as_ref() == Some(info),
             None => !head.id.is_empty(),
@@ -340,7 +340,7 @@ impl<R: BufRead + Seek> Reader<R> {
     }
 }
 
-impl Head {
+impl RecordHead {
     fn field(&mut self, name: &str, value: &str) {
         let is = |other: &str| name.eq_ignore_ascii_case(other);
         let text = || Some(value.to_owned());
@@ -394,9 +394,9 @@ impl Head {
 
 /// An exchange from the records of a pair; without the second's block, only how it ended.
 fn exchange(
-    first: &Head,
+    first: &RecordHead,
     request: &Bytes,
-    second: &Head,
+    second: &RecordHead,
     block: Option<Bytes>,
 ) -> Result<Exchange, String> {
     let head = http_text::read_request_head(request)?;
@@ -424,7 +424,7 @@ fn exchange(
     })
 }
 
-fn response(head: &Head, block: Option<Bytes>) -> Result<RecordedResponse, String> {
+fn response(head: &RecordHead, block: Option<Bytes>) -> Result<RecordedResponse, String> {
     let Some(block) = block else {
         let mut response = RecordedResponse::from(http::Response::new(Bytes::new()));
         response.body.end = head.body(Bytes::new()).end;
