@@ -1,0 +1,292 @@
+//! Records an app's traffic, answers from the recording with the app gone, and sends it all again.
+//!
+//! ```text
+//! cargo run --example record_and_replay             # into a temporary folder
+//! cargo run --example record_and_replay -- --keep   # which is left there, to look at
+//! ```
+//!
+//! Exits with 1 if anything comes back other than it was.
+
+use std::{convert::Infallible, env, error::Error, path::Path, process::ExitCode, time::Duration};
+
+use axum::{
+    Json, Router,
+    http::{
+        HeaderMap, Method, StatusCode,
+        header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, SET_COOKIE, TRANSFER_ENCODING},
+    },
+    response::{
+        AppendHeaders, IntoResponse,
+        sse::{Event, Sse},
+    },
+    routing::{get, post},
+};
+use bytes::Bytes;
+use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
+use futures::{Stream, StreamExt, stream};
+use hyper_util::{client::legacy, rt::TokioExecutor};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tower_traffic::{
+    Exchange, OnMiss, RecordTraffic, Redact, ReplayCache, Resend, Summary,
+    store::{Disk, Replay},
+};
+
+type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
+
+/// What the client asks for: method, path, and body.
+const REQUESTS: [(Method, &str, &str); 6] = [
+    (Method::GET, "/users/1", ""),
+    (Method::POST, "/echo", "hello, is there anybody?"),
+    (Method::GET, "/binary", ""),
+    (Method::GET, "/events", ""),
+    (Method::GET, "/broken", ""),
+    (Method::GET, "/login", ""),
+];
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    let mut folder = tempfile::tempdir()?;
+    let keep = env::args().any(|argument| argument == "--keep");
+    folder.disable_cleanup(keep);
+    let folder = folder.path();
+
+    println!("1. Record into {}", folder.display());
+    let seen = record(folder).await?;
+    show(folder).await?;
+
+    println!("\n2. Answer from the folder, with the origin gone");
+    let equal = replay(folder, &seen).await?;
+
+    println!("\n3. Start the origin again, and send it everything once more");
+    let resent = resend(folder).await?;
+
+    let count = REQUESTS.len() as u64;
+    println!("\n{count} requests recorded");
+    println!("{equal} answered from the folder, equal to the byte");
+    println!("{} answered the same by the new origin", resent.same);
+    if keep {
+        println!("look at it: less {}/*.warc", folder.display());
+    }
+    let is_all_well = equal == count && resent.same == count && resent.sent() == count;
+    Ok(if is_all_well {
+        ExitCode::SUCCESS
+    } else {
+        println!("FAILED: the numbers differ");
+        ExitCode::FAILURE
+    })
+}
+
+/// Records what a client asks of the origin. Returns what the client saw.
+async fn record(folder: &Path) -> Result<Vec<Answer>> {
+    let record = RecordTraffic::disk(folder).redact(redact());
+    let recorder = record.recorder();
+
+    let server = Server::start(origin().layer(record)).await?;
+    let answers = ask_for_all(&server.url).await?;
+    server.stop().await?;
+
+    // Without it the last exchanges may still be on their way to the disk.
+    let stats = recorder.flush().await;
+    println!("   {} of {} exchanges stored", stats.stored, stats.served);
+    Ok(answers)
+}
+
+/// Cookies are secrets, and so `set-cookie` is stored as REDACTED by default. Those of this origin
+/// are none, and the client is to get them back as they were.
+fn redact() -> Redact {
+    Redact::default().keep_header("set-cookie")
+}
+
+/// Prints what was recorded.
+async fn show(folder: &Path) -> Result<()> {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED).set_header([
+        "method", "path", "status", "request", "response", "to head", "to end", "ended",
+    ]);
+    for column in table.column_iter_mut().skip(2).take(5) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+
+    let recording = Disk::open(folder).await?;
+    let mut exchanges = recording.replay();
+    while let Some(exchange) = exchanges.next().await {
+        table.add_row(row(&exchange?));
+    }
+    println!("{table}");
+    Ok(())
+}
+
+fn row(exchange: &Exchange) -> [String; 8] {
+    let (status, response) = match &exchange.response {
+        Ok(response) => (response.status.as_str(), size(response.body.len())),
+        Err(_) => ("none", String::new()),
+    };
+    [
+        exchange.request.method.to_string(),
+        exchange.request.uri.to_string(),
+        status.to_owned(),
+        size(exchange.request.body.len()),
+        response,
+        exchange.time_to_head.map(duration).unwrap_or_default(),
+        duration(exchange.time_to_end),
+        exchange.ended().to_string(),
+    ]
+}
+
+fn size(bytes: usize) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..0x10_0000 => format!("{} KiB", bytes >> 10),
+        _ => format!("{} MiB", bytes >> 20),
+    }
+}
+
+fn duration(time: Duration) -> String {
+    if time < Duration::from_millis(1) {
+        format!("{} µs", time.as_micros())
+    } else {
+        format!("{:.1} ms", time.as_secs_f64() * 1000.0)
+    }
+}
+
+/// Asks for the same again where there is nothing but the recording. Returns how many answers are
+/// equal to those seen before.
+async fn replay(folder: &Path, seen: &[Answer]) -> Result<u64> {
+    let replay = ReplayCache::disk(folder).on_miss(OnMiss::Refuse);
+    let server = Server::start(Router::new().layer(replay)).await?;
+    let answers = ask_for_all(&server.url).await?;
+    server.stop().await?;
+
+    let mut equal = 0;
+    for (((method, path, _), seen), now) in REQUESTS.iter().zip(seen).zip(&answers) {
+        let differences = seen.differences(now);
+        if differences.is_empty() {
+            equal += 1;
+            println!("   {method} {path}: equal");
+        } else {
+            println!("   {method} {path}: different {}", differences.join(", "));
+        }
+    }
+    Ok(equal)
+}
+
+/// Sends every recorded request to a new origin, and compares what comes back with the recording.
+async fn resend(folder: &Path) -> Result<Summary> {
+    let server = Server::start(origin()).await?;
+    let client = legacy::Client::builder(TokioExecutor::new()).build_http();
+    let summary = Resend::disk(folder)
+        .to(server.url.parse()?)
+        .redact(redact())
+        .run(client, |resent| println!("   {resent}"))
+        .await;
+    server.stop().await?;
+    Ok(summary?)
+}
+
+/// The app that is recorded. It knows nothing of it.
+fn origin() -> Router {
+    Router::new()
+        .route(
+            "/users/1",
+            get(async || Json(json!({ "id": 1, "name": "bob" }))),
+        )
+        .route("/echo", post(async |body: Bytes| body))
+        .route("/binary", get(binary))
+        .route("/events", get(events))
+        .route("/broken", get(broken))
+        .route("/login", get(login))
+}
+
+/// 1 MiB.
+async fn binary() -> impl IntoResponse {
+    let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(1 << 20).collect();
+    ([(CONTENT_TYPE, "application/octet-stream")], bytes)
+}
+
+async fn events() -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    Sse::new(stream::iter(1..=5).then(|n| async move {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Ok(Event::default().data(format!("event {n}")))
+    }))
+}
+
+async fn broken() -> (StatusCode, Json<Value>) {
+    let why = Json(json!({ "error": "out of coffee" }));
+    (StatusCode::INTERNAL_SERVER_ERROR, why)
+}
+
+async fn login() -> impl IntoResponse {
+    let cookies = [(SET_COOKIE, "theme=dark"), (SET_COOKIE, "language=en")];
+    (AppendHeaders(cookies), "welcome")
+}
+
+/// What a client saw.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Answer {
+    fn differences(&self, other: &Self) -> Vec<&str> {
+        [
+            ("status", self.status == other.status),
+            ("headers", self.headers == other.headers),
+            ("body", self.body == other.body),
+        ]
+        .into_iter()
+        .filter_map(|(part, is_equal)| (!is_equal).then_some(part))
+        .collect()
+    }
+}
+
+async fn ask_for_all(url: &str) -> reqwest::Result<Vec<Answer>> {
+    let client = reqwest::Client::new();
+    let mut answers = Vec::new();
+    for (method, path, body) in REQUESTS {
+        let request = client.request(method, format!("{url}{path}")).body(body);
+        let response = request.send().await?;
+        answers.push(Answer {
+            status: response.status(),
+            headers: headers_of_the_app(response.headers()),
+            body: response.bytes().await?,
+        });
+    }
+    Ok(answers)
+}
+
+/// Without the fields that the HTTP server adds, below the app and its layers: they tell the moment,
+/// and whether the length was known before.
+fn headers_of_the_app(headers: &HeaderMap) -> HeaderMap {
+    let mut headers = headers.clone();
+    for name in [DATE, CONTENT_LENGTH, TRANSFER_ENCODING] {
+        headers.remove(name);
+    }
+    headers
+}
+
+/// A server on a free port.
+struct Server {
+    url: String,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+impl Server {
+    async fn start(app: Router) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let (stop, stopped) = oneshot::channel();
+        let serve = axum::serve(listener, app).with_graceful_shutdown(async {
+            let _ = stopped.await;
+        });
+        let task = tokio::spawn(serve.into_future());
+        Ok(Self { url, stop, task })
+    }
+
+    async fn stop(self) -> Result<()> {
+        drop(self.stop);
+        Ok(self.task.await??)
+    }
+}
