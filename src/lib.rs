@@ -1,6 +1,8 @@
 //! Record, replay and inspect HTTP traffic with [`tower`] layers.
 
 pub mod body;
+#[cfg(feature = "test-util")]
+pub mod conformance;
 mod exchange;
 mod format;
 mod locks;

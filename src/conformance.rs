@@ -1,0 +1,489 @@
+//! What every store promises, as checks that any store can be run through.
+//!
+//! Give the checks a way to make an empty store; they panic with the name of the promise that was
+//! broken. For a store of your own, with feature `test-util` in your dev-dependencies:
+//!
+//! ```
+//! # use tower_traffic::store::Memory as MyStore;
+//! use tower_traffic::conformance;
+//!
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! // A sink that can be replayed: a stream.
+//! conformance::sink_and_replay(async || MyStore::new()).await;
+//!
+//! // A sink that can be looked up in: a cache.
+//! conformance::sink_and_source(async || MyStore::new()).await;
+//! # });
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! A store must keep times to 100 nanoseconds, and bytes exactly. After each `store` the checks
+//! call `flush`, so a sink may hold exchanges back until then.
+
+use std::{
+    fmt::Debug,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, future::join_all};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+
+use crate::{
+    BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
+    store::{Replay, Sink, Source, StoreError, Which},
+};
+
+/// Checks that what goes into a store comes out of its [`Replay`]: everything, exactly, in order,
+/// and each time from the start.
+///
+/// # Panics
+/// If the store breaks a promise; the message says which.
+pub async fn sink_and_replay<S: Sink + Replay>(make: impl AsyncFn() -> S) {
+    exchanges_are_replayed_as_they_were_stored(&make().await).await;
+    order_is_kept_across_batches(&make().await).await;
+    every_replay_starts_anew(&make().await).await;
+    concurrent_batches_are_all_stored(&make().await).await;
+
+    let shared = Arc::new(make().await);
+    let sink: Arc<dyn Sink> = shared.clone();
+    let replay: Arc<dyn Replay> = shared;
+    let exchange = numbered(0);
+    store(&sink, [exchange.clone()]).await;
+    same(
+        "a store behind `Arc<dyn Sink>` and `Arc<dyn Replay>` is the same store",
+        &replayed(&replay).await,
+        &[exchange],
+    );
+}
+
+/// Checks that what goes into a store is found through its [`Source`]: exactly, by its key and no
+/// other, the right one of several, and never one that was cut short.
+///
+/// # Panics
+/// If the store breaks a promise; the message says which.
+pub async fn sink_and_source<S: Sink + Source>(make: impl AsyncFn() -> S) {
+    emptiness_is_told(&make().await).await;
+    what_can_answer_is_found_as_it_was_stored(&make().await).await;
+    the_right_one_of_several_is_found(&make().await).await;
+    what_was_cut_short_hides_nothing(&make().await).await;
+
+    let shared = Arc::new(make().await);
+    let sink: Arc<dyn Sink> = shared.clone();
+    let source: Arc<dyn Source> = shared;
+    let exchange = numbered(0);
+    store(&sink, [exchange.clone()]).await;
+    same(
+        "a store behind `Arc<dyn Sink>` and `Arc<dyn Source>` is the same store",
+        &found(&source, &exchange, Which::Latest).await.as_ref(),
+        &Some(&exchange),
+    );
+}
+
+async fn exchanges_are_replayed_as_they_were_stored<S: Sink + Replay>(s: &S) {
+    let exchanges = varied();
+    store(s, exchanges.clone()).await;
+    let replayed = replayed(s).await;
+    same(
+        "a replay gives every exchange that was stored",
+        &replayed.len(),
+        &exchanges.len(),
+    );
+    for (replayed, stored) in replayed.iter().zip(&exchanges) {
+        same(
+            "an exchange is replayed exactly as it was stored",
+            replayed,
+            stored,
+        );
+    }
+}
+
+async fn order_is_kept_across_batches<S: Sink + Replay>(s: &S) {
+    let exchanges: Vec<_> = (0..20).map(numbered).collect();
+    let (first, rest) = exchanges.split_at(1);
+    let (second, third) = rest.split_at(11);
+    for batch in [first, second, &[], third] {
+        store(s, batch.to_vec()).await;
+    }
+    same(
+        "exchanges are replayed in the order in which they were stored, across batches",
+        &uris(&replayed(s).await),
+        &uris(&exchanges),
+    );
+}
+
+async fn every_replay_starts_anew<S: Sink + Replay>(s: &S) {
+    store(s, [numbered(0), numbered(1)]).await;
+    let mut begun = s.replay();
+    let first = item(begun.next().await);
+    same(
+        "a replay begins with the first exchange",
+        &first,
+        &Some(numbered(0)),
+    );
+    same(
+        "a replay begins with the first exchange while another one is under way",
+        &uris(&replayed(s).await),
+        &uris(&[numbered(0), numbered(1)]),
+    );
+    let second = item(begun.next().await);
+    same(
+        "a replay is not moved on by another one",
+        &second,
+        &Some(numbered(1)),
+    );
+    store(s, [numbered(2)]).await;
+    same(
+        "a replay gives what was stored after an earlier one, too",
+        &uris(&replayed(s).await),
+        &uris(&[numbered(0), numbered(1), numbered(2)]),
+    );
+}
+
+async fn concurrent_batches_are_all_stored<S: Sink + Replay>(s: &S) {
+    const BATCH: usize = 5;
+    let exchanges: Vec<_> = (0..8 * BATCH).map(numbered).collect();
+    join_all(exchanges.chunks(BATCH).map(|batch| store(s, batch))).await;
+    let replayed = uris(&replayed(s).await);
+    same(
+        "batches that are stored concurrently are all stored",
+        &replayed.len(),
+        &exchanges.len(),
+    );
+    for batch in exchanges.chunks(BATCH) {
+        let batch = uris(batch);
+        let kept: Vec<_> = replayed
+            .iter()
+            .filter(|uri| batch.contains(uri))
+            .cloned()
+            .collect();
+        same(
+            "a batch keeps its order when others are stored concurrently",
+            &kept,
+            &batch,
+        );
+    }
+}
+
+async fn emptiness_is_told<S: Sink + Source>(s: &S) {
+    let is_empty = async || went_well(s.is_empty().await);
+    same(
+        "a store without exchanges is empty",
+        &is_empty().await,
+        &true,
+    );
+    same(
+        "in an empty store nothing is found",
+        &found(s, &numbered(0), Which::Latest).await,
+        &None,
+    );
+    store(s, []).await;
+    same(
+        "a store that was given an empty batch is empty",
+        &is_empty().await,
+        &true,
+    );
+    // Asked before and after: an answer that is remembered must not become stale.
+    store(s, [numbered(0)]).await;
+    same(
+        "a store that was given an exchange is not empty",
+        &is_empty().await,
+        &false,
+    );
+    same(
+        "an exchange is found that was stored after a first look-up",
+        &found(s, &numbered(0), Which::Latest).await,
+        &Some(numbered(0)),
+    );
+}
+
+async fn what_can_answer_is_found_as_it_was_stored<S: Sink + Source>(s: &S) {
+    let exchanges = varied();
+    store(s, exchanges.clone()).await;
+    for exchange in &exchanges {
+        let found = found(s, exchange, Which::Latest).await;
+        if s.matching().key_of(exchange).is_some() {
+            same(
+                "an exchange is found exactly as it was stored",
+                &found.as_ref(),
+                &Some(exchange),
+            );
+        } else {
+            same(
+                "an exchange that was cut short, or has no response, is not found",
+                &found,
+                &None,
+            );
+        }
+    }
+    same(
+        "nothing is found for a request that was not recorded",
+        &found(s, &numbered(usize::MAX), Which::Latest).await,
+        &None,
+    );
+}
+
+async fn the_right_one_of_several_is_found<S: Sink + Source>(s: &S) {
+    let answer = |number: u16| {
+        Exchange::new(
+            Request::get("/several")
+                .body(Bytes::new())
+                .expect("a request"),
+            Response::new(Bytes::from(number.to_string())),
+        )
+    };
+    let answers: Vec<_> = (0..4).map(answer).collect();
+    // Others stand between them, and they come in several batches.
+    store(s, [answers[0].clone(), numbered(0), answers[1].clone()]).await;
+    store(s, [numbered(1)]).await;
+    store(s, [answers[2].clone()]).await;
+    let third = found(s, &answers[0], Which::Latest).await;
+    same(
+        "`Which::Latest` finds the one stored last",
+        &third.as_ref(),
+        &Some(&answers[2]),
+    );
+    store(s, [answers[3].clone()]).await;
+    let latest = found(s, &answers[0], Which::Latest).await;
+    same(
+        "`Which::Latest` finds one that was stored after a look-up",
+        &latest.as_ref(),
+        &Some(&answers[3]),
+    );
+    for (n, answer) in answers.iter().enumerate() {
+        let nth = found(s, answer, Which::Nth(n)).await;
+        same(
+            "`Which::Nth` counts from 0 in the order of storing",
+            &nth.as_ref(),
+            &Some(answer),
+        );
+    }
+    for beyond in [answers.len(), usize::MAX] {
+        let last = found(s, &answers[0], Which::Nth(beyond)).await;
+        same(
+            "`Which::Nth` beyond the end finds the last one",
+            &last.as_ref(),
+            &answers.last(),
+        );
+    }
+}
+
+async fn what_was_cut_short_hides_nothing<S: Sink + Source>(s: &S) {
+    let whole = numbered(0);
+    store(s, [whole.clone()]).await;
+    for end in cut_short() {
+        let mut cut = whole.clone();
+        if let Ok(response) = &mut cut.response {
+            response.body.end = end;
+        }
+        store(s, [cut]).await;
+    }
+    let mut missing = whole.clone();
+    missing.response = Err(NoResponse::ClientGone);
+    store(s, [missing]).await;
+    for which in [Which::Latest, Which::Nth(0), Which::Nth(1)] {
+        same(
+            "a whole exchange is found where later ones of the same request were cut short",
+            &found(s, &whole, which).await.as_ref(),
+            &Some(&whole),
+        );
+    }
+}
+
+/// Panics with the promise if it is broken.
+fn same<A: PartialEq<B> + Debug, B: Debug + ?Sized>(promise: &str, is: &A, should_be: &B) {
+    assert!(
+        is == should_be,
+        "the store breaks a promise: {promise}\n       is: {}\nshould be: {}",
+        shortened(is),
+        shortened(should_be)
+    );
+}
+
+/// A large body would hide the promise.
+fn shortened(value: &(impl Debug + ?Sized)) -> String {
+    const LIMIT: usize = 4000;
+    let mut text = format!("{value:?}");
+    if let Some((limit, _)) = text.char_indices().nth(LIMIT) {
+        text.truncate(limit);
+        text.push_str(" ...");
+    }
+    text
+}
+
+fn went_well<T>(result: Result<T, StoreError>) -> T {
+    result.unwrap_or_else(|error| {
+        panic!("the store breaks a promise: what is no fault of the caller succeeds\n{error}")
+    })
+}
+
+fn item(item: Option<Result<Exchange, StoreError>>) -> Option<Exchange> {
+    item.map(went_well)
+}
+
+async fn store(sink: &impl Sink, exchanges: impl Into<Vec<Exchange>>) {
+    went_well(sink.store(exchanges.into()).await);
+    went_well(sink.flush().await);
+}
+
+async fn replayed(replay: &impl Replay) -> Vec<Exchange> {
+    replay.replay().map(went_well).collect().await
+}
+
+async fn found(source: &impl Source, exchange: &Exchange, which: Which) -> Option<Exchange> {
+    let key = source.matching().key(&exchange.request);
+    went_well(source.find(key, which).await).map(Arc::unwrap_or_clone)
+}
+
+fn uris(exchanges: &[Exchange]) -> Vec<String> {
+    exchanges
+        .iter()
+        .map(|exchange| exchange.request.uri.to_string())
+        .collect()
+}
+
+/// An exchange that differs from others of the kind in everything that may count in a look-up.
+fn numbered(number: usize) -> Exchange {
+    let mut exchange = Exchange::new(
+        Request::get(format!("/numbered/{number}"))
+            .body(Bytes::new())
+            .expect("a request"),
+        Response::new(Bytes::from(format!("answer {number}"))),
+    );
+    exchange.began = began();
+    exchange
+}
+
+/// Windows counts in 100 nanoseconds.
+fn began() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::new(1_795_219_199, 987_654_300)
+}
+
+/// Every way in which a body may not be whole.
+fn cut_short() -> [BodyEnd; 4] {
+    [
+        BodyEnd::Limit,
+        BodyEnd::Dropped,
+        BodyEnd::Error("reset by peer: 100%\r\nof it\n".to_owned()),
+        BodyEnd::Error(String::new()),
+    ]
+}
+
+/// What HTTP allows and a store may get wrong; each under a URI or method of its own.
+fn varied() -> Vec<Exchange> {
+    let mut exchanges = Vec::new();
+    let mut add = |change: &dyn Fn(&mut RecordedRequest, &mut RecordedResponse)| {
+        let mut exchange = numbered(1000 + exchanges.len());
+        exchange.time_to_head = Some(Duration::new(1, 234_567_800));
+        exchange.time_to_end = Duration::new(12, 100);
+        if let Ok(response) = &mut exchange.response {
+            change(&mut exchange.request, response);
+        }
+        exchanges.push(exchange);
+    };
+
+    add(&|_, _| {});
+    for body in bodies() {
+        add(&|request, response| {
+            request.method = Method::POST;
+            request.body = body.clone().into();
+            response.body = body.clone().into();
+        });
+    }
+    add(&|request, response| {
+        request.headers = awkward_headers();
+        response.headers = awkward_headers();
+    });
+    for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
+        add(&|request, _| request.version = version);
+        add(&|_, response| response.version = version);
+    }
+    for trailers in [HeaderList::new(), awkward_headers()] {
+        add(&|request, response| {
+            request.body.trailers = Some(trailers.clone());
+            response.body.trailers = Some(trailers.clone());
+        });
+    }
+    for end in cut_short() {
+        for bytes in ["", "the beginning"] {
+            let cut = || {
+                let mut body = RecordedBody::from(bytes);
+                body.end = end.clone();
+                body
+            };
+            add(&|request, _| request.body = cut());
+            add(&|_, response| response.body = cut());
+        }
+    }
+    for status in [StatusCode::NO_CONTENT, StatusCode::NOT_FOUND] {
+        add(&|_, response| response.status = status);
+    }
+    let unknown = StatusCode::from_u16(799).expect("a status");
+    add(&|_, response| response.status = unknown);
+    let extension = Method::from_bytes(b"PURGE").expect("a method");
+    add(&|request, _| request.method = extension.clone());
+    add(&|request, response| {
+        request.method = Method::HEAD;
+        response.headers = [(http::header::CONTENT_LENGTH, HeaderValue::from(1234))]
+            .into_iter()
+            .collect();
+    });
+    for (method, uri) in [
+        (Method::GET, "http://example.com:8080/absolute?a=1&a=2"),
+        (Method::CONNECT, "example.com:443"),
+        (Method::OPTIONS, "*"),
+    ] {
+        add(&|request, _| {
+            request.method = method.clone();
+            request.uri = uri.parse().expect("a URI");
+        });
+    }
+    for why in [
+        NoResponse::ClientGone,
+        NoResponse::Failed("refused: 100%\r\nof it\n".to_owned()),
+        NoResponse::Failed(String::new()),
+    ] {
+        let mut exchange = numbered(2000 + exchanges.len());
+        exchange.time_to_head = None;
+        exchange.response = Err(why);
+        exchanges.push(exchange);
+    }
+    exchanges
+}
+
+fn bodies() -> Vec<Bytes> {
+    let every_byte: Vec<u8> = (0..=u8::MAX).collect();
+    vec![
+        every_byte.into(),
+        Bytes::from_static(b"\r\n\r\n"),
+        Bytes::from_static(b"line\r\nline\r\n\r\nWARC/1.1\r\nWARC-Type: request\r\n\r\n"),
+        Bytes::from_static(b"0\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
+        vec![b'\n'; 300_000].into(),
+    ]
+}
+
+/// Duplicates, apart from each other; bytes that are no UTF-8; fields that say something else about
+/// the body than the body does.
+fn awkward_headers() -> HeaderList {
+    let fields: [(&str, &[u8]); 11] = [
+        ("x-twice", b"first"),
+        ("x-latin", b"caf\xe9"),
+        ("x-twice", b"second"),
+        ("x-binary", b"\x80\xff\t\xfe"),
+        ("x-empty", b""),
+        ("x-signs", b"100% a=b&c;d: \"e\", <f>"),
+        ("transfer-encoding", b"chunked"),
+        ("content-length", b"99999"),
+        ("x-archive-orig-content-length", b"7"),
+        ("content-encoding", b"gzip"),
+        ("x-twice", b"first"),
+    ];
+    fields
+        .into_iter()
+        .map(|(name, value)| {
+            let value = HeaderValue::from_bytes(value).expect("a value");
+            (HeaderName::from_static(name), value)
+        })
+        .collect()
+}

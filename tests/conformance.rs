@@ -1,0 +1,207 @@
+//! The crate's own stores, and one as a user would write it, keep the promises of a store.
+#![cfg(feature = "test-util")]
+
+use std::{
+    cell::Cell,
+    collections::HashMap,
+    future::ready,
+    sync::{Arc, Mutex},
+};
+
+use futures::{StreamExt, stream};
+use tempfile::TempDir;
+use tower_traffic::{
+    Exchange, Key, Matching, StoreError, conformance,
+    store::{BoxFuture, BoxStream, Disk, Memory, Replay, Sink, Source, Which},
+};
+
+/// Makes a new recording with each call, all in one folder that is deleted in the end.
+struct Folders {
+    root: TempDir,
+    count: Cell<usize>,
+}
+
+impl Folders {
+    fn new() -> Self {
+        Self {
+            root: TempDir::new().unwrap(),
+            count: Cell::new(0),
+        }
+    }
+
+    fn next(&self) -> Disk {
+        self.count.set(self.count.get() + 1);
+        Disk::new(self.root.path().join(self.count.get().to_string()))
+    }
+}
+
+#[tokio::test]
+async fn memory() {
+    conformance::sink_and_replay(async || Memory::new()).await;
+    conformance::sink_and_source(async || Memory::new()).await;
+}
+
+#[tokio::test]
+async fn disk() {
+    let folders = Folders::new();
+    conformance::sink_and_replay(async || folders.next()).await;
+    conformance::sink_and_source(async || folders.next()).await;
+}
+
+#[tokio::test]
+async fn disk_with_a_file_for_each_batch() {
+    let folders = Folders::new();
+    conformance::sink_and_replay(async || folders.next().segment_size(1)).await;
+    conformance::sink_and_source(async || folders.next().segment_size(1)).await;
+}
+
+#[tokio::test]
+async fn disk_with_another_matching() {
+    let folders = Folders::new();
+    let matching = Matching::new().ignore_body().only_query::<&str>([]);
+    conformance::sink_and_source(async || folders.next().matching(matching.clone())).await;
+}
+
+/// Disk does its work on threads of its own where there is no runtime.
+#[test]
+fn disk_without_tokio() {
+    let folders = Folders::new();
+    futures::executor::block_on(async {
+        conformance::sink_and_replay(async || folders.next()).await;
+        conformance::sink_and_source(async || folders.next()).await;
+    });
+}
+
+#[tokio::test]
+async fn a_store_in_an_arc() {
+    conformance::sink_and_replay(async || Arc::new(Memory::new())).await;
+    conformance::sink_and_source(async || Arc::new(Memory::new())).await;
+}
+
+#[tokio::test]
+async fn a_users_store() {
+    conformance::sink_and_replay(async || Shelf::default()).await;
+    conformance::sink_and_source(async || Shelf::default()).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "exchanges are replayed in the order in which they were stored")]
+async fn a_replay_in_the_wrong_order_is_found_out() {
+    conformance::sink_and_replay(async || Shelf::with(Fault::NewestBatchFirst)).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "an exchange is replayed exactly as it was stored")]
+async fn a_store_that_loses_trailers_is_found_out() {
+    conformance::sink_and_replay(async || Shelf::with(Fault::NoTrailers)).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "cut short, or has no response, is not found")]
+async fn a_source_that_answers_with_what_was_cut_short_is_found_out() {
+    conformance::sink_and_source(async || Shelf::with(Fault::CutShortIsFound)).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "`Which::Latest` finds the one stored last")]
+async fn a_source_that_keeps_the_first_is_found_out() {
+    conformance::sink_and_source(async || Shelf::with(Fault::FirstIsLatest)).await;
+}
+
+/// A store as a user would write it: a list, and where in it a key's exchanges stand.
+#[derive(Default)]
+struct Shelf {
+    matching: Matching,
+    held: Mutex<Held>,
+    fault: Option<Fault>,
+}
+
+#[derive(Default)]
+struct Held {
+    exchanges: Vec<Arc<Exchange>>,
+    by_key: HashMap<Key, Vec<usize>>,
+}
+
+/// What a user may get wrong.
+#[derive(Clone, Copy, PartialEq)]
+enum Fault {
+    NewestBatchFirst,
+    NoTrailers,
+    CutShortIsFound,
+    FirstIsLatest,
+}
+
+impl Shelf {
+    fn with(fault: Fault) -> Self {
+        Self {
+            fault: Some(fault),
+            ..Self::default()
+        }
+    }
+
+    fn has(&self, fault: Fault) -> bool {
+        self.fault == Some(fault)
+    }
+}
+
+impl Sink for Shelf {
+    fn store(&self, exchanges: Vec<Exchange>) -> BoxFuture<'_, Result<(), StoreError>> {
+        let mut held = self.held.lock().unwrap();
+        let mut place = held.exchanges.len();
+        if self.has(Fault::NewestBatchFirst) {
+            place = 0;
+        }
+        for mut exchange in exchanges {
+            if self.has(Fault::NoTrailers) {
+                exchange.request.body.trailers = None;
+            }
+            let key = if self.has(Fault::CutShortIsFound) {
+                Some(self.matching.key(&exchange.request))
+            } else {
+                self.matching.key_of(&exchange)
+            };
+            if let Some(key) = key {
+                held.by_key.entry(key).or_default().push(place);
+            }
+            held.exchanges.insert(place, Arc::new(exchange));
+            place += 1;
+        }
+        Box::pin(ready(Ok(())))
+    }
+}
+
+impl Source for Shelf {
+    fn matching(&self) -> &Matching {
+        &self.matching
+    }
+
+    fn find(
+        &self,
+        key: Key,
+        which: Which,
+    ) -> BoxFuture<'_, Result<Option<Arc<Exchange>>, StoreError>> {
+        let held = self.held.lock().unwrap();
+        let which = match which {
+            Which::Latest if self.has(Fault::FirstIsLatest) => Which::Nth(0),
+            which => which,
+        };
+        let found = held.by_key.get(&key).and_then(|places| {
+            let place = places[which.index(places.len())?];
+            Some(held.exchanges[place].clone())
+        });
+        Box::pin(ready(Ok(found)))
+    }
+
+    fn is_empty(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(ready(Ok(self.held.lock().unwrap().exchanges.is_empty())))
+    }
+}
+
+impl Replay for Shelf {
+    fn replay(&self) -> BoxStream<'static, Result<Exchange, StoreError>> {
+        let exchanges = self.held.lock().unwrap().exchanges.clone();
+        stream::iter(exchanges)
+            .map(|exchange| Ok(Arc::unwrap_or_clone(exchange)))
+            .boxed()
+    }
+}
