@@ -22,10 +22,7 @@ use axum::{
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use serde_json::{Value, json};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::net::TcpListener;
 use tower_traffic::{RecordTraffic, Recorder};
 
 static KIBIBYTE: [u8; 1024] = [b'x'; 1024];
@@ -58,9 +55,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let port = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+    let asked_to_stop = asked_to_stop()?;
     println!("try: curl http://{}/users/1", listener.local_addr()?);
     axum::serve(listener, app)
-        .with_graceful_shutdown(asked_to_stop()?)
+        .with_graceful_shutdown(asked_to_stop)
         .await?;
 
     if let Some(recorder) = recorder {
@@ -110,8 +108,11 @@ async fn stats(State(recorder): State<Option<Recorder>>) -> Json<Value> {
     }))
 }
 
-/// SIGINT or SIGTERM.
+/// Returns with SIGINT or SIGTERM, from the moment of the call on.
+#[cfg(unix)]
 fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     Ok(async move {
@@ -119,5 +120,14 @@ fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
+    })
+}
+
+/// Returns with Ctrl-C.
+#[cfg(windows)]
+fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    Ok(async move {
+        interrupt.recv().await;
     })
 }
