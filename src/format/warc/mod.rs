@@ -33,8 +33,9 @@ const CHECKSUM: &str = "Traffic-CRC32";
 
 /// What is escaped in a line of text; non-ASCII bytes always are.
 const LINE: &AsciiSet = &CONTROLS.add(b'%');
+const LINE_AND_SPACE: &AsciiSet = &LINE.add(b' ');
 /// What is escaped in a trailer.
-const TRAILER: &AsciiSet = &LINE.add(b'&').add(b'=');
+const TRAILER: &AsciiSet = &LINE_AND_SPACE.add(b'&').add(b'=');
 /// What may not stand in a target URI.
 const URI: &AsciiSet = &CONTROLS
     .add(b' ')

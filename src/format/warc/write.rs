@@ -8,7 +8,9 @@ use http::{Version, uri::PathAndQuery};
 use percent_encoding::{percent_encode, utf8_percent_encode};
 use uuid::Uuid;
 
-use super::{CHECKSUM, ERROR, LINE, TIME_TO_END, TIME_TO_HEAD, TRAILER, TRAILERS, URI};
+use super::{
+    CHECKSUM, ERROR, LINE, LINE_AND_SPACE, TIME_TO_END, TIME_TO_HEAD, TRAILER, TRAILERS, URI,
+};
 use crate::{
     BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
     format::http_text,
@@ -178,7 +180,13 @@ fn id_field(out: &mut Vec<u8>, name: &str, id: Uuid) {
 }
 
 fn error_field(out: &mut Vec<u8>, error: &str) {
-    let _ = write!(out, "{ERROR}: {}\r\n", utf8_percent_encode(error, LINE));
+    // Spaces around a field's value mean nothing; within it they are left for the eye.
+    let escaped = if error.starts_with(' ') || error.ends_with(' ') {
+        LINE_AND_SPACE
+    } else {
+        LINE
+    };
+    let _ = write!(out, "{ERROR}: {}\r\n", utf8_percent_encode(error, escaped));
 }
 
 fn times(out: &mut Vec<u8>, exchange: &Exchange) {
