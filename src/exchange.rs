@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
 };
+use memchr::memchr;
 
 /// One request and what came of it: a response, a response cut short, or none.
 ///
@@ -286,11 +287,6 @@ impl RecordedBody {
         }
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.first = Bytes::new();
-        self.rest = Vec::new();
-    }
-
     /// Copies the bytes into a buffer of their own. A frame is often a slice of a much larger
     /// network buffer, which it keeps alive: fine for the moment in a queue, not for a store.
     pub(crate) fn compact(&mut self) {
@@ -411,22 +407,16 @@ impl HeaderList {
         &mut self,
         replacement: impl Fn(&str, &[u8], bool) -> Option<HeaderValue>,
     ) {
-        let sensitive = |number| self.sensitive.contains(&number);
-        let replacements: Vec<_> = self
-            .iter()
-            .enumerate()
-            .filter_map(|(number, (name, value))| {
-                replacement(name, value, sensitive(number)).map(|value| (number, value))
-            })
-            .collect();
-        if replacements.is_empty() {
+        let new =
+            |(number, (name, value))| replacement(name, value, self.sensitive.contains(&number));
+        // Nearly always there is nothing to replace.
+        if self.iter().enumerate().all(|line| new(line).is_none()) {
             return;
         }
-        let mut replacements = replacements.into_iter().peekable();
         let mut text = Vec::with_capacity(self.text.len());
         for (number, (name, value)) in self.iter().enumerate() {
-            match replacements.next_if(|(replaced, _)| *replaced == number) {
-                Some((_, value)) => push_line(&mut text, name, value.as_bytes()),
+            match new((number, (name, value))) {
+                Some(value) => push_line(&mut text, name, value.as_bytes()),
                 None => push_line(&mut text, name, value),
             }
         }
@@ -437,8 +427,8 @@ impl HeaderList {
         let mut start = 0;
         std::iter::from_fn(move || {
             let line = &self.text[start..];
-            let colon = line.iter().position(|&byte| byte == b':')?;
-            let end = colon + line[colon..].iter().position(|&byte| byte == b'\r')?;
+            let colon = memchr(b':', line)?;
+            let end = colon + memchr(b'\r', &line[colon..])?;
             let value = start + colon + 2..start + end;
             start += end + 2;
             // Cannot fail: a name is ASCII.

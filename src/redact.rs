@@ -248,12 +248,14 @@ impl Redact {
 
     fn is_secret_query(&self, name: &str) -> bool {
         let is_secret = |name: &str| {
-            self.rules
-                .query
-                .iter()
-                .any(|n| n.eq_ignore_ascii_case(name))
+            let mut secrets = self.rules.query.iter();
+            secrets.any(|secret| secret.eq_ignore_ascii_case(name))
         };
-        is_secret(&percent_decode_str(name).decode_utf8_lossy())
+        if name.contains('%') {
+            is_secret(&percent_decode_str(name).decode_utf8_lossy())
+        } else {
+            is_secret(name)
+        }
     }
 
     fn end(&self, end: &mut BodyEnd) {

@@ -110,7 +110,10 @@ where
         let (parts, body) = request.into_parts();
         let is_recorded = self.filter.as_ref().is_none_or(|filter| filter(&parts));
         let flight = is_recorded.then(|| Flight::begin(&self.recorder, &parts));
-        let body = TeeBody::new(body, flight.as_ref().map(Flight::request_body));
+        let capture = flight
+            .as_ref()
+            .and_then(|flight| flight.request_body(&body));
+        let body = TeeBody::new(body, capture);
         RecordFuture {
             future: self.inner.call(Request::from_parts(parts, body)),
             flight,

@@ -9,6 +9,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, request, response};
+use http_body::Body;
 use tokio::time::Instant;
 
 use super::{Recorder, queue::Item, stats::Reason};
@@ -35,24 +36,30 @@ pub(crate) struct Flight {
 
 struct Inner {
     recorder: Recorder,
-    began: SystemTime,
     start: Instant,
-    request: RecordedRequest,
     progress: Mutex<Progress>,
 }
 
-#[derive(Default)]
 struct Progress {
-    request_body: RecordedBody,
-    head: Option<(Duration, RecordedResponse)>,
-    response_body: RecordedBody,
-    failed: Option<String>,
-    ended: Option<Duration>,
-    /// Bytes of bodies that the queue counts as held.
-    held: usize,
-    /// The queue had no room for a body.
-    has_no_room: bool,
+    /// What is known so far; taken when it is over.
+    exchange: Option<Exchange>,
+    request: Passed,
+    response: Passed,
+    has_ended: bool,
     settled: Option<Settled>,
+}
+
+/// What passed of a body.
+#[derive(Default)]
+struct Passed {
+    /// Small frames, not yet a piece of the recorded body.
+    small: BytesMut,
+    /// Bytes kept, which the queue counts as held.
+    len: usize,
+    /// Bytes that passed.
+    seen: u64,
+    /// The queue had no room.
+    has_no_room: bool,
 }
 
 impl Flight {
@@ -64,47 +71,65 @@ impl Flight {
     /// An exchange begins whose request's body is known already.
     pub(crate) fn begin_with(
         recorder: &Recorder,
-        mut request: RecordedRequest,
+        request: RecordedRequest,
         settled: Option<Settled>,
     ) -> Self {
-        let body = mem::take(&mut request.body);
-        let held = body.len();
-        let has_no_room = !recorder.inner.queue.hold(held);
+        let mut passed = Passed::default();
+        if !request.body.is_empty() {
+            let len = request.body.len();
+            passed.has_no_room = !recorder.inner.queue.hold(len);
+            passed.len = if passed.has_no_room { 0 } else { len };
+        }
         Self {
             inner: Arc::new(Inner {
                 recorder: recorder.clone(),
-                began: SystemTime::now(),
                 start: Instant::now(),
-                request,
                 progress: Mutex::new(Progress {
-                    request_body: body,
-                    held: if has_no_room { 0 } else { held },
-                    has_no_room,
+                    exchange: Some(Exchange {
+                        began: SystemTime::now(),
+                        time_to_head: None,
+                        time_to_end: Duration::ZERO,
+                        request,
+                        response: Err(NoResponse::ClientGone),
+                    }),
+                    request: passed,
+                    response: Passed::default(),
+                    has_ended: false,
                     settled,
-                    ..Progress::default()
                 }),
             }),
         }
     }
 
-    /// What looks on while the request's body passes.
-    pub(crate) fn request_body(&self) -> Capture {
-        Capture::new(self.clone(), Side::Request)
+    /// What looks on while the request's body passes; nothing, if it is empty.
+    pub(crate) fn request_body(&self, body: &impl Body) -> Option<Capture> {
+        (!body.is_end_stream()).then(|| self.capture(Side::Request))
     }
 
     /// The response's head is there; what comes back looks on while its body passes.
     pub(crate) fn head(&self, parts: &response::Parts) -> Capture {
         let time = self.inner.start.elapsed();
         let response = RecordedResponse::from_parts(parts);
-        self.progress().head = Some((time, response));
-        Capture::new(self.clone(), Side::Response)
+        if let Some(exchange) = &mut self.progress().exchange {
+            exchange.time_to_head = Some(time);
+            exchange.response = Ok(response);
+        }
+        self.capture(Side::Response)
+    }
+
+    fn capture(&self, side: Side) -> Capture {
+        Capture {
+            flight: self.clone(),
+            side,
+        }
     }
 
     /// There will be no response.
     pub(crate) fn failed(&self, error: &impl fmt::Display) {
-        let mut progress = self.progress();
-        progress.failed = Some(error.to_string());
-        progress.ended = Some(self.inner.start.elapsed());
+        let why = NoResponse::Failed(error.to_string());
+        if let Some(exchange) = &mut self.progress().exchange {
+            exchange.response = Err(why);
+        }
     }
 
     /// Nobody should wait for this exchange to be stored.
@@ -121,35 +146,16 @@ impl Flight {
 impl Drop for Inner {
     fn drop(&mut self) {
         let progress = get_mut(&mut self.progress);
-        let progress = mem::take(progress);
-        let request = RecordedRequest {
-            method: mem::take(&mut self.request.method),
-            uri: mem::take(&mut self.request.uri),
-            version: self.request.version,
-            headers: mem::take(&mut self.request.headers),
-            body: progress.request_body,
+        let Some(mut exchange) = progress.exchange.take() else {
+            return;
         };
-        let (time_to_head, response) = match (progress.head, progress.failed) {
-            (Some((time, mut response)), _) => {
-                response.body = progress.response_body;
-                (Some(time), Ok(response))
-            }
-            (None, Some(error)) => (None, Err(NoResponse::Failed(error))),
-            (None, None) => (None, Err(NoResponse::ClientGone)),
-        };
-        let exchange = Exchange {
-            began: self.began,
-            time_to_head,
-            time_to_end: progress.ended.unwrap_or_else(|| self.start.elapsed()),
-            request,
-            response,
-        };
-        self.recorder.submit(
-            exchange,
-            progress.held,
-            progress.has_no_room,
-            progress.settled,
-        );
+        if !progress.has_ended {
+            exchange.time_to_end = self.start.elapsed();
+        }
+        let held = progress.request.len + progress.response.len;
+        let has_no_room = progress.request.has_no_room || progress.response.has_no_room;
+        let settled = progress.settled.take();
+        self.recorder.submit(exchange, held, has_no_room, settled);
     }
 }
 
@@ -163,11 +169,7 @@ impl Recorder {
         settled: Option<Settled>,
     ) {
         let queue = &self.inner.queue;
-        let is_whole = exchange
-            .response
-            .as_ref()
-            .is_ok_and(|response| response.body.end == BodyEnd::Complete);
-        if self.inner.config.only_whole && !is_whole {
+        if self.inner.config.only_whole && !is_whole(&exchange) {
             return queue.release(bodies);
         }
         if !self.has_writer() {
@@ -188,7 +190,13 @@ impl Recorder {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// Whether a replay could answer with it.
+fn is_whole(exchange: &Exchange) -> bool {
+    let response = exchange.response.as_ref();
+    response.is_ok_and(|response| response.body.end == BodyEnd::Complete)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Side {
     Request,
     Response,
@@ -196,76 +204,75 @@ enum Side {
 
 /// Keeps what passes through a body, up to the capture limit.
 pub struct Capture {
+    // Small, because it is moved along with the body: what is kept stands in the flight.
     flight: Flight,
     side: Side,
-    body: RecordedBody,
-    /// Small frames, not yet a piece of `body`.
-    small: BytesMut,
-    kept: usize,
-    seen: u64,
-    has_no_room: bool,
 }
 
-impl Capture {
-    fn new(flight: Flight, side: Side) -> Self {
-        Self {
-            flight,
-            side,
-            body: RecordedBody::default(),
-            small: BytesMut::new(),
-            kept: 0,
-            seen: 0,
-            has_no_room: false,
-        }
-    }
-
-    fn keep(&mut self, data: &Bytes) {
-        let recorder = &self.flight.inner.recorder.inner;
-        let room = recorder.config.capture_limit - self.kept;
-        let data = data.slice(..data.len().min(room));
-        if data.is_empty() {
-            // The body is longer than what a replay could answer with.
-            self.flight.give_up_waiting();
-            return;
-        }
-        if !recorder.queue.hold(data.len()) {
-            recorder.queue.release(self.kept);
-            self.flight.give_up_waiting();
-            self.has_no_room = true;
-            self.kept = 0;
-            self.body.clear();
-            self.small = BytesMut::new();
-            return;
-        }
-        self.kept += data.len();
-        if data.len() <= COPIED {
-            self.small.extend_from_slice(&data);
-        } else {
-            self.close_piece();
-            self.body.push(data);
-        }
-    }
-
-    fn close_piece(&mut self) {
-        if !self.small.is_empty() {
-            self.body.push(mem::take(&mut self.small).freeze());
-        }
+impl Progress {
+    /// A body as far as it is recorded, and what else is known of it.
+    fn body(&mut self, side: Side) -> Option<(&mut RecordedBody, &mut Passed)> {
+        let exchange = self.exchange.as_mut()?;
+        Some(match side {
+            Side::Request => (&mut exchange.request.body, &mut self.request),
+            Side::Response => (
+                &mut exchange.response.as_mut().ok()?.body,
+                &mut self.response,
+            ),
+        })
     }
 
     /// Whether a body that was let go before its end had in truth come to it.
-    fn was_whole(&self, progress: &Progress) -> bool {
-        let request = &self.flight.inner.request;
-        let headers = match (self.side, &progress.head) {
-            (Side::Response, Some((_, response))) => {
-                if self.seen == 0 && has_no_content(&request.method, response.status) {
+    fn was_whole(&self, side: Side) -> bool {
+        let Some(exchange) = &self.exchange else {
+            return false;
+        };
+        let (headers, seen) = match (side, &exchange.response) {
+            (Side::Request, _) => (&exchange.request.headers, self.request.seen),
+            (Side::Response, Err(_)) => return false,
+            (Side::Response, Ok(response)) => {
+                let seen = self.response.seen;
+                if seen == 0 && has_no_content(&exchange.request.method, response.status) {
                     return true;
                 }
-                &response.headers
+                (&response.headers, seen)
             }
-            _ => &request.headers,
         };
         // Who knows the length does not poll until `None`.
-        headers.get("content-length").and_then(http_text::number) == Some(self.seen)
+        headers.get("content-length").and_then(http_text::number) == Some(seen)
+    }
+}
+
+impl Passed {
+    /// Keeps a frame, as far as there is room for it; false if not all of the body is kept.
+    fn data(&mut self, body: &mut RecordedBody, data: &Bytes, recorder: &super::Inner) -> bool {
+        self.seen += data.len() as u64;
+        if self.has_no_room {
+            return false;
+        }
+        let room = recorder.config.capture_limit.saturating_sub(self.len);
+        let data = data.slice(..data.len().min(room));
+        if !recorder.queue.hold(data.len()) {
+            recorder.queue.release(mem::take(&mut self.len));
+            self.has_no_room = true;
+            self.small = BytesMut::new();
+            *body = RecordedBody::default();
+            return false;
+        }
+        self.len += data.len();
+        if data.len() > COPIED {
+            self.close_piece(body);
+            body.push(data);
+        } else {
+            self.small.extend_from_slice(&data);
+        }
+        self.len as u64 == self.seen
+    }
+
+    fn close_piece(&mut self, body: &mut RecordedBody) {
+        if !self.small.is_empty() {
+            body.push(mem::take(&mut self.small).freeze());
+        }
     }
 }
 
@@ -279,36 +286,43 @@ fn has_no_content(method: &Method, status: StatusCode) -> bool {
 
 impl Tap for Capture {
     fn data(&mut self, data: &Bytes) {
-        self.seen += data.len() as u64;
-        if !self.has_no_room && !data.is_empty() {
-            self.keep(data);
+        let recorder = &self.flight.inner.recorder.inner;
+        let mut progress = self.flight.progress();
+        let is_all_kept = progress
+            .body(self.side)
+            .is_some_and(|(body, passed)| passed.data(body, data, recorder));
+        if !is_all_kept {
+            let settled = progress.settled.take();
+            drop(progress);
+            drop(settled);
         }
     }
 
     fn trailers(&mut self, trailers: &HeaderMap) {
-        self.body.trailers = Some(HeaderList::from(trailers));
+        let trailers = HeaderList::from(trailers);
+        if let Some((body, _)) = self.flight.progress().body(self.side) {
+            body.trailers = Some(trailers);
+        }
     }
 
-    fn end(mut self, end: BodyEnd) {
-        self.close_piece();
-        let mut body = mem::take(&mut self.body);
+    fn end(self, end: BodyEnd) {
         let mut progress = self.flight.progress();
-        body.end = match end {
-            BodyEnd::Dropped if !self.was_whole(&progress) => BodyEnd::Dropped,
-            BodyEnd::Complete | BodyEnd::Dropped if (self.kept as u64) < self.seen => {
-                BodyEnd::Limit
-            }
-            BodyEnd::Complete | BodyEnd::Dropped => BodyEnd::Complete,
+        let end = match end {
+            BodyEnd::Dropped if progress.was_whole(self.side) => BodyEnd::Complete,
             end => end,
         };
-        progress.held += self.kept;
-        progress.has_no_room |= self.has_no_room;
-        match self.side {
-            Side::Request => progress.request_body = body,
-            Side::Response => {
-                progress.response_body = body;
-                progress.ended = Some(self.flight.inner.start.elapsed());
-            }
+        if let Some((body, passed)) = progress.body(self.side) {
+            passed.close_piece(body);
+            body.end = match end {
+                BodyEnd::Complete if (passed.len as u64) < passed.seen => BodyEnd::Limit,
+                end => end,
+            };
+        }
+        if self.side == Side::Response
+            && let Some(exchange) = &mut progress.exchange
+        {
+            exchange.time_to_end = self.flight.inner.start.elapsed();
+            progress.has_ended = true;
         }
     }
 }
@@ -316,7 +330,7 @@ impl Tap for Capture {
 impl fmt::Debug for Capture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Capture")
-            .field("kept", &self.kept)
+            .field("side", &self.side)
             .finish_non_exhaustive()
     }
 }

@@ -143,8 +143,9 @@ impl Shared {
         request.body = seen;
         let flight = Flight::begin_with(recorder, request, Some(Box::new(lead)));
         // A body that need not be known for the look-up was not read ahead.
-        let live = !self.config.source.matching().needs_body();
-        let body = TeeBody::new(body, live.then(|| flight.request_body()));
+        let is_live = !self.config.source.matching().needs_body();
+        let capture = flight.request_body(&body).filter(|_| is_live);
+        let body = TeeBody::new(body, capture);
         match inner.oneshot(Request::from_parts(parts, body)).await {
             Ok(response) => {
                 let (parts, body) = response.into_parts();
