@@ -1,5 +1,6 @@
 use std::{
     fmt::Display,
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -54,6 +55,15 @@ fn finish<T: Tap>(tap: &mut Option<T>, end: BodyEnd) {
     }
 }
 
+/// Dropped only if the body inside panics: who reads it lets go then too, but did not go away.
+struct OnPanic<'a, T: Tap>(&'a mut Option<T>);
+
+impl<T: Tap> Drop for OnPanic<'_, T> {
+    fn drop(&mut self) {
+        finish(self.0, BodyEnd::Error("the body panicked".to_owned()));
+    }
+}
+
 impl<B: Body, T: Tap> TeeBody<B, T> {
     /// Lets a tap look at a body; without one it just passes.
     pub fn new(inner: B, mut tap: Option<T>) -> Self {
@@ -79,7 +89,10 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
-        let frame = ready!(this.inner.as_mut().poll_frame(cx));
+        let on_panic = OnPanic(this.tap);
+        let frame = this.inner.as_mut().poll_frame(cx);
+        mem::forget(on_panic);
+        let frame = ready!(frame);
         if let Some(tap) = this.tap {
             match &frame {
                 Some(Ok(frame)) => {
@@ -88,8 +101,9 @@ where
                     } else if let Some(trailers) = frame.trailers_ref() {
                         tap.trailers(trailers);
                     }
-                    // Who knows the length from the head does not poll again to be told `None`.
-                    if this.inner.is_end_stream() {
+                    // Nothing comes after trailers. Who has them, or knows the length from the head,
+                    // does not poll again to be told `None`.
+                    if frame.is_trailers() || this.inner.is_end_stream() {
                         finish(this.tap, BodyEnd::Complete);
                     }
                 }

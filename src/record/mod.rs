@@ -80,8 +80,10 @@ pub enum WhenFull {
     /// It is served and not recorded; the recorder counts that.
     #[default]
     Drop,
-    /// It waits for room before it is served, but no longer than this: then as `Drop`. The service
-    /// says that it is not ready, so the wait needs a caller who asks (`poll_ready`), and tokio.
+    /// It waits while more than half of the budget is used, but no longer than this, and is served;
+    /// the other half is for the exchanges under way, and what does not fit there is dropped as with
+    /// `Drop`. The service says that it is not ready, so the wait needs a caller who asks
+    /// (`poll_ready`), and tokio.
     Wait {
         /// The longest wait for one request.
         at_most: Duration,

@@ -1,6 +1,7 @@
 use std::{
     fmt,
     future::Future,
+    mem,
     pin::Pin,
     sync::Mutex,
     task::{Context, Poll, ready},
@@ -30,6 +31,8 @@ pub struct RecordTrafficService<S> {
     when_full: WhenFull,
     /// Waiting for room. In a mutex only to be `Sync`: it is never locked.
     waiting: Mutex<Option<BoxFuture<'static, ()>>>,
+    /// The wait for the next request is over: it is not begun again while `inner` is not ready.
+    has_waited: bool,
 }
 
 impl<S> RecordTrafficService<S> {
@@ -45,6 +48,7 @@ impl<S> RecordTrafficService<S> {
             filter,
             when_full,
             waiting: Mutex::new(None),
+            has_waited: false,
         }
     }
 
@@ -54,10 +58,13 @@ impl<S> RecordTrafficService<S> {
     }
 
     fn poll_room(&mut self, at_most: Duration, cx: &mut Context<'_>) -> Poll<()> {
+        if self.has_waited {
+            return Poll::Ready(());
+        }
         let waiting = get_mut(&mut self.waiting);
         if waiting.is_none() {
             // Outside of tokio there is no clock to wait by.
-            if !self.recorder.is_full() || Handle::try_current().is_err() {
+            if !self.recorder.is_crowded() || Handle::try_current().is_err() {
                 return Poll::Ready(());
             }
             let recorder = self.recorder.clone();
@@ -72,6 +79,7 @@ impl<S> RecordTrafficService<S> {
         if let Some(future) = waiting {
             ready!(future.as_mut().poll(cx));
             *waiting = None;
+            self.has_waited = true;
         }
         Poll::Ready(())
     }
@@ -107,16 +115,29 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        self.has_waited = false;
         let (parts, body) = request.into_parts();
         let is_recorded = self.filter.as_ref().is_none_or(|filter| filter(&parts));
-        let flight = is_recorded.then(|| Flight::begin(&self.recorder, &parts));
+        let mut flight = is_recorded.then(|| Flight::begin(&self.recorder, &parts));
         let capture = flight
             .as_ref()
             .and_then(|flight| flight.request_body(&body));
         let body = TeeBody::new(body, capture);
-        RecordFuture {
-            future: self.inner.call(Request::from_parts(parts, body)),
-            flight,
+        let on_panic = OnPanic(&mut flight);
+        let future = self.inner.call(Request::from_parts(parts, body));
+        mem::forget(on_panic);
+        RecordFuture { future, flight }
+    }
+}
+
+/// Dropped only if the service inside panics: nobody gets an answer then either, but the caller did
+/// not go away.
+struct OnPanic<'a>(&'a mut Option<Flight>);
+
+impl Drop for OnPanic<'_> {
+    fn drop(&mut self) {
+        if let Some(flight) = self.0.take() {
+            flight.failed(&"the service panicked");
         }
     }
 }
@@ -150,7 +171,10 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let answer = ready!(this.future.poll(cx));
+        let on_panic = OnPanic(this.flight);
+        let answer = this.future.poll(cx);
+        mem::forget(on_panic);
+        let answer = ready!(answer);
         let flight = this.flight.take();
         Poll::Ready(match answer {
             Ok(response) => {

@@ -116,9 +116,9 @@ impl Recorder {
         self.inner.config.memory.as_ref()
     }
 
-    /// Whether the recorder holds as much as it may.
-    pub(crate) fn is_full(&self) -> bool {
-        self.inner.queue.is_full()
+    /// Whether who can wait for room should.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.inner.queue.is_crowded()
     }
 
     /// Returns when it no longer does.

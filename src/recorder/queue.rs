@@ -95,13 +95,15 @@ impl Queue {
         }
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.held.load(Ordering::Relaxed) >= self.budget
+    /// More than half of the budget is used. New requests should wait then, if they may: the other
+    /// half is for those under way, and when nothing is left it is too late to wait.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.held.load(Ordering::Relaxed) > self.budget / 2
     }
 
     /// Returns when there is room, or the queue is closed.
     pub(super) async fn room(&self) {
-        self.wait(|queue, state| !queue.is_full() || state.is_closed)
+        self.wait(|queue, state| !queue.is_crowded() || state.is_closed)
             .await;
     }
 
@@ -117,7 +119,7 @@ impl Queue {
         state.stats.served += 1;
         state.stats.queued += 1;
         state.items.push(item);
-        let is_late = item_is_awaited || self.held.load(Ordering::Relaxed) > self.budget / 2;
+        let is_late = item_is_awaited || self.is_crowded();
         let wake = mem::take(&mut state.is_idle) || (is_late && !state.is_urgent);
         state.is_urgent |= is_late;
         drop(state);
