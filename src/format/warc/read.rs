@@ -16,6 +16,9 @@ use crate::{
 /// The head of a record is a few hundred bytes, plus trailers and an error's text.
 const MAX_HEAD: usize = 4 << 20;
 
+/// How a record begins.
+const MARK: &[u8] = b"WARC/1.";
+
 /// How much of a pair is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Depth {
@@ -44,6 +47,8 @@ pub(crate) struct Reader<R> {
     end: u64,
     /// The segment's id, as its records give it.
     info: Option<String>,
+    /// The last record's head and where its block begins, if that was not read.
+    skipped: Option<(RecordHead, u64)>,
     line: Vec<u8>,
 }
 
@@ -89,6 +94,7 @@ impl<R: BufRead + Seek> Reader<R> {
             input,
             end,
             info: None,
+            skipped: None,
             line: Vec::new(),
         })
     }
@@ -111,7 +117,7 @@ impl<R: BufRead + Seek> Reader<R> {
                 Err(Fault::Torn) => {
                     // A length that is wrong looks just like a file that ends too early.
                     return Ok(Some(if self.find_next(start)? {
-                        Item::Bad(start, "the record is longer than it says".to_owned())
+                        Item::Bad(start, "the record is shorter than it says".to_owned())
                     } else {
                         self.position = self.end;
                         Item::Torn(start)
@@ -124,54 +130,77 @@ impl<R: BufRead + Seek> Reader<R> {
 
     /// Reads a pair; `None` if the record here is of a kind that is none of our business.
     fn pair(&mut self, depth: Depth) -> Result<Option<Exchange>, Fault> {
-        let first = self.head()?;
-        if self.info.is_none() {
-            self.info = match first.kind.as_str() {
-                "warcinfo" => Some(first.id.clone()),
-                _ => first.info.clone(),
-            };
+        let start = self.position;
+        let mut first = self.head()?;
+        if let Some((before, block)) = self.skipped.take()
+            && (first.kind != "request" || first.info != self.info)
+        {
+            // Only a length that is wrong leads into a recorded body, and what stands there.
+            self.seek(block)?;
+            self.block(&before)?;
+            self.seek(start)?;
+            first = self.head()?;
+        }
+        if first.kind == "warcinfo" {
+            self.info = Some(first.id.clone());
+        } else if self.info.is_none() {
+            self.info.clone_from(&first.info);
         }
         if first.kind != "request" && first.kind != "response" {
             self.skip(first.length)?;
-            return Ok(None);
+            // Of another tool it is none of our business.
+            return if first.checksum.is_some() && first.kind != "warcinfo" {
+                Err(Fault::Bad(format!("{:?} stands alone", first.kind)))
+            } else {
+                Ok(None)
+            };
         }
-        let first_block = self.block(&first);
-        if let Err(Fault::Torn | Fault::Lost(_) | Fault::Io(_)) = first_block {
-            return first_block.map(|_| None);
+        let first_block = self.block(&first)?;
+        if self.position >= self.end && first.kind == "request" {
+            return Err(Fault::Torn);
         }
         if self.position >= self.end {
-            return Err(Fault::Torn);
+            return Err(Fault::Bad("the response stands alone".to_owned()));
         }
         let before_second = self.position;
         let second = self.head()?;
         let belongs = second.concurrent_to.as_ref() == Some(&first.id)
             || first.concurrent_to.as_ref() == Some(&second.id);
-        if !belongs || second.kind == first.kind {
+        let is_pair = matches!(
+            (first.kind.as_str(), second.kind.as_str()),
+            ("request", "response" | "metadata") | ("response", "request")
+        );
+        if !belongs || !is_pair {
             self.seek(before_second)?;
             return Err(Fault::Bad(format!("the {} stands alone", first.kind)));
         }
         // Other tools put the response first.
-        let request_first = first.kind == "request";
-        if request_first && depth == Depth::Lookup {
+        let read = if first.kind == "response" {
+            let request = self.block(&second)?;
+            exchange(&second, &request, &first, Some(first_block))
+        } else if depth == Depth::Lookup {
+            let block = self.position;
             self.skip(second.length)?;
-            return Ok(Some(
-                exchange(&first, &first_block?, &second, None).map_err(Fault::Bad)?,
-            ));
-        }
-        let second_block = self.block(&second)?;
-        let first_block = first_block?;
-        let read = if request_first {
-            exchange(&first, &first_block, &second, Some(second_block))
+            let read = exchange(&first, &first_block, &second, None);
+            self.skipped = second.checksum.is_some().then_some((second, block));
+            read
         } else {
-            exchange(&second, &second_block, &first, Some(first_block))
+            let response = self.block(&second)?;
+            exchange(&first, &first_block, &second, Some(response))
         };
+        // Damage to the segment's first record would otherwise be felt in all.
+        self.info = first.info;
         Ok(Some(read.map_err(Fault::Bad)?))
     }
 
     fn head(&mut self) -> Result<RecordHead, Fault> {
-        self.next_line()?;
-        if !self.line.starts_with(b"WARC/1.") {
-            return Err(Fault::Lost("there should be a WARC record here".to_owned()));
+        match self.next_line() {
+            Ok(()) if self.line.starts_with(MARK) => {}
+            Err(Fault::Torn) if self.line.starts_with(MARK) || MARK.starts_with(&self.line) => {
+                return Err(Fault::Torn);
+            }
+            Err(Fault::Io(error)) => return Err(Fault::Io(error)),
+            _ => return Err(Fault::Lost("there should be a WARC record here".to_owned())),
         }
         let mut head = RecordHead::default();
         let mut length = None;
@@ -197,6 +226,8 @@ impl<R: BufRead + Seek> Reader<R> {
             let value = value.trim();
             if name.eq_ignore_ascii_case("Content-Length") {
                 length = value.parse().ok();
+            } else if name.eq_ignore_ascii_case("WARC-Type") && !head.kind.is_empty() {
+                return Err(Fault::Lost("a record begins within a head".to_owned()));
             } else {
                 head.field(name, value);
             }
@@ -248,8 +279,9 @@ impl<R: BufRead + Seek> Reader<R> {
         if let Some(checksum) = head.checksum
             && checksum != crc32fast::hash(&block)
         {
+            // Perhaps it is the length that is wrong.
             let kind = &head.kind;
-            return Err(Fault::Bad(format!(
+            return Err(Fault::Lost(format!(
                 "the {kind} does not match its checksum"
             )));
         }
@@ -290,7 +322,6 @@ impl<R: BufRead + Seek> Reader<R> {
     /// A recorded body may contain what looks like records: a recording of a download of a
     /// recording, or an attacker's invention. Only this segment's own carry its id.
     fn find_next(&mut self, lost_at: u64) -> io::Result<bool> {
-        const MARK: &[u8] = b"WARC/1.";
         let mut from = lost_at + 1;
         loop {
             self.seek(from)?;

@@ -94,7 +94,8 @@ pub struct Repair {
     pub offset: u64,
     /// How many bytes of it were there.
     pub bytes: u64,
-    /// Whether they were cut off; not if the file could not be written.
+    /// Whether they were cut off; not if the file could not be written, or does not have the name
+    /// that this crate gives its files.
     pub cut: bool,
 }
 

@@ -17,6 +17,8 @@ use crate::{
 };
 
 const EXTENSION: &str = "warc";
+/// How the names of this crate's files begin.
+const PREFIX: &str = "traffic-";
 const READ_BUFFER: usize = 256 << 10;
 const LOOKUP_BUFFER: usize = 8 << 10;
 /// Written when it is this full: small enough to stay in the processor's cache until it is copied.
@@ -152,7 +154,7 @@ impl Segment {
 fn writer_name() -> String {
     let start = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let id = Uuid::new_v4().simple().to_string();
-    format!("traffic-{}-{}", start.replace(['-', ':'], ""), &id[..8])
+    format!("{PREFIX}{}-{}", start.replace(['-', ':'], ""), &id[..8])
 }
 
 /// What a file contains, in order.
@@ -221,6 +223,10 @@ fn repair(path: &Path, offset: u64, len: u64) -> Option<Repair> {
 
 /// False if the file has a writer, or had one until after it was read.
 fn cut(path: &Path, offset: u64, len: u64) -> io::Result<bool> {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    if !name.starts_with(PREFIX.as_bytes()) {
+        return Err(io::Error::other("another tool's file is never changed"));
+    }
     let file = OpenOptions::new().write(true).open(path)?;
     match file.try_lock() {
         Ok(()) => {}
