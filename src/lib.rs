@@ -1,4 +1,73 @@
 //! Record, replay and inspect HTTP traffic with [`tower`] layers.
+//!
+//! One line records an app, and another answers from the recording when the app is gone:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use axum::{
+//!     Router,
+//!     body::{Body, to_bytes},
+//!     http::Request,
+//!     routing::get,
+//! };
+//! use tower::ServiceExt;
+//! use tower_traffic::{OnMiss, RecordTraffic, ReplayCache};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path();
+//! let record = RecordTraffic::disk(folder);
+//! let recorder = record.recorder();
+//! let app = Router::new()
+//!     .route("/users/{id}", get(async || "bob"))
+//!     .layer(record);
+//! # let ask = || Request::get("/users/1").body(Body::empty());
+//! let response = app.oneshot(ask()?).await?;
+//! assert_eq!(to_bytes(response.into_body(), 1024).await?, "bob");
+//! recorder.flush().await;
+//!
+//! let replay = ReplayCache::disk(folder).on_miss(OnMiss::Refuse);
+//! let app = Router::new().layer(replay);
+//! let response = app.oneshot(ask()?).await?;
+//! assert_eq!(to_bytes(response.into_body(), 1024).await?, "bob");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Layers and services
+//!
+//! | layer | service | does |
+//! |---|---|---|
+//! | [`RecordTraffic`] | [`RecordTrafficService`] | hands every exchange to a [`Sink`](store::Sink), off the request path |
+//! | [`ReplayCache`] | [`ReplayCacheService`] | answers from a [`Source`](store::Source); on a miss passes through, records, or refuses |
+//! | [`ReplayStream`] | [`ReplayStreamService`] | answers from a [`Replay`](store::Replay) in recorded order, checking each request |
+//! | | [`Responder`] | ends a stack: answers from a recording, 503 when it has nothing |
+//!
+//! [`Resend`] sends the requests of a recording to a service again, and compares.
+//!
+//! What a layer shares (its queue, its place in a recording) lives in the layer and not in the
+//! service: clones of a layer, and all services that it makes, share it. Every layer keeps the error
+//! type of the service inside, as axum's `Router::layer` needs it.
+//!
+//! # Words
+//!
+//! | word | meaning |
+//! |---|---|
+//! | [exchange](Exchange) | one request and what came of it: a response, or an error, or a response cut short |
+//! | [`Sink`](store::Sink) | takes exchanges |
+//! | [`Source`](store::Source) | looks up the recorded response for a request |
+//! | [`Replay`](store::Replay) | streams exchanges in recorded order |
+//! | cache | a `Sink` and `Source`, laid out for retrieval |
+//! | stream | a `Sink` and `Replay`, laid out for iteration |
+//! | recording | what a store holds: a folder ([`Disk`](store::Disk)), a value in memory ([`Memory`](store::Memory)) |
+//! | origin | the server whose traffic it is |
+//!
+//! # Where things are
+//!
+//! What most users name stands here at the top. [`store`] has the traits that a store implements, and
+//! the stores that come with the crate. [`body`] has the bodies that the layers wrap messages in:
+//! they, [`Capture`] and [`RecordFuture`] are public only because they stand in the layers'
+//! signatures. `conformance` (feature `test-util`) checks stores.
 
 pub mod body;
 #[cfg(feature = "test-util")]
@@ -28,3 +97,8 @@ pub use self::{
     },
     store::StoreError,
 };
+
+/// The README's code is compiled and run with the tests.
+#[doc = include_str!("../README.md")]
+#[cfg(doctest)]
+pub struct ReadmeDocTests;
