@@ -180,7 +180,7 @@ fn what_is_appended_is_told_and_left_alone() {
         let found = report(damaged.folder());
         assert_eq!(found.exchanges, 3);
         assert!(found.repairs.is_empty(), "{found:?}");
-        assert_told(&found.skipped, &damaged.file, good.bytes.len());
+        assert_told(&found.skipped, damaged.file, good.bytes.len());
         assert_eq!(replay(&Disk::new(damaged.folder())).0, good.exchanges);
         assert_eq!(damaged.bytes(), bytes);
     }
@@ -225,7 +225,7 @@ fn a_look_up_of_a_damaged_response_names_file_and_offset() {
     let damaged = good.with(&bytes);
 
     let error = find(&Disk::new(damaged.folder()), &good.exchanges[1]).unwrap_err();
-    assert_told(&[Arc::new(error)], &damaged.file, good.starts[1]);
+    assert_told(&[Arc::new(error)], damaged.file, good.starts[1]);
 }
 
 // ---- what is no recording

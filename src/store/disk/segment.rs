@@ -92,8 +92,13 @@ impl Appender {
     }
 
     fn create(&mut self, folder: &Path) -> Result<Segment, StoreError> {
-        fs::create_dir_all(folder)
-            .map_err(|error| StoreError::io("create the folder", folder, error))?;
+        fs::create_dir_all(folder).map_err(|error| match error.kind() {
+            // A file of that name.
+            io::ErrorKind::AlreadyExists => StoreError::NotAFolder {
+                path: folder.to_owned(),
+            },
+            _ => StoreError::io("create the folder", folder, error),
+        })?;
         let name = self.name.get_or_insert_with(writer_name);
         self.number += 1;
         let file_name = format!("{name}-{:05}.{EXTENSION}", self.number);
