@@ -4,6 +4,7 @@
 use std::{
     collections::HashSet,
     env, fs,
+    io::{self, Write},
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     sync::{
@@ -85,7 +86,9 @@ async fn kill_loses_at_most_the_queue() {
     assert_eq!(report.segments, files.len());
     assert_undamaged(&report);
     assert!(stored > 0, "nothing was stored before a kill: no test");
-    println!(
+    // Past the capture of the test's output: to be seen in every log.
+    let _ = writeln!(
+        io::stderr(),
         "{kills} kills: {torn} torn tails, {} of {} requests recorded, {stored} known to be stored",
         recorded.len(),
         numbers.load(Ordering::Relaxed),
