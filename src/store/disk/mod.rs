@@ -81,6 +81,9 @@ pub struct Report {
     pub repairs: Vec<Repair>,
     /// Parts of files that could not be read, and were skipped ([`StoreError::Corrupt`]), and files
     /// that could not be ([`StoreError::Io`]).
+    ///
+    /// The content of responses is not read for this: damage there is told when it is looked up or
+    /// replayed.
     pub skipped: Vec<Arc<StoreError>>,
 }
 
