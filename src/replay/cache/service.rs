@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// The service that [`ReplayCache`] makes.
+/// The service that [`ReplayCache`](super::ReplayCache) makes.
 #[derive(Clone)]
 pub struct ReplayCacheService<S> {
     pub(super) inner: S,
