@@ -17,7 +17,8 @@ use http::{HeaderName, HeaderValue, Request, Response, Version};
 use stores::{exchange, exchange_of, files, find, record, replay, replay_all, report};
 use tempfile::TempDir;
 use tower_traffic::{
-    BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, StoreError, store::Disk,
+    BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, StoreError,
+    store::{Disk, Source},
 };
 
 // ---- torn tails
