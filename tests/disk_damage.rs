@@ -13,6 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures::executor::block_on;
 use http::{HeaderName, HeaderValue, Request, Response, Version};
 use stores::{exchange, exchange_of, files, find, record, replay, replay_all, report};
 use tempfile::TempDir;
@@ -88,16 +89,15 @@ fn a_file_that_is_being_written_is_not_cut() {
 
 // ---- damage within
 
-/// Each byte of a segment in turn, in each of three orders, so that each kind of exchange stands
-/// first, in the middle and last.
 #[test]
 fn a_flipped_byte_costs_one_exchange_at_most() {
-    for order in 0..3 {
+    // One bit of every byte. Then all bits, and the bit that is the case of a letter, in some; with
+    // the exchanges in another order, so that each kind stands first, in the middle and last.
+    for (order, step) in [(0, 1), (1, 5), (2, 5)] {
         let mut exchanges = varied();
         exchanges.rotate_left(order);
         let good = Recorded::new(exchanges);
-        for position in 0..good.bytes.len() {
-            // One bit, all bits, and the bit that is the case of a letter.
+        for position in (0..good.bytes.len()).step_by(step) {
             let mask = [1 << (position % 8), 0xff, 0x20][order];
             let mut bytes = good.bytes.clone();
             bytes[position] ^= mask;
@@ -476,7 +476,7 @@ impl Recorded {
         let hit = self.starts.iter().rposition(|&start| start <= at);
         let disk = Disk::new(damaged.folder());
         let (mut read, errors) = replay(&disk);
-        let found = report(damaged.folder());
+        let found = block_on(disk.report()).unwrap();
 
         // Nothing wrong is given, and nothing is missing but what was hit.
         if let Some(hit) = hit
