@@ -5,7 +5,6 @@ mod support;
 use std::{
     convert::Infallible,
     future::{pending, poll_fn, ready},
-    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -286,7 +285,7 @@ impl http_body::Body for Told {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.hint.clone()
+        self.hint
     }
 }
 
@@ -320,7 +319,7 @@ fn size_hint_and_is_end_stream_are_those_of_the_body_inside() {
     hint.set_upper(10);
     let told = |knows_its_end| Told {
         frames: Vec::new(),
-        hint: hint.clone(),
+        hint,
         knows_its_end,
     };
     for ended in [true, false] {
@@ -938,7 +937,7 @@ async fn a_request_waits_for_room_and_is_then_recorded() {
     let record = RecordTraffic::to(gated(&memory, &gate))
         .queue_budget(10_000)
         .when_full(WhenFull::Wait {
-            at_most: Duration::from_secs(3600),
+            at_most: Duration::from_hours(1),
         });
     let service = record.layer(all_kinds());
     let answered = Arc::new(AtomicUsize::new(0));
@@ -1238,6 +1237,7 @@ fn what_axum_needs_holds() {
     fn assert_send<T: Send>() {}
     fn assert_sync<T: Sync>() {}
     fn assert_layer<T: Clone + Send + Sync + 'static>() {}
+    fn assert_unpin<T: Unpin>() {}
     assert_layer::<RecordTraffic>();
     assert_layer::<RecordTrafficService<Origin>>();
     assert_layer::<Recorder>();
@@ -1249,7 +1249,5 @@ fn what_axum_needs_holds() {
     assert_send::<Exchange>();
     assert_sync::<Exchange>();
     // A client that asks for `Unpin` bodies can stand beneath.
-    fn assert_unpin<T: Unpin>() {}
     assert_unpin::<TeeBody<Body, Capture>>();
-    let _ = pin!(async {});
 }

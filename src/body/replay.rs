@@ -1,6 +1,6 @@
 use std::{
     collections::VecDeque,
-    mem,
+    fmt, mem,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -155,5 +155,15 @@ impl<B: Body<Data = Bytes>> Body for ReplayBody<B> {
             hint.set_upper(held + upper);
         }
         hint
+    }
+}
+
+impl<B: Body> fmt::Debug for ReplayBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let held: usize = self.held.iter().map(Bytes::len).sum();
+        f.debug_struct("ReplayBody")
+            .field("held", &held)
+            .field("has_trailers", &self.trailers.is_some())
+            .finish_non_exhaustive()
     }
 }

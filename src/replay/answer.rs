@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, Version, header};
 use http_body::Body;
 
 use crate::{BodyEnd, Exchange, Matching, RecordedRequest, RecordedResponse, body::ReplayBody};
@@ -17,7 +17,14 @@ pub(super) fn recorded<B: Body>(exchange: &Exchange) -> Option<Response<ReplayBo
 pub(super) fn response<B: Body>(recorded: &RecordedResponse) -> Response<ReplayBody<B>> {
     let mut response = Response::new(ReplayBody::stored(&recorded.body));
     *response.status_mut() = recorded.status;
-    *response.version_mut() = recorded.version;
+    // Which version is spoken is for the connection to settle, and hyper's HTTP/1 server panics on
+    // one that it does not know.
+    if matches!(
+        recorded.version,
+        Version::HTTP_10 | Version::HTTP_11 | Version::HTTP_2
+    ) {
+        *response.version_mut() = recorded.version;
+    }
     *response.headers_mut() = recorded.headers.to_map();
     response
 }

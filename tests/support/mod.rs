@@ -1,5 +1,6 @@
 //! What the tests of the layers share: an origin, a server, clients, bodies and stores.
-#![allow(dead_code)] // each test file uses its part of it
+// Each test file uses its part of it; frames are made where results of them are asked for.
+#![allow(dead_code, clippy::unnecessary_wraps)]
 
 use std::{
     convert::Infallible,
