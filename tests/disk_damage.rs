@@ -18,7 +18,7 @@ use http::{HeaderName, HeaderValue, Request, Response, Version};
 use stores::{exchange, exchange_of, files, find, record, replay, replay_all, report};
 use tempfile::TempDir;
 use tower_traffic::{
-    BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, StoreError,
+    BodyEnd, Exchange, HeaderList, NoResponse, StoreError,
     store::{Disk, Source},
 };
 
@@ -475,16 +475,10 @@ impl Recorded {
         let damaged = self.with(bytes);
         let hit = self.starts.iter().rposition(|&start| start <= at);
         let disk = Disk::new(damaged.folder());
-        let (mut read, errors) = replay(&disk);
+        let (read, errors) = replay(&disk);
         let found = block_on(disk.report()).unwrap();
 
         // Nothing wrong is given, and nothing is missing but what was hit.
-        if let Some(hit) = hit
-            && let Some(read) = read.get_mut(hit)
-            && read.request.uri == self.exchanges[hit].request.uri
-        {
-            self.restore_unchecked(at, hit, read);
-        }
         let mut left = self.exchanges.clone();
         if read.len() < left.len()
             && let Some(hit) = hit
@@ -499,8 +493,7 @@ impl Recorded {
         for (n, exchange) in self.exchanges.iter().enumerate() {
             let answer = find(&disk, exchange);
             if hit == Some(n) {
-                if let Ok(Some(mut answer)) = answer {
-                    self.restore_unchecked(at, n, &mut answer);
+                if let Ok(Some(answer)) = answer {
                     assert_eq!(&answer, exchange, "{what}");
                 }
             } else if Source::matching(&disk).key_of(exchange).is_some() {
@@ -537,52 +530,6 @@ impl Recorded {
             }
         }
         lengths
-    }
-
-    /// Gives a field that stands in the head of a record, where no checksum covers it, its
-    /// recorded value back, if the damage is in its line or in the line end before it.
-    fn restore_unchecked(&self, at: usize, hit: usize, read: &mut Exchange) {
-        let recorded = &self.exchanges[hit];
-        let line = self.bytes[..at]
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(0, |end| end + 1);
-        let this = &self.bytes[line..];
-        let next = &this[position(this, b"\n") + 1..];
-        let end_of_line = self.bytes[at] == b'\n';
-        for line in [Some(this), end_of_line.then_some(next)]
-            .into_iter()
-            .flatten()
-        {
-            let is = |name: &str| line.starts_with(name.as_bytes());
-            if is("WARC-Date") {
-                read.began = recorded.began;
-            } else if is("Traffic-Time-To-Head") {
-                read.time_to_head = recorded.time_to_head;
-            } else if is("Traffic-Time-To-End") {
-                read.time_to_end = recorded.time_to_end;
-            } else if is("WARC-Protocol") {
-                read.request.version = recorded.request.version;
-                if let (Ok(read), Ok(recorded)) = (&mut read.response, &recorded.response) {
-                    read.version = recorded.version;
-                }
-            } else if is("Traffic-Trailers") || is("WARC-Truncated") || is("Traffic-Error") {
-                let trailers = is("Traffic-Trailers");
-                let restore = |read: &mut RecordedBody, recorded: &RecordedBody| {
-                    if trailers {
-                        read.trailers.clone_from(&recorded.trailers);
-                    } else {
-                        read.end.clone_from(&recorded.end);
-                    }
-                };
-                restore(&mut read.request.body, &recorded.request.body);
-                match (&mut read.response, &recorded.response) {
-                    (Ok(read), Ok(recorded)) => restore(&mut read.body, &recorded.body),
-                    (Err(read), Err(recorded)) if !trailers => read.clone_from(recorded),
-                    _ => {}
-                }
-            }
-        }
     }
 }
 

@@ -12,7 +12,7 @@
 //! |---|---|---|
 //! | `Traffic-Time-To-Head`, `Traffic-Time-To-End` | response, metadata | seconds since `WARC-Date` |
 //! | `Traffic-Trailers` | request, response | trailers, as `name=value` joined by `&`, percent-encoded |
-//! | `Traffic-CRC32` | every one | a CRC-32 (ISO-HDLC, as in gzip) of the block, in hex |
+//! | `Traffic-CRC32` | every one | a CRC-32 (ISO-HDLC, as in gzip) of the lines before it and of the block, in hex |
 //! | `Traffic-Error` | request, response, metadata | the error that the body or the exchange ended with, percent-encoded |
 
 mod read;

@@ -4,6 +4,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use crc32fast::Hasher;
 use http::{HeaderName, HeaderValue, Version};
 use percent_encoding::{percent_decode, percent_decode_str};
 
@@ -78,7 +79,9 @@ struct RecordHead {
     date: Option<SystemTime>,
     protocol: Option<String>,
     truncated: Option<String>,
+    /// Of every line before it, and of the block.
     checksum: Option<u32>,
+    checked: Hasher,
     error: Option<String>,
     trailers: Option<HeaderList>,
     to_head: Option<Duration>,
@@ -206,6 +209,10 @@ impl<R: BufRead + Seek> Reader<R> {
         let mut length = None;
         let mut size = 0;
         loop {
+            if head.checksum.is_none() {
+                head.checked.update(&self.line);
+                head.checked.update(b"\r\n");
+            }
             self.next_line()?;
             if self.line.is_empty() {
                 break;
@@ -276,8 +283,11 @@ impl<R: BufRead + Seek> Reader<R> {
         self.input.read_exact(&mut block)?;
         self.position += head.length;
         self.record_end()?;
-        if let Some(checksum) = head.checksum
-            && checksum != crc32fast::hash(&block)
+        let mut found = head.checked.clone();
+        found.update(&block);
+        if head
+            .checksum
+            .is_some_and(|checksum| checksum != found.finalize())
         {
             // Perhaps it is the length that is wrong.
             let kind = &head.kind;

@@ -40,10 +40,10 @@ impl Writer {
             "software: tower-traffic/{}\r\nformat: WARC File Format 1.1\r\n",
             env!("CARGO_PKG_VERSION")
         );
-        begin(out, "warcinfo", self.info, &Date::of(SystemTime::now()));
+        let start = begin(out, "warcinfo", self.info, &Date::of(SystemTime::now()));
         field(out, "WARC-Filename", file_name);
         field(out, "Content-Type", "application/warc-fields");
-        end_record(out, block.as_bytes(), &RecordedBody::default());
+        end_record(out, start, block.as_bytes(), &RecordedBody::default());
     }
 
     /// Appends an exchange.
@@ -61,14 +61,14 @@ impl Writer {
 
     fn request(&mut self, out: &mut Vec<u8>, exchange: &Exchange, id: Uuid, target: &str) {
         let request = &exchange.request;
-        begin(out, "request", id, &self.date);
+        let start = begin(out, "request", id, &self.date);
         id_field(out, "WARC-Warcinfo-ID", self.info);
         field(out, "WARC-Target-URI", target);
         body_fields(out, request.version, &request.body);
         field(out, "Content-Type", "application/http;msgtype=request");
         self.head.clear();
         http_text::write_request_head(&mut self.head, request);
-        end_record(out, &self.head, &request.body);
+        end_record(out, start, &self.head, &request.body);
     }
 
     fn response(
@@ -79,7 +79,7 @@ impl Writer {
         request: Uuid,
         target: &str,
     ) {
-        begin(out, "response", Uuid::new_v4(), &self.date);
+        let start = begin(out, "response", Uuid::new_v4(), &self.date);
         id_field(out, "WARC-Concurrent-To", request);
         field(out, "WARC-Target-URI", target);
         body_fields(out, response.version, &response.body);
@@ -87,7 +87,7 @@ impl Writer {
         field(out, "Content-Type", "application/http;msgtype=response");
         self.head.clear();
         http_text::write_response_head(&mut self.head, response);
-        end_record(out, &self.head, &response.body);
+        end_record(out, start, &self.head, &response.body);
     }
 }
 
@@ -98,7 +98,7 @@ fn no_response(
     request: Uuid,
     target: &str,
 ) {
-    begin(out, "metadata", Uuid::new_v4(), &Date::of(exchange.began));
+    let start = begin(out, "metadata", Uuid::new_v4(), &Date::of(exchange.began));
     id_field(out, "WARC-Concurrent-To", request);
     field(out, "WARC-Target-URI", target);
     times(out, exchange);
@@ -110,10 +110,12 @@ fn no_response(
         }
     };
     field(out, "Content-Type", "application/warc-fields");
-    end_record(out, block.as_bytes(), &RecordedBody::default());
+    end_record(out, start, block.as_bytes(), &RecordedBody::default());
 }
 
-fn begin(out: &mut Vec<u8>, kind: &str, id: Uuid, date: &Date) {
+/// Begins a record, and says where.
+fn begin(out: &mut Vec<u8>, kind: &str, id: Uuid, date: &Date) -> usize {
+    let start = out.len();
     out.extend_from_slice(b"WARC/1.1\r\n");
     field(out, "WARC-Type", kind);
     id_field(out, "WARC-Record-ID", id);
@@ -122,6 +124,7 @@ fn begin(out: &mut Vec<u8>, kind: &str, id: Uuid, date: &Date) {
     out.push(b'.');
     push_nanos(out, date.since_epoch.subsec_nanos());
     out.extend_from_slice(b"Z\r\n");
+    start
 }
 
 /// A date, whose text to the second is made once a second.
@@ -234,19 +237,17 @@ fn trailer_field(out: &mut Vec<u8>, trailers: &HeaderList) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Closes the record's head and appends its block: a message's head and body.
-fn end_record(out: &mut Vec<u8>, head: &[u8], body: &RecordedBody) {
+/// Closes the record's head, which begins at `start`, and appends its block: a message's head and
+/// body.
+fn end_record(out: &mut Vec<u8>, start: usize, head: &[u8], body: &RecordedBody) {
+    let _ = write!(out, "Content-Length: {}\r\n", head.len() + body.len());
     let mut checksum = Hasher::new();
+    checksum.update(&out[start..]);
     checksum.update(head);
     for chunk in body.chunks() {
         checksum.update(chunk);
     }
-    let checksum = checksum.finalize();
-    let length = head.len() + body.len();
-    let _ = write!(
-        out,
-        "{CHECKSUM}: {checksum:08x}\r\nContent-Length: {length}\r\n\r\n"
-    );
+    let _ = write!(out, "{CHECKSUM}: {:08x}\r\n\r\n", checksum.finalize());
     out.extend_from_slice(head);
     for chunk in body.chunks() {
         out.extend_from_slice(chunk);
