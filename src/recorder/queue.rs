@@ -176,17 +176,14 @@ impl Queue {
     pub(super) fn settle(&self, count: u64, held: usize, outcome: Result<(), Reason>) {
         let mut state = self.lock();
         state.stats.queued -= count;
-        let told = match outcome {
-            Ok(()) => {
-                state.stats.stored += count;
-                None
+        match outcome {
+            Ok(()) => state.stats.stored += count,
+            // Whoever had the error has told it.
+            Err(reason) => {
+                state.stats.drop(reason, count);
             }
-            Err(reason) => state.stats.drop(reason, count).then_some(reason),
-        };
-        drop(state);
-        if let Some(reason) = told {
-            reason.tell();
         }
+        drop(state);
         self.release(held);
     }
 

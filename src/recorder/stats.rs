@@ -61,15 +61,14 @@ impl Stats {
 }
 
 impl Reason {
-    /// Says it once: the counters tell how often.
+    /// Says why exchanges do not even get into the queue; how often is told by the counters.
     pub(super) fn tell(self) {
         let why = match self {
             Self::QueueFull => {
                 "the store is slower than the traffic: raise the queue's budget, record less, or \
                  let requests wait"
             }
-            Self::StoreFailed => "the store returned an error",
-            Self::StoreTimedOut => "the store did not answer in time",
+            Self::StoreFailed | Self::StoreTimedOut => "the store failed",
             Self::ShutDown => "the recorder was shut down first, or has no thread to write on",
         };
         tracing::warn!(why, "exchanges are not recorded; requests are not affected");

@@ -1,0 +1,124 @@
+//! What goes wrong with a store is told through `tracing` once, not once a request.
+//!
+//! One test, in a file of its own: a recorder tells from its own thread, so the subscriber is that of
+//! the whole process.
+
+mod support;
+
+use std::{
+    fmt::{self, Write},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use support::{Origin, ask, failing, gated, get, hanging, panicking, post, random_bytes, settled};
+use tokio::sync::Semaphore;
+use tower::Layer;
+use tower_traffic::{
+    OnMiss, RecordTraffic, ReplayCache,
+    store::{Memory, Sink},
+};
+use tracing::{Event, Metadata, Subscriber, field::Field, span};
+
+/// Keeps what this crate tells.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<String>>>);
+
+impl Told {
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().expect("no panic"))
+    }
+}
+
+impl Subscriber for Told {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("tower_traffic")
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        struct Text(String);
+        impl tracing::field::Visit for Text {
+            fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+                let _ = write!(self.0, "{field}: {value:?}; ");
+            }
+        }
+        let mut text = Text(String::new());
+        event.record(&mut text);
+        self.0.lock().expect("no panic").push(text.0);
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+async fn record_into(sink: impl Sink) {
+    let record = RecordTraffic::to(sink)
+        .store_timeout(Duration::from_millis(10))
+        .drain_deadline(Duration::from_millis(50));
+    let service = record.layer(Origin::saying("fine"));
+    for number in 1..=10 {
+        ask(&service, get("/")).await;
+        // Each of them a call of the store.
+        settled(&record.recorder(), number).await;
+    }
+}
+
+#[tokio::test]
+async fn it_is_told_once() {
+    let told = Told::default();
+    tracing::subscriber::set_global_default(told.clone()).expect("the only one");
+
+    record_into(Memory::new()).await;
+    assert_eq!(told.take(), [""; 0]);
+
+    for (sink, error) in [
+        (Box::new(failing()) as Box<dyn Sink>, "disk on fire"),
+        (Box::new(panicking()), "a store's own bug"),
+        (Box::new(hanging()), "did not answer within 10ms"),
+    ] {
+        record_into(Arc::<dyn Sink>::from(sink)).await;
+        let told = told.take();
+        assert_eq!(told.len(), 1, "{told:#?}");
+        assert!(told[0].contains(error), "{told:#?}");
+    }
+
+    let (memory, gate) = (Memory::new(), Arc::new(Semaphore::new(0)));
+    let record = RecordTraffic::to(gated(&memory, &gate)).queue_budget(10_000);
+    let service = record.layer(Origin::saying("fine"));
+    for _ in 0..50 {
+        ask(&service, post("/", random_bytes(1000))).await;
+    }
+    assert!(record.recorder().stats().dropped.queue_full > 10);
+    gate.add_permits(100);
+    drop((record, service));
+    let slow = told.take();
+    assert_eq!(slow.len(), 1, "{slow:#?}");
+    assert!(slow[0].contains("slower than the traffic"), "{slow:#?}");
+
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let cache = ReplayCache::disk(file.path()).layer(Origin::saying("passed"));
+    for _ in 0..5 {
+        ask(&cache, get("/")).await;
+    }
+    let unreadable = told.take();
+    assert_eq!(unreadable.len(), 1, "{unreadable:#?}");
+    assert!(unreadable[0].contains("no folder"), "{unreadable:#?}");
+
+    let nowhere = ReplayCache::from(Memory::new()).on_miss(OnMiss::Record);
+    let cache = nowhere.layer(Origin::saying("passed"));
+    for _ in 0..5 {
+        ask(&cache, get("/")).await;
+    }
+    let nowhere = told.take();
+    assert_eq!(nowhere.len(), 1, "{nowhere:#?}");
+    assert!(nowhere[0].contains("record_to"), "{nowhere:#?}");
+}
