@@ -1,6 +1,6 @@
 //! What never reaches a store, a key or a terminal.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use http::{HeaderValue, Uri, uri::PathAndQuery};
 use percent_encoding::percent_decode_str;
@@ -56,9 +56,11 @@ const URI_HEADERS: [&str; 5] = ["location", "content-location", "referer", "link
 /// - the values of `authorization`, `proxy-authorization`, `cookie`, `set-cookie` and `x-api-key`,
 /// - every header value marked sensitive ([`HeaderValue::is_sensitive`]),
 /// - the values of the usual secret query parameters (`token`, `access_token`, `api_key`,
-///   `password`, `signature`, `x-amz-signature`, ...), in the request's URI, in fields that hold a
-///   URI (`location`, `referer`, ...) and in the text of recorded errors,
+///   `password`, `signature`, `x-amz-signature`, ...), in the query or the fragment of a URI,
 /// - user and password in a URI.
+///
+/// The URIs are the request's, those in fields that hold one (`location`, `referer`, ...) and those in
+/// the text of recorded errors.
 ///
 /// The same is done to a request before it is looked up, so that a recording without its secrets
 /// still answers. Two requests that differ in nothing but a secret are one to a replay.
@@ -191,8 +193,7 @@ impl Redact {
             return Some(HeaderValue::from_static(REDACTED));
         }
         if URI_HEADERS.contains(&name) {
-            let text = str::from_utf8(value).ok()?;
-            return HeaderValue::from_str(&self.redact_text(text)?).ok();
+            return self.redact_bytes(value);
         }
         None
     }
@@ -270,23 +271,33 @@ impl Redact {
         }
     }
 
-    /// Replaces the secret query parameters of whatever URIs stand in a text: clients like to put
-    /// the URI into the text of an error.
+    fn redact_bytes(&self, value: &[u8]) -> Option<HeaderValue> {
+        if let Ok(text) = str::from_utf8(value) {
+            return HeaderValue::from_str(&self.redact_text(text)?).ok();
+        }
+        // Some other encoding: taken for Latin-1, every byte is a character and comes back as it was.
+        let text: String = value.iter().copied().map(char::from).collect();
+        let redacted = self.redact_text(&text)?;
+        let bytes: Vec<u8> = redacted.chars().flat_map(u8::try_from).collect();
+        HeaderValue::from_bytes(&bytes).ok()
+    }
+
+    /// Replaces the secrets of whatever URIs stand in a text, in user info, query and fragment (OAuth
+    /// puts tokens there): clients like to put the URI into the text of an error.
     fn redact_text(&self, text: &str) -> Option<String> {
-        let is_delimiter = |c: char| {
-            c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '(' | ')' | '#' | ',' | ';')
-        };
         let mut redacted = String::new();
         let mut kept = 0;
-        for (start, _) in text.match_indices('?') {
-            let query = &text[start + 1..];
-            let query = &query[..query.find(is_delimiter).unwrap_or(query.len())];
-            if start >= kept
-                && let Some(clean) = self.query_string(query)
+        for (at, mark) in text.match_indices(['/', '?', '#']) {
+            let secret = match mark {
+                "/" => self.user_info(text, at),
+                _ => self.query_in(text, at + 1),
+            };
+            if at >= kept
+                && let Some((part, clean)) = secret
             {
-                redacted.push_str(&text[kept..=start]);
+                redacted.push_str(&text[kept..part.start]);
                 redacted.push_str(&clean);
-                kept = start + 1 + query.len();
+                kept = part.end;
             }
         }
         if kept == 0 {
@@ -295,4 +306,33 @@ impl Redact {
         redacted.push_str(&text[kept..]);
         Some(redacted)
     }
+
+    /// Where user and password stand, if an authority begins here, and what is to stand there.
+    fn user_info(&self, text: &str, at: usize) -> Option<(Range<usize>, String)> {
+        let rest = text[at..].strip_prefix("//")?;
+        // Elsewhere two slashes are a part of a path.
+        let begins = |c: char| c.is_whitespace() || matches!(c, ':' | '=' | '"' | '\'' | '<' | '(');
+        if !self.rules.userinfo || !text[..at].chars().next_back().is_none_or(begins) {
+            return None;
+        }
+        let is_end = |c: char| matches!(c, '/' | '?' | '#') || ends_uri(c);
+        let authority = &rest[..rest.find(is_end).unwrap_or(rest.len())];
+        let (user, _) = authority.rsplit_once('@')?;
+        Some((at + 2..at + 2 + user.len(), REDACTED.to_owned()))
+    }
+
+    /// Where a query or a fragment with secrets stands, if one begins here, and it without them.
+    fn query_in(&self, text: &str, start: usize) -> Option<(Range<usize>, String)> {
+        let rest = &text[start..];
+        let query = &rest[..rest.find(|c| c == '#' || ends_uri(c)).unwrap_or(rest.len())];
+        // These may stand in a query, but at its end they are more likely the text's.
+        let query = query.trim_end_matches([')', ']', '}', '\'', ',', ';', ':', '.']);
+        let clean = self.query_string(query)?;
+        Some((start..start + query.len(), clean))
+    }
+}
+
+/// What cannot stand in a URI.
+fn ends_uri(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '"' | '<' | '>')
 }
