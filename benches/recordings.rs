@@ -4,7 +4,7 @@
 //! cargo bench --bench recordings
 //! ```
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
@@ -37,7 +37,10 @@ fn record(runtime: &Runtime, count: usize) -> TempDir {
     let folder = TempDir::new().expect("a folder");
     let disk = Disk::new(folder.path());
     for start in (0..count).step_by(1_000) {
-        let batch = (start..count.min(start + 1_000)).map(exchange).collect();
+        let batch = (start..count.min(start + 1_000))
+            .map(exchange)
+            .map(Arc::new)
+            .collect();
         runtime.block_on(disk.store(batch)).expect("stored");
     }
     folder

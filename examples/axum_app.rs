@@ -20,10 +20,13 @@ use axum::{
     routing::{get, post},
 };
 use bytes::Bytes;
-use futures::{Stream, StreamExt, stream};
+use futures::{FutureExt, Stream, StreamExt, stream};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::sleep};
 use tower_traffic::{RecordTraffic, Recorder};
+
+/// How long a client may take to finish what it is at when the app is asked to stop.
+const GRACE: Duration = Duration::from_secs(10);
 
 static KIBIBYTE: [u8; 1024] = [b'x'; 1024];
 static FRAME: [u8; 64 << 10] = [b'y'; 64 << 10];
@@ -55,11 +58,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let port = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-    let asked_to_stop = asked_to_stop()?;
+    let asked_to_stop = asked_to_stop()?.shared();
     println!("try: curl http://{}/users/1", listener.local_addr()?);
-    axum::serve(listener, app)
-        .with_graceful_shutdown(asked_to_stop)
-        .await?;
+    let serve = axum::serve(listener, app).with_graceful_shutdown(asked_to_stop.clone());
+    tokio::select! {
+        served = serve => served?,
+        // What is still open then is recorded as cut short, when the runtime ends.
+        () = asked_to_stop.then(|()| sleep(GRACE)) => println!("somebody does not hang up"),
+    }
 
     if let Some(recorder) = recorder {
         let stats = recorder.flush().await;
@@ -75,7 +81,7 @@ async fn user(Path(id): Path<u64>) -> Json<Value> {
 async fn events() -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let events = stream::iter(0..10).then(|n| async move {
         if n > 0 {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            sleep(Duration::from_millis(100)).await;
         }
         Ok(Event::default().data(format!("event {n}")))
     });

@@ -323,7 +323,8 @@ fn item(item: Option<Result<Exchange, StoreError>>) -> Option<Exchange> {
 }
 
 async fn store(sink: &impl Sink, exchanges: impl Into<Vec<Exchange>>) {
-    went_well(sink.store(exchanges.into()).await);
+    let exchanges = exchanges.into().into_iter().map(Arc::new).collect();
+    went_well(sink.store(exchanges).await);
     went_well(sink.flush().await);
 }
 

@@ -145,7 +145,7 @@ impl Shelf {
 }
 
 impl Sink for Shelf {
-    fn store(&self, exchanges: Vec<Exchange>) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn store(&self, exchanges: Vec<Arc<Exchange>>) -> BoxFuture<'_, Result<(), StoreError>> {
         let mut held = self.held.lock().unwrap();
         let mut place = held.exchanges.len();
         if self.has(Fault::NewestBatchFirst) {
@@ -153,7 +153,7 @@ impl Sink for Shelf {
         }
         for mut exchange in exchanges {
             if self.has(Fault::NoTrailers) {
-                exchange.request.body.trailers = None;
+                Arc::make_mut(&mut exchange).request.body.trailers = None;
             }
             let key = if self.has(Fault::CutShortIsFound) {
                 Some(self.matching.key(&exchange.request))
@@ -163,7 +163,7 @@ impl Sink for Shelf {
             if let Some(key) = key {
                 held.by_key.entry(key).or_default().push(place);
             }
-            held.exchanges.insert(place, Arc::new(exchange));
+            held.exchanges.insert(place, exchange);
             place += 1;
         }
         Box::pin(ready(Ok(())))

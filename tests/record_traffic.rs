@@ -781,7 +781,7 @@ async fn a_store_that_recovers_gets_what_comes_after() {
     let memory = Memory::new();
     let calls = AtomicUsize::new(0);
     let store = memory.clone();
-    let sink = support::SinkFn(move |exchanges: Vec<Exchange>| {
+    let sink = support::SinkFn(move |exchanges: Vec<Arc<Exchange>>| {
         let store = store.clone();
         let call = calls.fetch_add(1, Ordering::Relaxed);
         async move {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -29,7 +30,7 @@ proptest! {
         // Reads the empty folder: from now on the writer's own index is kept up to date.
         block_on(writer.report()).unwrap();
         for batch in &batches {
-            block_on(writer.store(batch.clone())).unwrap();
+            block_on(writer.store(batch.iter().cloned().map(Arc::new).collect())).unwrap();
         }
         let recorded = batches.concat();
 

@@ -183,7 +183,7 @@ impl Recorder {
             return queue.drop_served(Reason::QueueFull);
         }
         queue.push(Item {
-            exchange,
+            exchange: Arc::new(exchange),
             held,
             settled,
         });

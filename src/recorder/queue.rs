@@ -3,7 +3,7 @@
 use std::{
     mem,
     sync::{
-        Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -47,7 +47,7 @@ struct State {
 
 /// An exchange on its way.
 pub(super) struct Item {
-    pub(super) exchange: Exchange,
+    pub(super) exchange: Arc<Exchange>,
     /// Bytes that count as held until the store has decided.
     pub(super) held: usize,
     /// Dropped when the store has decided.

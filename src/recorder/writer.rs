@@ -81,7 +81,10 @@ impl Writer {
             && held < BATCH_BYTES
             && let Some(mut item) = items.next()
         {
-            self.config.redact.exchange(&mut item.exchange);
+            // Nobody else holds it yet.
+            if let Some(exchange) = Arc::get_mut(&mut item.exchange) {
+                self.config.redact.exchange(exchange);
+            }
             exchanges.push(item.exchange);
             held += item.held;
             settled.extend(item.settled);

@@ -176,15 +176,18 @@ impl Recorded {
 }
 
 impl Sink for Memory {
-    fn store(&self, exchanges: Vec<Exchange>) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn store(&self, exchanges: Vec<Arc<Exchange>>) -> BoxFuture<'_, Result<(), StoreError>> {
         let exchanges: Vec<_> = exchanges
             .into_iter()
             .map(|mut exchange| {
-                exchange.request.body.compact();
-                if let Ok(response) = &mut exchange.response {
-                    response.body.compact();
+                // If somebody else holds it too, there is nothing to gain from a copy.
+                if let Some(exchange) = Arc::get_mut(&mut exchange) {
+                    exchange.request.body.compact();
+                    if let Ok(response) = &mut exchange.response {
+                        response.body.compact();
+                    }
                 }
-                Arc::new(exchange)
+                exchange
             })
             .collect();
         self.change(|recorded| {

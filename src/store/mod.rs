@@ -11,6 +11,7 @@
 //! a sink, for instance:
 //!
 //! ```
+//! use std::sync::Arc;
 //! use tower_traffic::{Exchange, store::{BoxFuture, Sink, StoreError}};
 //! # struct Client; impl Client {
 //! #     async fn rpush(&self, _: &str, _: Vec<Vec<u8>>) -> Result<(), std::io::Error> { Ok(()) }
@@ -21,9 +22,9 @@
 //! }
 //!
 //! impl Sink for RedisList {
-//!     fn store(&self, exchanges: Vec<Exchange>) -> BoxFuture<'_, Result<(), StoreError>> {
+//!     fn store(&self, exchanges: Vec<Arc<Exchange>>) -> BoxFuture<'_, Result<(), StoreError>> {
 //!         Box::pin(async move {
-//!             let values = exchanges.iter().map(encode).collect();
+//!             let values = exchanges.iter().map(|exchange| encode(exchange)).collect();
 //!             self.client.rpush("traffic", values).await.map_err(StoreError::other)
 //!         })
 //!     }
@@ -59,7 +60,7 @@ pub trait Sink: Send + Sync + 'static {
     ///
     /// # Cancellation
     /// The future is dropped when it takes longer than the recorder waits for a store.
-    fn store(&self, exchanges: Vec<Exchange>) -> BoxFuture<'_, Result<(), StoreError>>;
+    fn store(&self, exchanges: Vec<Arc<Exchange>>) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Hands over what `store` accepted but the sink still holds back. Does nothing by default.
     ///
@@ -126,7 +127,7 @@ pub trait Replay: Send + Sync + 'static {
 }
 
 impl<T: Sink + ?Sized> Sink for Arc<T> {
-    fn store(&self, exchanges: Vec<Exchange>) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn store(&self, exchanges: Vec<Arc<Exchange>>) -> BoxFuture<'_, Result<(), StoreError>> {
         (**self).store(exchanges)
     }
 

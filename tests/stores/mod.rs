@@ -4,6 +4,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -31,7 +32,7 @@ pub(crate) fn try_record(
     sink: &impl Sink,
     exchanges: impl Into<Vec<Exchange>>,
 ) -> Result<(), StoreError> {
-    block_on(sink.store(exchanges.into()))
+    block_on(sink.store(exchanges.into().into_iter().map(Arc::new).collect()))
 }
 
 pub(crate) fn record(sink: &impl Sink, exchanges: impl Into<Vec<Exchange>>) {

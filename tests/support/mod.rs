@@ -492,9 +492,9 @@ pub(crate) struct SinkFn<F>(pub(crate) F);
 
 impl<F> Sink for SinkFn<F>
 where
-    F: Fn(Vec<Exchange>) -> BoxFuture<'static, Result<(), StoreError>> + Send + Sync + 'static,
+    F: Fn(Vec<Arc<Exchange>>) -> BoxFuture<'static, Result<(), StoreError>> + Send + Sync + 'static,
 {
-    fn store(&self, exchanges: Vec<Exchange>) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn store(&self, exchanges: Vec<Arc<Exchange>>) -> BoxFuture<'_, Result<(), StoreError>> {
         (self.0)(exchanges)
     }
 }
@@ -513,7 +513,7 @@ pub(crate) fn panicking() -> impl Sink {
 
 pub(crate) fn slow(memory: &Memory) -> impl Sink + use<> {
     let memory = memory.clone();
-    SinkFn(move |exchanges: Vec<Exchange>| {
+    SinkFn(move |exchanges: Vec<Arc<Exchange>>| {
         let memory = memory.clone();
         async move {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -526,7 +526,7 @@ pub(crate) fn slow(memory: &Memory) -> impl Sink + use<> {
 /// Stores into a memory when the gate lets it: one batch for each permit.
 pub(crate) fn gated(memory: &Memory, gate: &Arc<Semaphore>) -> impl Sink + use<> {
     let (memory, gate) = (memory.clone(), gate.clone());
-    SinkFn(move |exchanges: Vec<Exchange>| {
+    SinkFn(move |exchanges: Vec<Arc<Exchange>>| {
         let (memory, gate) = (memory.clone(), gate.clone());
         async move {
             gate.acquire().await.expect("an open gate").forget();
@@ -539,7 +539,7 @@ pub(crate) fn gated(memory: &Memory, gate: &Arc<Semaphore>) -> impl Sink + use<>
 /// Counts what it is given, and forgets it.
 pub(crate) fn counting(count: &Arc<AtomicUsize>) -> impl Sink + use<> {
     let count = count.clone();
-    SinkFn(move |exchanges: Vec<Exchange>| {
+    SinkFn(move |exchanges: Vec<Arc<Exchange>>| {
         count.fetch_add(exchanges.len(), Ordering::Relaxed);
         ready(Ok(())).boxed()
     })

@@ -177,7 +177,7 @@ impl Disk {
         ask(slot.insert(index))
     }
 
-    fn append(&self, exchanges: Vec<Exchange>) -> Result<(), StoreError> {
+    fn append(&self, exchanges: Vec<Arc<Exchange>>) -> Result<(), StoreError> {
         let mut appender = lock(&self.state.appender);
         // Nobody builds the index meanwhile: that needs the appender too.
         let is_indexed = read(&self.state.index).is_some();
@@ -206,7 +206,7 @@ impl Disk {
 }
 
 impl Sink for Disk {
-    fn store(&self, exchanges: Vec<Exchange>) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn store(&self, exchanges: Vec<Arc<Exchange>>) -> BoxFuture<'_, Result<(), StoreError>> {
         let disk = self.clone();
         blocking(move || disk.append(exchanges)).boxed()
     }

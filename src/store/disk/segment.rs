@@ -67,7 +67,7 @@ impl Appender {
         &mut self,
         folder: &Path,
         segment_size: u64,
-        exchanges: Vec<Exchange>,
+        exchanges: Vec<Arc<Exchange>>,
     ) -> Result<(Arc<Path>, Vec<u64>), StoreError> {
         // A file that was deleted would take everything and keep nothing.
         let segment = match self.segment.take() {
@@ -131,7 +131,11 @@ impl Appender {
 
 impl Segment {
     /// Appends exchanges, and says where each begins.
-    fn append(&mut self, exchanges: Vec<Exchange>, buffer: &mut Vec<u8>) -> io::Result<Vec<u64>> {
+    fn append(
+        &mut self,
+        exchanges: Vec<Arc<Exchange>>,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<Vec<u64>> {
         let mut offsets = Vec::with_capacity(exchanges.len());
         for exchange in exchanges {
             offsets.push(self.len + buffer.len() as u64);
