@@ -273,7 +273,7 @@ async fn what_was_not_recorded_whole_is_skipped() {
     let mut verdicts = Vec::new();
     let summary = Resend::memory(exchanges.into_iter().collect())
         .run(origin.clone(), |resent| {
-            verdicts.push(resent.verdict.clone())
+            verdicts.push(resent.verdict.clone());
         })
         .await
         .expect("a recording");
