@@ -2,15 +2,13 @@
 
 use std::{
     fmt,
-    ops::Range,
     time::{Duration, SystemTime},
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
-};
-use memchr::memchr;
+use http::{Method, Request, Response, StatusCode, Uri, Version};
+
+use crate::HeaderList;
 
 /// One request and what came of it: a response, a response cut short, or none.
 ///
@@ -164,23 +162,11 @@ impl RecordedRequest {
     pub fn from_parts(parts: &http::request::Parts) -> Self {
         Self {
             method: parts.method.clone(),
-            uri: copy_uri(&parts.uri),
+            uri: parts.uri.clone(),
             version: parts.version,
             headers: HeaderList::from(&parts.headers),
             body: RecordedBody::default(),
         }
-    }
-}
-
-/// A copy that does not keep the read buffer alive which the original is a slice of.
-fn copy_uri(uri: &Uri) -> Uri {
-    match (uri.authority(), uri.path_and_query()) {
-        // Other forms are rare in HTTP/1, and in HTTP/2 they are no slices of a larger buffer.
-        (None, Some(path)) => {
-            Uri::from_maybe_shared(Bytes::copy_from_slice(path.as_str().as_bytes()))
-                .unwrap_or_else(|_| uri.clone())
-        }
-        _ => uri.clone(),
     }
 }
 
@@ -330,167 +316,3 @@ impl<T: Into<Bytes>> From<T> for RecordedBody {
         }
     }
 }
-
-/// Header fields in the order in which they were seen, every line of them.
-///
-/// They stand in one buffer of the list's own, as text: a [`HeaderMap`] that came from the network is
-/// made of slices of a read buffer, and a copy of it would keep that buffer alive.
-///
-/// Unlike maps, two lists are equal only if their order is.
-#[derive(Clone, Debug, Default)]
-pub struct HeaderList {
-    /// `name: value\r\n`, line after line. Neither a name nor a value can contain CR or LF, nor a
-    /// name a colon.
-    text: Bytes,
-    /// The numbers of the lines whose value is marked sensitive.
-    sensitive: Vec<usize>,
-}
-
-impl HeaderList {
-    /// A list without fields.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The number of field lines.
-    pub fn len(&self) -> usize {
-        self.iter().count()
-    }
-
-    /// Whether there are no fields.
-    pub fn is_empty(&self) -> bool {
-        self.text.is_empty()
-    }
-
-    /// The first value of a field. Names are compared without regard to case.
-    pub fn get(&self, name: impl AsRef<str>) -> Option<&[u8]> {
-        self.iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name.as_ref()))
-            .map(|(_, value)| value)
-    }
-
-    /// Every value of a field, in order. Names are compared without regard to case.
-    pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.iter()
-            .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
-    }
-
-    /// Every field line, in order: the name in lower case, and the value.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.lines().map(|(name, value)| (name, &self.text[value]))
-    }
-
-    /// The fields as a [`HeaderMap`]. Its values share this list's buffer.
-    pub fn to_map(&self) -> HeaderMap {
-        let mut map = HeaderMap::with_capacity(self.len());
-        for (number, (name, value)) in self.lines().enumerate() {
-            // Cannot fail: the list is made of nothing but names and values.
-            if let Ok(name) = HeaderName::from_bytes(name.as_bytes())
-                && let Ok(mut value) = HeaderValue::from_maybe_shared(self.text.slice(value))
-            {
-                value.set_sensitive(self.sensitive.contains(&number));
-                map.append(name, value);
-            }
-        }
-        map
-    }
-
-    /// The field lines as text, each with CRLF at its end.
-    pub(crate) fn as_text(&self) -> &[u8] {
-        &self.text
-    }
-
-    /// Replaces values: `replacement` is given each field's name and value, and whether it is marked
-    /// sensitive.
-    pub(crate) fn replace(
-        &mut self,
-        replacement: impl Fn(&str, &[u8], bool) -> Option<HeaderValue>,
-    ) {
-        let new =
-            |(number, (name, value))| replacement(name, value, self.sensitive.contains(&number));
-        // Nearly always there is nothing to replace.
-        if self.iter().enumerate().all(|line| new(line).is_none()) {
-            return;
-        }
-        let mut text = Vec::with_capacity(self.text.len());
-        for (number, (name, value)) in self.iter().enumerate() {
-            match new((number, (name, value))) {
-                Some(value) => push_line(&mut text, name, value.as_bytes()),
-                None => push_line(&mut text, name, value),
-            }
-        }
-        self.text = text.into();
-    }
-
-    fn lines(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
-        let mut start = 0;
-        std::iter::from_fn(move || {
-            let line = &self.text[start..];
-            let colon = memchr(b':', line)?;
-            let end = colon + memchr(b'\r', &line[colon..])?;
-            let value = start + colon + 2..start + end;
-            start += end + 2;
-            // Cannot fail: a name is ASCII.
-            Some((str::from_utf8(&line[..colon]).unwrap_or_default(), value))
-        })
-    }
-
-    fn weight(&self) -> usize {
-        self.text.len()
-    }
-}
-
-fn push_line(text: &mut Vec<u8>, name: &str, value: &[u8]) {
-    text.extend_from_slice(name.as_bytes());
-    text.extend_from_slice(b": ");
-    text.extend_from_slice(value);
-    text.extend_from_slice(b"\r\n");
-}
-
-impl From<&HeaderMap> for HeaderList {
-    fn from(map: &HeaderMap) -> Self {
-        // To the byte, because a vector without spare room becomes `Bytes` without an allocation.
-        let len = map
-            .iter()
-            .map(|(name, value)| name.as_str().len() + value.len() + 4)
-            .sum();
-        let mut text = Vec::with_capacity(len);
-        let mut sensitive = Vec::new();
-        for (number, (name, value)) in map.iter().enumerate() {
-            push_line(&mut text, name.as_str(), value.as_bytes());
-            if value.is_sensitive() {
-                sensitive.push(number);
-            }
-        }
-        Self {
-            text: text.into(),
-            sensitive,
-        }
-    }
-}
-
-impl FromIterator<(HeaderName, HeaderValue)> for HeaderList {
-    fn from_iter<I: IntoIterator<Item = (HeaderName, HeaderValue)>>(fields: I) -> Self {
-        let mut text = Vec::new();
-        let mut sensitive = Vec::new();
-        for (number, (name, value)) in fields.into_iter().enumerate() {
-            push_line(&mut text, name.as_str(), value.as_bytes());
-            if value.is_sensitive() {
-                sensitive.push(number);
-            }
-        }
-        Self {
-            text: text.into(),
-            sensitive,
-        }
-    }
-}
-
-impl PartialEq for HeaderList {
-    fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
-    }
-}
-
-impl Eq for HeaderList {}

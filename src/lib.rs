@@ -74,6 +74,7 @@ pub mod body;
 pub mod conformance;
 mod exchange;
 mod format;
+mod headers;
 mod locks;
 mod matching;
 mod record;
@@ -84,9 +85,9 @@ pub mod store;
 
 pub use self::{
     exchange::{
-        BodyEnd, Ended, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest,
-        RecordedResponse,
+        BodyEnd, Ended, Exchange, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
     },
+    headers::HeaderList,
     matching::{Key, Matching},
     record::{RecordFuture, RecordTraffic, RecordTrafficService, WhenFull},
     recorder::{Capture, Dropped, Recorder, Stats},

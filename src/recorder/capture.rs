@@ -1,206 +1,16 @@
-//! What is kept of an exchange while it passes.
+//! What is kept of a body while it passes.
 
-use std::{
-    any::Any,
-    fmt, mem,
-    sync::{Arc, Mutex, MutexGuard},
-    time::{Duration, SystemTime},
-};
+use std::{fmt, mem};
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, StatusCode, request, response};
-use http_body::Body;
-use tokio::time::Instant;
+use bytes::Bytes;
+use http::HeaderMap;
 
-use super::{Recorder, queue::Item, stats::Reason};
-use crate::{
-    BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
-    body::Tap,
-    format::http_text,
-    locks::{get_mut, lock},
-};
+use super::{Inner, flight::Flight, queue::Queue};
+use crate::{BodyEnd, HeaderList, RecordedBody, body::Tap};
 
-/// A frame up to this size is copied: that is cheaper than to keep the network buffer which it is a
-/// slice of, and many small frames become one piece.
+/// A frame up to this many bytes is copied: that is cheaper than to keep the network buffer which it
+/// is a slice of, and many small frames become one piece.
 const COPIED: usize = 256;
-
-/// What is dropped once it is decided whether an exchange was stored.
-pub(crate) type Settled = Box<dyn Any + Send>;
-
-/// An exchange under way. It goes to the recorder when the last clone is dropped: the call's future
-/// holds one, and each body that is still open.
-#[derive(Clone)]
-pub(crate) struct Flight {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    recorder: Recorder,
-    start: Instant,
-    progress: Mutex<Progress>,
-}
-
-struct Progress {
-    /// What is known so far; taken when it is over.
-    exchange: Option<Exchange>,
-    request: Passed,
-    response: Passed,
-    has_ended: bool,
-    settled: Option<Settled>,
-}
-
-/// What passed of a body.
-#[derive(Default)]
-struct Passed {
-    /// Small frames, not yet a piece of the recorded body.
-    small: BytesMut,
-    /// Bytes kept, which the queue counts as held.
-    len: usize,
-    /// Bytes that passed.
-    seen: u64,
-    /// The queue had no room.
-    has_no_room: bool,
-}
-
-impl Flight {
-    /// An exchange begins.
-    pub(crate) fn begin(recorder: &Recorder, parts: &request::Parts) -> Self {
-        Self::begin_with(recorder, RecordedRequest::from_parts(parts), None)
-    }
-
-    /// An exchange begins whose request's body is known already.
-    pub(crate) fn begin_with(
-        recorder: &Recorder,
-        request: RecordedRequest,
-        settled: Option<Settled>,
-    ) -> Self {
-        let mut passed = Passed::default();
-        if !request.body.is_empty() {
-            let len = request.body.len();
-            passed.has_no_room = !recorder.inner.queue.hold(len);
-            passed.len = if passed.has_no_room { 0 } else { len };
-        }
-        Self {
-            inner: Arc::new(Inner {
-                recorder: recorder.clone(),
-                start: Instant::now(),
-                progress: Mutex::new(Progress {
-                    exchange: Some(Exchange {
-                        began: SystemTime::now(),
-                        time_to_head: None,
-                        time_to_end: Duration::ZERO,
-                        request,
-                        response: Err(NoResponse::ClientGone),
-                    }),
-                    request: passed,
-                    response: Passed::default(),
-                    has_ended: false,
-                    settled,
-                }),
-            }),
-        }
-    }
-
-    /// What looks on while the request's body passes; nothing, if it is empty.
-    pub(crate) fn request_body(&self, body: &impl Body) -> Option<Capture> {
-        (!body.is_end_stream()).then(|| self.capture(Side::Request))
-    }
-
-    /// The response's head is there; what comes back looks on while its body passes.
-    pub(crate) fn head(&self, parts: &response::Parts) -> Capture {
-        let time = self.inner.start.elapsed();
-        let response = RecordedResponse::from_parts(parts);
-        if let Some(exchange) = &mut self.progress().exchange {
-            exchange.time_to_head = Some(time);
-            exchange.response = Ok(response);
-        }
-        self.capture(Side::Response)
-    }
-
-    fn capture(&self, side: Side) -> Capture {
-        Capture {
-            flight: self.clone(),
-            side,
-        }
-    }
-
-    /// There will be no response.
-    pub(crate) fn failed(&self, error: &impl fmt::Display) {
-        let why = NoResponse::Failed(error.to_string());
-        if let Some(exchange) = &mut self.progress().exchange {
-            exchange.response = Err(why);
-        }
-    }
-
-    /// Nobody should wait for this exchange to be stored.
-    pub(crate) fn give_up_waiting(&self) {
-        let settled = self.progress().settled.take();
-        drop(settled);
-    }
-
-    fn progress(&self) -> MutexGuard<'_, Progress> {
-        lock(&self.inner.progress)
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        let progress = get_mut(&mut self.progress);
-        let Some(mut exchange) = progress.exchange.take() else {
-            return;
-        };
-        if !progress.has_ended {
-            exchange.time_to_end = self.start.elapsed();
-        }
-        let held = progress.request.len + progress.response.len;
-        let has_no_room = progress.request.has_no_room || progress.response.has_no_room;
-        let settled = progress.settled.take();
-        self.recorder.submit(exchange, held, has_no_room, settled);
-    }
-}
-
-impl Recorder {
-    /// Queues an exchange that is over, or counts it as dropped.
-    fn submit(
-        &self,
-        exchange: Exchange,
-        bodies: usize,
-        has_no_room: bool,
-        settled: Option<Settled>,
-    ) {
-        let queue = &self.inner.queue;
-        if self.inner.config.only_whole && !is_whole(&exchange) {
-            return queue.release(bodies);
-        }
-        if !self.has_writer() {
-            queue.release(bodies);
-            return queue.drop_served(Reason::ShutDown);
-        }
-        // The bodies are held already; the rest is only now complete.
-        let held = exchange.weight().max(bodies);
-        if has_no_room || !queue.hold(held - bodies) {
-            queue.release(bodies);
-            return queue.drop_served(Reason::QueueFull);
-        }
-        queue.push(Item {
-            exchange: Arc::new(exchange),
-            held,
-            settled,
-        });
-    }
-}
-
-/// Whether a replay could answer with it.
-fn is_whole(exchange: &Exchange) -> bool {
-    let response = exchange.response.as_ref();
-    response.is_ok_and(|response| response.body.end == BodyEnd::Complete)
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
-    Request,
-    Response,
-}
 
 /// Keeps what passes through a body, up to the capture limit.
 pub struct Capture {
@@ -209,121 +19,51 @@ pub struct Capture {
     side: Side,
 }
 
-impl Progress {
-    /// A body as far as it is recorded, and what else is known of it.
-    fn body(&mut self, side: Side) -> Option<(&mut RecordedBody, &mut Passed)> {
-        let exchange = self.exchange.as_mut()?;
-        Some(match side {
-            Side::Request => (&mut exchange.request.body, &mut self.request),
-            Side::Response => (
-                &mut exchange.response.as_mut().ok()?.body,
-                &mut self.response,
-            ),
-        })
-    }
-
-    /// Whether a body that was let go before its end had in truth come to it.
-    fn was_whole(&self, side: Side) -> bool {
-        let Some(exchange) = &self.exchange else {
-            return false;
-        };
-        let (headers, seen) = match (side, &exchange.response) {
-            (Side::Request, _) => (&exchange.request.headers, self.request.seen),
-            (Side::Response, Err(_)) => return false,
-            (Side::Response, Ok(response)) => {
-                let seen = self.response.seen;
-                if seen == 0 && has_no_content(&exchange.request.method, response.status) {
-                    return true;
-                }
-                (&response.headers, seen)
-            }
-        };
-        // Who knows the length does not poll until `None`.
-        headers.get("content-length").and_then(http_text::number) == Some(seen)
-    }
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Request,
+    Response,
 }
 
-impl Passed {
-    /// Keeps a frame, as far as there is room for it; false if not all of the body is kept.
-    fn data(&mut self, body: &mut RecordedBody, data: &Bytes, recorder: &super::Inner) -> bool {
-        self.seen += data.len() as u64;
-        if self.has_no_room {
-            return false;
-        }
-        let room = recorder.config.capture_limit.saturating_sub(self.len);
-        let data = data.slice(..data.len().min(room));
-        if !recorder.queue.hold(data.len()) {
-            recorder.queue.release(mem::take(&mut self.len));
-            self.has_no_room = true;
-            self.small = BytesMut::new();
-            *body = RecordedBody::default();
-            return false;
-        }
-        self.len += data.len();
-        if data.len() > COPIED {
-            self.close_piece(body);
-            body.push(data);
-        } else {
-            self.small.extend_from_slice(&data);
-        }
-        self.len as u64 == self.seen
+impl Capture {
+    pub(super) fn new(flight: Flight, side: Side) -> Self {
+        Self { flight, side }
     }
 
-    fn close_piece(&mut self, body: &mut RecordedBody) {
-        if !self.small.is_empty() {
-            body.push(mem::take(&mut self.small).freeze());
-        }
+    /// The exchange that the body belongs to.
+    pub(crate) fn flight(&self) -> &Flight {
+        &self.flight
     }
-}
-
-/// A server never reads the body of such a response.
-fn has_no_content(method: &Method, status: StatusCode) -> bool {
-    *method == Method::HEAD
-        || *method == Method::CONNECT
-        || status.is_informational()
-        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 impl Tap for Capture {
     fn data(&mut self, data: &Bytes) {
-        let recorder = &self.flight.inner.recorder.inner;
-        let mut progress = self.flight.progress();
-        let is_all_kept = progress
-            .body(self.side)
-            .is_some_and(|(body, passed)| passed.data(body, data, recorder));
-        if !is_all_kept {
-            let settled = progress.settled.take();
-            drop(progress);
-            drop(settled);
-        }
+        let mut entries = self.flight.entries();
+        let entries = &mut *entries;
+        let passed = match self.side {
+            Side::Request => &mut entries.request,
+            Side::Response => &mut entries.response,
+        };
+        let recorder = entries.recorder.as_ref();
+        let is_all_kept = recorder.is_some_and(|recorder| passed.data(data, &recorder.inner));
+        let settled = if is_all_kept {
+            None
+        } else {
+            entries.settled.take()
+        };
+        drop(settled);
     }
 
     fn trailers(&mut self, trailers: &HeaderMap) {
         let trailers = HeaderList::from(trailers);
-        if let Some((body, _)) = self.flight.progress().body(self.side) {
-            body.trailers = Some(trailers);
-        }
+        self.flight
+            .entries()
+            .passed(self.side)
+            .set_trailers(trailers);
     }
 
     fn end(self, end: BodyEnd) {
-        let mut progress = self.flight.progress();
-        let end = match end {
-            BodyEnd::Dropped if progress.was_whole(self.side) => BodyEnd::Complete,
-            end => end,
-        };
-        if let Some((body, passed)) = progress.body(self.side) {
-            passed.close_piece(body);
-            body.end = match end {
-                BodyEnd::Complete if (passed.len as u64) < passed.seen => BodyEnd::Limit,
-                end => end,
-            };
-        }
-        if self.side == Side::Response
-            && let Some(exchange) = &mut progress.exchange
-        {
-            exchange.time_to_end = self.flight.inner.start.elapsed();
-            progress.has_ended = true;
-        }
+        self.flight.entries().end(self.side, end);
     }
 }
 
@@ -332,5 +72,141 @@ impl fmt::Debug for Capture {
         f.debug_struct("Capture")
             .field("side", &self.side)
             .finish_non_exhaustive()
+    }
+}
+
+/// What passed of a body.
+#[derive(Default)]
+pub(super) struct Passed {
+    /// A large frame that came first. Nearly every body is one frame.
+    first: Bytes,
+    /// What else there is to know: boxed, because there seldom is.
+    more: Option<Box<More>>,
+    /// Small frames, after all others; a buffer that is used again.
+    small: Vec<u8>,
+    /// Bytes kept, which the queue counts as held.
+    pub(super) held: usize,
+    /// Bytes that passed.
+    pub(super) seen: u64,
+    /// The queue had no room.
+    pub(super) has_no_room: bool,
+}
+
+#[derive(Default)]
+struct More {
+    /// What was kept after the first frame.
+    rest: Vec<Bytes>,
+    trailers: Option<HeaderList>,
+    end: BodyEnd,
+}
+
+impl Passed {
+    /// The body was there before.
+    pub(super) fn set_whole(&mut self, body: RecordedBody, queue: &Queue) {
+        let len = body.len();
+        if len == 0 && body.trailers.is_none() {
+            return;
+        }
+        if !queue.hold(len) {
+            self.has_no_room = true;
+            return;
+        }
+        self.held = len;
+        self.seen = len as u64;
+        let more = self.more();
+        more.rest.extend(body.chunks().cloned());
+        more.trailers = body.trailers;
+    }
+
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+
+    pub(super) fn set_trailers(&mut self, trailers: HeaderList) {
+        self.more().trailers = Some(trailers);
+    }
+
+    /// Keeps a frame, as far as there is room for it; false if not all of the body is kept.
+    fn data(&mut self, data: &Bytes, recorder: &Inner) -> bool {
+        self.seen += data.len() as u64;
+        if self.has_no_room {
+            return false;
+        }
+        let room = recorder.config.capture_limit.saturating_sub(self.held);
+        let kept = data.len().min(room);
+        if !recorder.queue.hold(kept) {
+            recorder.queue.release(self.held);
+            *self = Self {
+                seen: self.seen,
+                has_no_room: true,
+                ..Self::default()
+            };
+            return false;
+        }
+        self.held += kept;
+        if kept <= COPIED {
+            self.small.extend_from_slice(&data[..kept]);
+        } else {
+            self.close_small();
+            if self.first.is_empty() && self.more.is_none() {
+                self.first = data.slice(..kept);
+            } else {
+                self.more().rest.push(data.slice(..kept));
+            }
+        }
+        self.held as u64 == self.seen
+    }
+
+    /// Makes a piece of the small frames, because a large one follows.
+    fn close_small(&mut self) {
+        if !self.small.is_empty() {
+            let piece = mem::take(&mut self.small).into();
+            self.more().rest.push(piece);
+        }
+    }
+
+    pub(super) fn end(&mut self, end: BodyEnd) {
+        let end = match end {
+            BodyEnd::Complete if (self.held as u64) < self.seen => BodyEnd::Limit,
+            end => end,
+        };
+        if end != BodyEnd::Complete {
+            self.more().end = end;
+        }
+    }
+
+    /// Whether the body was seen and kept to its end.
+    pub(super) fn is_whole(&self) -> bool {
+        let more = self.more.as_ref();
+        more.is_none_or(|more| more.end == BodyEnd::Complete)
+    }
+
+    /// The body, once it is over.
+    pub(super) fn take(&mut self) -> RecordedBody {
+        let mut body = RecordedBody::from(mem::take(&mut self.first));
+        if let Some(more) = self.more.take() {
+            more.rest.into_iter().for_each(|piece| body.push(piece));
+            body.trailers = more.trailers;
+            body.end = more.end;
+        }
+        if !self.small.is_empty() {
+            body.push(Bytes::copy_from_slice(&self.small));
+        }
+        body
+    }
+
+    /// As new, with its buffer.
+    pub(super) fn reset(&mut self) {
+        let mut small = mem::take(&mut self.small);
+        small.clear();
+        *self = Self {
+            small,
+            ..Self::default()
+        };
+    }
+
+    /// The bytes that are held to be used again.
+    pub(super) fn capacity(&self) -> usize {
+        self.small.capacity()
     }
 }

@@ -3,6 +3,7 @@
 //! through here.
 
 mod capture;
+mod flight;
 mod queue;
 mod stats;
 mod writer;
@@ -16,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(crate) use self::capture::{Flight, Settled};
+pub(crate) use self::flight::Flight;
 use self::queue::Queue;
 pub use self::{
     capture::Capture,

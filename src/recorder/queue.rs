@@ -11,12 +11,19 @@ use std::{
 
 use tokio::sync::{Notify, watch};
 
-use super::{Settled, Stats, stats::Reason};
-use crate::{Exchange, locks::lock};
+use super::{
+    Stats,
+    flight::{Log, Settled},
+    stats::Reason,
+};
+use crate::locks::lock;
 
 /// How long the writer lets exchanges gather before it takes them. It is woken once in that time
 /// and not once an exchange, which would cost the request path a system call each.
 const GATHER: Duration = Duration::from_millis(5);
+
+/// How many logs are kept to be filled again: as many as gather at 100,000 requests a second.
+const SPARE: usize = 512;
 
 /// A queue that is bounded in bytes.
 pub(super) struct Queue {
@@ -35,6 +42,8 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     items: Vec<Item>,
+    /// Logs to be filled again.
+    spare: Vec<Arc<Log>>,
     stats: Stats,
     /// The writer sleeps, and the next item has to wake it.
     is_idle: bool,
@@ -47,7 +56,7 @@ struct State {
 
 /// An exchange on its way.
 pub(super) struct Item {
-    pub(super) exchange: Arc<Exchange>,
+    pub(super) log: Arc<Log>,
     /// Bytes that count as held until the store has decided.
     pub(super) held: usize,
     /// Dropped when the store has decided.
@@ -105,6 +114,21 @@ impl Queue {
     pub(super) async fn room(&self) {
         self.wait(|queue, state| !queue.is_crowded() || state.is_closed)
             .await;
+    }
+
+    /// A log to be filled, if one is spare.
+    pub(super) fn spare_log(&self) -> Option<Arc<Log>> {
+        self.lock().spare.pop()
+    }
+
+    /// Gives logs back that were read.
+    pub(super) fn give_back(&self, logs: &mut Vec<Arc<Log>>) {
+        logs.retain_mut(Log::is_spare);
+        let mut state = self.lock();
+        let room = SPARE.saturating_sub(state.spare.len());
+        state.spare.extend(logs.drain(..room.min(logs.len())));
+        drop(state);
+        logs.clear();
     }
 
     /// Puts an item in for the writer, or drops it and counts that.

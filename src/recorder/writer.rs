@@ -76,19 +76,20 @@ impl Writer {
     async fn store(&mut self, items: &mut vec::IntoIter<Item>) {
         let mut held = 0;
         let mut settled = Vec::new();
+        let mut logs = Vec::with_capacity(items.len().min(BATCH_ITEMS));
         let mut exchanges = Vec::with_capacity(items.len().min(BATCH_ITEMS));
         while exchanges.len() < BATCH_ITEMS
             && held < BATCH_BYTES
-            && let Some(mut item) = items.next()
+            && let Some(item) = items.next()
         {
-            // Nobody else holds it yet.
-            if let Some(exchange) = Arc::get_mut(&mut item.exchange) {
-                self.config.redact.exchange(exchange);
-            }
-            exchanges.push(item.exchange);
+            let mut exchange = item.log.take();
+            logs.push(item.log);
+            self.config.redact.exchange(&mut exchange);
+            exchanges.push(Arc::new(exchange));
             held += item.held;
             settled.extend(item.settled);
         }
+        self.queue.give_back(&mut logs);
         let count = exchanges.len() as u64;
         let sink = self.config.sink.clone();
         let outcome = self

@@ -141,7 +141,7 @@ impl Shared {
     {
         let mut request = RecordedRequest::from_parts(&parts);
         request.body = seen;
-        let flight = Flight::begin_with(recorder, request, Some(Box::new(lead)));
+        let flight = Flight::begin_with(recorder, request, Box::new(lead));
         // A body that need not be known for the look-up was not read ahead.
         let is_live = !self.config.source.matching().needs_body();
         let capture = flight.request_body(&body).filter(|_| is_live);
@@ -151,7 +151,7 @@ impl Shared {
                 let (parts, body) = response.into_parts();
                 let capture = flight.head(&parts);
                 if is_event_stream(&parts.headers) {
-                    flight.give_up_waiting();
+                    capture.flight().give_up_waiting();
                 }
                 let body = ReplayBody::live(TeeBody::new(body, Some(capture)));
                 Ok(Response::from_parts(parts, body))

@@ -1,0 +1,222 @@
+//! Header fields as they are recorded.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use memchr::memchr;
+
+/// Header fields in the order in which they were seen, every line of them.
+///
+/// They stand in one buffer of the list's own, as text: a [`HeaderMap`] that came from the network is
+/// made of slices of a read buffer, and a copy of it would keep that buffer alive.
+///
+/// Unlike maps, two lists are equal only if their order is.
+#[derive(Clone, Debug, Default)]
+pub struct HeaderList {
+    /// `name: value\r\n`, line after line. Neither a name nor a value can contain CR or LF, nor a
+    /// name a colon.
+    text: Bytes,
+    /// The numbers of the lines whose value is marked sensitive.
+    sensitive: Box<[usize]>,
+}
+
+impl HeaderList {
+    /// A list without fields.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The number of field lines.
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// Whether there are no fields.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// The first value of a field. Names are compared without regard to case.
+    pub fn get(&self, name: impl AsRef<str>) -> Option<&[u8]> {
+        self.iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name.as_ref()))
+            .map(|(_, value)| value)
+    }
+
+    /// Every value of a field, in order. Names are compared without regard to case.
+    pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.iter()
+            .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    /// Every field line, in order: the name in lower case, and the value.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        lines(&self.text).map(|(name, value)| (name, &self.text[value]))
+    }
+
+    /// The fields as a [`HeaderMap`]. Its values share this list's buffer.
+    pub fn to_map(&self) -> HeaderMap {
+        let mut map = HeaderMap::with_capacity(self.len());
+        for (number, (name, value)) in lines(&self.text).enumerate() {
+            // Cannot fail: the list is made of nothing but names and values.
+            if let Ok(name) = HeaderName::from_bytes(name.as_bytes())
+                && let Ok(mut value) = HeaderValue::from_maybe_shared(self.text.slice(value))
+            {
+                value.set_sensitive(self.sensitive.contains(&number));
+                map.append(name, value);
+            }
+        }
+        map
+    }
+
+    /// The field lines as text, each with CRLF at its end.
+    pub(crate) fn as_text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Replaces values: `replacement` is given each field's name and value, and whether it is marked
+    /// sensitive.
+    pub(crate) fn replace(
+        &mut self,
+        replacement: impl Fn(&str, &[u8], bool) -> Option<HeaderValue>,
+    ) {
+        let new =
+            |(number, (name, value))| replacement(name, value, self.sensitive.contains(&number));
+        // Nearly always there is nothing to replace.
+        if self.iter().enumerate().all(|line| new(line).is_none()) {
+            return;
+        }
+        let mut text = Vec::with_capacity(self.text.len());
+        for (number, (name, value)) in self.iter().enumerate() {
+            match new((number, (name, value))) {
+                Some(value) => push_line(&mut text, name, value.as_bytes()),
+                None => push_line(&mut text, name, value),
+            }
+        }
+        self.text = text.into();
+    }
+
+    /// The bytes held.
+    pub(crate) fn weight(&self) -> usize {
+        self.text.len()
+    }
+}
+
+#[inline]
+fn push_line(text: &mut Vec<u8>, name: &str, value: &[u8]) {
+    text.extend_from_slice(name.as_bytes());
+    text.extend_from_slice(b": ");
+    text.extend_from_slice(value);
+    text.extend_from_slice(b"\r\n");
+}
+
+/// The names in a text of field lines, and where in it their values stand.
+fn lines(text: &[u8]) -> impl Iterator<Item = (&str, Range<usize>)> {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let line = &text[start..];
+        let colon = memchr(b':', line)?;
+        let end = colon + memchr(b'\r', &line[colon..])?;
+        let value = start + colon + 2..start + end;
+        start += end + 2;
+        // Cannot fail: a name is ASCII.
+        Some((str::from_utf8(&line[..colon]).unwrap_or_default(), value))
+    })
+}
+
+impl From<&HeaderMap> for HeaderList {
+    fn from(map: &HeaderMap) -> Self {
+        let mut text = HeaderText::default();
+        text.set(&[], map);
+        text.to_list()
+    }
+}
+
+/// Header fields as text, with something before them: buffers that are filled on the request path,
+/// read off it, and used again.
+#[derive(Default)]
+pub(crate) struct HeaderText {
+    text: Vec<u8>,
+    prefix: usize,
+    sensitive: Vec<usize>,
+}
+
+impl HeaderText {
+    pub(crate) fn set(&mut self, prefix: &[u8], map: &HeaderMap) {
+        self.text.clear();
+        self.sensitive.clear();
+        self.text.extend_from_slice(prefix);
+        self.prefix = prefix.len();
+        for (number, (name, value)) in map.iter().enumerate() {
+            push_line(&mut self.text, name.as_str(), value.as_bytes());
+            if value.is_sensitive() {
+                self.sensitive.push(number);
+            }
+        }
+    }
+
+    pub(crate) fn set_list(&mut self, list: &HeaderList) {
+        self.text.clear();
+        self.text.extend_from_slice(&list.text);
+        self.prefix = 0;
+        self.sensitive.clear();
+        self.sensitive.extend_from_slice(&list.sensitive);
+    }
+
+    pub(crate) fn prefix(&self) -> &[u8] {
+        &self.text[..self.prefix]
+    }
+
+    /// The first value of a field, whose name is given in lower case.
+    pub(crate) fn get(&self, name: &str) -> Option<&[u8]> {
+        let text = &self.text[self.prefix..];
+        let mut lines = lines(text);
+        lines
+            .find(|(n, _)| *n == name)
+            .map(|(_, value)| &text[value])
+    }
+
+    pub(crate) fn to_list(&self) -> HeaderList {
+        HeaderList {
+            text: Bytes::copy_from_slice(&self.text[self.prefix..]),
+            sensitive: self.sensitive.as_slice().into(),
+        }
+    }
+
+    /// The bytes held.
+    pub(crate) fn weight(&self) -> usize {
+        self.text.len()
+    }
+
+    /// The bytes that are held to be used again.
+    pub(crate) fn capacity(&self) -> usize {
+        self.text.capacity()
+    }
+}
+
+impl FromIterator<(HeaderName, HeaderValue)> for HeaderList {
+    fn from_iter<I: IntoIterator<Item = (HeaderName, HeaderValue)>>(fields: I) -> Self {
+        let mut text = Vec::new();
+        let mut sensitive = Vec::new();
+        for (number, (name, value)) in fields.into_iter().enumerate() {
+            push_line(&mut text, name.as_str(), value.as_bytes());
+            if value.is_sensitive() {
+                sensitive.push(number);
+            }
+        }
+        Self {
+            text: text.into(),
+            sensitive: sensitive.into(),
+        }
+    }
+}
+
+impl PartialEq for HeaderList {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for HeaderList {}
