@@ -74,7 +74,7 @@ fn recordings(c: &mut Criterion) {
         });
         let disk = open(&runtime, folder.path());
         let keys: Vec<_> = (0..count)
-            .map(|n| Source::matching(&disk).key(&exchange(n).request))
+            .map(|n| disk.matching().key(&exchange(n).request))
             .collect();
         let mut number = 0;
         group.bench_function(BenchmarkId::new("look up", count), |b| {

@@ -59,7 +59,7 @@ async fn disk_with_a_file_for_each_batch() {
 async fn disk_with_another_matching() {
     let folders = Folders::new();
     let matching = Matching::new().ignore_body().only_query::<&str>([]);
-    conformance::sink_and_source(async || folders.next().matching(matching.clone())).await;
+    conformance::sink_and_source(async || folders.next().match_by(matching.clone())).await;
 }
 
 /// Disk does its work on threads of its own where there is no runtime.

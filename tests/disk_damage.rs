@@ -496,7 +496,7 @@ impl Recorded {
                 if let Ok(Some(answer)) = answer {
                     assert_eq!(&answer, exchange, "{what}");
                 }
-            } else if Source::matching(&disk).key_of(exchange).is_some() {
+            } else if disk.matching().key_of(exchange).is_some() {
                 assert_eq!(answer.unwrap().as_ref(), Some(exchange), "{what}");
             }
         }

@@ -102,7 +102,7 @@ async fn a_refusal_names_the_request() {
 
 #[tokio::test]
 async fn a_refusal_shows_the_headers_that_count_and_no_secrets() {
-    let memory = Memory::new().matching(Matching::new().header("accept").header("cookie"));
+    let memory = Memory::new().match_by(Matching::new().header("accept").header("cookie"));
     let cache = refusing(&memory).layer(unreachable_origin());
     let asked = with(get("/users?token=hunter2"), "accept", "text/html");
     let text = ask(&cache, with(asked, "cookie", "hunter3")).await.text();
@@ -359,6 +359,20 @@ fn first_body_by_hand() -> (FrameSender, Origin) {
     (sender, first_body(body))
 }
 
+/// Who asks again before reading the first answer would otherwise wait for itself.
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_does_not_read_on_is_not_waited_for_for_ever() {
+    let (sender, origin) = first_body_by_hand();
+    let cache = recording(&Memory::new()).layer(origin.clone());
+    let leader = lead(&cache).await;
+    sender.data("half");
+    let began = tokio::time::Instant::now();
+    assert_eq!(ask(&cache, get("/same")).await.text(), "whole");
+    assert_eq!(began.elapsed().as_secs(), 10);
+    assert_eq!(origin.calls(), 2);
+    drop(leader);
+}
+
 #[tokio::test]
 async fn a_leader_whose_client_hangs_up_in_the_body_does_not_hang_the_others() {
     let (sender, origin) = first_body_by_hand();
@@ -556,9 +570,9 @@ async fn it_never_answers_from_a_recording_that_was_cut_short() {
         assert!(!answers(&response).await, "the response: {end:?}");
         assert!(!answers(&request).await, "the request: {end:?}");
         // What counts of such a request is all there if the body does not.
-        let by_head = request.matching(Matching::new().ignore_body());
+        let by_head = request.match_by(Matching::new().ignore_body());
         assert!(answers(&by_head).await, "{end:?}");
-        let by_head = response.matching(Matching::new().ignore_body());
+        let by_head = response.match_by(Matching::new().ignore_body());
         assert!(!answers(&by_head).await, "{end:?}");
     }
     for why in [NoResponse::ClientGone, NoResponse::Failed("no".to_owned())] {
@@ -652,7 +666,7 @@ async fn a_request_body_of_just_the_limit_is_matched() {
 
 #[tokio::test]
 async fn a_body_that_does_not_count_is_not_read_before_the_call() {
-    let memory = Memory::new().matching(Matching::new().ignore_body());
+    let memory = Memory::new().match_by(Matching::new().ignore_body());
     let layer = recording(&memory);
     let cache = layer.layer(Origin::saying("fetched"));
     let (sender, body) = channel();
@@ -674,7 +688,7 @@ async fn a_body_that_does_not_count_is_not_read_before_the_call() {
 /// Whether a recording of one request answers the other.
 async fn matches(matching: Matching, recorded: Request<&str>, asked: Request<Body>) -> bool {
     let exchange = Exchange::new(recorded.map(str::to_owned), Response::new("found"));
-    let memory = Memory::from_iter([exchange]).matching(matching);
+    let memory = Memory::from_iter([exchange]).match_by(matching);
     let cache = refusing(&memory).layer(unreachable_origin());
     match ask(&cache, asked).await.status {
         200 => true,
@@ -776,7 +790,7 @@ async fn a_recording_made_with_one_secret_answers_one_asked_with_another() {
         Matching::new(),
         Matching::new().all_headers_except::<&str>([]),
     ] {
-        let memory = Memory::new().matching(matching);
+        let memory = Memory::new().match_by(matching);
         let record = RecordTraffic::to(memory.clone());
         let asked = |secret: &str| {
             let request = get(format!("/users?page=2&token={secret}"));
@@ -796,7 +810,7 @@ async fn a_recording_made_with_one_secret_answers_one_asked_with_another() {
 
 #[tokio::test]
 async fn a_value_that_is_marked_sensitive_matches_whatever_it_is() {
-    let memory = Memory::new().matching(Matching::new().header("x-session"));
+    let memory = Memory::new().match_by(Matching::new().header("x-session"));
     let record = RecordTraffic::to(memory.clone());
     let asked = |secret: &str| {
         let mut request = with(get("/"), "x-session", secret);
@@ -813,7 +827,7 @@ async fn a_value_that_is_marked_sensitive_matches_whatever_it_is() {
 #[tokio::test]
 async fn a_secret_of_your_own_matches_when_both_sides_know_of_it() {
     let redact = Redact::default().query("nonce");
-    let memory = Memory::new().matching(Matching::new().redact(redact.clone()));
+    let memory = Memory::new().match_by(Matching::new().redact(redact.clone()));
     let record = RecordTraffic::to(memory.clone()).redact(redact);
     ask(&record.layer(Origin::saying("found")), get("/?nonce=1")).await;
     record.recorder().flush().await;
@@ -904,7 +918,7 @@ fn replaying(memory: &Memory) -> Router {
 
 /// Records everything over one connection, and gets it again over the other.
 async fn record_and_replay(record_with: support::HttpClient, replay_with: support::HttpClient) {
-    let memory = Memory::new().matching(Matching::new().ignore_authority());
+    let memory = Memory::new().match_by(Matching::new().ignore_authority());
     let record = RecordTraffic::to(memory.clone()).redact(Redact::none());
     let app = Router::new()
         .fallback_service(all_kinds())
@@ -955,7 +969,7 @@ async fn recorded_over_http2_and_replayed_over_http2() {
 #[tokio::test]
 async fn what_a_client_recorded_is_replayed_by_a_server() {
     let server = Server::start(Router::new().fallback_service(all_kinds())).await;
-    let memory = Memory::new().matching(Matching::new().ignore_authority());
+    let memory = Memory::new().match_by(Matching::new().ignore_authority());
     let record = RecordTraffic::to(memory.clone()).redact(Redact::none());
     let client = record.layer(http1());
     let mut recorded = Vec::new();
@@ -987,7 +1001,7 @@ async fn a_recording_of_another_protocol_version_is_replayed() {
     ] {
         let mut exchange = recorded_get("/", "found");
         exchange.response.as_mut().expect("one").version = version;
-        let memory = Memory::from_iter([exchange]).matching(Matching::new().ignore_authority());
+        let memory = Memory::from_iter([exchange]).match_by(Matching::new().ignore_authority());
         let server = Server::start(replaying(&memory)).await;
         for client in [http1(), http2()] {
             let answer = ask(&client, get(server.url("/"))).await;
@@ -1034,7 +1048,7 @@ async fn with_the_default_redaction_a_folder_replays_too() {
     let recorded = ask(&record.layer(all_kinds()), asked("Bearer one")).await;
     drop(record);
     // The folder was read by nobody yet: a look-up builds its index.
-    let disk = Disk::new(folder.path()).matching(Matching::new().header("authorization"));
+    let disk = Disk::new(folder.path()).match_by(Matching::new().header("authorization"));
     let cache = ReplayCache::from(disk)
         .on_miss(OnMiss::Refuse)
         .layer(unreachable_origin());

@@ -102,7 +102,7 @@ async fn a_mismatch_shows_both_requests_and_leaves_the_cursor() {
 #[tokio::test]
 async fn a_mismatch_shows_no_secrets() {
     let memory = Memory::from_iter([recorded_get("/a?token=hunter1", "x")]);
-    let layer = ReplayStream::memory(memory).matching(Matching::new().header("authorization"));
+    let layer = ReplayStream::memory(memory).match_by(Matching::new().header("authorization"));
     let service = layer.layer(unreachable_origin());
     let asked = with(get("/b?api_key=hunter2"), "authorization", "hunter3");
     let text = ask(&service, asked).await.text();
@@ -122,7 +122,7 @@ async fn requests_are_compared_as_the_matching_says() {
         .ignore_authority()
         .ignore_query("n")
         .ignore_body();
-    let layer = ReplayStream::memory(memory()).matching(matching);
+    let layer = ReplayStream::memory(memory()).match_by(matching);
     let service = layer.layer(unreachable_origin());
     assert_eq!(ask(&service, asked()).await.text(), "found");
 }

@@ -3,11 +3,15 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::{runtime::Handle, sync::watch, time::timeout};
 
 use crate::{Key, locks::lock};
+
+/// Whoever fetches may be slow, or may wait for the very one who waits for it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Who fetches, for each key that is being fetched.
 #[derive(Clone, Default)]
@@ -60,9 +64,15 @@ impl Drop for Lead {
 }
 
 impl Follow {
-    /// Returns when the leader's lead has ended.
+    /// Returns when the leader's lead has ended, or has lasted too long to wait for.
     pub(super) async fn landed(mut self) {
         // Nothing is ever sent: the error of a sender that is gone is what is waited for.
-        while self.0.changed().await.is_ok() {}
+        let landed = async { while self.0.changed().await.is_ok() {} };
+        if Handle::try_current().is_ok() {
+            // Too late is no error: whoever waited goes on alone.
+            let _ = timeout(PATIENCE, landed).await;
+        } else {
+            landed.await;
+        }
     }
 }

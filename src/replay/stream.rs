@@ -28,7 +28,7 @@ use crate::{
 /// against it (http4k: `ReplayFrom`).
 ///
 /// The n-th request must be the n-th of the recording, by method, URI and body, or by what
-/// [`matching`](Self::matching) says; it gets the n-th response. Another request gets a 400 that
+/// [`match_by`](Self::match_by) says; it gets the n-th response. Another request gets a 400 that
 /// shows both, and the recording stays where it is. When it is over, every request gets a 400. The
 /// service inside is never called.
 ///
@@ -98,7 +98,7 @@ impl ReplayStream {
 
     /// What makes a request the expected one. A request that was recorded without all of its body,
     /// because the service did not read it, is compared without it.
-    pub fn matching(mut self, matching: Matching) -> Self {
+    pub fn match_by(mut self, matching: Matching) -> Self {
         self.matching = matching;
         self.shared = Arc::default();
         self

@@ -80,7 +80,7 @@ impl Memory {
 
     /// The same exchanges, looked up by another rule. What is recorded from now on is no longer
     /// shared with clones made before.
-    pub fn matching(self, matching: Matching) -> Self {
+    pub fn match_by(self, matching: Matching) -> Self {
         let mut recorded = Recorded {
             limit: self.read().limit,
             ..Recorded::default()

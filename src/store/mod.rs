@@ -51,6 +51,8 @@ use crate::{Exchange, Key, Matching};
 /// A recorder calls its sink from a thread of its own, one call at a time, inside a tokio runtime
 /// that belongs to that thread: a sink may be slow without a request feeling it. A connection that
 /// is driven by a task belongs to the runtime in which it was made, so make it in the first `store`.
+/// Calls that block belong into `tokio::task::spawn_blocking`: the recorder gives up waiting for a
+/// future, but it cannot give up a thread.
 pub trait Sink: Send + Sync + 'static {
     /// Stores exchanges, in this order.
     ///

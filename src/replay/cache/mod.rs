@@ -41,7 +41,7 @@ use crate::{
 ///
 /// - **What matches** is said by the recording ([`Source::matching`]): method, URI and body by
 ///   default, with secrets replaced on both sides. To change it, give the store:
-///   `ReplayCache::from(Disk::new("./t").matching(..))`.
+///   `ReplayCache::from(Disk::new("./t").match_by(..))`.
 /// - **What answers** is a whole recording, never one that was cut short.
 /// - **The service inside** is not asked whether it is ready until it is needed: hits are answered
 ///   while it is down or busy. It is cloned for each miss.
@@ -66,8 +66,8 @@ pub enum OnMiss {
     #[default]
     PassThrough,
     /// The service inside answers once, and the recording from then on. Requests for the same that
-    /// come meanwhile wait for that one answer, unless it is an event stream or over the capture
-    /// limit.
+    /// come meanwhile wait for that one answer, but for 10 s at most, and not if it is an event
+    /// stream or over the capture limit: then the service inside answers them too.
     Record,
     /// As `Record` if the recording was empty when the layer was first used, else as `Refuse`
     /// (VCR: `once`).

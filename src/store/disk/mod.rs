@@ -52,7 +52,7 @@ const READ_AHEAD: usize = 16;
 /// ```
 /// use tower_traffic::{Matching, ReplayCache, store::Disk};
 ///
-/// let recording = Disk::new("./t").matching(Matching::new().ignore_query("nonce"));
+/// let recording = Disk::new("./t").match_by(Matching::new().ignore_query("nonce"));
 /// let cache = ReplayCache::from(recording);
 /// ```
 #[derive(Clone)]
@@ -138,7 +138,7 @@ impl Disk {
     /// What makes two requests the same in a look-up.
     ///
     /// To be set before the recording is used.
-    pub fn matching(mut self, matching: Matching) -> Self {
+    pub fn match_by(mut self, matching: Matching) -> Self {
         self.matching = Arc::new(matching);
         self.state = Arc::default();
         self
