@@ -51,4 +51,5 @@ start RECORD="$folder/big"
 curl -s -o /dev/null "$url/"
 before=$(memory VmRSS)
 curl -s -o /dev/null "$url/bytes/1073741824"
+until curl -s "$url/stats" | grep -q '"stored":2'; do sleep 0.05; done
 echo "1 GiB recorded with the default limits: peak memory grew by $((($(memory VmHWM) - before) / 1024)) MiB"

@@ -6,15 +6,19 @@
 //!
 //! Every figure is the time of a whole call: make the request, call the service, read the response's
 //! body to its end. A layer's cost is its figure less that of `bare`.
+//!
+//! At the end the same four are called in turn, round after round, and what is printed is the median of
+//! the differences: on a machine whose speed drifts, only what was measured side by side compares.
 
 use std::{
     convert::Infallible,
+    env,
     hint::black_box,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::Criterion;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
@@ -103,6 +107,17 @@ fn runtime() -> Runtime {
         .expect("a runtime")
 }
 
+fn filtered() -> RecordTraffic {
+    RecordTraffic::memory().filter(|_| false)
+}
+
+fn replayed() -> ReplayCache {
+    ReplayCache::memory(Memory::from_iter([Exchange::new(
+        request().map(|_| Bytes::new()),
+        response().map(|_| Bytes::from_static(&KIBIBYTE)),
+    )]))
+}
+
 fn layers(c: &mut Criterion) {
     let runtime = runtime();
     let mut group = c.benchmark_group("layers");
@@ -114,9 +129,7 @@ fn layers(c: &mut Criterion) {
     });
 
     group.bench_function("record, filter says no", |b| {
-        let mut service = RecordTraffic::memory()
-            .filter(|_| false)
-            .layer(service_fn(answer));
+        let mut service = filtered().layer(service_fn(answer));
         b.iter_custom(|count| runtime.block_on(calls(&mut service, count)));
     });
 
@@ -131,15 +144,54 @@ fn layers(c: &mut Criterion) {
     });
 
     group.bench_function("replay from memory, hit", |b| {
-        let memory = Memory::from_iter([Exchange::new(
-            request().map(|_| Bytes::new()),
-            response().map(|_| Bytes::from_static(&KIBIBYTE)),
-        )]);
-        let mut service = ReplayCache::memory(memory).layer(service_fn(answer));
+        let mut service = replayed().layer(service_fn(answer));
         b.iter_custom(|count| runtime.block_on(calls(&mut service, count)));
     });
     group.finish();
 }
 
-criterion_group!(benches, layers);
-criterion_main!(benches);
+/// What each layer costs over `bare`, measured in turn.
+fn in_turn() {
+    const ROUNDS: usize = 301;
+    const CALLS: u32 = 1_000;
+    let runtime = runtime();
+    let mut bare = service_fn(answer);
+    let mut filtered = filtered().layer(service_fn(answer));
+    let memory = Memory::new();
+    let record = RecordTraffic::to(memory.clone());
+    let recorder = record.recorder();
+    let mut recording = record.layer(service_fn(answer));
+    let mut replayed = replayed().layer(service_fn(answer));
+
+    let mut costs = [Vec::new(), Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        let times = runtime.block_on(async {
+            [
+                calls(&mut bare, CALLS.into()).await,
+                calls(&mut filtered, CALLS.into()).await,
+                calls_recorded(&mut recording, &recorder, &memory, CALLS.into()).await,
+                calls(&mut replayed, CALLS.into()).await,
+            ]
+        });
+        let nanos = times.map(|time| time.as_secs_f64() * 1e9 / f64::from(CALLS));
+        costs[0].push(nanos[1] - nanos[0]);
+        costs[1].push(nanos[2] - nanos[0]);
+        costs[2].push(nanos[3]);
+    }
+    let [no, yes, hit] = costs.map(|mut costs| {
+        costs.sort_by(f64::total_cmp);
+        costs[ROUNDS / 2]
+    });
+    println!("in turn, medians of {ROUNDS} rounds of {CALLS} calls:");
+    println!("  record, filter says no: {no:+.0} ns over bare");
+    println!("  record into memory:     {yes:+.0} ns over bare");
+    println!("  replay from memory:     {hit:.0} ns in all");
+}
+
+fn main() {
+    layers(&mut Criterion::default().configure_from_args());
+    Criterion::default().configure_from_args().final_summary();
+    if !env::args().any(|argument| argument == "--test" || argument == "--list") {
+        in_turn();
+    }
+}

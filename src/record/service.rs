@@ -174,15 +174,13 @@ where
         let on_panic = OnPanic(this.flight);
         let answer = this.future.poll(cx);
         mem::forget(on_panic);
-        let answer = ready!(answer);
-        let flight = this.flight.take();
-        Poll::Ready(match answer {
-            Ok(response) => {
-                let (parts, body) = response.into_parts();
-                let capture = flight.map(|flight| flight.head(&parts));
-                Ok(Response::from_parts(parts, TeeBody::new(body, capture)))
+        // The response is not taken apart here: each time it is moved costs as much as the filter.
+        answer.map(|answer| match (answer, this.flight.take()) {
+            (Ok(response), flight) => {
+                let capture = flight.map(|flight| flight.head(&response));
+                Ok(response.map(|body| TeeBody::new(body, capture)))
             }
-            Err(error) => {
+            (Err(error), flight) => {
                 if let Some(flight) = flight {
                     flight.failed(&error);
                 }

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use http::{Method, StatusCode, Uri, Version, request, response};
+use http::{Method, Response, StatusCode, Uri, Version, request};
 use http_body::Body;
 use tokio::time::Instant;
 
@@ -128,12 +128,12 @@ impl Flight {
     }
 
     /// The response's head is there; what comes back looks on while its body passes.
-    pub(crate) fn head(self, parts: &response::Parts) -> Capture {
+    pub(crate) fn head<B>(self, response: &Response<B>) -> Capture {
         let mut entries = self.entries();
-        entries.head_headers.set(&[], &parts.headers);
+        entries.head_headers.set(&[], response.headers());
         entries.head = Some(Head {
-            status: parts.status,
-            version: parts.version,
+            status: response.status(),
+            version: response.version(),
             time: entries.elapsed(),
         });
         drop(entries);
@@ -213,8 +213,9 @@ impl Log {
         lock(&self.entries).take()
     }
 
-    /// Whether it can be filled again: it is nobody else's, and its buffers did not become large.
+    /// Whether it can be filled again: it is nobody else's, and its buffers have not become large.
     pub(super) fn is_spare(self: &mut Arc<Self>) -> bool {
+        // A few usual heads; what is rarely larger is not worth the memory.
         const LARGE: usize = 4 << 10;
         Arc::get_mut(self).is_some_and(|log| {
             let entries = get_mut(&mut log.entries);
@@ -224,7 +225,7 @@ impl Log {
                 entries.request.capacity(),
                 entries.response.capacity(),
             ];
-            buffers.into_iter().all(|capacity| capacity <= LARGE)
+            buffers.iter().sum::<usize>() <= LARGE
         })
     }
 }

@@ -18,12 +18,14 @@ use super::{
 };
 use crate::locks::lock;
 
-/// How long the writer lets exchanges gather before it takes them. It is woken once in that time
-/// and not once an exchange, which would cost the request path a system call each.
-const GATHER: Duration = Duration::from_millis(5);
+/// How long the writer lets exchanges gather before it takes them, if nobody waits for them. It is
+/// woken once in that time and not once an exchange, which would cost the request path a system call
+/// each, and takes a processor from the app so much less often.
+const GATHER: Duration = Duration::from_millis(20);
 
-/// How many logs are kept to be filled again: as many as gather at 100,000 requests a second.
-const SPARE: usize = 512;
+/// How many logs are kept to be filled again: as many as gather at 200,000 requests a second. They
+/// hold 1 to 5 KiB each.
+const SPARE: usize = 4096;
 
 /// A queue that is bounded in bytes.
 pub(super) struct Queue {

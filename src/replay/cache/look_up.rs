@@ -82,7 +82,7 @@ impl Shared {
         let (read, body) = if !matching.needs_body() || body.is_end_stream() {
             (Ok(RecordedBody::default()), ReplayBody::live(body))
         } else {
-            read_ahead(body, self.config.body_limit).await
+            Box::pin(read_ahead(body, self.config.body_limit)).await
         };
         let seen = match read {
             Ok(seen) => seen,

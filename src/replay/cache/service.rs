@@ -63,19 +63,38 @@ where
             {
                 return Ok(response);
             }
-            match (shared.on_miss().await, lookup) {
-                (OnMiss::Refuse, lookup) => Ok(shared.refuse(&parts, lookup)),
-                (OnMiss::Record, Lookup::Miss(key, seen)) => {
-                    shared.record(inner, parts, body, key, seen).await
-                }
-                _ => pass(inner, parts, body).await,
-            }
+            // In a box of its own: a hit would otherwise move the room for all this.
+            shared.miss(inner, parts, body, lookup).boxed().await
         }
         .boxed()
     }
 }
 
 impl Shared {
+    async fn miss<S, B, R>(
+        &self,
+        inner: S,
+        parts: Parts,
+        body: ReplayBody<B>,
+        lookup: Lookup,
+    ) -> Result<Answer<R>, S::Error>
+    where
+        S: Service<Request<TeeBody<ReplayBody<B>, Capture>>, Response = Response<R>>,
+        S::Error: fmt::Display,
+        B: Body<Data = Bytes>,
+        B::Error: fmt::Display,
+        R: Body<Data = Bytes>,
+        R::Error: fmt::Display,
+    {
+        match (self.on_miss().await, lookup) {
+            (OnMiss::Refuse, lookup) => Ok(self.refuse(&parts, lookup)),
+            (OnMiss::Record, Lookup::Miss(key, seen)) => {
+                self.record(inner, parts, body, key, seen).await
+            }
+            _ => pass(inner, parts, body).await,
+        }
+    }
+
     /// Fetches what is missing, once for all who miss it now.
     async fn record<S, B, R>(
         &self,
@@ -148,13 +167,11 @@ impl Shared {
         let body = TeeBody::new(body, capture);
         match inner.oneshot(Request::from_parts(parts, body)).await {
             Ok(response) => {
-                let (parts, body) = response.into_parts();
-                let capture = flight.head(&parts);
-                if is_event_stream(&parts.headers) {
+                let capture = flight.head(&response);
+                if is_event_stream(response.headers()) {
                     capture.flight().give_up_waiting();
                 }
-                let body = ReplayBody::live(TeeBody::new(body, Some(capture)));
-                Ok(Response::from_parts(parts, body))
+                Ok(response.map(|body| ReplayBody::live(TeeBody::new(body, Some(capture)))))
             }
             Err(error) => {
                 flight.failed(&error);
