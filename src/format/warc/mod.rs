@@ -5,8 +5,8 @@
 //! came, a `metadata` record. What WARC has no field for stands in fields of our own, which other
 //! readers ignore as the standard tells them to:
 //!
-//! The standard's digests are left out: with one (SHA-256, with the processor's help), writing an
-//! exchange of 1 KiB took a fifth longer.
+//! The standard's digests are left out, and a checksum of our own stands there instead: SHA-256, with
+//! the processor's help, was a fifth of the writer's time in a profile of `axum_app` under load.
 //!
 //! | field | on | says |
 //! |---|---|---|
