@@ -10,17 +10,25 @@ use crate::{BodyEnd, Exchange, HeaderList, NoResponse, RecordedRequest};
 /// What stands in a recording where a secret stood.
 pub const REDACTED: &str = "REDACTED";
 
-const HEADERS: [&str; 5] = [
+const HEADERS: [&str; 13] = [
     "authorization",
     "proxy-authorization",
     "cookie",
     "set-cookie",
     "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "x-auth-token",
+    "x-access-token",
+    "x-amz-security-token",
+    "x-csrf-token",
+    "x-xsrf-token",
+    "x-vault-token",
 ];
 
 // `key` and `code` are left out on purpose: in many APIs they are no secrets but what is asked for,
 // and then every such request would look alike to a replay.
-const QUERY: [&str; 24] = [
+const QUERY: [&str; 28] = [
     "access_token",
     "refresh_token",
     "id_token",
@@ -45,6 +53,10 @@ const QUERY: [&str; 24] = [
     "x-amz-signature",
     "x-goog-credential",
     "x-goog-signature",
+    "auth",
+    "session",
+    "session_id",
+    "sessionid",
 ];
 
 // Fields whose value is a URI, and so may carry a secret in its query.
@@ -53,11 +65,13 @@ const URI_HEADERS: [&str; 5] = ["location", "content-location", "referer", "link
 /// Which parts of a message are secrets, to be replaced by [`REDACTED`] before anything is stored.
 ///
 /// The default replaces
-/// - the values of `authorization`, `proxy-authorization`, `cookie`, `set-cookie` and `x-api-key`,
+/// - the values of `authorization`, `proxy-authorization`, `cookie`, `set-cookie`, `x-api-key`, `api-key`, `x-goog-api-key`, `x-auth-token`, `x-access-token`, `x-amz-security-token`, `x-csrf-token`, `x-xsrf-token`, `x-vault-token`,
 /// - every header value marked sensitive ([`HeaderValue::is_sensitive`]),
-/// - the values of the usual secret query parameters (`token`, `access_token`, `api_key`,
-///   `password`, `signature`, `x-amz-signature`, ...), in the query or the fragment of a URI,
+/// - in the query or the fragment of a URI the values of `access_token`, `refresh_token`, `id_token`, `token`, `auth_token`, `session_token`, `api_key`, `api-key`, `apikey`, `x-api-key`, `client_secret`, `secret`, `password`, `passwd`, `pwd`, `jwt`, `sig`, `signature`, `awsaccesskeyid`, `x-amz-credential`, `x-amz-security-token`, `x-amz-signature`, `x-goog-credential`, `x-goog-signature`, `auth`, `session`, `session_id`, `sessionid`, also as the last part of a name like `user[password]`,
 /// - user and password in a URI.
+///
+/// `key` and `code` are not among them: in many APIs they are what is asked for, and requests for
+/// different things would look alike. Where they are secrets, add them with [`query`](Self::query).
 ///
 /// The URIs are the request's, those in fields that hold one (`location`, `referer`, ...) and those in
 /// the text of recorded errors.
@@ -249,6 +263,10 @@ impl Redact {
 
     fn is_secret_query(&self, name: &str) -> bool {
         let is_secret = |name: &str| {
+            let nested = name
+                .strip_suffix(']')
+                .and_then(|name| name.rsplit_once('['));
+            let name = nested.map_or(name, |(_, last)| last);
             let mut secrets = self.rules.query.iter();
             secrets.any(|secret| secret.eq_ignore_ascii_case(name))
         };

@@ -455,6 +455,9 @@ impl Recorded {
         assert_eq!(repair.bytes, (len - start) as u64, "{len}");
         assert!(repair.cut, "{len}");
         assert_eq!(damaged.bytes(), self.bytes[..start], "{len}");
+        // What was cut is kept: it may be more than a torn tail.
+        let kept = fs::read(damaged.file.with_added_extension("torn")).unwrap();
+        assert_eq!(kept, self.bytes[start..len], "{len}");
         assert_eq!(
             replay_all(damaged.folder()),
             self.exchanges[..before],

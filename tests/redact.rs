@@ -57,6 +57,9 @@ fn the_usual_secret_fields_are_replaced() {
         "cookie",
         "set-cookie",
         "x-api-key",
+        "x-auth-token",
+        "x-amz-security-token",
+        "x-csrf-token",
     ] {
         assert_eq!(text(&default, name, SECRET), REDACTED, "{name}");
     }
@@ -454,4 +457,13 @@ async fn a_recording_without_its_secrets_answers() {
         302,
         "trailers do not count"
     );
+}
+
+#[test]
+fn the_last_part_of_a_nested_name_counts() {
+    let uri = uri(
+        &Redact::default(),
+        "/login?user[password]=hunter2&user[name]=bob&a]=1",
+    );
+    assert_eq!(uri, "/login?user[password]=REDACTED&user[name]=bob&a]=1");
 }

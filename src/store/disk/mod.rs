@@ -6,7 +6,10 @@ mod segment;
 use std::{
     fmt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, RwLock},
+    sync::{
+        Arc, Mutex, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 
@@ -45,9 +48,10 @@ const READ_AHEAD: usize = 16;
 /// survives the process, but not a power cut.
 ///
 /// **Torn tails.** A process that is killed while it writes leaves a file that ends within an
-/// exchange. Whoever reads the folder next cuts that end off, if no process is writing the file any
-/// more (each holds a lock on its own), says so through `tracing`, and lists it in
-/// [`report`](Self::report). Bad bytes anywhere else are never cut, but skipped and listed.
+/// exchange. Whoever reads the folder next moves that end into a file beside it (`....warc.torn`), if
+/// no process is writing the recording's any more (each holds a lock on its own), says so through
+/// `tracing`, and lists it in [`report`](Self::report). Bad bytes anywhere else are never cut, but
+/// skipped and listed.
 ///
 /// ```
 /// use tower_traffic::{Matching, ReplayCache, store::Disk};
@@ -67,6 +71,7 @@ pub struct Disk {
 struct State {
     appender: Mutex<Appender>,
     index: RwLock<Option<Index>>,
+    has_told: AtomicBool,
 }
 
 /// What reading a recording's folder came to.
@@ -97,7 +102,7 @@ pub struct Repair {
     pub offset: u64,
     /// How many bytes of it were there.
     pub bytes: u64,
-    /// Whether they were cut off; not if the file could not be written, or does not have the name
+    /// Whether they were cut off, and kept in `....warc.torn` beside the file; not if the file could not be written, or does not have the name
     /// that this crate gives its files.
     pub cut: bool,
 }
@@ -199,7 +204,14 @@ impl Disk {
         let found = self.with_index(|index| Ok(index.find(key, which)));
         match found {
             Ok(Some((file, offset))) => segment::read_at(&file, offset).map(Some),
-            Ok(None) | Err(StoreError::NotFound { .. }) => Ok(None),
+            Ok(None) => Ok(None),
+            Err(StoreError::NotFound { path }) => {
+                // The first look-up of a recording that is yet to be made, or a slip in its path.
+                if !self.state.has_told.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(path = %path.display(), "there is no recording here (yet)");
+                }
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }

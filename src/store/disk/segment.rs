@@ -17,6 +17,7 @@ use crate::{
 };
 
 const EXTENSION: &str = "warc";
+const TORN: &str = "torn";
 /// How the names of this crate's files begin.
 const PREFIX: &str = "traffic-";
 const READ_BUFFER: usize = 256 << 10;
@@ -97,7 +98,13 @@ impl Appender {
             io::ErrorKind::AlreadyExists => StoreError::NotAFolder {
                 path: folder.to_owned(),
             },
-            _ => StoreError::io("create the folder", folder, error),
+            io::ErrorKind::NotADirectory => StoreError::io("create the folder", folder, error),
+            // That it is not found is what is to be changed.
+            _ => StoreError::Io {
+                action: "create the folder",
+                path: folder.to_owned(),
+                source: error,
+            },
         })?;
         let name = self.name.get_or_insert_with(writer_name);
         self.number += 1;
@@ -245,8 +252,18 @@ fn cut(path: &Path, offset: u64, len: u64) -> io::Result<bool> {
     if file.metadata()?.len() != len {
         return Ok(false);
     }
+    // A wrong length near the end of a file looks just the same, so what is cut is kept.
+    let mut tail = File::open(path)?;
+    tail.seek(SeekFrom::Start(offset))?;
+    let mut kept = File::create(torn_file(path))?;
+    io::copy(&mut tail, &mut kept)?;
     file.set_len(offset)?;
     Ok(true)
+}
+
+/// Where a torn tail is kept: `traffic-....warc.torn`.
+fn torn_file(path: &Path) -> PathBuf {
+    path.with_added_extension(TORN)
 }
 
 /// Reads the exchange that begins at an offset.
