@@ -66,6 +66,7 @@ impl<T: Tap> Drop for OnPanic<'_, T> {
 
 impl<B: Body, T: Tap> TeeBody<B, T> {
     /// Lets a tap look at a body; without one it just passes.
+    #[inline]
     pub fn new(inner: B, mut tap: Option<T>) -> Self {
         // A body that is empty from the start may never be polled.
         if tap.is_some() && inner.is_end_stream() {
@@ -84,6 +85,7 @@ where
     type Data = Bytes;
     type Error = B::Error;
 
+    #[inline]
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

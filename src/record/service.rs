@@ -114,6 +114,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         self.has_waited = false;
         let (parts, body) = request.into_parts();
@@ -169,6 +170,7 @@ where
 {
     type Output = Result<Response<TeeBody<R, Capture>>, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let on_panic = OnPanic(this.flight);
