@@ -69,6 +69,8 @@
 //! they, [`Capture`] and [`RecordFuture`] are public only because they stand in the layers'
 //! signatures. `conformance` (feature `test-util`) checks stores.
 
+#![forbid(unsafe_code)]
+
 pub mod body;
 #[cfg(feature = "test-util")]
 pub mod conformance;

@@ -172,7 +172,8 @@ impl Resend {
     /// Sends everything, and tells `on_each` of each.
     ///
     /// # Errors
-    /// If there is no recording. Parts of it that cannot be read are counted.
+    /// If there is no recording, or it cannot be read on. Damage in it ([`StoreError::Corrupt`]) is
+    /// counted and passed over.
     pub async fn run<S, R>(
         self,
         service: S,
