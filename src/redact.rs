@@ -266,9 +266,11 @@ impl Redact {
             let nested = name
                 .strip_suffix(']')
                 .and_then(|name| name.rsplit_once('['));
-            let name = nested.map_or(name, |(_, last)| last);
+            let last = nested.map_or(name, |(_, last)| last);
             let mut secrets = self.rules.query.iter();
-            secrets.any(|secret| secret.eq_ignore_ascii_case(name))
+            secrets.any(|secret| {
+                secret.eq_ignore_ascii_case(name) || secret.eq_ignore_ascii_case(last)
+            })
         };
         if name.contains('%') {
             is_secret(&percent_decode_str(name).decode_utf8_lossy())

@@ -467,3 +467,21 @@ fn the_last_part_of_a_nested_name_counts() {
     );
     assert_eq!(uri, "/login?user[password]=REDACTED&user[name]=bob&a]=1");
 }
+
+#[test]
+fn a_nested_name_that_was_added_counts_as_a_whole_too() {
+    let redact = Redact::none().query("filter[owner]");
+    let uri = uri(&redact, "/list?filter[owner]=bob&filter[page]=2&owner=1");
+    assert_eq!(uri, "/list?filter[owner]=REDACTED&filter[page]=2&owner=1");
+}
+
+#[test]
+fn a_uri_in_utf_8_loses_its_secrets() {
+    let value = HeaderValue::from_bytes("/grüße?token=hunter2&a=ö".as_bytes()).unwrap();
+    let mut list: HeaderList = [(http::header::LOCATION, value)].into_iter().collect();
+    Redact::default().headers(&mut list);
+    assert_eq!(
+        list.get("location"),
+        Some("/grüße?token=REDACTED&a=ö".as_bytes())
+    );
+}

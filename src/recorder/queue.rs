@@ -124,13 +124,13 @@ impl Queue {
     }
 
     /// Gives logs back that were read.
-    pub(super) fn give_back(&self, logs: &mut Vec<Arc<Log>>) {
+    pub(super) fn give_back(&self, mut logs: Vec<Arc<Log>>) {
         logs.retain_mut(Log::is_spare);
         let mut state = self.lock();
         let room = SPARE.saturating_sub(state.spare.len());
         state.spare.extend(logs.drain(..room.min(logs.len())));
+        // What is left is freed without the lock.
         drop(state);
-        logs.clear();
     }
 
     /// Puts an item in for the writer, or drops it and counts that.

@@ -89,7 +89,7 @@ impl Writer {
             held += item.held;
             settled.extend(item.settled);
         }
-        self.queue.give_back(&mut logs);
+        self.queue.give_back(logs);
         let count = exchanges.len() as u64;
         let sink = self.config.sink.clone();
         let outcome = self

@@ -1,7 +1,7 @@
 //! Finding what was recorded for a request.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
@@ -114,9 +114,13 @@ impl Shared {
             }
         };
         if found.is_none()
-            && let Some(count) = self.answered().get_mut(&key)
+            && let Entry::Occupied(mut count) = self.answered().entry(key)
         {
-            *count -= 1;
+            *count.get_mut() -= 1;
+            // Anybody can ask for what is not recorded: nothing is kept of it.
+            if *count.get() == 0 {
+                count.remove();
+            }
         }
         found
     }
