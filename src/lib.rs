@@ -72,13 +72,17 @@
 #![forbid(unsafe_code)]
 
 pub mod body;
+pub mod clients;
 #[cfg(feature = "test-util")]
 pub mod conformance;
+pub mod debug;
 mod exchange;
 mod format;
 mod headers;
+pub mod latency;
 mod locks;
 mod matching;
+pub mod proxy;
 mod record;
 mod recorder;
 mod redact;

@@ -1,0 +1,1 @@
+//! The layers around clients that are not services of [`http`]'s types themselves.

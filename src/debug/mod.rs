@@ -1,0 +1,1 @@
+//! `DebugDump`: prints messages as they pass.

@@ -1,0 +1,1 @@
+//! `ReportLatency`: reports how long exchanges take.

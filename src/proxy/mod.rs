@@ -1,0 +1,1 @@
+//! `ProxyHost` and `Forward`: what makes a proxy of a server.
