@@ -95,6 +95,7 @@ pub use self::{
     },
     headers::HeaderList,
     matching::{Key, Matching},
+    proxy::ProxyHost,
     record::{RecordFuture, RecordTraffic, RecordTrafficService, WhenFull},
     recorder::{Capture, Dropped, Recorder, Stats},
     redact::{REDACTED, Redact},
@@ -104,6 +105,9 @@ pub use self::{
     },
     store::StoreError,
 };
+
+#[cfg(feature = "forward")]
+pub use self::proxy::Forward;
 
 /// The README's code is compiled and run with the tests.
 #[doc = include_str!("../README.md")]

@@ -3,9 +3,11 @@
 use bytes::Bytes;
 use http_body_util::Empty;
 
+mod answer;
 mod replay;
 mod tee;
 
+pub use answer::AnswerBody;
 pub use replay::ReplayBody;
 pub(crate) use replay::{NotWhole, read_ahead};
 pub use tee::{Tap, TeeBody};

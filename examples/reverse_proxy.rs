@@ -1,0 +1,27 @@
+//! A reverse proxy: passes everything on to `$UPSTREAM`.
+//!
+//! ```text
+//! UPSTREAM=http://127.0.0.1:3000 cargo run --features forward --example reverse_proxy
+//! ```
+
+mod support;
+
+use std::{env, error::Error};
+
+use axum::Router;
+use support::serve;
+use tower_traffic::{Forward, ProxyHost, proxy::BadUpstream};
+
+fn reverse_proxy(upstream: &str) -> Result<Router, BadUpstream> {
+    Ok(Router::new()
+        .fallback_service(Forward::new())
+        .layer(ProxyHost::to(upstream)?))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let upstream = env::var("UPSTREAM").map_err(|_| "say where to: UPSTREAM=http://host:port")?;
+    let app = reverse_proxy(&upstream)?;
+    serve(app, |at| format!("curl http://{at}/")).await?;
+    Ok(())
+}

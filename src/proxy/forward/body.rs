@@ -1,0 +1,163 @@
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
+use hyper::body::Incoming;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A response's body as it comes from the origin, or the text that says why there is none.
+pub struct ForwardBody {
+    kind: Kind,
+}
+
+enum Kind {
+    Origin(Incoming),
+    Text(Bytes),
+}
+
+/// The origin's response broke off within its body.
+#[derive(Debug, thiserror::Error)]
+#[error("the origin's response broke off")]
+pub struct BrokenOff {
+    #[from]
+    source: hyper::Error,
+}
+
+impl ForwardBody {
+    pub(super) fn origin(body: Incoming) -> Self {
+        Self {
+            kind: Kind::Origin(body),
+        }
+    }
+
+    pub(super) fn text(text: impl Into<Bytes>) -> Self {
+        Self {
+            kind: Kind::Text(text.into()),
+        }
+    }
+}
+
+impl Body for ForwardBody {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        match &mut self.kind {
+            Kind::Origin(body) => {
+                let frame = ready!(Pin::new(body).poll_frame(cx));
+                Poll::Ready(frame.map(|frame| frame.map_err(BrokenOff::from)))
+            }
+            Kind::Text(text) if text.is_empty() => Poll::Ready(None),
+            Kind::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Origin(body) => body.is_end_stream(),
+            Kind::Text(text) => text.is_empty(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Origin(body) => body.size_hint(),
+            Kind::Text(text) => SizeHint::with_exact(text.len() as u64),
+        }
+    }
+}
+
+impl fmt::Debug for ForwardBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            Kind::Origin(_) => "ForwardBody::Origin",
+            Kind::Text(_) => "ForwardBody::Text",
+        })
+    }
+}
+
+/// A request's body on its way to the origin.
+pub(super) enum RequestBody {
+    Empty,
+    // One type for all, so that all share one pool of connections.
+    Live(UnsyncBoxBody<Bytes, BoxError>, Progress),
+}
+
+/// How often something of a body has passed.
+#[derive(Clone, Default)]
+pub(super) struct Progress(Arc<AtomicU64>);
+
+impl Progress {
+    pub(super) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl RequestBody {
+    pub(super) fn new<B>(body: B) -> Self
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        if body.is_end_stream() {
+            Self::Empty
+        } else {
+            let body = body.map_err(Into::into).boxed_unsync();
+            Self::Live(body, Progress::default())
+        }
+    }
+
+    /// How far it is, if there is anything to send.
+    pub(super) fn progress(&self) -> Option<Progress> {
+        match self {
+            Self::Empty => None,
+            Self::Live(_, progress) => Some(progress.clone()),
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut *self {
+            Self::Empty => Poll::Ready(None),
+            Self::Live(body, progress) => {
+                let frame = ready!(Pin::new(body).poll_frame(cx));
+                progress.0.fetch_add(1, Ordering::Relaxed);
+                Poll::Ready(frame)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Live(body, _) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Live(body, _) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+use std::{
+    convert::Infallible,
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{Method, Request, Response, StatusCode, Version, header, uri::Scheme};
+use http_body::Body;
+use hyper::upgrade::{self, OnUpgrade};
+use tower::Service;
+
+use super::{
+    Forward,
+    body::{ForwardBody, RequestBody},
+    failure,
+    send::Clients,
+    tunnel,
+};
+use crate::proxy::{hop_by_hop, refusal::Refusal, service::TunnelAllowed};
+
+impl<B> Service<Request<B>> for Forward
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Response = Response<ForwardBody>;
+    type Error = Infallible;
+    type Future = ForwardFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> ForwardFuture {
+        let shared = self.shared.clone();
+        let request = request.map(RequestBody::new);
+        ForwardFuture(Box::pin(async move {
+            let clients = shared.clients();
+            let answer = if request.method() == Method::CONNECT {
+                open(clients, request).await
+            } else {
+                forward(clients, request).await
+            };
+            answer.unwrap_or_else(|refusal| {
+                refusal
+                    .into_response("tower-traffic")
+                    .map(ForwardBody::text)
+            })
+        }))
+    }
+}
+
+async fn forward(
+    clients: &Clients,
+    mut request: Request<RequestBody>,
+) -> Result<Response<ForwardBody>, Refusal> {
+    let uri = request.uri();
+    let is_http = |scheme: &Scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS;
+    if !uri.scheme().is_some_and(is_http) || uri.host().is_none_or(str::is_empty) {
+        return Err(failure::no_target());
+    }
+    *request.version_mut() = Version::HTTP_11;
+    let client = upgrade_of(&mut request);
+    let mut response = clients.send(request, client.is_some()).await?;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS
+        && let Some(client) = client
+    {
+        tunnel::join(client, upgrade::on(&mut response));
+    }
+    Ok(response.map(ForwardBody::origin))
+}
+
+/// The client's side of an upgrade, if it asks for one and can.
+fn upgrade_of(request: &mut Request<RequestBody>) -> Option<OnUpgrade> {
+    hop_by_hop::upgrade(request.headers())?;
+    let client = request.extensions_mut().remove::<OnUpgrade>();
+    if client.is_none() {
+        // Nobody could go on after a 101.
+        request.headers_mut().remove(header::CONNECTION);
+        request.headers_mut().remove(header::UPGRADE);
+    }
+    client
+}
+
+/// Opens a tunnel.
+async fn open(
+    clients: &Clients,
+    mut request: Request<RequestBody>,
+) -> Result<Response<ForwardBody>, Refusal> {
+    if request.extensions().get::<TunnelAllowed>().is_none() {
+        return Err(Refusal::no_tunnel());
+    }
+    let Some(client) = request.extensions_mut().remove::<OnUpgrade>() else {
+        return Err(Refusal::bad_request(
+            "The connection cannot become a tunnel.",
+        ));
+    };
+    let origin = clients.connect(request.uri()).await?;
+    tunnel::join(client, std::future::ready(Ok::<_, Infallible>(origin)));
+    Ok(Response::new(ForwardBody::text("")))
+}
+
+/// The future of a [`Forward`].
+pub struct ForwardFuture(BoxFuture<'static, Response<ForwardBody>>);
+
+impl Future for ForwardFuture {
+    type Output = Result<Response<ForwardBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx).map(Ok)
+    }
+}
+
+impl fmt::Debug for ForwardFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ForwardFuture").finish_non_exhaustive()
+    }
+}

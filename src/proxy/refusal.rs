@@ -1,0 +1,78 @@
+use http::{HeaderValue, Method, Response, StatusCode, header};
+
+use super::passed_on::PROXY_STATUS;
+
+/// What is passed on without more ado.
+const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// Why a request goes no further.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    /// The error's name in RFC 9209, 2.3.
+    pub(super) error: &'static str,
+    /// For whoever asked.
+    pub(super) reason: String,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, error: &'static str, reason: impl Into<String>) -> Self {
+        Self {
+            status,
+            error,
+            reason: reason.into(),
+        }
+    }
+
+    pub(super) fn bad_request(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "http_request_error", reason)
+    }
+
+    pub(super) fn forbidden(error: &'static str, reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, error, reason)
+    }
+
+    pub(super) fn no_tunnel() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "http_request_denied",
+            "This proxy opens no tunnels (CONNECT): ask it for an http:// address.",
+        )
+    }
+
+    /// The request was meant to end here (`Max-Forwards: 0`).
+    pub(super) fn last_hop(method: &Method) -> Self {
+        if *method == Method::OPTIONS {
+            Self::new(StatusCode::OK, "", "")
+        } else {
+            Self::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "http_request_denied",
+                "This proxy does not answer TRACE itself.",
+            )
+        }
+    }
+
+    /// As an answer: the reason in the body, and the error as `Proxy-Status` (RFC 9209) of the proxy
+    /// with this name.
+    pub(super) fn into_response(self, name: &str) -> Response<String> {
+        let mut response = Response::new(self.reason);
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        if self.status.is_success() || self.status == StatusCode::METHOD_NOT_ALLOWED {
+            // With 405 it must be there: RFC 9110, 15.5.6.
+            headers.insert(header::ALLOW, HeaderValue::from_static(ALLOWED));
+        }
+        if self.status.is_success() {
+            return response;
+        }
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        );
+        if let Ok(status) = HeaderValue::try_from(format!("{name}; error={}", self.error)) {
+            headers.insert(PROXY_STATUS, status);
+        }
+        response
+    }
+}

@@ -1,0 +1,249 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, request::Parts,
+};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower::Service;
+
+use super::{
+    addresses::is_internal_host,
+    hop_by_hop,
+    origin::{self, Aim},
+    passed_on::{self, Client},
+    proxy_host::Config,
+    refusal::Refusal,
+};
+use crate::body::AnswerBody;
+
+/// In the extensions of a `CONNECT` that a [`ProxyHost`](super::ProxyHost) has allowed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TunnelAllowed;
+
+/// The service that [`ProxyHost`](super::ProxyHost) makes.
+#[derive(Clone)]
+pub struct ProxyHostService<S> {
+    inner: S,
+    config: Arc<Config>,
+}
+
+impl<S> ProxyHostService<S> {
+    pub(super) fn new(inner: S, config: Arc<Config>) -> Self {
+        Self { inner, config }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for ProxyHostService<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    R: Body<Data = Bytes>,
+{
+    type Response = Response<AnswerBody<R>>;
+    type Error = S::Error;
+    type Future = ProxyHostFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (mut parts, body) = request.into_parts();
+        let kind = match self.config.prepare(&mut parts) {
+            Ok(()) => Kind::Passed {
+                future: self.inner.call(Request::from_parts(parts, body)),
+            },
+            Err(refusal) => Kind::Refused {
+                refusal: Some(refusal),
+            },
+        };
+        ProxyHostFuture {
+            kind,
+            config: self.config.clone(),
+        }
+    }
+}
+
+impl Config {
+    /// Makes of a request as it came one that goes to its origin.
+    fn prepare(&self, parts: &mut Parts) -> Result<(), Refusal> {
+        if self.name.is_in(&parts.headers) {
+            return Err(Refusal::new(
+                StatusCode::LOOP_DETECTED,
+                "proxy_loop_detected",
+                "The request came back to this proxy, which sent it on before.",
+            ));
+        }
+        if parts.method == Method::CONNECT {
+            return self.prepare_tunnel(parts);
+        }
+        count_down(parts)?;
+        let aimed = self.aim.at(parts)?;
+        self.check(&aimed.uri)?;
+        let received = parts.version;
+        hop_by_hop::remove(&mut parts.headers, received == Version::HTTP_11);
+        self.name.add_to(&mut parts.headers, received);
+        if self.forwarded.is_any() {
+            let client = Client {
+                address: passed_on::client_address(&parts.extensions),
+                host: aimed.asked.as_ref(),
+                scheme: parts.uri.scheme_str().unwrap_or("http"),
+            };
+            self.forwarded.add_to(&mut parts.headers, &client);
+        }
+        if received == Version::HTTP_2 {
+            join_cookies(parts);
+        }
+        parts.headers.remove(header::HOST);
+        parts.uri = aimed.uri;
+        parts.version = Version::HTTP_11;
+        Ok(())
+    }
+
+    fn prepare_tunnel(&self, parts: &mut Parts) -> Result<(), Refusal> {
+        if !self.allow_connect || matches!(self.aim, Aim::Upstream(_)) {
+            return Err(Refusal::no_tunnel());
+        }
+        let end = origin::tunnel_end(parts)?;
+        let uri = Uri::from(end);
+        self.check(&uri)?;
+        hop_by_hop::remove(&mut parts.headers, false);
+        parts.headers.remove(header::HOST);
+        parts.uri = uri;
+        parts.version = Version::HTTP_11;
+        parts.extensions.insert(TunnelAllowed);
+        Ok(())
+    }
+
+    /// Whether a request may go there.
+    fn check(&self, uri: &Uri) -> Result<(), Refusal> {
+        // The upstream was named by whoever made the proxy.
+        if matches!(self.aim, Aim::Upstream(_)) {
+            return Ok(());
+        }
+        let host = uri.host().unwrap_or_default();
+        let is_https = uri.scheme() == Some(&http::uri::Scheme::HTTPS);
+        let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+        if let Some(hosts) = &self.hosts
+            && !hosts.iter().any(|allowed| allowed.matches(host, port))
+        {
+            return Err(Refusal::forbidden(
+                "http_request_denied",
+                format!("This proxy does not go to {host}."),
+            ));
+        }
+        if !self.allow_link_local && is_internal_host(host) {
+            return Err(Refusal::forbidden(
+                "destination_ip_prohibited",
+                format!("This proxy does not go to link-local or metadata addresses: {host}."),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Counts `Max-Forwards` down, where it says anything: RFC 9110, 7.6.2.
+fn count_down(parts: &mut Parts) -> Result<(), Refusal> {
+    if parts.method != Method::OPTIONS && parts.method != Method::TRACE {
+        return Ok(());
+    }
+    let Some(left) = parts.headers.get(header::MAX_FORWARDS) else {
+        return Ok(());
+    };
+    let left: Option<u64> = left.to_str().ok().and_then(|left| left.parse().ok());
+    match left {
+        None => Err(Refusal::bad_request("Max-Forwards is not a number.")),
+        Some(0) => Err(Refusal::last_hop(&parts.method)),
+        Some(left) => {
+            parts
+                .headers
+                .insert(header::MAX_FORWARDS, HeaderValue::from(left - 1));
+            Ok(())
+        }
+    }
+}
+
+/// HTTP/2 may split `Cookie` into several fields, HTTP/1 has one: RFC 9113, 8.2.3.
+fn join_cookies(parts: &mut Parts) {
+    let crumbs = parts.headers.get_all(header::COOKIE);
+    if crumbs.iter().nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<_> = crumbs.iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::try_from(crumbs.join(&b"; "[..])) {
+        parts.headers.insert(header::COOKIE, joined);
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for ProxyHostService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProxyHostService")
+            .field("inner", &self.inner)
+            .field("config", &self.config)
+            .finish()
+    }
+}
+
+pin_project! {
+    /// The future of a [`ProxyHostService`].
+    pub struct ProxyHostFuture<F> {
+        #[pin]
+        kind: Kind<F>,
+        config: Arc<Config>,
+    }
+}
+
+pin_project! {
+    #[project = KindProjection]
+    enum Kind<F> {
+        Passed {
+            #[pin]
+            future: F,
+        },
+        Refused { refusal: Option<Refusal> },
+    }
+}
+
+impl<F, R, E> Future for ProxyHostFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+{
+    type Output = Result<Response<AnswerBody<R>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        match this.kind.project() {
+            KindProjection::Passed { future } => {
+                let mut response = ready!(future.poll(cx))?;
+                let is_switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                let received = response.version();
+                let headers = response.headers_mut();
+                hop_by_hop::remove(headers, is_switching);
+                this.config.name.add_to(headers, received);
+                // That of the next hop is for its connection to settle.
+                *response.version_mut() = Version::HTTP_11;
+                Poll::Ready(Ok(response.map(AnswerBody::live)))
+            }
+            KindProjection::Refused { refusal } => match refusal.take() {
+                Some(refusal) => {
+                    let response = refusal.into_response(this.config.name.as_str());
+                    Poll::Ready(Ok(response.map(AnswerBody::text)))
+                }
+                None => panic!("polled after it was ready"),
+            },
+        }
+    }
+}
+
+impl<F> fmt::Debug for ProxyHostFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProxyHostFuture").finish_non_exhaustive()
+    }
+}
