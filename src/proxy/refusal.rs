@@ -56,7 +56,8 @@ impl Refusal {
     /// As an answer: the reason in the body, and the error as `Proxy-Status` (RFC 9209) of the proxy
     /// with this name.
     pub(super) fn into_response(self, name: &str) -> Response<String> {
-        let mut response = Response::new(self.reason);
+        let line = if self.reason.is_empty() { "" } else { "\n" };
+        let mut response = Response::new(self.reason + line);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         if self.status.is_success() || self.status == StatusCode::METHOD_NOT_ALLOWED {

@@ -1,0 +1,69 @@
+//! Tells on a WebSocket what changes in the folder it is started in.
+//!
+//! ```text
+//! cargo run --example file_watcher
+//! ```
+
+mod support;
+
+use std::io;
+
+use axum::{Router, extract::ws::WebSocketUpgrade, routing::any};
+use futures::{Stream, StreamExt, future, stream};
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher, recommended_watcher};
+use support::{send_all, serve};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+/// What is not read while so many wait is left out.
+const WAITING: usize = 1024;
+
+fn file_watcher() -> Router {
+    Router::new().route(
+        "/",
+        any(async |ws: WebSocketUpgrade| ws.on_upgrade(|ws| send_all(ws, changes(".")))),
+    )
+}
+
+/// Every change in a folder and below it, while the stream is there.
+fn changes(folder: &str) -> impl Stream<Item = String> + use<> {
+    let (sender, receiver) = mpsc::channel(WAITING);
+    let watcher = recommended_watcher(move |event| {
+        if let Some(change) = describe(event) {
+            let _ = sender.try_send(change);
+        }
+    });
+    match watcher.and_then(|watcher| watch(watcher, folder)) {
+        Ok(watcher) => ReceiverStream::new(receiver)
+            // The watcher ends with the stream.
+            .map(move |change| {
+                let _ = &watcher;
+                change
+            })
+            .left_stream(),
+        Err(error) => stream::once(future::ready(format!("cannot watch: {error}"))).right_stream(),
+    }
+}
+
+fn watch(mut watcher: RecommendedWatcher, folder: &str) -> notify::Result<RecommendedWatcher> {
+    watcher.watch(folder.as_ref(), RecursiveMode::Recursive)?;
+    Ok(watcher)
+}
+
+fn describe(event: notify::Result<Event>) -> String {
+    match event {
+        Ok(Event { kind, paths, .. }) => {
+            let paths: Vec<_> = paths
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect();
+            format!("{kind:?} {}", paths.join(" "))
+        }
+        Err(error) => format!("missed something: {error}"),
+    }
+}
+
+#[tokio::main]
+async fn main() -> io::Result<()> {
+    serve(file_watcher(), |at| format!("npx wscat -c ws://{at}/")).await
+}

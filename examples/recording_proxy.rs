@@ -1,0 +1,29 @@
+//! A proxy that records all traffic into the folder `store`, as the origin sees it.
+//! `replay_recorded` sends it again.
+//!
+//! ```text
+//! cargo run --features forward --example recording_proxy
+//! ```
+
+mod support;
+
+use std::io;
+
+use axum::Router;
+use support::serve;
+use tower_traffic::{Forward, ProxyHost, RecordTraffic};
+
+fn recording_proxy() -> Router {
+    Router::new()
+        .fallback_service(Forward::new())
+        .layer(RecordTraffic::disk("store"))
+        .layer(ProxyHost::https())
+}
+
+#[tokio::main]
+async fn main() -> io::Result<()> {
+    serve(recording_proxy(), |at| {
+        format!("curl -x http://{at} http://example.com/")
+    })
+    .await
+}
