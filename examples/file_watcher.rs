@@ -50,17 +50,19 @@ fn watch(mut watcher: RecommendedWatcher, folder: &str) -> notify::Result<Recomm
     Ok(watcher)
 }
 
-fn describe(event: notify::Result<Event>) -> String {
-    match event {
-        Ok(Event { kind, paths, .. }) => {
-            let paths: Vec<_> = paths
-                .iter()
-                .map(|path| path.display().to_string())
-                .collect();
-            format!("{kind:?} {}", paths.join(" "))
-        }
-        Err(error) => format!("missed something: {error}"),
-    }
+fn describe(event: notify::Result<Event>) -> Option<String> {
+    let Event { kind, paths, .. } = match event {
+        Ok(event) => event,
+        Err(error) => return Some(format!("missed something: {error}")),
+    };
+    // Only looking at a file is no change.
+    (!kind.is_access()).then(|| {
+        let paths: Vec<_> = paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        format!("{kind:?} {}", paths.join(" "))
+    })
 }
 
 #[tokio::main]
