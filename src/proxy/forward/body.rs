@@ -6,12 +6,14 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -96,13 +98,29 @@ pub(super) enum RequestBody {
     Live(UnsyncBoxBody<Bytes, BoxError>, Progress),
 }
 
-/// How often something of a body has passed.
-#[derive(Clone, Default)]
-pub(super) struct Progress(Arc<AtomicU64>);
+/// When something of a body passed last.
+#[derive(Clone)]
+pub(super) struct Progress {
+    start: Instant,
+    /// Milliseconds from there.
+    last: Arc<AtomicU64>,
+}
 
 impl Progress {
-    pub(super) fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+    fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            last: Arc::default(),
+        }
+    }
+
+    fn passes(&self) {
+        let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last.store(millis, Ordering::Relaxed);
+    }
+
+    pub(super) fn last(&self) -> Instant {
+        self.start + Duration::from_millis(self.last.load(Ordering::Relaxed))
     }
 }
 
@@ -116,7 +134,7 @@ impl RequestBody {
             Self::Empty
         } else {
             let body = body.map_err(Into::into).boxed_unsync();
-            Self::Live(body, Progress::default())
+            Self::Live(body, Progress::new())
         }
     }
 
@@ -141,7 +159,7 @@ impl Body for RequestBody {
             Self::Empty => Poll::Ready(None),
             Self::Live(body, progress) => {
                 let frame = ready!(Pin::new(body).poll_frame(cx));
-                progress.0.fetch_add(1, Ordering::Relaxed);
+                progress.passes();
                 Poll::Ready(frame)
             }
         }

@@ -12,7 +12,11 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 use rustls::{ClientConfig, RootCertStore};
-use tokio::{net::TcpStream, task::spawn_blocking, time::timeout};
+use tokio::{
+    net::TcpStream,
+    task::spawn_blocking,
+    time::{timeout, timeout_at},
+};
 use tower::Service;
 
 use super::{
@@ -195,22 +199,28 @@ fn told(error: &legacy::Error) -> Refusal {
     refusal
 }
 
-/// Waits no longer than this for the head, unless something of the request's body has passed
-/// meanwhile.
+/// Waits no longer than this for the head, counted from when something of the request's body passed
+/// last.
 async fn in_time(
     limit: Duration,
     mut answer: ResponseFuture,
     progress: Option<Progress>,
 ) -> Result<Result<Response<Incoming>, legacy::Error>, Refusal> {
-    let mut before = 0;
+    let Some(progress) = progress else {
+        let answer = timeout(limit, answer).await;
+        return answer.map_err(|_| failure::head_timed_out());
+    };
     loop {
-        if let Ok(answer) = timeout(limit, &mut answer).await {
+        let last = progress.last();
+        // A limit beyond all time is none.
+        let Some(deadline) = last.checked_add(limit) else {
+            return Ok(answer.await);
+        };
+        if let Ok(answer) = timeout_at(deadline, &mut answer).await {
             return Ok(answer);
         }
-        let passed = progress.as_ref().map_or(0, Progress::count);
-        if passed == before {
+        if progress.last() == last {
             return Err(failure::head_timed_out());
         }
-        before = passed;
     }
 }
