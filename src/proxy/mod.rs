@@ -28,6 +28,7 @@ mod passed_on;
 mod proxy_host;
 mod refusal;
 mod service;
+mod websocket;
 
 #[cfg(feature = "forward")]
 pub use self::forward::{BadRoot, BrokenOff, Forward, ForwardBody, ForwardFuture};

@@ -35,7 +35,8 @@ use super::{
 ///   clients make it anew from the target, and send `:authority` instead in HTTP/2.
 /// - The fields that belong to the connection are removed, and those that `Connection` names
 ///   (RFC 9110, 7.6.1); but a wish to upgrade to a WebSocket, or to anything else, is passed on, and so is
-///   `te: trailers`, for gRPC.
+///   `te: trailers`, for gRPC. A WebSocket that a client opens over HTTP/2 (RFC 8441) becomes such a
+///   wish (with the feature `forward`).
 /// - `Via` is added (RFC 9110, 7.6.3), and on wish `Forwarded` or `X-Forwarded-*`. Some servers do
 ///   not compress what they send to proxies (nginx, unless told by `gzip_proxied`).
 /// - `Max-Forwards` counts down for `OPTIONS` and `TRACE` (RFC 9110, 7.6.2).

@@ -40,6 +40,14 @@ impl Refusal {
         )
     }
 
+    pub(super) fn no_websocket() -> Self {
+        Self::new(
+            StatusCode::BAD_GATEWAY,
+            "http_upgrade_failed",
+            "The origin answered, but did not open the WebSocket.",
+        )
+    }
+
     /// The request was meant to end here (`Max-Forwards: 0`).
     pub(super) fn last_hop(method: &Method) -> Self {
         if *method == Method::OPTIONS {

@@ -21,6 +21,7 @@ use super::{
     passed_on::{self, Client},
     proxy_host::Config,
     refusal::Refusal,
+    websocket,
 };
 use crate::body::AnswerBody;
 
@@ -57,8 +58,9 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
         let kind = match self.config.prepare(&mut parts) {
-            Ok(()) => Kind::Passed {
+            Ok(Prepared { is_extended }) => Kind::Passed {
                 future: self.inner.call(Request::from_parts(parts, body)),
+                is_extended,
             },
             Err(refusal) => Kind::Refused {
                 refusal: Some(refusal),
@@ -71,9 +73,15 @@ where
     }
 }
 
+/// What has to be remembered of a request for its response.
+struct Prepared {
+    /// It was an extended `CONNECT` of HTTP/2.
+    is_extended: bool,
+}
+
 impl Config {
     /// Makes of a request as it came one that goes to its origin.
-    fn prepare(&self, parts: &mut Parts) -> Result<(), Refusal> {
+    fn prepare(&self, parts: &mut Parts) -> Result<Prepared, Refusal> {
         if self.name.is_in(&parts.headers) {
             return Err(Refusal::new(
                 StatusCode::LOOP_DETECTED,
@@ -81,14 +89,17 @@ impl Config {
                 "The request came back to this proxy, which sent it on before.",
             ));
         }
+        let is_extended = websocket::to_upgrade(parts);
         if parts.method == Method::CONNECT {
-            return self.prepare_tunnel(parts);
+            self.prepare_tunnel(parts)?;
+            return Ok(Prepared { is_extended });
         }
         count_down(parts)?;
         let aimed = self.aim.at(parts)?;
         self.check(&aimed.uri)?;
         let received = parts.version;
-        hop_by_hop::remove(&mut parts.headers, received == Version::HTTP_11);
+        let keep_upgrade = received == Version::HTTP_11 || is_extended;
+        hop_by_hop::remove(&mut parts.headers, keep_upgrade);
         self.name.add_to(&mut parts.headers, received);
         if self.forwarded.is_any() {
             let client = Client {
@@ -104,7 +115,7 @@ impl Config {
         parts.headers.remove(header::HOST);
         parts.uri = aimed.uri;
         parts.version = Version::HTTP_11;
-        Ok(())
+        Ok(Prepared { is_extended })
     }
 
     fn prepare_tunnel(&self, parts: &mut Parts) -> Result<(), Refusal> {
@@ -120,6 +131,12 @@ impl Config {
         parts.version = Version::HTTP_11;
         parts.extensions.insert(TunnelAllowed);
         Ok(())
+    }
+
+    fn refuse<R>(&self, refusal: Refusal) -> Response<AnswerBody<R>> {
+        refusal
+            .into_response(self.name.as_str())
+            .map(AnswerBody::text)
     }
 
     /// Whether a request may go there.
@@ -206,6 +223,7 @@ pin_project! {
         Passed {
             #[pin]
             future: F,
+            is_extended: bool,
         },
         Refused { refusal: Option<Refusal> },
     }
@@ -220,8 +238,15 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         match this.kind.project() {
-            KindProjection::Passed { future } => {
+            KindProjection::Passed {
+                future,
+                is_extended,
+            } => {
                 let mut response = ready!(future.poll(cx))?;
+                if *is_extended && !websocket::to_extended(&mut response) {
+                    let refusal = Refusal::no_websocket();
+                    return Poll::Ready(Ok(this.config.refuse(refusal)));
+                }
                 let is_switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
                 let received = response.version();
                 let headers = response.headers_mut();
@@ -232,10 +257,7 @@ where
                 Poll::Ready(Ok(response.map(AnswerBody::live)))
             }
             KindProjection::Refused { refusal } => match refusal.take() {
-                Some(refusal) => {
-                    let response = refusal.into_response(this.config.name.as_str());
-                    Poll::Ready(Ok(response.map(AnswerBody::text)))
-                }
+                Some(refusal) => Poll::Ready(Ok(this.config.refuse(refusal))),
                 None => panic!("polled after it was ready"),
             },
         }
