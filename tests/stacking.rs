@@ -15,16 +15,18 @@ use axum::{
 };
 use support::{Answer, Origin, ask, settled, soon};
 use tokio::time::sleep;
-use tower::{limit::ConcurrencyLimitLayer, service_fn};
+use tower::{ServiceBuilder, limit::ConcurrencyLimitLayer, service_fn};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::CompressionLayer,
+    cors::CorsLayer,
     request_id::{MakeRequestUuid, SetRequestIdLayer},
     timeout::TimeoutLayer,
     validate_request::ValidateRequestHeaderLayer,
 };
 use tower_traffic::{
-    Ended, Exchange, OnMiss, ProxyHost, RecordTraffic, Recorder, ReplayCache, store::Memory,
+    Ended, Exchange, OnMiss, ProxyHost, RecordTraffic, Recorder, ReplayCache, ReplayStream,
+    store::Memory,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -260,4 +262,25 @@ async fn a_recorder_inside_of_a_concurrency_limit_does_not_count_the_wait() {
     };
     assert_eq!(longest(recorded(&inside, 2).await), Some(1));
     assert_eq!(longest(recorded(&outside, 2).await), Some(2));
+}
+
+#[tokio::test]
+async fn the_layers_go_below_those_that_answer_themselves() {
+    // These ask for bodies with a default, and in a `ServiceBuilder` no router makes them one.
+    let service = ServiceBuilder::new()
+        .layer(CorsLayer::permissive())
+        .layer(ProxyHost::http())
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::REQUEST_TIMEOUT,
+            Duration::from_secs(1),
+        ))
+        .layer(RecordTraffic::memory())
+        .layer(CorsLayer::permissive())
+        .layer(ReplayCache::memory(Memory::new()))
+        .layer(CorsLayer::permissive())
+        .layer(ReplayStream::memory(Memory::new()))
+        .layer(CorsLayer::permissive())
+        .service(app());
+    let answer = ask(&service, asking("http://localhost/users/1")).await;
+    assert_eq!(answer.status, 400, "the stream expects nothing");
 }

@@ -44,6 +44,13 @@ impl<B> AnswerBody<B> {
     }
 }
 
+/// Nothing.
+impl<B> Default for AnswerBody<B> {
+    fn default() -> Self {
+        Self::text("")
+    }
+}
+
 impl<B: Body<Data = Bytes>> Body for AnswerBody<B> {
     type Data = Bytes;
     type Error = B::Error;

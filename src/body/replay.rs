@@ -56,6 +56,13 @@ impl<B: Body> ReplayBody<B> {
     }
 }
 
+/// Nothing.
+impl<B: Body> Default for ReplayBody<B> {
+    fn default() -> Self {
+        Self::text("")
+    }
+}
+
 /// Why a body could not be read ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotWhole {

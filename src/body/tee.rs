@@ -76,6 +76,16 @@ impl<B: Body, T: Tap> TeeBody<B, T> {
     }
 }
 
+/// Nothing, and nobody looks on: tower-http's layers that answer themselves ask for it.
+impl<B: Default, T: Tap> Default for TeeBody<B, T> {
+    fn default() -> Self {
+        Self {
+            inner: B::default(),
+            tap: None,
+        }
+    }
+}
+
 impl<B, T> Body for TeeBody<B, T>
 where
     B: Body<Data = Bytes>,

@@ -49,6 +49,13 @@ impl ForwardBody {
     }
 }
 
+/// Nothing.
+impl Default for ForwardBody {
+    fn default() -> Self {
+        Self::text("")
+    }
+}
+
 impl Body for ForwardBody {
     type Data = Bytes;
     type Error = BrokenOff;
