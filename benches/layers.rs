@@ -7,7 +7,7 @@
 //! Every figure is the time of a whole call: call the service, read the response's body to its end. A
 //! layer's cost is its figure less that of `bare`.
 //!
-//! At the end the same four are called in turn, round after round, and what is printed is the median of
+//! At the end the same are called in turn, round after round, and what is printed is the median of
 //! the differences: on a machine whose speed drifts, only what was measured side by side compares.
 
 use std::{
@@ -27,7 +27,7 @@ use http_body_util::{BodyExt, Full};
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service, ServiceBuilder, service_fn};
 use tower_http::{map_request_body::MapRequestBodyLayer, map_response_body::MapResponseBodyLayer};
-use tower_traffic::{Exchange, RecordTraffic, Recorder, ReplayCache, store::Memory};
+use tower_traffic::{Exchange, RecordTraffic, Recorder, ReplayCache, ReportLatency, store::Memory};
 
 /// How many requests are made at a time, off the clock.
 const ROUND: u64 = 1_000;
@@ -146,6 +146,12 @@ fn replayed() -> ReplayCache {
     )]))
 }
 
+fn reporting() -> ReportLatency {
+    ReportLatency::to(|latency| {
+        black_box(latency);
+    })
+}
+
 fn layers(c: &mut Criterion) {
     let runtime = runtime();
     let mut group = c.benchmark_group("layers");
@@ -175,6 +181,11 @@ fn layers(c: &mut Criterion) {
         let mut service = replayed().layer(service_fn(answer));
         b.iter_custom(|count| runtime.block_on(calls(&mut service, count)));
     });
+
+    group.bench_function("report latency, no-op", |b| {
+        let mut service = reporting().layer(service_fn(answer));
+        b.iter_custom(|count| runtime.block_on(calls(&mut service, count)));
+    });
     group.finish();
 }
 
@@ -196,7 +207,17 @@ fn in_turn() {
     let mut recording = record.layer(service_fn(answer));
     let mut replayed = replayed().layer(service_fn(answer));
 
-    let mut costs = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
+    let mut reporting = reporting().layer(service_fn(answer));
+
+    // What it costs to read the clock as often as it must be.
+    let mut clocked = service_fn(async |request: Request<Full<Bytes>>| {
+        for _ in 0..3 {
+            black_box(tokio::time::Instant::now());
+        }
+        answer(request).await
+    });
+
+    let mut costs = [const { Vec::new() }; 6];
     for _ in 0..ROUNDS {
         let times = runtime.block_on(async {
             [
@@ -205,6 +226,8 @@ fn in_turn() {
                 calls_recorded(&mut recording, &recorder, &memory, CALLS.into()).await,
                 calls(&mut replayed, CALLS.into()).await,
                 calls(&mut wrapped, CALLS.into()).await,
+                calls(&mut reporting, CALLS.into()).await,
+                calls(&mut clocked, CALLS.into()).await,
             ]
         });
         let nanos = times.map(|time| time.as_secs_f64() * 1e9 / f64::from(CALLS));
@@ -212,8 +235,10 @@ fn in_turn() {
         costs[1].push(nanos[2] - nanos[0]);
         costs[2].push(nanos[3]);
         costs[3].push(nanos[4] - nanos[0]);
+        costs[4].push(nanos[5] - nanos[0]);
+        costs[5].push(nanos[6] - nanos[0]);
     }
-    let [no, yes, hit, wrap] = costs.map(|mut costs| {
+    let [no, yes, hit, wrap, report, clock] = costs.map(|mut costs| {
         costs.sort_by(f64::total_cmp);
         costs[ROUNDS / 2]
     });
@@ -222,6 +247,8 @@ fn in_turn() {
     println!("  record, filter says no:  {no:+.0} ns over bare");
     println!("  record into memory:      {yes:+.0} ns over bare");
     println!("  replay from memory:      {hit:.0} ns in all");
+    println!("  clock read three times:  {clock:+.0} ns over bare");
+    println!("  report latency, no-op:   {report:+.0} ns over bare");
 }
 
 fn main() {

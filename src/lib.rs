@@ -94,6 +94,7 @@ pub use self::{
         BodyEnd, Ended, Exchange, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
     },
     headers::HeaderList,
+    latency::ReportLatency,
     matching::{Key, Matching},
     proxy::ProxyHost,
     record::{RecordFuture, RecordTraffic, RecordTrafficService, WhenFull},

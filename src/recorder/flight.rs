@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     BodyEnd, Exchange, NoResponse, RecordedRequest, RecordedResponse,
+    body::was_whole,
     format::http_text,
     headers::HeaderText,
     locks::{get_mut, lock},
@@ -291,19 +292,18 @@ impl Entries {
 
     /// Whether a body that was let go before its end had in truth come to it.
     fn was_whole(&self, side: Side) -> bool {
-        let (headers, seen) = match (side, &self.head) {
-            (Side::Request, _) => (&self.headers, self.request.seen),
-            (Side::Response, None) => return false,
-            (Side::Response, Some(head)) => {
-                let seen = self.response.seen;
-                if seen == 0 && has_no_content(&self.method, head.status) {
-                    return true;
-                }
-                (&self.head_headers, seen)
-            }
+        let length = |headers: &HeaderText| {
+            let value = headers.get("content-length");
+            value.and_then(http_text::number)
         };
-        // Who knows the length does not poll until `None`.
-        headers.get("content-length").and_then(http_text::number) == Some(seen)
+        match (side, &self.head) {
+            (Side::Request, _) => length(&self.headers) == Some(self.request.seen),
+            (Side::Response, None) => false,
+            (Side::Response, Some(head)) => {
+                let length = length(&self.head_headers);
+                was_whole(&self.method, head.status, length, self.response.seen)
+            }
+        }
     }
 
     /// The bytes that an exchange holds besides its bodies.
@@ -311,12 +311,4 @@ impl Entries {
         let head = self.head.as_ref().map_or(0, |_| self.head_headers.weight());
         size_of::<Log>() + self.headers.weight() + head
     }
-}
-
-/// A server never reads the body of such a response.
-fn has_no_content(method: &Method, status: StatusCode) -> bool {
-    *method == Method::HEAD
-        || *method == Method::CONNECT
-        || status.is_informational()
-        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }

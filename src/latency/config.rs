@@ -1,0 +1,83 @@
+use std::{
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use http::{Request, request::Parts, uri::Scheme};
+
+use super::{Latency, route::Paths};
+
+type Reporter = dyn Fn(&Latency) + Send + Sync;
+type Name = dyn Fn(&Parts) -> Option<String> + Send + Sync;
+
+/// What a layer was told, and what its services share.
+#[derive(Clone)]
+pub(super) struct Config {
+    pub(super) reporters: Vec<Arc<Reporter>>,
+    pub(super) name: Option<Arc<Name>>,
+    pub(super) paths: Arc<Paths>,
+    pub(super) scheme: Scheme,
+    pub(super) is_client: bool,
+    pub(super) server_timing: bool,
+    has_panicked: Arc<AtomicBool>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            reporters: Vec::new(),
+            name: None,
+            paths: Arc::default(),
+            scheme: Scheme::HTTP,
+            is_client: false,
+            server_timing: false,
+            has_panicked: Arc::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Never panics: it runs in drops.
+    pub(super) fn report(&self, latency: &Latency) {
+        for report in &self.reporters {
+            self.guard("report", || report(latency));
+        }
+    }
+
+    /// What the user calls the request's route.
+    #[inline]
+    pub(super) fn name<B>(&self, request: &mut Request<B>) -> Option<String> {
+        let name = self.name.as_ref()?;
+        // The request stays where it is, because to move it costs more than the rest of the layer.
+        let (mut parts, ()) = Request::new(()).into_parts();
+        swap_parts(&mut parts, request);
+        let name = self.guard("route", || name(&parts)).flatten();
+        swap_parts(&mut parts, request);
+        name
+    }
+
+    /// Calls a function of the user's, whose panic must not become the request's.
+    fn guard<T>(&self, function: &str, call: impl FnOnce() -> T) -> Option<T> {
+        let result = catch_unwind(AssertUnwindSafe(call));
+        if result.is_err() && !self.has_panicked.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                function,
+                "a function of ReportLatency panicked; requests are not affected, and later panics \
+                 are not told"
+            );
+        }
+        result.ok()
+    }
+}
+
+fn swap_parts<B>(parts: &mut Parts, request: &mut Request<B>) {
+    mem::swap(&mut parts.method, request.method_mut());
+    mem::swap(&mut parts.uri, request.uri_mut());
+    mem::swap(&mut parts.version, request.version_mut());
+    mem::swap(&mut parts.headers, request.headers_mut());
+    mem::swap(&mut parts.extensions, request.extensions_mut());
+}

@@ -1,0 +1,309 @@
+//! Histograms in memory.
+
+use std::{
+    collections::HashMap,
+    fmt, mem,
+    sync::{Arc, Mutex, RwLock},
+    time::Duration,
+};
+
+use hdrhistogram::Histogram;
+use http::StatusCode;
+
+use super::{
+    Latency,
+    snapshot::{Percentiles, Series, Snapshot},
+};
+use crate::{
+    Ended,
+    locks::{get_mut, lock, read, write},
+};
+
+/// How many series there are at most.
+const MAX_SERIES: usize = 200;
+
+/// What a time is rounded to, and the longest that is told from longer ones, in nanoseconds.
+const RESOLUTION: u64 = 1_000;
+const LONGEST: u64 = 3_600_000_000_000;
+
+/// The decimal digits that are exact.
+const DIGITS: u8 = 2;
+
+/// Histograms in memory, one pair for each method, route, status and way to end: times to the head
+/// and times to the end.
+///
+/// This is a handle: clones share the histograms.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use axum::{Router, body::{Body, to_bytes}, http::Request, routing::get};
+/// use tower::ServiceExt;
+/// use tower_traffic::{ReportLatency, latency::Histograms};
+///
+/// let histograms = Histograms::new();
+/// let app = Router::new()
+///     .route("/users/{id}", get(async || "bob"))
+///     .layer(ReportLatency::histograms(&histograms));
+/// let response = app.oneshot(Request::get("/users/1").body(Body::empty())?).await?;
+/// to_bytes(response.into_body(), 1024).await?;
+///
+/// let snapshot = histograms.snapshot();
+/// assert_eq!(snapshot.series[0].route, "/users/{id}");
+/// assert_eq!(snapshot.series[0].time_to_end.count, 1);
+/// println!("{snapshot}");
+/// println!("{}", snapshot.to_json());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Percentiles are off by at most 1 % or a microsecond, whichever is more, for times up to an hour;
+/// what took longer counts as an hour there. The number of times, the shortest, the longest and the
+/// mean are exact.
+///
+/// Memory is bounded: a series takes 60 KB, and there are at most 200 of them
+/// ([`max_series`](Self::max_series)). What would make one more goes into a series of its own,
+/// whose method and route are `*`.
+#[derive(Clone)]
+pub struct Histograms {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    max_series: usize,
+    table: RwLock<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    // By route, to look up without a copy of it; under a route there are few.
+    routes: HashMap<Box<str>, Vec<(Key, Mutex<Times>)>>,
+    len: usize,
+    rest: Option<Box<Mutex<Times>>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key {
+    method: &'static str,
+    status: Option<StatusCode>,
+    ended: &'static str,
+}
+
+#[derive(Default)]
+struct Times {
+    head: Recorded,
+    end: Recorded,
+}
+
+#[derive(Clone, Default)]
+struct Recorded {
+    count: u64,
+    /// In nanoseconds.
+    sum: u128,
+    min: Duration,
+    max: Duration,
+    // Made with the first time.
+    histogram: Option<Histogram<u64>>,
+}
+
+impl Histograms {
+    /// Histograms without anything in them.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many series there are at most; 200 by default. The histograms are then others, without
+    /// anything in them.
+    pub fn max_series(self, series: usize) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                max_series: series,
+                table: RwLock::default(),
+            }),
+        }
+    }
+
+    /// A reporter to these histograms, for [`ReportLatency::and`](super::ReportLatency::and).
+    pub fn reporter(&self) -> impl Fn(&Latency) + Clone + Send + Sync + 'static {
+        let this = self.clone();
+        move |latency| this.record(latency)
+    }
+
+    /// Adds an exchange.
+    pub fn record(&self, latency: &Latency) {
+        let shared = &self.shared;
+        let route = latency.route();
+        let key = Key::of(latency);
+        {
+            let table = read(&shared.table);
+            if let Some(times) = table.find(route, key, shared.max_series) {
+                return lock(times).add(latency);
+            }
+        }
+        let mut table = write(&shared.table);
+        get_mut(table.find_or_add(route, key, shared.max_series)).add(latency);
+    }
+
+    /// What was recorded, as of now.
+    pub fn snapshot(&self) -> Snapshot {
+        // Copied under the lock and counted after it.
+        let copies: Vec<_> = {
+            let table = read(&self.shared.table);
+            let copy = |(route, key, times): (&str, _, &Mutex<Times>)| {
+                let times = lock(times);
+                (route.to_owned(), key, times.head.clone(), times.end.clone())
+            };
+            table.series().map(copy).collect()
+        };
+        snapshot(copies)
+    }
+
+    /// Empties the histograms and gives what was in them: nothing is lost or counted twice.
+    pub fn reset(&self) -> Snapshot {
+        let table = mem::take(&mut *write(&self.shared.table));
+        let copies = table.series().map(|(route, key, times)| {
+            let times = mem::take(&mut *lock(times));
+            (route.to_owned(), key, times.head, times.end)
+        });
+        snapshot(copies)
+    }
+}
+
+impl Default for Histograms {
+    fn default() -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                max_series: MAX_SERIES,
+                table: RwLock::default(),
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for Histograms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Histograms")
+            .field("series", &read(&self.shared.table).len)
+            .finish_non_exhaustive()
+    }
+}
+
+type Copied = (String, Option<Key>, Recorded, Recorded);
+
+fn snapshot(series: impl IntoIterator<Item = Copied>) -> Snapshot {
+    let series = series.into_iter().map(|(route, key, head, end)| Series {
+        method: key.map_or("*", |key| key.method),
+        route,
+        status: key.and_then(|key| key.status).map(|status| status.as_u16()),
+        ended: key.map(|key| key.ended),
+        time_to_head: head.percentiles(),
+        time_to_end: end.percentiles().unwrap_or_default(),
+    });
+    Snapshot::of(series.collect())
+}
+
+impl Table {
+    /// The series, if it is there or if there is no room for it.
+    fn find(&self, route: &str, key: Key, max: usize) -> Option<&Mutex<Times>> {
+        let found = self
+            .routes
+            .get(route)
+            .and_then(|series| series.iter().find(|(k, _)| *k == key));
+        match found {
+            Some((_, times)) => Some(times),
+            None if self.len >= max => self.rest.as_deref(),
+            None => None,
+        }
+    }
+
+    fn find_or_add(&mut self, route: &str, key: Key, max: usize) -> &mut Mutex<Times> {
+        if self.find(route, key, max).is_none() && self.len >= max {
+            return self.rest.get_or_insert_default();
+        }
+        // Another may have added it since it was looked for.
+        let series = self.routes.entry(route.into()).or_default();
+        let at = series.iter().position(|(k, _)| *k == key);
+        let at = at.unwrap_or_else(|| {
+            series.push((key, Mutex::default()));
+            self.len += 1;
+            series.len() - 1
+        });
+        &mut series[at].1
+    }
+
+    fn series(&self) -> impl Iterator<Item = (&str, Option<Key>, &Mutex<Times>)> {
+        let series = self.routes.iter().flat_map(|(route, series)| {
+            series
+                .iter()
+                .map(move |(key, times)| (&**route, Some(*key), times))
+        });
+        series.chain(self.rest.as_deref().map(|times| ("*", None, times)))
+    }
+}
+
+impl Key {
+    fn of(latency: &Latency) -> Self {
+        Self {
+            method: latency.known_method(),
+            status: latency.status(),
+            ended: match latency.ended() {
+                Ended::Complete | Ended::Limit => "complete",
+                Ended::ClientGone => "client gone",
+                Ended::Error(_) => "error",
+            },
+        }
+    }
+}
+
+impl Times {
+    fn add(&mut self, latency: &Latency) {
+        if let Some(time) = latency.time_to_head() {
+            self.head.add(time);
+        }
+        self.end.add(latency.time_to_end());
+    }
+}
+
+impl Recorded {
+    fn add(&mut self, time: Duration) {
+        self.min = if self.count == 0 {
+            time
+        } else {
+            self.min.min(time)
+        };
+        self.max = self.max.max(time);
+        self.sum = self.sum.saturating_add(time.as_nanos());
+        self.count += 1;
+        if self.histogram.is_none() {
+            // Cannot fail: the bounds are in order.
+            self.histogram = Histogram::new_with_bounds(RESOLUTION, LONGEST, DIGITS).ok();
+        }
+        if let Some(histogram) = &mut self.histogram {
+            histogram.saturating_record(nanos(time.as_nanos()));
+        }
+    }
+
+    fn percentiles(&self) -> Option<Percentiles> {
+        let histogram = self.histogram.as_ref()?;
+        // What stands in the middle is never beyond the ends.
+        let at = |percentile| {
+            let nanos = histogram.value_at_percentile(percentile);
+            Duration::from_nanos(nanos).clamp(self.min, self.max)
+        };
+        Some(Percentiles {
+            count: self.count,
+            min: self.min,
+            p50: at(50.0),
+            p90: at(90.0),
+            p99: at(99.0),
+            p999: at(99.9),
+            max: self.max,
+            mean: Duration::from_nanos(nanos(self.sum / u128::from(self.count.max(1)))),
+        })
+    }
+}
+
+/// 584 years fit.
+fn nanos(nanos: u128) -> u64 {
+    nanos.try_into().unwrap_or(u64::MAX)
+}

@@ -1,0 +1,125 @@
+use std::sync::Once;
+
+use http::Version;
+use metrics::{Label, SharedString, Unit, describe_histogram, histogram};
+
+use super::Latency;
+
+/// The names of the histograms on one side.
+struct Names {
+    duration: &'static str,
+    time_to_head: &'static str,
+}
+
+const SERVER: Names = Names {
+    duration: "http.server.request.duration",
+    time_to_head: "http.server.request.time_to_head",
+};
+
+const CLIENT: Names = Names {
+    duration: "http.client.request.duration",
+    time_to_head: "http.client.request.time_to_head",
+};
+
+/// A reporter to the recorder of the `metrics` crate, by OpenTelemetry's [semantic conventions for
+/// HTTP](https://opentelemetry.io/docs/specs/semconv/http/http-metrics/).
+///
+/// | histogram, in seconds | time |
+/// |---|---|
+/// | `http.server.request.duration` | to the end of the response's body |
+/// | `http.server.request.time_to_head` | to the response's head; the conventions have no name for it |
+///
+/// In a [client](super::ReportLatency::client) they are `http.client.request.duration` and
+/// `http.client.request.time_to_head`. An exchange without a response has no time to head. The
+/// attributes, which are labels here:
+///
+/// | attribute | value |
+/// |---|---|
+/// | `http.request.method` | [`known_method`](Latency::known_method) |
+/// | `url.scheme` | [`scheme`](Latency::scheme) |
+/// | `http.route` | [`matched_route`](Latency::matched_route); not given for a path |
+/// | `http.response.status_code` | if there was a response |
+/// | `error.type` | [`error_type`](Latency::error_type), if there was an error |
+/// | `network.protocol.version` | `1.0`, `1.1`, `2`, `3` |
+/// | `server.address`, `server.port` | [`server`](Latency::server), in a client only |
+///
+/// ```
+/// use tower_traffic::ReportLatency;
+///
+/// let in_the_app = ReportLatency::metrics();
+/// let around_a_client = ReportLatency::metrics().client();
+/// ```
+pub fn to_metrics() -> impl Fn(&Latency) + Send + Sync + 'static {
+    let described = Once::new();
+    move |latency| {
+        let names = if latency.is_client() { CLIENT } else { SERVER };
+        // Not when the layer is built: there may be no recorder yet.
+        described.call_once(|| describe(&names));
+        let labels = labels(latency);
+        if let Some(time) = latency.time_to_head() {
+            histogram!(names.time_to_head, labels.clone()).record(time);
+        }
+        histogram!(names.duration, labels).record(latency.time_to_end());
+    }
+}
+
+fn describe(names: &Names) {
+    describe_histogram!(
+        names.duration,
+        Unit::Seconds,
+        "Time until the end of the response's body"
+    );
+    describe_histogram!(
+        names.time_to_head,
+        Unit::Seconds,
+        "Time until the response's head"
+    );
+}
+
+fn labels(latency: &Latency) -> Vec<Label> {
+    let mut labels = Vec::with_capacity(7);
+    let mut add = |key: &'static str, value: SharedString| labels.push(Label::new(key, value));
+    add("http.request.method", latency.known_method().into());
+    add(
+        "url.scheme",
+        match latency.scheme().as_str() {
+            "http" => "http".into(),
+            "https" => "https".into(),
+            other => other.to_owned().into(),
+        },
+    );
+    if let Some(route) = latency.matched_route() {
+        add("http.route", route.to_owned().into());
+    }
+    if let Some(status) = latency.status() {
+        add(
+            "http.response.status_code",
+            status.as_str().to_owned().into(),
+        );
+    }
+    if let Some(error) = latency.error_type() {
+        add("error.type", error.to_owned().into());
+    }
+    if let Some(version) = version(latency.version()) {
+        add("network.protocol.version", version.into());
+    }
+    // At a server the request says this: whoever asks could make up any number of them.
+    if let (true, Some((host, port))) = (latency.is_client(), latency.server()) {
+        add("server.address", host.to_owned().into());
+        if let Some(port) = port {
+            add("server.port", port.to_string().into());
+        }
+    }
+    labels
+}
+
+fn version(version: Version) -> Option<&'static str> {
+    match version {
+        Version::HTTP_09 => Some("0.9"),
+        Version::HTTP_10 => Some("1.0"),
+        Version::HTTP_11 => Some("1.1"),
+        Version::HTTP_2 => Some("2"),
+        Version::HTTP_3 => Some("3"),
+        _ => None,
+    }
+}
