@@ -1,0 +1,28 @@
+//! A proxy that tells how long each call took.
+//!
+//! ```text
+//! cargo run --features forward --example latency_reporting_proxy
+//! ```
+
+mod support;
+
+use std::io;
+
+use axum::Router;
+use support::serve;
+use tower_traffic::{Forward, ProxyHost, ReportLatency};
+
+fn latency_reporting_proxy() -> Router {
+    Router::new()
+        .fallback_service(Forward::new())
+        .layer(ReportLatency::to(|latency| println!("{latency}")))
+        .layer(ProxyHost::https())
+}
+
+#[tokio::main]
+async fn main() -> io::Result<()> {
+    serve(latency_reporting_proxy(), |at| {
+        format!("curl -x http://{at} http://example.com/")
+    })
+    .await
+}
