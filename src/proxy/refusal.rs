@@ -40,6 +40,24 @@ impl Refusal {
         )
     }
 
+    /// A WebSocket over HTTP/2 or 3 (RFC 8441, RFC 9220).
+    pub(super) fn extended_connect() -> Self {
+        Self::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "http_request_denied",
+            "This proxy does not take extended CONNECT requests: ask it over HTTP/1.1.",
+        )
+    }
+
+    /// RFC 9112, 6.1.
+    pub(super) fn unknown_coding() -> Self {
+        Self::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "http_request_error",
+            "This proxy knows no transfer coding but chunked.",
+        )
+    }
+
     /// The request was meant to end here (`Max-Forwards: 0`).
     pub(super) fn last_hop(method: &Method) -> Self {
         if *method == Method::OPTIONS {

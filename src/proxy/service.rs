@@ -81,6 +81,9 @@ impl Config {
                 "The request came back to this proxy, which sent it on before.",
             ));
         }
+        if hop_by_hop::is_coded(&parts.headers) {
+            return Err(Refusal::unknown_coding());
+        }
         if parts.method == Method::CONNECT {
             return self.prepare_tunnel(parts);
         }
@@ -108,6 +111,9 @@ impl Config {
     }
 
     fn prepare_tunnel(&self, parts: &mut Parts) -> Result<(), Refusal> {
+        if parts.uri.scheme().is_some() {
+            return Err(Refusal::extended_connect());
+        }
         if !self.allow_connect || matches!(self.aim, Aim::Upstream(_)) {
             return Err(Refusal::no_tunnel());
         }
