@@ -98,7 +98,10 @@ pub(crate) async fn http1_to(addr: SocketAddr) -> http1::SendRequest<Body> {
 
 pub(crate) async fn http2_to(addr: SocketAddr) -> http2::SendRequest<Body> {
     let stream = TcpStream::connect(addr).await.expect("connected");
-    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+    // Windows so small that what is sent waits for who reads.
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(1 << 15)
+        .handshake(TokioIo::new(stream))
         .await
         .expect("a connection");
     tokio::spawn(connection);
