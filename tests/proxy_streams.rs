@@ -489,7 +489,6 @@ async fn a_client_that_does_not_read_stops_the_origin() {
         let proxy = proxy(ProxyHost::http(), forward.clone()).await;
         let response = send(proxy.addr, version, get(origin.url("/"))).await;
         let written = all_stands_still(&count).await;
-        eprintln!("{version:?} {forward:?}: {written} bytes in flight");
         assert!(written < PIECE * PIECES / 2, "{version:?}: {written}");
         let body = response.into_body().collect().await.expect("a body");
         assert_eq!(body.to_bytes().len(), PIECE * PIECES);
@@ -509,7 +508,6 @@ async fn an_origin_that_does_not_read_stops_the_client() {
         let upload = request("POST", origin.url("/"), counted_body(&count));
         let upload = tokio::spawn(send_slowly(proxy.addr, version, upload));
         let written = all_stands_still(&count).await;
-        eprintln!("{version:?}: {written} bytes in flight");
         assert!(
             (PIECE..PIECE * PIECES / 2).contains(&written),
             "{version:?}: {written}"
