@@ -60,7 +60,7 @@ fn proxy_status(answer: &Answer) -> &str {
     answer.headers["proxy-status"].to_str().expect("text")
 }
 
-fn field<'a>(request: &'a RecordedRequest, name: &str) -> Vec<String> {
+fn field(request: &RecordedRequest, name: &str) -> Vec<String> {
     let values = request.headers.get_all(name);
     values
         .map(|value| String::from_utf8_lossy(value).into_owned())
@@ -69,223 +69,70 @@ fn field<'a>(request: &'a RecordedRequest, name: &str) -> Vec<String> {
 
 // ---- where requests go
 
+/// How the layer was made, the request's target and its Host, and where it goes.
+const TARGETS: &str = "
+    http /a?b=1&b=%2F example.com http://example.com/a?b=1&b=%2F
+    http / example.com:80 http://example.com/
+    http / example.com:8080 http://example.com:8080/
+    http / example.com:443 http://example.com:443/
+    http / [2001:db8::1] http://[2001:db8::1]/
+    http / [2001:db8::1]:80 http://[2001:db8::1]/
+    http / [2001:db8::1]:81 http://[2001:db8::1]:81/
+    http / EXAMPLE.com. http://EXAMPLE.com./
+    # The target's authority comes before Host.
+    http http://example.com/a other.test http://example.com/a
+    http http://example.com other.test http://example.com/
+    http http://example.com?q other.test http://example.com/?q
+    http http://example.com:80/a other.test http://example.com/a
+    http https://example.com/a example.com http://example.com/a
+    http ws://example.com/chat example.com http://example.com/chat
+    # A path that looks like an authority is a path.
+    http //evil.test/a example.com http://example.com//evil.test/a
+    https / example.com https://example.com/
+    https / example.com:80 https://example.com/
+    https / example.com:443 https://example.com/
+    https / example.com:8443 https://example.com:8443/
+    https http://example.com/a none https://example.com/a
+    https / [2001:db8::1]:80 https://[2001:db8::1]/
+    by_port / example.com http://example.com/
+    by_port / example.com:80 http://example.com/
+    by_port / example.com:443 https://example.com/
+    by_port / example.com:8443 http://example.com:8443/
+    by_port / [2001:db8::1]:443 https://[2001:db8::1]/
+    http://up.test:81 /a?b example.com http://up.test:81/a?b
+    http://up.test/ /a example.com http://up.test/a
+    https://up.test/base /a?b example.com https://up.test/base/a?b
+    https://up.test/base/ / example.com https://up.test/base/
+    https://up.test/base http://example.com?q none https://up.test/base/?q
+    https://up.test/base //a example.com https://up.test/base//a
+    https://up.test/base /a/../b example.com https://up.test/base/a/../b
+    http://up.test /a none http://up.test/a
+    # It was named here, and that is enough.
+    http://169.254.169.254 /a example.com http://169.254.169.254/a
+";
+
 #[tokio::test]
 async fn every_mode_finds_the_origin() {
-    let to = |upstream| ProxyHost::to(upstream).expect("an upstream");
-    for (layer, uri, host, expected) in [
-        (
-            ProxyHost::http(),
-            "/a?b=1&b=%2F",
-            "example.com",
-            "http://example.com/a?b=1&b=%2F",
-        ),
-        (
-            ProxyHost::http(),
-            "/",
-            "example.com:80",
-            "http://example.com/",
-        ),
-        (
-            ProxyHost::http(),
-            "/",
-            "example.com:8080",
-            "http://example.com:8080/",
-        ),
-        (
-            ProxyHost::http(),
-            "/",
-            "example.com:443",
-            "http://example.com:443/",
-        ),
-        (
-            ProxyHost::http(),
-            "/",
-            "[2001:db8::1]",
-            "http://[2001:db8::1]/",
-        ),
-        (
-            ProxyHost::http(),
-            "/",
-            "[2001:db8::1]:80",
-            "http://[2001:db8::1]/",
-        ),
-        (
-            ProxyHost::http(),
-            "/",
-            "[2001:db8::1]:81",
-            "http://[2001:db8::1]:81/",
-        ),
-        (
-            ProxyHost::http(),
-            "/",
-            "EXAMPLE.com.",
-            "http://EXAMPLE.com./",
-        ),
-        // The target's authority comes before Host.
-        (
-            ProxyHost::http(),
-            "http://example.com/a",
-            "other.test",
-            "http://example.com/a",
-        ),
-        (
-            ProxyHost::http(),
-            "http://example.com",
-            "other.test",
-            "http://example.com/",
-        ),
-        (
-            ProxyHost::http(),
-            "http://example.com?q",
-            "other.test",
-            "http://example.com/?q",
-        ),
-        (
-            ProxyHost::http(),
-            "http://example.com:80/a",
-            "other.test",
-            "http://example.com/a",
-        ),
-        (
-            ProxyHost::http(),
-            "https://example.com/a",
-            "example.com",
-            "http://example.com/a",
-        ),
-        (
-            ProxyHost::http(),
-            "ws://example.com/chat",
-            "example.com",
-            "http://example.com/chat",
-        ),
-        // A path that looks like an authority is a path.
-        (
-            ProxyHost::http(),
-            "//evil.test/a",
-            "example.com",
-            "http://example.com//evil.test/a",
-        ),
-        (
-            ProxyHost::https(),
-            "/",
-            "example.com",
-            "https://example.com/",
-        ),
-        (
-            ProxyHost::https(),
-            "/",
-            "example.com:80",
-            "https://example.com/",
-        ),
-        (
-            ProxyHost::https(),
-            "/",
-            "example.com:443",
-            "https://example.com/",
-        ),
-        (
-            ProxyHost::https(),
-            "/",
-            "example.com:8443",
-            "https://example.com:8443/",
-        ),
-        (
-            ProxyHost::https(),
-            "http://example.com/a",
-            "",
-            "https://example.com/a",
-        ),
-        (
-            ProxyHost::https(),
-            "/",
-            "[2001:db8::1]:80",
-            "https://[2001:db8::1]/",
-        ),
-        (
-            ProxyHost::by_port(),
-            "/",
-            "example.com",
-            "http://example.com/",
-        ),
-        (
-            ProxyHost::by_port(),
-            "/",
-            "example.com:80",
-            "http://example.com/",
-        ),
-        (
-            ProxyHost::by_port(),
-            "/",
-            "example.com:443",
-            "https://example.com/",
-        ),
-        (
-            ProxyHost::by_port(),
-            "/",
-            "example.com:8443",
-            "http://example.com:8443/",
-        ),
-        (
-            ProxyHost::by_port(),
-            "/",
-            "[2001:db8::1]:443",
-            "https://[2001:db8::1]/",
-        ),
-        (
-            to("http://up.test:81"),
-            "/a?b",
-            "example.com",
-            "http://up.test:81/a?b",
-        ),
-        (
-            to("http://up.test/"),
-            "/a",
-            "example.com",
-            "http://up.test/a",
-        ),
-        (
-            to("https://up.test/base"),
-            "/a?b",
-            "example.com",
-            "https://up.test/base/a?b",
-        ),
-        (
-            to("https://up.test/base/"),
-            "/",
-            "example.com",
-            "https://up.test/base/",
-        ),
-        (
-            to("https://up.test/base"),
-            "http://example.com?q",
-            "",
-            "https://up.test/base/?q",
-        ),
-        (
-            to("https://up.test/base"),
-            "//a",
-            "example.com",
-            "https://up.test/base//a",
-        ),
-        (
-            to("https://up.test/base"),
-            "/a/../b",
-            "example.com",
-            "https://up.test/base/a/../b",
-        ),
-        (to("http://up.test"), "/a", "", "http://up.test/a"),
-        // It was named here, and that is enough.
-        (
-            to("http://169.254.169.254"),
-            "/a",
-            "example.com",
-            "http://169.254.169.254/a",
-        ),
-    ] {
-        let seen = passed(&layer, from_host(uri, host)).await;
-        assert_eq!(seen.uri.to_string(), expected, "{uri} {host} {layer:?}");
+    let lines = TARGETS.lines().map(str::trim);
+    for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let [mode, uri, host, expected] = line.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("{line}");
+        };
+        let layer = match mode {
+            "http" => ProxyHost::http(),
+            "https" => ProxyHost::https(),
+            "by_port" => ProxyHost::by_port(),
+            upstream => ProxyHost::to(upstream).expect("an upstream"),
+        };
+        let request = if host == "none" {
+            get(uri)
+        } else {
+            from_host(uri, host)
+        };
+        let seen = passed(&layer, request).await;
+        assert_eq!(seen.uri.to_string(), expected, "{line}");
         // Clients make it from the target.
-        assert_eq!(seen.headers.get("host"), None, "{uri} {host}");
+        assert_eq!(seen.headers.get("host"), None, "{line}");
         assert_eq!(seen.version, Version::HTTP_11);
     }
 }
@@ -576,7 +423,10 @@ async fn connection_cannot_name_away_what_the_proxy_needs() {
     let origin = Server::start(Router::new().fallback_service(Origin::new(|request| {
         let mut text = String::from_utf8_lossy(request.body()).into_owned();
         for (name, value) in request.headers() {
-            text.push_str(&format!("\n{name}: {}", value.to_str().expect("text")));
+            text += "\n";
+            text += name.as_str();
+            text += ": ";
+            text += value.to_str().expect("text");
         }
         let mut response = reply(200, full(text));
         let named = "content-length, content-type, via"
@@ -1185,6 +1035,9 @@ async fn two_proxies_do_not_play_with_a_request_for_ever() {
 
 // ---- as a layer
 
+#[derive(Debug, PartialEq)]
+struct Failed;
+
 #[tokio::test]
 async fn the_layer_and_its_service_are_shared_and_keep_the_error() {
     fn check<T: Clone + Send + Sync + 'static>(_: &T) {}
@@ -1194,8 +1047,6 @@ async fn the_layer_and_its_service_are_shared_and_keep_the_error() {
     check(&service);
     assert!(format!("{layer:?} {:?}", Forward::new()).contains("ProxyHost"));
 
-    #[derive(Debug, PartialEq)]
-    struct Failed;
     let failing = layer.layer(service_fn(async |_: Request<Body>| {
         Err::<http::Response<Body>, _>(Failed)
     }));

@@ -559,11 +559,11 @@ async fn a_recording_proxy_makes_the_origin_superfluous() {
     let origin = Server::start(Router::new().fallback_service(all_kinds())).await;
     let base = origin.url("");
 
-    let mut recorded = Vec::new();
+    let mut answers = Vec::new();
     for request in all_requests(&base) {
-        recorded.push(ask_as(recording.addr, Version::HTTP_11, request).await);
+        answers.push(ask_as(recording.addr, Version::HTTP_11, request).await);
     }
-    settled(&recorder, recorded.len() as u64).await;
+    settled(&recorder, answers.len() as u64).await;
     drop((origin, recording));
 
     let app = Router::new()
@@ -572,7 +572,7 @@ async fn a_recording_proxy_makes_the_origin_superfluous() {
         .layer(ProxyHost::http());
     let replaying = Server::start(app).await;
     for version in VERSIONS {
-        for (request, expected) in all_requests(&base).into_iter().zip(&recorded) {
+        for (request, expected) in all_requests(&base).into_iter().zip(&answers) {
             let what = format!("{version:?} {} {}", request.method(), request.uri());
             let answer = ask_as(replaying.addr, version, request).await;
             assert_eq!(answer.status, expected.status, "{what}");

@@ -284,7 +284,7 @@ impl Authority {
     /// A server's settings, with a certificate for this name.
     pub(crate) fn certify(&self, name: &str, protocols: &[&[u8]]) -> ServerConfig {
         self.sign(
-            CertificateParams::new([name.to_owned()]).expect("a name"),
+            &CertificateParams::new([name.to_owned()]).expect("a name"),
             protocols,
         )
     }
@@ -293,10 +293,10 @@ impl Authority {
         let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(2001, 1, 1);
-        self.sign(params, HTTP1)
+        self.sign(&params, HTTP1)
     }
 
-    fn sign(&self, params: CertificateParams, protocols: &[&[u8]]) -> ServerConfig {
+    fn sign(&self, params: &CertificateParams, protocols: &[&[u8]]) -> ServerConfig {
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.0).expect("a certificate");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
