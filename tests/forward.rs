@@ -56,8 +56,16 @@ fn local() -> SocketAddr {
 
 #[tokio::test]
 async fn a_name_that_does_not_resolve() {
-    let answer = ask(&Forward::new(), get("http://something.invalid/path")).await;
-    assert_failed(&answer, 502, "dns_error", "invalid");
+    let long = "a".repeat(300);
+    for host in [
+        "something.invalid",
+        "two..dots.invalid",
+        "under_score.invalid",
+        &long,
+    ] {
+        let answer = ask(&Forward::new(), get(format!("http://{host}/path"))).await;
+        assert_failed(&answer, 502, "dns_error", host);
+    }
 }
 
 #[tokio::test]
@@ -600,6 +608,27 @@ async fn what_may_be_repeated_is_sent_again_when_a_kept_connection_was_closed() 
 }
 
 #[tokio::test]
+async fn a_kept_connection_with_tls_that_was_dropped_is_replaced() {
+    let authority = Authority::new();
+    let forward = authority.forward();
+    for protocols in [HTTP1, HTTP2] {
+        let config = authority.certify("127.0.0.1", protocols);
+        let origin = TlsServer::start(config, says_hi()).await;
+        let url = format!("https://{}/", origin.addr);
+        for connections in 1..10 {
+            let answer = ask(&forward, get(&url)).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            assert_eq!(origin.connections(), connections);
+            // Perhaps it is noticed before the next request, perhaps only then.
+            origin.hang_up();
+            if connections % 2 == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_may_not_be_repeated_is_not() {
     let ask_again: [fn(String) -> Request<Body>; 5] = [
         |url| request("POST", url, empty()),
@@ -689,6 +718,45 @@ async fn redirects_are_passed_on_and_content_stays_encoded() {
         origin.head(),
         format!("GET / HTTP/1.1\r\nhost: {}\r\n\r\n", origin.addr)
     );
+}
+
+/// What an origin sends too much of is no answer to the next request.
+#[tokio::test]
+async fn bytes_behind_an_answer_do_not_answer_the_next_request() {
+    const MORE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nsmuggled";
+    for (method, head) in [
+        ("HEAD", "HTTP/1.1 200 OK\r\ncontent-length: 46\r\n\r\n"),
+        (
+            "GET",
+            "HTTP/1.1 204 No Content\r\ncontent-length: 46\r\n\r\n",
+        ),
+        (
+            "GET",
+            "HTTP/1.1 304 Not Modified\r\ncontent-length: 46\r\n\r\n",
+        ),
+        ("GET", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
+        (
+            "GET",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        ),
+    ] {
+        let origin = Raw::serving(move |mut connection| async move {
+            while let Some(seen) = connection.head().await {
+                if seen.contains("/victim ") {
+                    connection.say(OK).await;
+                } else {
+                    connection.say(format!("{head}{MORE}")).await;
+                }
+            }
+        })
+        .await;
+        let forward = Forward::new();
+        for _ in 0..20 {
+            ask(&forward, request(method, origin.url("/attack"), empty())).await;
+            let answer = ask(&forward, get(origin.url("/victim"))).await;
+            assert_eq!(answer.text(), "ok", "{head}");
+        }
+    }
 }
 
 // ---- requests with bodies
@@ -785,6 +853,27 @@ async fn an_answer_before_the_end_of_the_request_is_passed_on() {
     sender.data("a start");
     let answer = soon(ask(&Forward::new(), request("POST", origin.url("/"), body))).await;
     assert_eq!((answer.status, answer.text()), (413, "no!".to_owned()));
+}
+
+/// It does not even read to the end: the answer may be lost with the connection, but nothing hangs.
+#[tokio::test]
+async fn an_origin_that_hangs_up_on_an_upload() {
+    let origin = Raw::serving(async |mut connection| {
+        connection.head().await;
+        connection
+            .say("HTTP/1.1 413 Content Too Large\r\nconnection: close\r\ncontent-length: 3\r\n\r\nno!")
+            .await;
+    })
+    .await;
+    let content = support::random_bytes(8 << 20);
+    let proxy = proxy(ProxyHost::http(), Forward::new()).await;
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let upload = post(origin.url("/"), content.clone());
+        let answer = ask_as(proxy.addr, version, upload).await;
+        assert!([413, 502].contains(&answer.status), "{}", answer.text());
+    }
+    let answer = ask(&Forward::new(), post(origin.url("/"), content)).await;
+    assert!([413, 502].contains(&answer.status), "{}", answer.text());
 }
 
 #[tokio::test]

@@ -527,6 +527,14 @@ async fn a_name_cannot_inject_anything() {
         let seen = passed(&layer, from_host("/", "example.com")).await;
         assert_eq!(field(&seen, "via"), [expected]);
     }
+    // What begins with no letter is a string there.
+    for (name, expected) in [("me", "me"), ("192.0.2.1:80", "\"192.0.2.1:80\"")] {
+        let answer = refused(&ProxyHost::http().name(name), get("/")).await;
+        assert_eq!(
+            proxy_status(&answer),
+            format!("{expected}; error=http_request_error")
+        );
+    }
     // Nothing is no name: requests that come back would not be known.
     let layer = ProxyHost::http().name("");
     let seen = passed(&layer, from_host("/", "example.com")).await;
@@ -937,6 +945,9 @@ async fn an_allowed_tunnel_needs_a_host_a_port_and_leave() {
         let answer = refused(&layer, request("CONNECT", target, empty())).await;
         assert_eq!(answer.status, 400, "{target}");
     }
+    let connect = request("CONNECT", "example.com:443", empty());
+    let two = with(with(connect, "host", "a.test"), "host", "b.test");
+    assert_eq!(refused(&layer, two).await.status, 400);
     for target in [
         "169.254.169.254:80",
         "[fe80::1]:443",

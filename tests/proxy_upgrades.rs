@@ -1,4 +1,4 @@
-//! WebSockets and tunnels through a proxy: what passes, who is told when a side hangs up, and what is
+//! Upgraded connections and tunnels through a proxy: what passes, who is told when a side hangs up, and what is
 //! recorded.
 
 #[path = "support/origins.rs"]

@@ -117,6 +117,7 @@ impl Config {
         if !self.allow_connect || matches!(self.aim, Aim::Upstream(_)) {
             return Err(Refusal::no_tunnel());
         }
+        origin::asked(parts)?;
         let end = origin::tunnel_end(parts)?;
         let uri = Uri::from(end);
         self.check(&uri)?;

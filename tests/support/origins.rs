@@ -28,7 +28,7 @@ use rcgen::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
 };
 use tokio_rustls::{
     TlsAcceptor,
@@ -325,6 +325,7 @@ impl Authority {
 pub(crate) struct TlsServer {
     pub(crate) addr: SocketAddr,
     connections: Arc<AtomicUsize>,
+    open: Arc<Mutex<JoinSet<()>>>,
     task: JoinHandle<()>,
 }
 
@@ -333,14 +334,15 @@ impl TlsServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let addr = listener.local_addr().expect("an address");
         let connections = Arc::new(AtomicUsize::new(0));
+        let open = Arc::new(Mutex::new(JoinSet::new()));
         let task = tokio::spawn({
-            let connections = connections.clone();
+            let (connections, open) = (connections.clone(), open.clone());
             let acceptor = TlsAcceptor::from(Arc::new(config));
             async move {
                 while let Ok((stream, _)) = listener.accept().await {
                     connections.fetch_add(1, Ordering::SeqCst);
                     let (acceptor, app) = (acceptor.clone(), app.clone());
-                    tokio::spawn(async move {
+                    open.lock().expect("no panic").spawn(async move {
                         // A client that trusts nobody here does not come this far.
                         let Ok(stream) = acceptor.accept(stream).await else {
                             return;
@@ -358,12 +360,18 @@ impl TlsServer {
         Self {
             addr,
             connections,
+            open,
             task,
         }
     }
 
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Drops every connection, without a word of TLS or HTTP/2.
+    pub(crate) fn hang_up(&self) {
+        self.open.lock().expect("no panic").abort_all();
     }
 }
 
