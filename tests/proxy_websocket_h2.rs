@@ -1,5 +1,4 @@
 //! A WebSocket opened over HTTP/2 (RFC 8441) goes through the proxy to an origin with HTTP/1.1.
-#![cfg(feature = "forward")]
 
 mod support;
 

@@ -39,14 +39,14 @@ pub(super) fn is_internal(address: IpAddr) -> bool {
 
 /// Whether a URI's host is such an address, or a name that is known for one.
 pub(super) fn is_internal_host(host: &str) -> bool {
-    let bare = host
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let bare = name
         .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host);
+        .and_then(|name| name.strip_suffix(']'))
+        .unwrap_or(name);
     if let Ok(address) = bare.parse() {
         return is_internal(address);
     }
-    let name = host.strip_suffix('.').unwrap_or(host);
     let mut names = METADATA_NAMES.iter();
     names.any(|metadata| metadata.eq_ignore_ascii_case(name))
 }
@@ -72,6 +72,7 @@ mod tests {
         for host in [
             "169.254.169.254",
             "169.254.0.1",
+            "169.254.0.1.",
             "100.100.100.200",
             "168.63.129.16",
             "192.0.0.192",

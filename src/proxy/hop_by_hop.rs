@@ -20,11 +20,15 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 /// With `keep_upgrade`, a wish to upgrade, or the answer to it, stays. So does the word that the
 /// client takes trailers, which gRPC servers insist on.
 pub(super) fn remove(headers: &mut HeaderMap, keep_upgrade: bool) {
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        // It was not the length: RFC 9112, 6.3.
+        headers.remove(header::CONTENT_LENGTH);
+    }
     let upgrade = keep_upgrade.then(|| upgrade(headers)).flatten();
     let takes_trailers = has_token(headers, &header::TE, "trailers");
     if headers.contains_key(header::CONNECTION) {
         let named: Vec<_> = tokens(headers, &header::CONNECTION)
-            .filter_map(|name| HeaderName::try_from(name).ok())
+            .filter_map(|name| HeaderName::from_bytes(name).ok())
             .collect();
         for name in named {
             headers.remove(name);
@@ -44,24 +48,42 @@ pub(super) fn remove(headers: &mut HeaderMap, keep_upgrade: bool) {
 }
 
 /// The protocol that the connection should change to.
+///
+/// Not HTTP itself: the requests on such a connection would pass unseen, and would not be kept to
+/// where this proxy goes.
 pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
-    has_token(headers, &header::CONNECTION, "upgrade")
-        .then(|| headers.get(header::UPGRADE).cloned())
-        .flatten()
+    let is_http = |protocol: &[u8]| {
+        let name = protocol.split(|&byte| byte == b'/').next();
+        let name = name.unwrap_or_default();
+        [&b"http"[..], b"h2c", b"h2", b"h3"]
+            .iter()
+            .any(|http| name.eq_ignore_ascii_case(http))
+    };
+    if !has_token(headers, &header::CONNECTION, "upgrade")
+        || tokens(headers, &header::UPGRADE).any(is_http)
+    {
+        return None;
+    }
+    headers.get(header::UPGRADE).cloned()
+}
+
+/// Whether a message comes in a coding that is lost with `Transfer-Encoding`.
+pub(super) fn is_coded(headers: &HeaderMap) -> bool {
+    tokens(headers, &header::TRANSFER_ENCODING)
+        .any(|coding| !coding.eq_ignore_ascii_case(b"chunked"))
 }
 
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    tokens(headers, name).any(|found| found.eq_ignore_ascii_case(token))
+    tokens(headers, name).any(|found| found.eq_ignore_ascii_case(token.as_bytes()))
 }
 
 /// The members of a list, without their parameters.
-fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     headers
         .get_all(name)
         .into_iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|member| member.split(';').next())
-        .map(str::trim)
+        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+        .filter_map(|member| member.split(|&byte| byte == b';').next())
+        .map(<[u8]>::trim_ascii)
         .filter(|token| !token.is_empty())
 }

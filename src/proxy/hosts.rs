@@ -20,6 +20,7 @@ impl HostPattern {
             },
             _ => (pattern, None),
         };
+        let host = host.strip_suffix('.').unwrap_or(host);
         let suffix = host.strip_prefix('*');
         Self {
             host: suffix.unwrap_or(host).to_ascii_lowercase().into(),
@@ -50,6 +51,7 @@ mod tests {
         for (pattern, host, port, expected) in [
             ("example.com", "example.com", 80, true),
             ("example.com", "EXAMPLE.com.", 80, true),
+            ("example.com.:80", "example.com", 80, true),
             ("example.com", "www.example.com", 80, false),
             ("example.com", "badexample.com", 80, false),
             ("*.example.com", "www.example.com", 80, true),

@@ -1,5 +1,7 @@
 //! Where a request goes.
 
+use std::net::Ipv6Addr;
+
 use http::{
     Method, Uri, header,
     request::Parts,
@@ -148,7 +150,8 @@ fn climbs(path: &str) -> bool {
     let path = percent_decode_str(path).decode_utf8_lossy();
     let mut depth = 0_usize;
     for segment in path.split(['/', '\\']) {
-        match segment {
+        // Servlet containers take what follows away as a parameter: `..;/` is `../` to them.
+        match segment.split(';').next().unwrap_or_default() {
             "" | "." => {}
             ".." => match depth.checked_sub(1) {
                 Some(up) => depth = up,
@@ -191,8 +194,19 @@ fn check(authority: &Authority) -> Result<(), &'static str> {
     if host.is_empty() {
         return Err("it has no host");
     }
+    if let Some(literal) = host.strip_prefix('[')
+        && literal
+            .strip_suffix(']')
+            .is_none_or(|v6| v6.parse::<Ipv6Addr>().is_err())
+    {
+        return Err("it is no IPv6 address");
+    }
     let rest = &authority.as_str()[host.len()..];
-    if !matches!(rest, "" | ":") && authority.port_u16().is_none() {
+    let is_port = |port: &str| {
+        let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+        port.is_empty() || is_number && port.parse::<u16>().is_ok()
+    };
+    if !rest.is_empty() && !rest.strip_prefix(':').is_some_and(is_port) {
         return Err("its port is not a number up to 65535");
     }
     Ok(())
@@ -207,8 +221,9 @@ fn no_origin() -> Refusal {
 /// Where a tunnel should lead (RFC 9110, 9.3.6).
 pub(super) fn tunnel_end(parts: &Parts) -> Result<Authority, Refusal> {
     debug_assert_eq!(parts.method, Method::CONNECT);
+    let is_bare = parts.uri.scheme().is_none();
     let end = parts.uri.authority().cloned();
-    end.filter(|end| check(end).is_ok() && end.port_u16().is_some())
+    end.filter(|end| is_bare && check(end).is_ok() && end.port_u16().is_some())
         .ok_or_else(|| {
             Refusal::bad_request("CONNECT takes a host and a port, as in example.com:443.")
         })
@@ -228,11 +243,13 @@ mod tests {
             "/a/%2E./..",
             "/..%2fa",
             "/..\\a",
+            "/..;/a",
+            "/%2e%2e%3bx/a",
         ] {
             assert!(climbs(path), "{path}");
         }
         for path in [
-            "/", "/a", "/a/..", "/a/../b", "/./a", "/...", "/a..b", "//a/..",
+            "/", "/a", "/a/..", "/a/../b", "/./a", "/...", "/a..b", "//a/..", "/a;../b",
         ] {
             assert!(!climbs(path), "{path}");
         }

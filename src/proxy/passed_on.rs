@@ -28,8 +28,11 @@ impl Name {
         Self::of(format!("tower-traffic-{}", &id[..8]))
     }
 
-    /// This one; characters that cannot stand there become `-`.
+    /// This one; characters that cannot stand there become `-`. Nothing is no name.
     pub(super) fn new(name: &str) -> Self {
+        if name.is_empty() {
+            return Self::unique();
+        }
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':');
         let chars = name.chars();
         Self::of(chars.map(|c| if allowed(c) { c } else { '-' }).collect())
@@ -107,17 +110,20 @@ impl Forwarded {
         if !self.x {
             return;
         }
-        if let Some(address) = client.address {
-            let mut list = Vec::new();
-            for value in headers.get_all(X_FORWARDED_FOR) {
-                list.extend_from_slice(value.as_bytes());
-                list.extend_from_slice(b", ");
-            }
-            list.extend_from_slice(address.to_string().as_bytes());
-            if let Ok(list) = HeaderValue::try_from(list) {
-                headers.insert(X_FORWARDED_FOR, list);
-            }
+        let mut list = Vec::new();
+        for value in headers.get_all(X_FORWARDED_FOR) {
+            list.extend_from_slice(value.as_bytes());
+            list.extend_from_slice(b", ");
         }
+        // Always something: else the list would end with the client's own words.
+        match client.address {
+            Some(address) => list.extend_from_slice(address.to_string().as_bytes()),
+            None => list.extend_from_slice(b"unknown"),
+        }
+        if let Ok(list) = HeaderValue::try_from(list) {
+            headers.insert(X_FORWARDED_FOR, list);
+        }
+        headers.remove(X_FORWARDED_HOST);
         if let Some(host) = client.host
             && let Ok(host) = HeaderValue::try_from(host.as_str())
         {
@@ -152,7 +158,8 @@ pub(super) fn client_address(extensions: &Extensions) -> Option<IpAddr> {
 
     #[cfg(feature = "axum")]
     if let Some(info) = extensions.get::<axum::extract::ConnectInfo<SocketAddr>>() {
-        return Some(info.0.ip());
+        return Some(info.0.ip().to_canonical());
     }
-    extensions.get::<SocketAddr>().map(SocketAddr::ip)
+    let address = extensions.get::<SocketAddr>();
+    address.map(|address| address.ip().to_canonical())
 }

@@ -34,9 +34,9 @@ use super::{
 ///   target's authority (`:authority` in HTTP/2), else those of `Host`. `Host` itself is removed, since
 ///   clients make it anew from the target, and send `:authority` instead in HTTP/2.
 /// - The fields that belong to the connection are removed, and those that `Connection` names
-///   (RFC 9110, 7.6.1); but a wish to upgrade to a WebSocket, or to anything else, is passed on, and so is
-///   `te: trailers`, for gRPC. A WebSocket that a client opens over HTTP/2 (RFC 8441) becomes such a
-///   wish (with the feature `forward`).
+///   (RFC 9110, 7.6.1); but a wish to upgrade to a WebSocket, or to anything that is not HTTP, is passed
+///   on, and so is `te: trailers`, for gRPC. A WebSocket that a client opens over HTTP/2 (RFC 8441)
+///   becomes such a wish (with the feature `forward`).
 /// - `Via` is added (RFC 9110, 7.6.3), and on wish `Forwarded` or `X-Forwarded-*`. Some servers do
 ///   not compress what they send to proxies (nginx, unless told by `gzip_proxied`).
 /// - `Max-Forwards` counts down for `OPTIONS` and `TRACE` (RFC 9110, 7.6.2).
@@ -53,6 +53,7 @@ use super::{
 /// | 400 | a request without a host, with two, with one that has user information, blanks or a wrong port; a path that climbs above an upstream's base path |
 /// | 403 | a host that is not [allowed](Self::allow_hosts); link-local addresses and the metadata services of clouds, unless [allowed](Self::allow_link_local) |
 /// | 405 | `CONNECT`, unless [allowed](Self::allow_connect) |
+/// | 501 | a WebSocket over HTTP/2 (RFC 8441); a transfer coding other than chunked |
 /// | 508 | a request that has passed this proxy before: `Via` says so |
 ///
 /// The reason stands in the body, and as `Proxy-Status` (RFC 9209) in the head. `Forward` looks at
@@ -158,13 +159,14 @@ impl ProxyHost {
 
     /// The same with `X-Forwarded-For`, whose list gets longer by one, `X-Forwarded-Host` and
     /// `X-Forwarded-Proto`, which are set anew. A client can begin the list with whatever it likes:
-    /// read it from its end.
+    /// read it from its end, which is `unknown` where the address is not known.
     pub fn x_forwarded(self) -> Self {
         self.set(|config| config.forwarded.x = true)
     }
 
-    /// The name in `Via` and `Proxy-Status`: a host name or a pseudonym. By default one that no other
-    /// proxy has; requests that come back are known by it, so it must not be another's.
+    /// The name in `Via` and `Proxy-Status`: a host name or a pseudonym, in which characters that cannot
+    /// stand there become `-`. By default, and for an empty one, a name that no other proxy has;
+    /// requests that come back are known by it, so it must not be another's.
     pub fn name(self, name: impl AsRef<str>) -> Self {
         self.set(|config| config.name = Name::new(name.as_ref()))
     }

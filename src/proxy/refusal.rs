@@ -48,6 +48,15 @@ impl Refusal {
         )
     }
 
+    /// RFC 9112, 6.1.
+    pub(super) fn unknown_coding() -> Self {
+        Self::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "http_request_error",
+            "This proxy knows no transfer coding but chunked.",
+        )
+    }
+
     /// The request was meant to end here (`Max-Forwards: 0`).
     pub(super) fn last_hop(method: &Method) -> Self {
         if *method == Method::OPTIONS {
@@ -79,7 +88,11 @@ impl Refusal {
             header::CONTENT_TYPE,
             HeaderValue::from_static("text/plain; charset=utf-8"),
         );
-        if let Ok(status) = HeaderValue::try_from(format!("{name}; error={}", self.error)) {
+        // A token begins with a letter; what does not has to be a string (RFC 9651, 3.3).
+        let is_token = name.starts_with(|first: char| first.is_ascii_alphabetic());
+        let quote = if is_token { "" } else { "\"" };
+        let status = format!("{quote}{name}{quote}; error={}", self.error);
+        if let Ok(status) = HeaderValue::try_from(status) {
             headers.insert(PROXY_STATUS, status);
         }
         response

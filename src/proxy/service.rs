@@ -89,6 +89,9 @@ impl Config {
                 "The request came back to this proxy, which sent it on before.",
             ));
         }
+        if hop_by_hop::is_coded(&parts.headers) {
+            return Err(Refusal::unknown_coding());
+        }
         let is_extended = websocket::to_upgrade(parts);
         if parts.method == Method::CONNECT {
             self.prepare_tunnel(parts)?;
@@ -122,6 +125,7 @@ impl Config {
         if !self.allow_connect || matches!(self.aim, Aim::Upstream(_)) {
             return Err(Refusal::no_tunnel());
         }
+        origin::asked(parts)?;
         let end = origin::tunnel_end(parts)?;
         let uri = Uri::from(end);
         self.check(&uri)?;

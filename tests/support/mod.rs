@@ -89,6 +89,11 @@ impl FrameSender {
         self.0.send(data(bytes)).expect("the body is read");
     }
 
+    /// Breaks the body off.
+    pub(crate) fn fail(&self, error: &str) {
+        self.0.send(broken(error)).expect("the body is read");
+    }
+
     /// Returns when the body was dropped.
     pub(crate) async fn dropped(&self) {
         self.0.closed().await;

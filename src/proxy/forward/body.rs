@@ -1,5 +1,6 @@
 use std::{
     fmt,
+    future::Future,
     pin::Pin,
     sync::{
         Arc,
@@ -13,7 +14,11 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep};
+
+/// For so long an error is kept back: hyper throws away what it has not yet written when a body
+/// fails, even the head, and the client should see all that came before.
+const LINGER: Duration = Duration::from_millis(100);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -24,6 +29,7 @@ pub struct ForwardBody {
 
 enum Kind {
     Origin(Incoming),
+    Broken(Pin<Box<Sleep>>, Option<BrokenOff>),
     Text(Bytes),
 }
 
@@ -67,7 +73,19 @@ impl Body for ForwardBody {
         match &mut self.kind {
             Kind::Origin(body) => {
                 let frame = ready!(Pin::new(body).poll_frame(cx));
-                Poll::Ready(frame.map(|frame| frame.map_err(BrokenOff::from)))
+                match frame {
+                    Some(Err(error)) => {
+                        self.kind = Kind::Broken(Box::pin(sleep(LINGER)), Some(error.into()));
+                        self.poll_frame(cx)
+                    }
+                    frame => Poll::Ready(frame.map(|frame| frame.map_err(BrokenOff::from))),
+                }
+            }
+            Kind::Broken(linger, error) => {
+                if error.is_some() {
+                    ready!(linger.as_mut().poll(cx));
+                }
+                Poll::Ready(error.take().map(Err))
             }
             Kind::Text(text) if text.is_empty() => Poll::Ready(None),
             Kind::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
@@ -77,6 +95,7 @@ impl Body for ForwardBody {
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Origin(body) => body.is_end_stream(),
+            Kind::Broken(_, error) => error.is_none(),
             Kind::Text(text) => text.is_empty(),
         }
     }
@@ -84,6 +103,7 @@ impl Body for ForwardBody {
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Origin(body) => body.size_hint(),
+            Kind::Broken(..) => SizeHint::default(),
             Kind::Text(text) => SizeHint::with_exact(text.len() as u64),
         }
     }
@@ -93,6 +113,7 @@ impl fmt::Debug for ForwardBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             Kind::Origin(_) => "ForwardBody::Origin",
+            Kind::Broken(..) => "ForwardBody::Broken",
             Kind::Text(_) => "ForwardBody::Text",
         })
     }

@@ -3,7 +3,7 @@
 use std::{error::Error, io};
 
 use http::StatusCode;
-use rustls::CertificateError;
+use rustls::{CertificateError, pki_types::InvalidDnsNameError};
 
 use super::connect::NoConnection;
 use crate::proxy::refusal::Refusal;
@@ -14,19 +14,37 @@ const CUT: &str = "The connection to the origin ended before its answer began.";
 /// What an error that came instead of a response's head means.
 pub(super) fn refusal(error: &(dyn Error + 'static)) -> Refusal {
     let mut next = Some(error);
+    let mut kind = None;
     while let Some(error) = next {
         if let Some(refusal) = known(error) {
             return refusal;
         }
+        // What an error of the network wraps says more, if it is known.
+        kind = kind.or_else(|| error.downcast_ref().and_then(network));
         next = source(error);
     }
-    bad_gateway("destination_unavailable", "The origin cannot be reached.")
+    kind.unwrap_or_else(|| bad_gateway("destination_unavailable", "The origin cannot be reached."))
 }
 
 pub(super) fn head_timed_out() -> Refusal {
     timed_out(
         "http_response_timeout",
         "The origin took too long to answer.",
+    )
+}
+
+/// The origin switches protocols where nobody could follow.
+pub(super) fn not_asked_to_switch() -> Refusal {
+    bad_gateway(
+        "http_protocol_error",
+        "The origin switches protocols, which it was not asked for.",
+    )
+}
+
+pub(super) fn unknown_coding() -> Refusal {
+    bad_gateway(
+        "http_response_transfer_coding",
+        "The origin answers in a transfer coding that it was not asked for.",
     )
 }
 
@@ -61,9 +79,13 @@ fn known(error: &(dyn Error + 'static)) -> Option<Refusal> {
     if let Some(error) = error.downcast_ref::<hyper::Error>() {
         return protocol(error);
     }
-    let error = error.downcast_ref::<io::Error>()?;
-    // What it wraps says more.
-    error.get_ref().is_none().then(|| network(error)).flatten()
+    if error.is::<InvalidDnsNameError>() {
+        return Some(bad_gateway(
+            "tls_certificate_error",
+            "The origin's name is none that a certificate can be for.",
+        ));
+    }
+    None
 }
 
 /// The next error inwards. `io::Error::source` would leave out the one that it wraps.

@@ -63,13 +63,14 @@ use self::{roots::Roots, send::Clients};
 /// | 400 | the target is not absolute, or neither `http` nor `https` |
 /// | 403 | the host is, or resolves to nothing but, a link-local address or a cloud's metadata service ([`allow_link_local`](Self::allow_link_local)) |
 /// | 405 | `CONNECT` without [`ProxyHost::allow_connect`](super::ProxyHost::allow_connect) above |
-/// | 502 | the name does not resolve, nobody listens there, TLS fails, what comes back is not HTTP, or the connection ends before the response's head |
+/// | 502 | the name does not resolve, nobody listens there, TLS fails, what comes back is not HTTP, or the connection ends before the response's head; it switches protocols unasked, or answers in a transfer coding other than chunked |
 /// | 504 | connecting, or waiting for the head, takes too long |
 ///
 /// The reason stands in the body, and as `Proxy-Status` (RFC 9209) in the head; neither tells
 /// addresses, nor more of an error than its kind. Once the head is there a failure can only cut the
 /// body: it ends with [`BrokenOff`], at which a server breaks off its own response, so that the
-/// client sees it too.
+/// client sees it too. That error comes 100 ms late, because hyper's servers throw away at an error
+/// what they have not yet written; of what a client reads more slowly, the end may still be lost.
 ///
 /// A request without a body, and with a method that may be repeated (RFC 9110, 9.2.2), is sent once
 /// more if a connection that was used before turns out to be closed. Nothing else is repeated,
@@ -181,8 +182,8 @@ impl Forward {
         self.set(|config| config.roots.without_system())
     }
 
-    /// Connects for this host name to this address, whatever it resolves to. Port 0 stands for that of
-    /// the request.
+    /// Connects for this host name to this address, whatever it resolves to. A port in the request's
+    /// target comes before that of the address, and port 0 stands for the scheme's.
     pub fn resolve(self, host: impl Into<String>, address: SocketAddr) -> Self {
         let host = host.into().into_boxed_str();
         self.set(|config| config.resolved.push((host, address)))

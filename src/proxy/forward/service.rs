@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{Method, Request, Response, StatusCode, Version, header, uri::Scheme};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, uri::Scheme};
 use http_body::Body;
 use hyper::upgrade::{self, OnUpgrade};
 use tower::Service;
@@ -64,14 +64,42 @@ async fn forward(
         return Err(failure::no_target());
     }
     *request.version_mut() = Version::HTTP_11;
+    say_length(&mut request);
     let client = upgrade_of(&mut request);
     let mut response = clients.send(request, client.is_some()).await?;
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS
-        && let Some(client) = client
-    {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let client = client.ok_or_else(failure::not_asked_to_switch)?;
         tunnel::join(client, upgrade::on(&mut response));
     }
+    let headers = response.headers_mut();
+    if hop_by_hop::is_coded(headers) {
+        return Err(failure::unknown_coding());
+    }
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        // It was not the length: RFC 9112, 6.3.
+        headers.remove(header::CONTENT_LENGTH);
+    }
     Ok(response.map(ForwardBody::origin))
+}
+
+/// Says how long the body is where hyper would not.
+fn say_length(request: &mut Request<RequestBody>) {
+    let method = request.method();
+    let is_none = matches!(request.body(), RequestBody::Empty);
+    let expects_content = [Method::POST, Method::PUT, Method::PATCH].contains(method);
+    let is_known = request.headers().contains_key(header::CONTENT_LENGTH)
+        || request.body().size_hint().exact().is_some();
+    let headers = request.headers_mut();
+    if is_none && expects_content {
+        // Some servers insist on it: RFC 9110, 8.6.
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    } else if !is_none && !is_known {
+        // Else hyper sends no content with GET and HEAD.
+        headers.insert(
+            header::TRANSFER_ENCODING,
+            HeaderValue::from_static("chunked"),
+        );
+    }
 }
 
 /// The client's side of an upgrade, if it asks for one and can.
