@@ -107,7 +107,7 @@ async fn an_origin_that_closes_before_its_head() {
 
 #[tokio::test]
 async fn an_answer_that_is_not_http() {
-    let many: String = (0..200).map(|i| format!("x-{i}: {i}\r\n")).collect();
+    let many = "x: y\r\n".repeat(200);
     let forward = Forward::new();
     let good = Raw::answering(OK).await;
     for bytes in [
@@ -420,7 +420,7 @@ async fn an_origin_that_never_answers() {
     let origin = hangs().await;
     for forward in [
         Forward::new(),
-        Forward::new().head_timeout(Duration::from_secs(3600)),
+        Forward::new().head_timeout(Duration::from_hours(1)),
     ] {
         let answer = ask(&forward, get(origin.url("/path"))).await;
         assert_failed(&answer, 504, "http_response_timeout", "never answers");
