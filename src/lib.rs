@@ -38,12 +38,17 @@
 //!
 //! | layer | service | does |
 //! |---|---|---|
+//! | [`ProxyHost`] | [`ProxyHostService`](proxy::ProxyHostService) | aims a request at its origin, or at one upstream, and keeps the rules for proxies |
+//! | [`ReportLatency`] | [`ReportLatencyService`](latency::ReportLatencyService) | reports time to head and time to end, by route and status |
+//! | [`DebugDump`] | [`DebugDumpService`](debug::DebugDumpService) | prints both messages as they pass |
 //! | [`RecordTraffic`] | [`RecordTrafficService`] | hands every exchange to a [`Sink`](store::Sink), off the request path |
 //! | [`ReplayCache`] | [`ReplayCacheService`] | answers from a [`Source`](store::Source); on a miss passes through, records, or refuses |
 //! | [`ReplayStream`] | [`ReplayStreamService`] | answers from a [`Replay`](store::Replay) in recorded order, checking each request |
+//! | | `Forward` (feature `forward`) | ends a stack: an HTTP client that cannot fail, 502 or 504 where another would |
 //! | | [`Responder`] | ends a stack: answers from a recording, 503 when it has nothing |
 //!
-//! [`Resend`] sends the requests of a recording to a service again, and compares.
+//! [`Resend`] sends the requests of a recording to a service again, and compares. [`clients`] has the
+//! layers around reqwest. [`stacking`] says which layer goes where.
 //!
 //! What a layer shares (its queue, its place in a recording) lives in the layer and not in the
 //! service: clones of a layer, and all services that it makes, share it. Every layer keeps the error
@@ -61,10 +66,12 @@
 //! | stream | a `Sink` and `Replay`, laid out for iteration |
 //! | recording | what a store holds: a folder ([`Disk`](store::Disk)), a value in memory ([`Memory`](store::Memory)) |
 //! | origin | the server whose traffic it is |
+//! | upstream | where a proxy sends a request next |
 //!
 //! # Where things are
 //!
-//! What most users name stands here at the top. [`store`] has the traits that a store implements, and
+//! What most users name stands here at the top. [`proxy`], [`latency`] and [`debug`] have the rest of
+//! their layers. [`store`] has the traits that a store implements, and
 //! the stores that come with the crate. [`body`] has the bodies that the layers wrap messages in:
 //! they, [`Capture`] and [`RecordFuture`] are public only because they stand in the layers'
 //! signatures. `conformance` (feature `test-util`) checks stores.
@@ -87,6 +94,8 @@ mod record;
 mod recorder;
 mod redact;
 mod replay;
+#[doc = include_str!("docs/stacking.md")]
+pub mod stacking {}
 pub mod store;
 
 pub use self::{

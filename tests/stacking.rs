@@ -5,7 +5,12 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -15,7 +20,7 @@ use axum::{
 };
 use support::{Answer, Origin, ask, settled, soon};
 use tokio::time::sleep;
-use tower::{ServiceBuilder, limit::ConcurrencyLimitLayer, service_fn};
+use tower::{Layer, ServiceBuilder, limit::ConcurrencyLimitLayer, service_fn};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::CompressionLayer,
@@ -28,6 +33,21 @@ use tower_traffic::{
     Ended, Exchange, OnMiss, ProxyHost, RecordTraffic, Recorder, ReplayCache, ReplayStream,
     store::Memory,
 };
+
+/// The page claims nothing that no test holds.
+#[test]
+fn every_claim_of_the_page_names_a_test() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| fs::read_to_string(project.join(path)).expect(path);
+    let tests = read("tests/stacking.rs") + &read("tests/client_stacking.rs");
+    let page = read("src/docs/stacking.md");
+    let claims = page.lines().filter_map(|line| line.strip_suffix("` |"));
+    let named: Vec<_> = claims.filter_map(|line| line.rsplit('`').next()).collect();
+    assert!(named.len() > 20, "{}", named.len());
+    for name in named {
+        assert!(tests.contains(&format!("async fn {name}()")), "{name}");
+    }
+}
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -73,6 +93,23 @@ fn recorded_status(exchange: &Exchange) -> Option<u16> {
     Some(response.status.as_u16())
 }
 
+/// The labels that were reported.
+#[derive(Clone, Default)]
+struct Reported(Arc<Mutex<Vec<String>>>);
+
+impl Reported {
+    fn layer(&self) -> ReportLatency {
+        let this = self.clone();
+        ReportLatency::labels(move |label, _| {
+            this.0.lock().expect("no panic").push(label.to_owned());
+        })
+    }
+
+    fn labels(&self) -> Vec<String> {
+        self.0.lock().expect("no panic").clone()
+    }
+}
+
 #[tokio::test]
 async fn outside_of_catch_panic_the_500_is_recorded_inside_the_panic() {
     let (outside, inside) = (RecordTraffic::memory(), RecordTraffic::memory());
@@ -85,6 +122,18 @@ async fn outside_of_catch_panic_the_500_is_recorded_inside_the_panic() {
     assert_eq!(recorded_status(&recorded(&outside, 1).await[0]), Some(500));
     let inside = &recorded(&inside, 1).await[0];
     assert!(matches!(inside.ended(), Ended::Error(error) if error.contains("panicked")));
+}
+
+#[tokio::test]
+async fn outside_of_catch_panic_the_500_is_reported_inside_the_panic() {
+    let (outside, inside) = (Reported::default(), Reported::default());
+    let app = app()
+        .layer(inside.layer())
+        .layer(CatchPanicLayer::new())
+        .layer(outside.layer());
+    assert_eq!(status(&app, "/panic").await, 500);
+    assert_eq!(outside.labels(), ["GET.panic.5xx.500"]);
+    assert_eq!(inside.labels(), ["GET.panic.failed.panic"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -202,6 +251,15 @@ async fn a_route_layer_does_not_see_what_no_route_takes() {
     assert_eq!(status(&app, "/users/1").await, 200);
     assert_eq!(status(&app, "/nowhere").await, 404);
     recorded(&record, 1).await;
+}
+
+#[tokio::test]
+async fn a_route_is_known_to_layers_of_the_router_and_not_around_it() {
+    let (around, in_it) = (Reported::default(), Reported::default());
+    let app = around.layer().layer(app().layer(in_it.layer()));
+    assert_eq!(ask(&app, asking("/users/1")).await.status, 200);
+    assert_eq!(in_it.labels(), ["GET.users_:id.2xx.200"]);
+    assert_eq!(around.labels(), ["GET.users_1.2xx.200"]);
 }
 
 #[tokio::test]
