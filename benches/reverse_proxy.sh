@@ -29,7 +29,7 @@ memory() { awk -v name="$1" '$1 == name":" {print $2}' "/proc/$proxy_pid/status"
 
 start origin "$examples/axum_app"
 origin=$url
-start proxy "UPSTREAM=$origin" "$examples/reverse_proxy"
+start proxy TOKIO_WORKER_THREADS="${WORKERS:-1}" "UPSTREAM=$origin" "$examples/reverse_proxy"
 proxy=$url proxy_pid=${pids[-1]}
 
 nginx_port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
