@@ -14,6 +14,7 @@ use std::{
     convert::Infallible,
     env,
     hint::black_box,
+    io,
     pin::Pin,
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -27,7 +28,10 @@ use http_body_util::{BodyExt, Full};
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service, ServiceBuilder, service_fn};
 use tower_http::{map_request_body::MapRequestBodyLayer, map_response_body::MapResponseBodyLayer};
-use tower_traffic::{Exchange, RecordTraffic, Recorder, ReplayCache, ReportLatency, store::Memory};
+use tower_traffic::{
+    DebugDump, Exchange, RecordTraffic, Recorder, ReplayCache, ReportLatency, debug::Printer,
+    store::Memory,
+};
 
 /// How many requests are made at a time, off the clock.
 const ROUND: u64 = 1_000;
@@ -63,6 +67,25 @@ impl<B: Body + Unpin> Body for Wrapped<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         Pin::new(&mut self.0).poll_frame(cx)
+    }
+}
+
+/// A layer that does nothing: what it costs is what it costs to have the same code in another place.
+struct Idle<S>(S);
+
+impl<S: Service<R>, R> Service<R> for Idle<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: R) -> S::Future {
+        // Else it is the very code of the service inside.
+        black_box(());
+        self.0.call(request)
     }
 }
 
@@ -128,6 +151,24 @@ where
     time
 }
 
+/// Calls in rounds that the printer can hold, and between them, off the clock, waits for its thread.
+async fn calls_printed<S, B>(service: &mut S, printer: &Printer, count: u64) -> Duration
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
+    B: Body<Data = Bytes, Error = Infallible>,
+{
+    let mut left = count;
+    let mut time = Duration::ZERO;
+    while left > 0 {
+        let round = left.min(ROUND);
+        time += calls(service, round).await;
+        left -= round;
+        printer.flush().await;
+        assert_eq!(printer.not_printed(), 0);
+    }
+    time
+}
+
 fn runtime() -> Runtime {
     Builder::new_current_thread()
         .enable_all()
@@ -150,6 +191,10 @@ fn reporting() -> ReportLatency {
     ReportLatency::to(|latency| {
         black_box(latency);
     })
+}
+
+fn dumped() -> DebugDump {
+    DebugDump::to(io::sink())
 }
 
 fn layers(c: &mut Criterion) {
@@ -186,6 +231,18 @@ fn layers(c: &mut Criterion) {
         let mut service = reporting().layer(service_fn(answer));
         b.iter_custom(|count| runtime.block_on(calls(&mut service, count)));
     });
+
+    group.bench_function("debug dump, off", |b| {
+        let mut service = dumped().enabled(false).layer(service_fn(answer));
+        b.iter_custom(|count| runtime.block_on(calls(&mut service, count)));
+    });
+
+    group.bench_function("debug dump, to a sink", |b| {
+        let dump = dumped();
+        let printer = dump.printer();
+        let mut service = dump.layer(service_fn(answer));
+        b.iter_custom(|count| runtime.block_on(calls_printed(&mut service, &printer, count)));
+    });
     group.finish();
 }
 
@@ -195,6 +252,7 @@ fn in_turn() {
     const CALLS: u32 = 1_000;
     let runtime = runtime();
     let mut bare = service_fn(answer);
+    let mut idle = Idle(service_fn(answer));
     // What it costs to give both bodies another type, with a layer that does nothing else.
     let mut wrapped = ServiceBuilder::new()
         .layer(MapRequestBodyLayer::new(Wrapped))
@@ -217,38 +275,48 @@ fn in_turn() {
         answer(request).await
     });
 
-    let mut costs = [const { Vec::new() }; 6];
+    let mut dump_off = dumped().enabled(false).layer(service_fn(answer));
+    let dump = dumped();
+    let printer = dump.printer();
+    let mut dump_on = dump.layer(service_fn(answer));
+
+    let names = [
+        "a layer of nothing",
+        "bodies wrapped, no more",
+        "record, filter says no",
+        "record into memory",
+        "replay from memory",
+        "clock read three times",
+        "report latency, no-op",
+        "debug dump, off",
+        "debug dump, to a sink",
+    ];
+    let mut costs = names.map(|_| Vec::new());
     for _ in 0..ROUNDS {
-        let times = runtime.block_on(async {
-            [
-                calls(&mut bare, CALLS.into()).await,
+        let (bare, times) = runtime.block_on(async {
+            let bare = calls(&mut bare, CALLS.into()).await;
+            let times = [
+                calls(&mut idle, CALLS.into()).await,
+                calls(&mut wrapped, CALLS.into()).await,
                 calls(&mut filtered, CALLS.into()).await,
                 calls_recorded(&mut recording, &recorder, &memory, CALLS.into()).await,
                 calls(&mut replayed, CALLS.into()).await,
-                calls(&mut wrapped, CALLS.into()).await,
-                calls(&mut reporting, CALLS.into()).await,
                 calls(&mut clocked, CALLS.into()).await,
-            ]
+                calls(&mut reporting, CALLS.into()).await,
+                calls(&mut dump_off, CALLS.into()).await,
+                calls_printed(&mut dump_on, &printer, CALLS.into()).await,
+            ];
+            (bare, times)
         });
-        let nanos = times.map(|time| time.as_secs_f64() * 1e9 / f64::from(CALLS));
-        costs[0].push(nanos[1] - nanos[0]);
-        costs[1].push(nanos[2] - nanos[0]);
-        costs[2].push(nanos[3]);
-        costs[3].push(nanos[4] - nanos[0]);
-        costs[4].push(nanos[5] - nanos[0]);
-        costs[5].push(nanos[6] - nanos[0]);
+        for (costs, time) in costs.iter_mut().zip(times) {
+            costs.push((time.as_secs_f64() - bare.as_secs_f64()) * 1e9 / f64::from(CALLS));
+        }
     }
-    let [no, yes, hit, wrap, report, clock] = costs.map(|mut costs| {
+    println!("in turn, medians of {ROUNDS} rounds of {CALLS} calls, over bare:");
+    for (name, mut costs) in names.into_iter().zip(costs) {
         costs.sort_by(f64::total_cmp);
-        costs[ROUNDS / 2]
-    });
-    println!("in turn, medians of {ROUNDS} rounds of {CALLS} calls:");
-    println!("  bodies wrapped, no more: {wrap:+.0} ns over bare");
-    println!("  record, filter says no:  {no:+.0} ns over bare");
-    println!("  record into memory:      {yes:+.0} ns over bare");
-    println!("  replay from memory:      {hit:.0} ns in all");
-    println!("  clock read three times:  {clock:+.0} ns over bare");
-    println!("  report latency, no-op:   {report:+.0} ns over bare");
+        println!("  {name:<25}{:+.0} ns", costs[ROUNDS / 2]);
+    }
 }
 
 fn main() {

@@ -178,6 +178,21 @@ impl HeaderText {
             .map(|(_, value)| &text[value])
     }
 
+    /// Every field line, in order: the name in lower case, the value, and whether it is marked
+    /// sensitive.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &[u8], bool)> {
+        let text = &self.text[self.prefix..];
+        lines(text).enumerate().map(move |(number, (name, value))| {
+            (name, &text[value], self.sensitive.contains(&number))
+        })
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.text.clear();
+        self.prefix = 0;
+        self.sensitive.clear();
+    }
+
     pub(crate) fn to_list(&self) -> HeaderList {
         HeaderList {
             text: Bytes::copy_from_slice(&self.text[self.prefix..]),

@@ -99,6 +99,7 @@ pub mod stacking {}
 pub mod store;
 
 pub use self::{
+    debug::DebugDump,
     exchange::{
         BodyEnd, Ended, Exchange, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
     },

@@ -304,7 +304,7 @@ impl Redact {
 
     /// Replaces the secrets of whatever URIs stand in a text, in user info, query and fragment (OAuth
     /// puts tokens there): clients like to put the URI into the text of an error.
-    fn redact_text(&self, text: &str) -> Option<String> {
+    pub(crate) fn redact_text(&self, text: &str) -> Option<String> {
         let mut redacted = String::new();
         let mut kept = 0;
         for (at, mark) in text.match_indices(['/', '?', '#']) {

@@ -12,7 +12,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use tower_traffic::{Ended, RecordTraffic, ReplayCache, store::Memory};
+use tower_traffic::{DebugDump, Ended, RecordTraffic, ReplayCache, store::Memory};
 
 fn echo() -> Router {
     Router::new().route(
@@ -72,4 +72,19 @@ async fn through_a_recorder_which_records_the_handshake() {
 #[tokio::test]
 async fn through_a_cache_that_misses() {
     say_hi(echo().layer(ReplayCache::memory(Memory::new()))).await;
+}
+
+#[tokio::test]
+async fn through_a_dump_which_prints_the_handshake() {
+    let paper = tempfile::NamedTempFile::new().expect("a file");
+    let dump = DebugDump::to(paper.reopen().expect("the file"));
+    let printer = dump.printer();
+    say_hi(echo().layer(dump)).await;
+    printer.flush().await;
+    let text = std::fs::read_to_string(paper.path()).expect("text");
+    assert!(
+        text.contains(" #1 < HTTP/1.1 101 Switching Protocols ("),
+        "{text}"
+    );
+    assert!(!text.contains("  * "), "{text}");
 }

@@ -101,6 +101,10 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
+        if this.tap.is_none() {
+            // Nobody looks, and the frame need not pass through here.
+            return this.inner.poll_frame(cx);
+        }
         let on_panic = OnPanic(this.tap);
         let frame = this.inner.as_mut().poll_frame(cx);
         mem::forget(on_panic);

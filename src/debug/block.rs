@@ -1,0 +1,427 @@
+//! How a message looks.
+//!
+//! Every line but a block's first is indented, and so nothing in a message can pass for another: what
+//! came over the wire by four, what is said of it by two.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+use http::{Method, StatusCode, Version};
+use humantime::format_rfc3339_millis;
+
+use super::{
+    Show,
+    content::{self, Kind},
+    decode::{self, Decoded, Stop},
+    escape::{self, push},
+    message::{End, Message, What},
+    style::Styles,
+};
+use crate::{HeaderList, Redact};
+
+const INDENT: &[u8] = b"    ";
+
+/// Writes blocks.
+pub(super) struct Blocks {
+    show: Show,
+    redact: Redact,
+    styles: Styles,
+    /// Not within an event of `tracing`, which has a time already.
+    has_time: bool,
+}
+
+type Out<'a> = &'a mut Vec<u8>;
+
+impl Blocks {
+    pub(super) fn new(show: Show, redact: Redact, is_colored: bool, is_tracing: bool) -> Self {
+        Self {
+            show,
+            redact,
+            styles: Styles::new(is_colored && !is_tracing),
+            has_time: !is_tracing,
+        }
+    }
+
+    /// Writes the block of a message.
+    pub(super) fn print(&self, message: &Message, out: Out<'_>) {
+        self.time(message.at, out);
+        push(
+            out,
+            format_args!("{}#{}{} ", self.styles.id, message.id, self.styles.off),
+        );
+        match &message.what {
+            What::Request { method, version } => {
+                self.request_line(method, message.head.prefix(), *version, out);
+                self.fields(message.head.iter(), out);
+                self.body(message, out);
+                self.request_end(message, out);
+            }
+            What::Response {
+                status,
+                version,
+                head,
+                end,
+            } => {
+                self.status_line(*status, *version, *head, *end, out);
+                self.fields(message.head.iter(), out);
+                self.body(message, out);
+                self.response_end(message, out);
+            }
+            What::EventsBegin {
+                status,
+                version,
+                head,
+            } => {
+                self.status_line(*status, *version, *head, *head, out);
+                self.fields(message.head.iter(), out);
+                self.note("events follow", out);
+            }
+            What::Event { number, after } => {
+                push(out, format_args!("< event {number} ({})\n", Took(*after)));
+                escape::lines(out, &message.body, INDENT);
+                self.more(message, out);
+                if matches!(message.end, End::Unread) {
+                    self.note("not ended", out);
+                }
+            }
+            What::EventsEnd { count, after } => {
+                push(
+                    out,
+                    format_args!("< end of {count} events ({})\n", Took(*after)),
+                );
+                self.trailers(message.trailers.as_ref(), out);
+                self.response_end(message, out);
+            }
+            What::Failed { error, after } => {
+                let start = format_args!("! failed after {}: ", Took(*after)).to_string();
+                self.failure(&start, Some(error), out);
+            }
+            What::ClientGone { after } => {
+                let text = format!("! client gone after {}, before a response", Took(*after));
+                self.failure(&text, None, out);
+            }
+        }
+        out.push(b'\n');
+    }
+
+    /// Says how many messages were given up.
+    pub(super) fn lost(&self, count: u64, out: Out<'_>) {
+        self.time(SystemTime::now(), out);
+        let (messages, were) = if count == 1 {
+            ("message", "was")
+        } else {
+            ("messages", "were")
+        };
+        push(
+            out,
+            format_args!(
+                "{}! {count} {messages} {were} not printed{}\n\n",
+                self.styles.error, self.styles.off
+            ),
+        );
+    }
+
+    fn time(&self, at: SystemTime, out: Out<'_>) {
+        if self.has_time {
+            let (on, off) = (&self.styles.time, &self.styles.off);
+            push(out, format_args!("{on}{}{off} ", format_rfc3339_millis(at)));
+        }
+    }
+
+    fn request_line(&self, method: &Method, target: &[u8], version: Version, out: Out<'_>) {
+        out.extend_from_slice(b"> ");
+        out.extend_from_slice(self.styles.first.as_bytes());
+        escape::line(out, method.as_str().as_bytes());
+        out.push(b' ');
+        escape::line(out, &self.target(target));
+        out.extend_from_slice(self.styles.off.as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(version_name(version).as_bytes());
+        out.push(b'\n');
+    }
+
+    fn target<'a>(&self, target: &'a [u8]) -> Cow<'a, [u8]> {
+        // Nothing else in it can be a secret.
+        if memchr::memchr2(b'?', b'@', target).is_none() {
+            return Cow::Borrowed(target);
+        }
+        match http::Uri::try_from(target) {
+            Ok(uri) => match self.redact.uri(&uri) {
+                Some(uri) => Cow::Owned(uri.to_string().into_bytes()),
+                None => Cow::Borrowed(target),
+            },
+            // Cannot be: it was taken out of a URI.
+            Err(_) => Cow::Borrowed(b"?"),
+        }
+    }
+
+    fn status_line(
+        &self,
+        status: StatusCode,
+        version: Version,
+        head: Duration,
+        end: Duration,
+        out: Out<'_>,
+    ) {
+        out.extend_from_slice(b"< ");
+        out.extend_from_slice(version_name(version).as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(self.styles.status(status).as_bytes());
+        out.extend_from_slice(status.as_str().as_bytes());
+        if let Some(reason) = status.canonical_reason() {
+            out.push(b' ');
+            out.extend_from_slice(reason.as_bytes());
+        }
+        out.extend_from_slice(self.styles.off.as_bytes());
+        push(out, format_args!(" ({}", Took(head)));
+        // Else the body came along with the head.
+        if end.saturating_sub(head) >= Duration::from_millis(1) {
+            push(out, format_args!(", to the end {}", Took(end)));
+        }
+        out.extend_from_slice(b")\n");
+    }
+
+    fn fields<'a>(&self, fields: impl Iterator<Item = (&'a str, &'a [u8], bool)>, out: Out<'_>) {
+        for (name, value, is_sensitive) in fields {
+            out.extend_from_slice(INDENT);
+            out.extend_from_slice(self.styles.name.as_bytes());
+            escape::line(out, name.as_bytes());
+            out.extend_from_slice(self.styles.off.as_bytes());
+            out.extend_from_slice(b": ");
+            match self.redact.header_value(name, value, is_sensitive) {
+                Some(value) => escape::line(out, value.as_bytes()),
+                None => escape::line(out, value),
+            }
+            out.push(b'\n');
+        }
+    }
+
+    fn trailers(&self, trailers: Option<&HeaderList>, out: Out<'_>) {
+        if let Some(trailers) = trailers {
+            self.note("trailers", out);
+            // Those marked sensitive are redacted where the list is made.
+            let mut trailers = trailers.clone();
+            self.redact.headers(&mut trailers);
+            self.fields(
+                trailers.iter().map(|(name, value)| (name, value, false)),
+                out,
+            );
+        }
+    }
+
+    /// The content, what is not shown of it, and the trailers.
+    fn body(&self, message: &Message, out: Out<'_>) {
+        if message.seen > 0 {
+            out.push(b'\n');
+            self.content(message, out);
+        }
+        self.trailers(message.trailers.as_ref(), out);
+    }
+
+    fn content(&self, message: &Message, out: Out<'_>) {
+        let is_cut =
+            message.seen > message.body.len() as u64 || !matches!(message.end, End::Complete);
+        let values = message.head.iter();
+        let values =
+            values.filter_map(|(name, value, _)| (name == "content-encoding").then_some(value));
+        let codings: Vec<_> = decode::codings(values).collect();
+        if codings.is_empty() {
+            if self.text_or_bytes(message, &message.body, is_cut, message.seen, out) {
+                self.more(message, out);
+            }
+            return;
+        }
+        let names = codings.join(", ");
+        let seen = message.seen;
+        let (content, stop) = match decode::decode(&codings, &message.body, self.show.limit) {
+            Ok(Decoded { content, stop }) => (content, stop),
+            Err(why) => {
+                let what = format!("{names}, not decoded: {why}");
+                return self.summary(message, seen, &what, out);
+            }
+        };
+        let len = content.len() as u64;
+        let is_part = is_cut || stop != Stop::End;
+        self.text_or_bytes(message, &content, is_part, len, out);
+        let shown = Bytes(len);
+        let note = match stop {
+            Stop::End => format!("{shown}, decoded from {seen} of {names}"),
+            Stop::Limit => format!("the first {shown}, decoded from {seen} of {names}"),
+            // No wonder, then.
+            Stop::Broken(_) if is_cut => {
+                let kept = message.body.len();
+                format!("{shown}, decoded from the first {kept} of {seen} of {names}")
+            }
+            Stop::Broken(error) => {
+                format!("{shown}, decoded from {seen} of {names}, then broken: {error}")
+            }
+        };
+        self.note(&note, out);
+    }
+
+    /// Shows content that is not compressed; false if it is only summarised.
+    fn text_or_bytes(
+        &self,
+        message: &Message,
+        content: &[u8],
+        is_cut: bool,
+        len: u64,
+        out: Out<'_>,
+    ) -> bool {
+        if content.is_empty() {
+            return true;
+        }
+        let content_type = message.head.get("content-type");
+        match content::kind(content_type, content, is_cut) {
+            Kind::Json if self.show.indents_json => {
+                let indented = super::json::indented(content, is_cut);
+                let text = indented.as_deref().unwrap_or(content);
+                escape::lines(out, text, INDENT);
+            }
+            Kind::Json | Kind::Text => escape::lines(out, content, INDENT),
+            Kind::Binary if self.show.dumps_hex => content::hex(out, content, INDENT),
+            Kind::Binary => {
+                self.summary(message, len, "binary", out);
+                return false;
+            }
+        }
+        true
+    }
+
+    fn summary(&self, message: &Message, len: u64, what: &str, out: Out<'_>) {
+        let mut text = format!("{}, {what}", Bytes(len));
+        if let Some(content_type) = message.head.get("content-type") {
+            text.push_str(", ");
+            text.push_str(&String::from_utf8_lossy(content_type));
+        }
+        self.note(&text, out);
+    }
+
+    fn more(&self, message: &Message, out: Out<'_>) {
+        let more = message.seen - message.body.len() as u64;
+        if more > 0 {
+            let unit = if more == 1 { "byte" } else { "bytes" };
+            self.note(&format!("{more} more {unit}"), out);
+        }
+    }
+
+    fn request_end(&self, message: &Message, out: Out<'_>) {
+        match &message.end {
+            End::Complete => {}
+            End::Error(error) => self.broken_off(message, error, out),
+            // A service may answer without reading, or without waiting for the rest.
+            End::Dropped | End::Unread if message.seen == 0 => {
+                self.note("the body was not read", out);
+            }
+            End::Dropped => {
+                self.note(
+                    &format!("not read further than {}", Bytes(message.seen)),
+                    out,
+                );
+            }
+            End::Unread => {
+                self.note(
+                    &format!("not read further than {} yet", Bytes(message.seen)),
+                    out,
+                );
+            }
+        }
+    }
+
+    fn response_end(&self, message: &Message, out: Out<'_>) {
+        match &message.end {
+            End::Complete => {}
+            End::Error(error) => self.broken_off(message, error, out),
+            End::Dropped | End::Unread if message.seen == 0 => self.error("client gone", out),
+            End::Dropped | End::Unread => {
+                self.error(&format!("client gone after {}", Bytes(message.seen)), out);
+            }
+        }
+    }
+
+    fn broken_off(&self, message: &Message, error: &str, out: Out<'_>) {
+        let error = self.without_secrets(error);
+        self.error(
+            &format!("broken off after {}: {error}", Bytes(message.seen)),
+            out,
+        );
+    }
+
+    fn without_secrets<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let redacted = self.redact.redact_text(text);
+        redacted.map_or(Cow::Borrowed(text), Cow::Owned)
+    }
+
+    fn failure(&self, text: &str, error: Option<&str>, out: Out<'_>) {
+        out.extend_from_slice(self.styles.error.as_bytes());
+        out.extend_from_slice(text.as_bytes());
+        if let Some(error) = error {
+            escape::line(out, self.without_secrets(error).as_bytes());
+        }
+        out.extend_from_slice(self.styles.off.as_bytes());
+        out.push(b'\n');
+    }
+
+    /// Says something of a message, in its block.
+    fn note(&self, text: &str, out: Out<'_>) {
+        self.remark(&self.styles.note, text, out);
+    }
+
+    fn error(&self, text: &str, out: Out<'_>) {
+        self.remark(&self.styles.error, text, out);
+    }
+
+    fn remark(&self, style: &str, text: &str, out: Out<'_>) {
+        out.extend_from_slice(b"  ");
+        out.extend_from_slice(style.as_bytes());
+        out.extend_from_slice(b"* ");
+        escape::line(out, text.as_bytes());
+        out.extend_from_slice(self.styles.off.as_bytes());
+        out.push(b'\n');
+    }
+}
+
+fn version_name(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "HTTP/0.9",
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_11 => "HTTP/1.1",
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_3 => "HTTP/3",
+        _ => "HTTP",
+    }
+}
+
+/// So many bytes.
+struct Bytes(u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = if self.0 == 1 { "byte" } else { "bytes" };
+        write!(f, "{} {unit}", self.0)
+    }
+}
+
+/// How long something took, in three digits or so.
+struct Took(Duration);
+
+impl fmt::Display for Took {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = self.0.as_micros();
+        match micros {
+            0..1_000 => write!(f, "{micros} µs"),
+            1_000..10_000 => write!(f, "{}.{:02} ms", micros / 1_000, micros % 1_000 / 10),
+            10_000..100_000 => write!(f, "{}.{} ms", micros / 1_000, micros % 1_000 / 100),
+            100_000..1_000_000 => write!(f, "{} ms", micros / 1_000),
+            _ => write!(
+                f,
+                "{}.{:02} s",
+                micros / 1_000_000,
+                micros % 1_000_000 / 10_000
+            ),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Compressed content made readable, as far as it is safe.
+//!
+//! A few bytes can stand for gigabytes. Decoders are therefore read only until enough is there to be
+//! shown; what passes from one to the next is limited too, and so are the windows that they keep.
+
+use std::borrow::Cow;
+
+/// What came of content that is compressed.
+pub(super) struct Decoded {
+    pub(super) content: Vec<u8>,
+    /// Why it does not go on.
+    pub(super) stop: Stop,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "decompress"), expect(dead_code))]
+pub(super) enum Stop {
+    End,
+    /// There is more, but this is enough.
+    Limit,
+    /// The rest is missing or damaged.
+    Broken(String),
+}
+
+/// The codings that were applied, in their order; `identity` is none.
+pub(super) fn codings<'a>(
+    values: impl Iterator<Item = &'a [u8]> + 'a,
+) -> impl Iterator<Item = Cow<'a, str>> + 'a {
+    values
+        .flat_map(|value| value.split(|&byte| byte == b','))
+        .map(|coding| String::from_utf8_lossy(coding.trim_ascii()))
+        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
+}
+
+#[cfg(not(feature = "decompress"))]
+pub(super) fn decode(_: &[Cow<'_, str>], _: &[u8], _: usize) -> Result<Decoded, Cow<'static, str>> {
+    Err(Cow::Borrowed("built without the feature `decompress`"))
+}
+
+#[cfg(feature = "decompress")]
+pub(super) use self::decoders::decode;
+
+#[cfg(feature = "decompress")]
+mod decoders {
+    use std::{
+        borrow::Cow,
+        io::{self, BufRead, BufReader, Read},
+    };
+
+    use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+    use ruzstd::decoding::{
+        BlockDecodingStrategy, FrameDecoder,
+        errors::{FrameDecoderError, ReadFrameHeaderError},
+    };
+
+    use super::{Decoded, Stop};
+
+    /// More codings in a row are nobody's.
+    const MOST: usize = 4;
+
+    /// What passes at most from one decoder to the next, in bytes.
+    const BETWEEN: u64 = 1 << 20;
+
+    /// The largest window for zstd (RFC 9659), in bytes.
+    const ZSTD_WINDOW: u64 = 8 << 20;
+
+    const BUFFER: usize = 8 << 10;
+
+    /// Decodes up to `limit` bytes; an error says why nothing is decoded at all.
+    pub(in crate::debug) fn decode(
+        codings: &[Cow<'_, str>],
+        content: &[u8],
+        limit: usize,
+    ) -> Result<Decoded, Cow<'static, str>> {
+        if codings.len() > MOST {
+            return Err(Cow::Borrowed("too many codings"));
+        }
+        let mut reader: Box<dyn BufRead + '_> = Box::new(content);
+        // What was applied last is undone first.
+        for coding in codings.iter().rev() {
+            let decoder = decoder(coding, reader)?.take(BETWEEN.max(limit as u64 + 1));
+            reader = Box::new(BufReader::with_capacity(BUFFER, decoder));
+        }
+        let mut content = Vec::new();
+        // What was decoded before an error stays.
+        let read = reader.take(limit as u64 + 1).read_to_end(&mut content);
+        let stop = match read {
+            _ if content.len() > limit => Stop::Limit,
+            Ok(_) => Stop::End,
+            Err(error) => Stop::Broken(error.to_string()),
+        };
+        content.truncate(limit);
+        Ok(Decoded { content, stop })
+    }
+
+    fn decoder<'a>(
+        coding: &str,
+        mut source: Box<dyn BufRead + 'a>,
+    ) -> Result<Box<dyn Read + 'a>, Cow<'static, str>> {
+        Ok(match coding.to_ascii_lowercase().as_str() {
+            "gzip" | "x-gzip" => Box::new(MultiGzDecoder::new(source)),
+            "deflate" => {
+                let start = source.fill_buf().unwrap_or_default();
+                // Some leave the header of zlib out, which RFC 9110 (8.4.1.2) asks for.
+                let is_zlib = matches!(start, [first, second, ..]
+                    if first & 15 == 8 && u16::from_be_bytes([*first, *second]) % 31 == 0);
+                if is_zlib {
+                    Box::new(ZlibDecoder::new(source))
+                } else {
+                    Box::new(DeflateDecoder::new(source))
+                }
+            }
+            "br" => {
+                let start = source.fill_buf().unwrap_or_default();
+                // RFC 7932 has no such window. Large Window Brotli has: up to a gigabyte.
+                if start.first().is_some_and(|first| first & 0x7f == 0x11) {
+                    return Err(Cow::Borrowed("its window is too large"));
+                }
+                Box::new(brotli_decompressor::Decompressor::new(source, BUFFER))
+            }
+            "zstd" => Box::new(Zstd::new(source)),
+            _ => return Err(Cow::Borrowed("unknown coding")),
+        })
+    }
+
+    /// Decodes frame after frame (RFC 8878).
+    struct Zstd<R> {
+        source: R,
+        decoder: FrameDecoder,
+        is_in_frame: bool,
+        /// The frame is broken: what was decoded of it comes first.
+        failed: Option<FrameDecoderError>,
+    }
+
+    impl<R: BufRead> Zstd<R> {
+        fn new(source: R) -> Self {
+            let mut decoder = FrameDecoder::new();
+            decoder.set_max_window_size(ZSTD_WINDOW);
+            Self {
+                source,
+                decoder,
+                is_in_frame: false,
+                failed: None,
+            }
+        }
+
+        /// Begins the next frame; false if there is none.
+        fn next_frame(&mut self) -> io::Result<bool> {
+            while !self.source.fill_buf()?.is_empty() {
+                match self.decoder.reset(&mut self.source) {
+                    Ok(()) => return Ok(true),
+                    Err(FrameDecoderError::ReadFrameHeaderError(
+                        ReadFrameHeaderError::SkipFrame { length, .. },
+                    )) => {
+                        let mut skipped = (&mut self.source).take(length.into());
+                        io::copy(&mut skipped, &mut io::sink())?;
+                    }
+                    Err(error) => return Err(io::Error::other(error)),
+                }
+            }
+            Ok(false)
+        }
+
+        fn decode(&mut self) {
+            let one = BlockDecodingStrategy::UptoBlocks(1);
+            if let Err(error) = self.decoder.decode_blocks(&mut self.source, one) {
+                self.failed = Some(error);
+                // The decoder keeps a window back until it has seen the last block. This one is
+                // empty, with room for a checksum that nobody compares.
+                let last = [1, 0, 0, 0, 0, 0, 0];
+                let _ = self
+                    .decoder
+                    .decode_blocks(&last[..], BlockDecodingStrategy::All);
+            }
+        }
+    }
+
+    impl<R: BufRead> Read for Zstd<R> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            loop {
+                if !self.is_in_frame {
+                    if buffer.is_empty() || !self.next_frame()? {
+                        return Ok(0);
+                    }
+                    self.is_in_frame = true;
+                }
+                while self.failed.is_none()
+                    && self.decoder.can_collect() == 0
+                    && !self.decoder.is_finished()
+                {
+                    self.decode();
+                }
+                let read = self.decoder.read(buffer)?;
+                if read > 0 || buffer.is_empty() {
+                    return Ok(read);
+                }
+                if let Some(error) = self.failed.take() {
+                    return Err(io::Error::other(error));
+                }
+                self.is_in_frame = false;
+            }
+        }
+    }
+}
