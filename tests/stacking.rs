@@ -7,6 +7,7 @@ mod support;
 
 use std::{
     fs,
+    io::{self, Write},
     path::Path,
     sync::{Arc, Mutex},
     time::Duration,
@@ -30,8 +31,8 @@ use tower_http::{
     validate_request::ValidateRequestHeaderLayer,
 };
 use tower_traffic::{
-    Ended, Exchange, OnMiss, ProxyHost, RecordTraffic, Recorder, ReplayCache, ReplayStream,
-    store::Memory,
+    DebugDump, Ended, Exchange, OnMiss, ProxyHost, RecordTraffic, Recorder, ReplayCache,
+    ReplayStream, ReportLatency, store::Memory,
 };
 
 /// The page claims nothing that no test holds.
@@ -225,6 +226,55 @@ async fn outside_of_authorization_the_rejected_are_recorded_inside_they_are_not(
 
     assert_eq!(recorded_status(&recorded(&outside, 1).await[0]), Some(406));
     recorded(&inside, 0).await;
+}
+
+/// What was printed.
+#[derive(Clone, Default)]
+struct Printed(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Printed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no panic").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Printed {
+    async fn by(self, dump: &DebugDump) -> String {
+        dump.printer().flush().await;
+        let bytes = self.0.lock().expect("no panic").clone();
+        String::from_utf8(bytes).expect("text")
+    }
+}
+
+#[tokio::test]
+async fn outermost_the_dump_shows_what_other_layers_answer() {
+    let (outside, inside) = (Printed::default(), Printed::default());
+    let (outer, inner) = (
+        DebugDump::to(outside.clone()),
+        DebugDump::to(inside.clone()),
+    );
+    let app = app()
+        .layer(inner.clone())
+        .layer(CatchPanicLayer::new())
+        .layer(ValidateRequestHeaderLayer::accept("application/json"))
+        .layer(outer.clone());
+    let mut request = asking("/users/1");
+    let html = HeaderValue::from_static("text/html");
+    request.headers_mut().insert("accept", html);
+    assert_eq!(ask(&app, request).await.status, 406);
+    assert_eq!(status(&app, "/panic").await, 500);
+
+    let outside = outside.by(&outer).await;
+    assert!(outside.contains("406 Not Acceptable"), "{outside}");
+    assert!(outside.contains("500 Internal Server Error"), "{outside}");
+    let inside = inside.by(&inner).await;
+    assert!(!inside.contains("/users/1"), "{inside}");
+    assert!(inside.contains("the service panicked"), "{inside}");
 }
 
 #[tokio::test]

@@ -1,0 +1,28 @@
+//! A proxy that prints all messages: a cheap Wireshark.
+//!
+//! ```text
+//! cargo run --features forward --example wire_sniffing_proxy
+//! ```
+
+mod support;
+
+use std::io;
+
+use axum::Router;
+use support::serve;
+use tower_traffic::{DebugDump, Forward, ProxyHost};
+
+fn wire_sniffing_proxy() -> Router {
+    Router::new()
+        .fallback_service(Forward::new())
+        .layer(DebugDump::stdout())
+        .layer(ProxyHost::https())
+}
+
+#[tokio::main]
+async fn main() -> io::Result<()> {
+    serve(wire_sniffing_proxy(), |at| {
+        format!("curl -x http://{at} http://example.com/")
+    })
+    .await
+}
