@@ -17,7 +17,10 @@ use support::{
     Answer, Body, Origin, Server, ask, broken, channel, data, empty, frames, full, get, post,
     reply, request, soon, with,
 };
-use tokio::{io::AsyncReadExt, time::sleep};
+use tokio::{
+    io::AsyncReadExt,
+    time::{Instant, sleep},
+};
 use tower_traffic::{Forward, ProxyHost, proxy::BadRoot};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -418,12 +421,15 @@ async fn hangs() -> Raw {
 #[tokio::test(start_paused = true)]
 async fn an_origin_that_never_answers() {
     let origin = hangs().await;
-    for forward in [
-        Forward::new(),
-        Forward::new().head_timeout(Duration::from_hours(1)),
+    let minute = Duration::from_mins(1);
+    for (forward, limit) in [
+        (Forward::new(), minute),
+        (Forward::new().head_timeout(90 * minute), 90 * minute),
     ] {
+        let began = Instant::now();
         let answer = ask(&forward, get(origin.url("/path"))).await;
         assert_failed(&answer, 504, "http_response_timeout", "never answers");
+        assert_eq!(began.elapsed().as_secs(), limit.as_secs());
     }
     let half = Raw::serving(async |mut connection| {
         connection.head().await;
@@ -441,10 +447,16 @@ async fn an_origin_that_never_answers() {
 #[tokio::test(start_paused = true)]
 async fn an_origin_that_hangs_in_the_tls_handshake() {
     let origin = hangs().await;
-    let forward = Authority::new().forward();
-    let forward = forward.head_timeout(None);
-    let answer = ask(&forward, get(format!("https://{}/path", origin.addr))).await;
-    assert_failed(&answer, 504, "connection_timeout", "TLS");
+    let forward = Authority::new().forward().head_timeout(None);
+    for (forward, seconds) in [
+        (forward.clone(), 10),
+        (forward.connect_timeout(Duration::from_secs(3)), 3),
+    ] {
+        let began = Instant::now();
+        let answer = ask(&forward, get(format!("https://{}/path", origin.addr))).await;
+        assert_failed(&answer, 504, "connection_timeout", "TLS");
+        assert_eq!(began.elapsed().as_secs(), seconds);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -558,12 +570,23 @@ async fn an_origin_that_closes_is_asked_over_a_new_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_is_kept_as_long_as_it_may_be() {
-    let origin = Raw::answering(OK).await;
-    let forward = Forward::new();
-    for (pause, connections) in [(0, 1), (80, 1), (80, 1), (100, 2)] {
-        sleep(Duration::from_secs(pause)).await;
-        ask(&forward, get(origin.url("/"))).await;
-        assert_eq!(origin.connections(), connections, "after {pause} s");
+    let day = Duration::from_hours(24);
+    for (forward, limit) in [
+        (Forward::new(), Duration::from_secs(90)),
+        (Forward::new().idle_timeout(day), day),
+    ] {
+        let origin = Raw::answering(OK).await;
+        let second = Duration::from_secs(1);
+        for (pause, connections) in [
+            (limit - second, 1),
+            (limit - second, 1),
+            (limit + second, 2),
+        ] {
+            ask(&forward, get(origin.url("/"))).await;
+            sleep(pause).await;
+            ask(&forward, get(origin.url("/"))).await;
+            assert_eq!(origin.connections(), connections, "after {pause:?}");
+        }
     }
 }
 
