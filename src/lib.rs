@@ -122,5 +122,5 @@ pub use self::proxy::Forward;
 
 /// The README's code is compiled and run with the tests.
 #[doc = include_str!("../README.md")]
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "full"))]
 pub struct ReadmeDocTests;
