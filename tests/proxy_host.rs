@@ -257,6 +257,26 @@ async fn the_default_port_is_not_in_host() {
 }
 
 #[tokio::test]
+async fn an_origin_is_reached_over_ipv6() {
+    let listener = match TcpListener::bind("[::1]:0").await {
+        Ok(listener) => listener,
+        Err(error) => return eprintln!("not tested, there is no IPv6 here: {error}"),
+    };
+    let addr = listener.local_addr().expect("an address");
+    let app = Router::new().fallback_service(Origin::new(|request| {
+        let host = request.headers()["host"].to_str().expect("text");
+        reply(200, full(host.to_owned()))
+    }));
+    let origin = tokio::spawn(async move { axum::serve(listener, app).await });
+    let proxy = proxy(ProxyHost::http(), Forward::new()).await;
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let answer = ask_as(proxy.addr, version, get(format!("http://{addr}/"))).await;
+        assert_eq!(answer.text(), addr.to_string());
+    }
+    origin.abort();
+}
+
+#[tokio::test]
 async fn the_target_reaches_the_origin_as_it_was_written() {
     let origin = Raw::answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     let proxy = proxy(ProxyHost::http(), Forward::new()).await;
