@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What a reverse proxy of this crate holds beside nginx: requests a second through either, in turn,
-# before the same origin; what many requests, and a body of 1 GiB, do to its memory. Needs wrk, curl
+# What a reverse proxy of this crate (one thread) holds beside nginx (one worker): requests a second
+# through either, in turn, before the same origin; what many requests, and a body of 1 GiB, do to its memory. Needs wrk, curl
 # and nginx.
 #
 #   benches/reverse_proxy.sh [PAIRS] [SECONDS]
@@ -29,7 +29,7 @@ memory() { awk -v name="$1" '$1 == name":" {print $2}' "/proc/$proxy_pid/status"
 
 start origin "$examples/axum_app"
 origin=$url
-start proxy TOKIO_WORKER_THREADS="${WORKERS:-1}" "UPSTREAM=$origin" "$examples/reverse_proxy"
+start proxy "UPSTREAM=$origin" "$examples/reverse_proxy"
 proxy=$url proxy_pid=${pids[-1]}
 
 nginx_port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')

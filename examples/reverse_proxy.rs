@@ -18,7 +18,8 @@ fn reverse_proxy(upstream: &str) -> Result<Router, BadUpstream> {
         .layer(ProxyHost::to(upstream)?))
 }
 
-#[tokio::main]
+// One thread, as nginx has one process for a worker: several, on few cores, mostly wake each other.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let upstream = env::var("UPSTREAM").map_err(|_| "say where to: UPSTREAM=http://host:port")?;
     let app = reverse_proxy(&upstream)?;
