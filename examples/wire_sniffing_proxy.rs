@@ -16,7 +16,7 @@ fn wire_sniffing_proxy() -> Router {
     Router::new()
         .fallback_service(Forward::new())
         .layer(DebugDump::stdout())
-        .layer(ProxyHost::https())
+        .layer(ProxyHost::by_port())
 }
 
 #[tokio::main]

@@ -270,12 +270,15 @@ async fn latency_reporting_proxy() {
 
 #[tokio::test]
 async fn wire_sniffing_proxy() {
-    let origin = Origin::start().await;
-    let proxy = origin.proxy("wire_sniffing_proxy").await;
-    assert_eq!(proxy.ask(&origin.url("/users/1")).await, "bob 1");
-    proxy.printed("> GET https://localhost:").await;
-    proxy.printed("< HTTP/").await;
-    proxy.printed("bob 1").await;
+    let app = Router::new().route("/users/{id}", get(async || "bob"));
+    let origin = Server::start(app).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let proxy = Running::start("wire_sniffing_proxy", folder.path(), &[]).await;
+    let url = format!("http://{}/users/1", origin.addr);
+    assert_eq!(proxy.ask(&url).await, "bob");
+    proxy.printed(&format!("> GET {url} HTTP/1.1")).await;
+    proxy.printed("< HTTP/1.1 200 OK").await;
+    proxy.printed("    bob").await;
     proxy.stop().await;
 }
 
