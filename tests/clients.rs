@@ -18,13 +18,14 @@ use http::{Request, Response, Version};
 use http_body_util::BodyExt;
 use reqwest_middleware::ClientBuilder;
 use support::{
-    Body, BoxError, Origin, Server, all_kinds, all_requests, ask, channel, full, get, http1, http2,
-    random_bytes, reply, request, settled, soon,
+    Body, BoxError, Origin, Paper, Server, all_kinds, all_requests, ask, channel, full, get, http1,
+    http2, random_bytes, reply, request, settled, soon,
 };
 use tokio::sync::mpsc;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneService};
 use tower_traffic::{
-    Ended, HeaderList, OnMiss, RecordTraffic, RecordedRequest, Redact, ReplayCache, ReplayStream,
+    DebugDump, Ended, HeaderList, OnMiss, RecordTraffic, RecordedRequest, Redact, ReplayCache,
+    ReplayStream, ReportLatency,
     clients::{LayerMiddleware, ReqwestService},
     store::Memory,
 };
@@ -379,5 +380,35 @@ async fn failures_are_recorded() {
             matches!(exchange.ended(), Ended::Error(_)),
             "{name}: {exchange:?}"
         );
+    }
+}
+
+/// The instruments see the same around each client.
+#[tokio::test]
+async fn every_exchange_is_reported_and_printed() {
+    let server = Server::start(Router::new().fallback_service(Origin::saying("hello"))).await;
+    let labels = Arc::new(Mutex::new(Vec::new()));
+    let reported = labels.clone();
+    let report = ReportLatency::labels(move |label, latency| {
+        let (host, _) = latency.server().expect("a server");
+        let line = format!("{label} {host} {}", latency.is_client());
+        reported.lock().expect("no panic").push(line);
+    })
+    .client();
+    let paper = Paper::default();
+    let dump = DebugDump::to(paper.clone());
+    let layer = ServiceBuilder::new().layer(dump.clone()).layer(report);
+    for (client_name, _, client) in around_each!(layer) {
+        let url = server.url("/users/1?token=secret");
+        assert_eq!(ask(&client, get(&url)).await.text(), "hello");
+        dump.printer().flush().await;
+        let text = paper.text();
+        paper.0.lock().expect("no panic").clear();
+        let line = format!("> GET {} HTTP/", url.replace("secret", "REDACTED"));
+        assert!(text.contains(&line), "{client_name}: {text}");
+        assert!(text.contains("    hello\n"), "{client_name}: {text}");
+        let labels = std::mem::take(&mut *labels.lock().expect("no panic"));
+        let expected = ["GET.users_1.2xx.200 127.0.0.1 true"];
+        assert_eq!(labels, expected, "{client_name}");
     }
 }

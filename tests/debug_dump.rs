@@ -25,8 +25,9 @@ use futures::{
 use http::{HeaderValue, Request, Response};
 use http_body_util::BodyExt;
 use support::{
-    Body, BoxError, Origin, Server, all_kinds, all_requests, ask, broken, channel, data, empty,
-    fields, frames, full, get, http1, http2, post, read, reply, request, soon, trailers, with,
+    Body, BoxError, Origin, Paper, Server, all_kinds, all_requests, ask, broken, channel, data,
+    empty, fields, frames, full, get, http1, http2, post, read, reply, request, soon, trailers,
+    with,
 };
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -35,49 +36,6 @@ use tower_traffic::{
     body::TeeBody,
     debug::{DebugDumpFuture, DebugDumpService, Printer, RequestDump, ResponseDump},
 };
-
-/// Remembers what is written, and in which pieces.
-#[derive(Clone, Default)]
-struct Paper(Arc<Mutex<Vec<Vec<u8>>>>);
-
-impl Write for Paper {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no panic").push(text.to_vec());
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Paper {
-    fn bytes(&self) -> Vec<u8> {
-        self.0.lock().expect("no panic").concat()
-    }
-
-    /// What was written, without the times of day.
-    fn text(&self) -> String {
-        let text = String::from_utf8(self.bytes()).expect("UTF-8");
-        let lines = text.split_inclusive('\n').map(|line| {
-            let is_first = line.starts_with(|c: char| c.is_ascii_digit());
-            if is_first { &line[25..] } else { line }
-        });
-        lines.collect()
-    }
-
-    /// The blocks, each from its first line to the empty line at its end.
-    fn blocks(&self) -> Vec<String> {
-        let mut blocks: Vec<String> = Vec::new();
-        for line in self.text().split_inclusive('\n') {
-            if line.starts_with(['#', '!']) {
-                blocks.push(String::new());
-            }
-            blocks.last_mut().expect("a first line").push_str(line);
-        }
-        blocks
-    }
-}
 
 /// A request as the service inside sees it.
 type Dumped = Request<TeeBody<Body, RequestDump>>;

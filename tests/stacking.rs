@@ -7,7 +7,6 @@ mod support;
 
 use std::{
     fs,
-    io::{self, Write},
     path::Path,
     sync::{Arc, Mutex},
     time::Duration,
@@ -19,7 +18,7 @@ use axum::{
     http::{HeaderName, HeaderValue, Request, StatusCode},
     routing::get,
 };
-use support::{Answer, Origin, ask, settled, soon};
+use support::{Answer, Origin, Paper, ask, settled, soon};
 use tokio::time::sleep;
 use tower::{Layer, ServiceBuilder, limit::ConcurrencyLimitLayer, service_fn};
 use tower_http::{
@@ -228,32 +227,9 @@ async fn outside_of_authorization_the_rejected_are_recorded_inside_they_are_not(
     recorded(&inside, 0).await;
 }
 
-/// What was printed.
-#[derive(Clone, Default)]
-struct Printed(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Printed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no panic").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Printed {
-    async fn by(self, dump: &DebugDump) -> String {
-        dump.printer().flush().await;
-        let bytes = self.0.lock().expect("no panic").clone();
-        String::from_utf8(bytes).expect("text")
-    }
-}
-
 #[tokio::test]
 async fn outermost_the_dump_shows_what_other_layers_answer() {
-    let (outside, inside) = (Printed::default(), Printed::default());
+    let (outside, inside) = (Paper::default(), Paper::default());
     let (outer, inner) = (
         DebugDump::to(outside.clone()),
         DebugDump::to(inside.clone()),
@@ -269,10 +245,11 @@ async fn outermost_the_dump_shows_what_other_layers_answer() {
     assert_eq!(ask(&app, request).await.status, 406);
     assert_eq!(status(&app, "/panic").await, 500);
 
-    let outside = outside.by(&outer).await;
+    outer.printer().flush().await;
+    inner.printer().flush().await;
+    let (outside, inside) = (outside.text(), inside.text());
     assert!(outside.contains("406 Not Acceptable"), "{outside}");
     assert!(outside.contains("500 Internal Server Error"), "{outside}");
-    let inside = inside.by(&inner).await;
     assert!(!inside.contains("/users/1"), "{inside}");
     assert!(inside.contains("the service panicked"), "{inside}");
 }

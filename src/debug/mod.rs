@@ -66,7 +66,8 @@ type Filter = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
 /// Messages pass unchanged and undelayed, frame by frame, while the beginning of their content is
 /// copied. A request is printed when its body has ended, or the call has come to an answer before
 /// that; a response when its body has ended. A call that failed, or whose caller went away, is
-/// printed as such.
+/// printed as such. So a call that hangs is seen at once if it has no content or that was read; if
+/// nobody reads its content, it is seen when it ends.
 ///
 /// Blocks are formatted and written by a thread of the printer's own, each in one piece. An output
 /// that is slow, fails or hangs costs blocks, never a request: how many is counted

@@ -7,6 +7,7 @@ use std::{
     error::Error,
     fmt,
     future::{Future, pending, ready},
+    io,
     net::SocketAddr,
     sync::{
         Arc, Mutex,
@@ -570,4 +571,49 @@ pub(crate) fn assert_adds_up(stats: &Stats) {
         stats.stored + stats.dropped.total() + stats.queued,
         "{stats:?}"
     );
+}
+
+// ---- what is printed
+
+/// Remembers what is written, and in which pieces.
+#[derive(Clone, Default)]
+pub(crate) struct Paper(pub(crate) Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl io::Write for Paper {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no panic").push(text.to_vec());
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Paper {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.0.lock().expect("no panic").concat()
+    }
+
+    /// What was written, without the times of day.
+    pub(crate) fn text(&self) -> String {
+        let text = String::from_utf8(self.bytes()).expect("UTF-8");
+        let lines = text.split_inclusive('\n').map(|line| {
+            let is_first = line.starts_with(|c: char| c.is_ascii_digit());
+            if is_first { &line[25..] } else { line }
+        });
+        lines.collect()
+    }
+
+    /// The blocks, each from its first line to the empty line at its end.
+    pub(crate) fn blocks(&self) -> Vec<String> {
+        let mut blocks: Vec<String> = Vec::new();
+        for line in self.text().split_inclusive('\n') {
+            if line.starts_with(['#', '!']) {
+                blocks.push(String::new());
+            }
+            blocks.last_mut().expect("a first line").push_str(line);
+        }
+        blocks
+    }
 }
