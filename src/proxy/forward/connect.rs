@@ -28,6 +28,9 @@ use tower::Service;
 use super::Config;
 use crate::proxy::addresses::{is_internal, is_internal_host};
 
+/// How long a connection may be silent before it is looked whether the peer is still there.
+pub(super) const ALIVE: Duration = Duration::from_secs(30);
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why there is no connection, as far as we decide it.
@@ -103,6 +106,8 @@ impl Plain {
         let mut tcp = HttpConnector::new_with_resolver(Resolver::new(config));
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
+        // So that a peer that vanished is noticed, however quiet the connection is.
+        tcp.set_keepalive(Some(ALIVE));
         // Divided among a name's addresses: one that does not answer leaves time for the next.
         tcp.set_connect_timeout(Some(config.connect_timeout));
         Self {

@@ -79,8 +79,9 @@ use self::{roots::Roots, send::Clients};
 /// # Upgrades and tunnels
 ///
 /// If an origin switches protocols (101), as for a WebSocket, or if `CONNECT` is allowed, both
-/// connections are joined, by a task of their own that ends with either of them. Upgrades are only
-/// asked for over HTTP/1.1.
+/// connections are joined, by a task of their own: what one side ends is ended on the other, and when
+/// both have ended, or one breaks, it is over. There is no limit for silence. Upgrades are only asked
+/// for over HTTP/1.1.
 #[derive(Clone)]
 pub struct Forward {
     shared: Arc<Shared>,

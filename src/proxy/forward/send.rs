@@ -22,7 +22,7 @@ use tower::Service;
 use super::{
     Config,
     body::{Progress, RequestBody},
-    connect::{Answered, Https, Plain, Tracked},
+    connect::{ALIVE, Answered, Https, Plain, Tracked},
     failure,
 };
 use crate::proxy::refusal::Refusal;
@@ -150,6 +150,8 @@ fn builder(config: &Config) -> legacy::Builder {
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(config.idle_timeout)
         .pool_max_idle_per_host(config.max_idle_per_host)
+        // Else all requests would go on sharing a connection whose peer has vanished.
+        .http2_keep_alive_interval(ALIVE)
         .http2_only(config.http2_only);
     builder
 }
