@@ -444,6 +444,17 @@ async fn an_origin_that_never_answers() {
     assert_eq!(ask(&Forward::new(), get(good.url("/"))).await.text(), "ok");
 }
 
+/// All requests share an HTTP/2 connection: one whose peer has vanished must not be kept.
+#[tokio::test(start_paused = true)]
+async fn an_http2_origin_that_vanishes() {
+    let origin = hangs().await;
+    let forward = Forward::new().http2_only().head_timeout(None);
+    let answer = ask(&forward, get(origin.url("/path"))).await;
+    assert_failed(&answer, 502, "destination_unavailable", "vanished");
+    ask(&forward, get(origin.url("/path"))).await;
+    assert_eq!(origin.connections(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_origin_that_hangs_in_the_tls_handshake() {
     let origin = hangs().await;
