@@ -77,6 +77,8 @@
 //! signatures. `conformance` (feature `test-util`) checks stores.
 
 #![forbid(unsafe_code)]
+// Links lead to what other features bring: on docs.rs all are on.
+#![cfg_attr(not(feature = "full"), allow(rustdoc::broken_intra_doc_links))]
 
 pub mod body;
 pub mod clients;
@@ -84,6 +86,7 @@ pub mod clients;
 pub mod conformance;
 pub mod debug;
 mod exchange;
+mod forever;
 mod format;
 mod headers;
 pub mod latency;

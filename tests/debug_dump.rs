@@ -439,6 +439,15 @@ mod compressed {
     }
 
     #[tokio::test]
+    async fn without_a_limit_all_is_shown() {
+        let (dump, paper) = dumping();
+        let dump = dump.capture_limit(usize::MAX);
+        let fields = [("content-encoding", "gzip")];
+        let shown = shown(dump, &paper, &fields, gzip(HELLO)).await;
+        assert!(shown.starts_with("    hello, hello"), "{shown}");
+    }
+
+    #[tokio::test]
     async fn codings_in_several_fields_are_undone_from_the_last() {
         let (dump, paper) = dumping();
         let fields = [("content-encoding", "zstd"), ("content-encoding", "gzip")];
@@ -1202,6 +1211,17 @@ fn the_last_drop_waits_until_all_is_printed_without_a_runtime() {
     }
     drop(service);
     assert_eq!(paper.blocks().len(), 20);
+}
+
+#[test]
+fn the_last_drop_may_wait_for_ever() {
+    let (dump, paper) = dumping();
+    let service = dump
+        .drain_deadline(Duration::MAX)
+        .layer(Origin::saying("hello"));
+    let response = block_on(service.oneshot(get("/"))).expect("an answer");
+    block_on(response.into_body().collect()).expect("a body");
+    assert_eq!(paper.blocks().len(), 2);
 }
 
 #[test]

@@ -1142,6 +1142,15 @@ fn dropping_the_last_handle_gives_a_store_up_that_blocks_its_thread() {
 }
 
 #[test]
+fn the_last_drop_may_wait_for_ever() {
+    let (record, memory) = recording();
+    let record = record.drain_deadline(Duration::MAX);
+    ask_at_once(&record.layer(Origin::saying("fine")), get("/"));
+    drop(record);
+    assert_eq!(memory.len(), 1);
+}
+
+#[test]
 fn it_records_outside_of_tokio() {
     let (record, memory) = recording();
     let service = record.layer(Origin::saying("fine"));

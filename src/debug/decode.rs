@@ -76,14 +76,16 @@ mod decoders {
             return Err(Cow::Borrowed("too many codings"));
         }
         let mut reader: Box<dyn BufRead + '_> = Box::new(content);
+        // One more shows that there is more.
+        let most = (limit as u64).saturating_add(1);
         // What was applied last is undone first.
         for coding in codings.iter().rev() {
-            let decoder = decoder(coding, reader)?.take(BETWEEN.max(limit as u64 + 1));
+            let decoder = decoder(coding, reader)?.take(BETWEEN.max(most));
             reader = Box::new(BufReader::with_capacity(BUFFER, decoder));
         }
         let mut content = Vec::new();
         // What was decoded before an error stays.
-        let read = reader.take(limit as u64 + 1).read_to_end(&mut content);
+        let read = reader.take(most).read_to_end(&mut content);
         let stop = match read {
             _ if content.len() > limit => Stop::Limit,
             Ok(_) => Stop::End,

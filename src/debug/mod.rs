@@ -30,7 +30,7 @@ pub use self::{
     printer::Printer,
     service::{DebugDumpFuture, DebugDumpService},
 };
-use crate::Redact;
+use crate::{Redact, forever::FOREVER};
 
 type Filter = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
 
@@ -279,7 +279,7 @@ impl DebugDump {
 
     /// How long the last drop waits for the output; 5 s by default.
     pub fn drain_deadline(self, deadline: Duration) -> Self {
-        self.set(|config| config.drain_deadline = deadline)
+        self.set(|config| config.drain_deadline = deadline.min(FOREVER))
     }
 
     /// A handle to this layer's printer. Ask for it when everything is set: a layer that is changed

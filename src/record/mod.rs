@@ -15,6 +15,7 @@ use tower::Layer;
 pub use self::service::{RecordFuture, RecordTrafficService};
 use crate::{
     Redact,
+    forever::FOREVER,
     recorder::{Config, Recorder},
     store::{Disk, Memory, Sink, StoreError},
 };
@@ -139,7 +140,7 @@ impl RecordTraffic {
 
     /// How long the last drop waits for the store; 5 s by default.
     pub fn drain_deadline(self, deadline: Duration) -> Self {
-        self.set(|config| config.drain_deadline = deadline)
+        self.set(|config| config.drain_deadline = deadline.min(FOREVER))
     }
 
     /// Which secrets are replaced before anything is stored; [`Redact::default`] if not said.

@@ -21,6 +21,7 @@ pub use self::{
     service::ForwardFuture,
 };
 use self::{roots::Roots, send::Clients};
+use crate::forever::FOREVER;
 
 /// An HTTP client as a service that cannot fail: what goes wrong is an answer.
 ///
@@ -149,7 +150,7 @@ impl Forward {
 
     /// How long a connection without a request is kept; 90 s by default.
     pub fn idle_timeout(self, timeout: Duration) -> Self {
-        self.set(|config| config.idle_timeout = timeout)
+        self.set(|config| config.idle_timeout = timeout.min(FOREVER))
     }
 
     /// How many such connections are kept for each host; no limit by default.
