@@ -110,7 +110,7 @@ impl Queue {
             return self.lose(message);
         }
         state.items.push(message);
-        let is_late = self.is_crowded() && !mem::replace(&mut state.is_urgent, self.is_crowded());
+        let is_late = self.is_crowded() && !mem::replace(&mut state.is_urgent, true);
         let wake = mem::take(&mut state.is_idle) || is_late;
         drop(state);
         if wake {
