@@ -608,6 +608,46 @@ async fn secrets_in_a_uri_are_not_reported() {
 }
 
 #[tokio::test]
+async fn secrets_in_the_text_of_an_error_are_replaced() {
+    const TEXT: &str = "no answer from https://bob:hunter2@example.org/a?token=hunter2&page=2";
+    let (report, reports) = reporting();
+    let fails = service_fn(async |_: Request<Body>| Err::<Response<Body>, _>(BoxError::from(TEXT)));
+    let answer = report.clone().layer(fails).oneshot(get("/")).await;
+    assert_eq!(answer.expect_err("it fails").to_string(), TEXT);
+    let breaks = Origin::new(|_| reply(200, frames([broken(TEXT)])));
+    let response = report.layer(breaks).oneshot(get("/")).await;
+    let body = response.expect("an answer").into_body();
+    body.collect().await.expect_err("it breaks off");
+    for latency in reports.all() {
+        let all = format!("{latency} {latency:?}");
+        assert!(all.contains("token=REDACTED&page=2"), "{all}");
+        assert!(!all.contains("hunter2"), "{all}");
+    }
+    assert_eq!(reports.all().len(), 2);
+
+    let (report, reports) = reporting();
+    let report = report.redact(tower_traffic::Redact::none());
+    let _ = report.layer(fails).oneshot(get("/")).await;
+    assert_eq!(reports.only().ended(), &Ended::Error(TEXT.to_owned()));
+}
+
+#[tokio::test]
+async fn a_scheme_that_anybody_can_make_up_is_none() {
+    let (report, reports) = reporting();
+    let server = report.clone().layer(Origin::saying("hello"));
+    ask(&server, get("made-up://example.org/")).await;
+    ask(&server, get("https://example.org/")).await;
+    let client = report.client().layer(Origin::saying("hello"));
+    ask(&client, get("own://example.org/")).await;
+    let all = reports.all();
+    let schemes: Vec<_> = all
+        .iter()
+        .map(|latency| latency.scheme().as_str())
+        .collect();
+    assert_eq!(schemes, ["http", "https", "own"]);
+}
+
+#[tokio::test]
 async fn what_is_known_of_the_connection() {
     let (report, reports) = reporting();
     let server = report.clone().layer(Origin::saying("hello"));

@@ -10,6 +10,7 @@ use std::{
 use http::{Request, request::Parts, uri::Scheme};
 
 use super::{Latency, route::Paths};
+use crate::{Ended, Redact};
 
 type Reporter = dyn Fn(&Latency) + Send + Sync;
 type Name = dyn Fn(&Parts) -> Option<String> + Send + Sync;
@@ -23,6 +24,7 @@ pub(super) struct Config {
     pub(super) scheme: Scheme,
     pub(super) is_client: bool,
     pub(super) server_timing: bool,
+    pub(super) redact: Redact,
     has_panicked: Arc<AtomicBool>,
 }
 
@@ -35,6 +37,7 @@ impl Default for Config {
             scheme: Scheme::HTTP,
             is_client: false,
             server_timing: false,
+            redact: Redact::default(),
             has_panicked: Arc::default(),
         }
     }
@@ -45,6 +48,15 @@ impl Config {
     pub(super) fn report(&self, latency: &Latency) {
         for report in &self.reporters {
             self.guard("report", || report(latency));
+        }
+    }
+
+    /// Takes secrets out of an error: clients put the URI into its text.
+    pub(super) fn redact(&self, ended: &mut Ended) {
+        if let Ended::Error(error) = ended
+            && let Some(redacted) = self.redact.redact_text(error)
+        {
+            *error = redacted;
         }
     }
 

@@ -46,6 +46,7 @@ pub use self::{
     stopwatch::Stopwatch,
     trace::to_tracing,
 };
+use crate::Redact;
 
 /// A layer that reports how long each exchange takes: to the response's head, and to its end.
 ///
@@ -79,17 +80,19 @@ pub use self::{
 ///    bytes;
 /// 4. [`OTHER`].
 ///
-/// The query, where secrets are, is in none of them.
+/// The query, where secrets are, is in none of them. In the text of an error they are
+/// [replaced](Self::redact).
 ///
 /// # Everything that can be set, at its default
 ///
 /// ```
-/// use tower_traffic::ReportLatency;
+/// use tower_traffic::{Redact, ReportLatency};
 ///
 /// let report = ReportLatency::to(|latency| println!("{latency}"))
 ///     .route(|_request| None)                     // names for routes
 ///     .max_paths(200)                             // paths that stand as routes
-///     .scheme(http::uri::Scheme::HTTP);           // where a request does not say it
+///     .scheme(http::uri::Scheme::HTTP)            // where a request does not say it
+///     .redact(Redact::default());                 // in the texts of errors
 /// ```
 ///
 /// Off by default are [`client`](Self::client) and [`server_timing`](Self::server_timing).
@@ -173,9 +176,15 @@ impl ReportLatency {
         self.set(|config| config.paths = Arc::new(route::Paths::new(paths)))
     }
 
-    /// The scheme of requests whose URI does not say it; `http` by default.
+    /// The [scheme](Latency::scheme) of requests whose URI does not say it; `http` by default.
     pub fn scheme(self, scheme: Scheme) -> Self {
         self.set(|config| config.scheme = scheme)
+    }
+
+    /// Which secrets are replaced in the text of an error, where clients like to put the URI;
+    /// [`Redact::default`] if not said.
+    pub fn redact(self, redact: Redact) -> Self {
+        self.set(|config| config.redact = redact)
     }
 
     /// The layer stands in a client, around what sends the requests: a 4xx is then an

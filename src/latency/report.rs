@@ -152,11 +152,18 @@ impl Latency {
         }
     }
 
-    /// The URI's scheme, or what [`ReportLatency::scheme`](super::ReportLatency::scheme) says.
+    /// The URI's scheme if it is `http` or `https`, and in a
+    /// [client](super::ReportLatency::client) whatever it is; else what
+    /// [`ReportLatency::scheme`](super::ReportLatency::scheme) says.
     pub fn scheme(&self) -> &Scheme {
         let said = self.known.server.as_ref();
+        // At a server whoever asks could make up any number of others.
+        let is_one_of_few = |scheme: &&Scheme| {
+            self.is_client() || **scheme == Scheme::HTTP || **scheme == Scheme::HTTPS
+        };
         let default = || self.known.config.as_ref().map(|config| &config.scheme);
         said.and_then(|server| server.scheme.as_ref())
+            .filter(is_one_of_few)
             .or_else(default)
             .unwrap_or(&Scheme::HTTP)
     }

@@ -108,8 +108,11 @@ impl Underway {
     }
 
     #[inline]
-    pub(super) fn end(&mut self, ended: Ended, has_panicked: bool) {
+    pub(super) fn end(&mut self, mut ended: Ended, has_panicked: bool) {
         if let Some(known) = self.known.take() {
+            if let Some(config) = &known.config {
+                config.redact(&mut ended);
+            }
             Latency::new(known, ended, has_panicked).report();
         }
     }
