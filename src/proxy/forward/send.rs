@@ -1,9 +1,6 @@
 //! The clients, and one request's way through them.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use http::{Request, Response, Uri, Version, uri::Scheme};
 use hyper::body::Incoming;
@@ -14,10 +11,11 @@ use hyper_util::{
 use rustls::{ClientConfig, RootCertStore};
 use tokio::{
     net::TcpStream,
+    sync::OnceCell,
     task::spawn_blocking,
     time::{timeout, timeout_at},
 };
-use tower::Service;
+use tower::ServiceExt;
 
 use super::{
     Config,
@@ -33,7 +31,7 @@ pub(super) struct Clients {
     connector: Plain,
     plain: Client<Plain, RequestBody>,
     /// Made with the first request that needs them: the system's roots have to be read.
-    secured: OnceLock<Secured>,
+    secured: OnceCell<Secured>,
 }
 
 struct Secured {
@@ -49,7 +47,7 @@ impl Clients {
             plain: builder(&config).build(connector.clone()),
             connector,
             config,
-            secured: OnceLock::new(),
+            secured: OnceCell::new(),
         }
     }
 
@@ -102,12 +100,10 @@ impl Clients {
     }
 
     async fn secured(&self) -> &Secured {
-        if let Some(secured) = self.secured.get() {
-            return secured;
-        }
-        let roots = self.config.roots.clone();
-        let roots = spawn_blocking(move || roots.load()).await;
-        self.secured.get_or_init(|| {
+        // The first requests may come all at once: one of them reads the roots, the others wait for it.
+        let make = async || {
+            let roots = self.config.roots.clone();
+            let roots = spawn_blocking(move || roots.load()).await;
             // Without them nobody is trusted, and every answer says so.
             let roots = Arc::new(roots.unwrap_or_else(|_| RootCertStore::empty()));
             let protocols: &[&[u8]] = if self.config.http2_only {
@@ -124,7 +120,8 @@ impl Clients {
                 any: client(protocols),
                 http1: client(&[b"http/1.1"]),
             }
-        })
+        };
+        self.secured.get_or_init(make).await
     }
 
     /// A connection for a tunnel to `host:port`.
@@ -135,7 +132,7 @@ impl Clients {
             .path_and_query("/")
             .build()
             .map_err(|_| failure::no_target())?;
-        let connected = self.connector.clone().call(target).await;
+        let connected = self.connector.clone().oneshot(target).await;
         connected.map_err(|error| {
             tracing::debug!(%end, %error, "a tunnel cannot be opened");
             failure::refusal(&*error)
