@@ -40,8 +40,8 @@ use super::{
 /// - `Via` is added (RFC 9110, 7.6.3), and on wish `Forwarded` or `X-Forwarded-*`. Some servers do
 ///   not compress what they send to proxies (nginx, unless told by `gzip_proxied`).
 /// - `Max-Forwards` counts down for `OPTIONS` and `TRACE` (RFC 9110, 7.6.2).
-/// - The version becomes HTTP/1.1, which leaves it to the client inside what it speaks. Of HTTP/2,
-///   cookies in several fields become one (RFC 9113, 8.2.3).
+/// - The version becomes HTTP/1.1, which leaves it to the client inside what it speaks. Of HTTP/2
+///   and 3, cookies in several fields become one (RFC 9113, 8.2.3).
 ///
 /// A response loses the fields of the connection too, and gets `Via`. Bodies and trailers pass
 /// untouched, in both directions.
@@ -50,13 +50,15 @@ use super::{
 ///
 /// | answer | to |
 /// |---|---|
-/// | 400 | a request without a host, with two, with one that has user information, blanks or a wrong port; a path that climbs above an upstream's base path |
+/// | 400 | a request without a host, with two, with one that has user information, blanks or a wrong port; a path that climbs above an upstream's base path; a `CONNECT` without a host and a port; a `Max-Forwards` that is no number |
 /// | 403 | a host that is not [allowed](Self::allow_hosts); link-local addresses and the metadata services of clouds, unless [allowed](Self::allow_link_local) |
-/// | 405 | `CONNECT`, unless [allowed](Self::allow_connect) |
-/// | 501 | a WebSocket over HTTP/2 (RFC 8441); a transfer coding other than chunked |
+/// | 405 | `CONNECT`, unless [allowed](Self::allow_connect); a WebSocket over HTTP/2 without the feature `forward`; a `TRACE` with `Max-Forwards: 0` |
+/// | 501 | a transfer coding other than chunked |
+/// | 502 | a WebSocket over HTTP/2 which the origin answers with a 2xx instead of opening it |
 /// | 508 | a request that has passed this proxy before: `Via` says so |
 ///
-/// The reason stands in the body, and as `Proxy-Status` (RFC 9209) in the head. `Forward` looks at
+/// An `OPTIONS` with `Max-Forwards: 0` was meant for the proxy, and gets a 200. The reason for anything
+/// else stands in the body, and as `Proxy-Status` (RFC 9209) in the head. `Forward` looks at
 /// addresses once more when a name was resolved; another client does not.
 #[derive(Clone, Debug)]
 pub struct ProxyHost {

@@ -112,7 +112,7 @@ impl Config {
             };
             self.forwarded.add_to(&mut parts.headers, &client);
         }
-        if received == Version::HTTP_2 {
+        if matches!(received, Version::HTTP_2 | Version::HTTP_3) {
             join_cookies(parts);
         }
         parts.headers.remove(header::HOST);
@@ -191,7 +191,8 @@ fn count_down(parts: &mut Parts) -> Result<(), Refusal> {
     }
 }
 
-/// HTTP/2 may split `Cookie` into several fields, HTTP/1 has one: RFC 9113, 8.2.3.
+/// HTTP/2 and 3 may split `Cookie` into several fields, HTTP/1 has one: RFC 9113, 8.2.3, and RFC 9114,
+/// 4.2.1.
 fn join_cookies(parts: &mut Parts) {
     let crumbs = parts.headers.get_all(header::COOKIE);
     if crumbs.iter().nth(1).is_none() {
