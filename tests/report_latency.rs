@@ -608,6 +608,25 @@ async fn secrets_in_a_uri_are_not_reported() {
 }
 
 #[tokio::test]
+async fn what_a_reporter_keeps_does_not_keep_the_reporter() {
+    let reports = Reports::default();
+    let (reporter, held) = (reports.reporter(), Arc::new(()));
+    let gone = Arc::downgrade(&held);
+    let report = ReportLatency::to(move |latency| {
+        let _ = &held;
+        reporter(latency);
+    });
+    ask(
+        &report.scheme(Scheme::HTTPS).layer(Origin::saying("hello")),
+        get("/a"),
+    )
+    .await;
+    let kept = reports.only();
+    assert!(gone.upgrade().is_none(), "the reporter is still there");
+    assert_eq!((kept.route(), kept.scheme()), ("/a", &Scheme::HTTPS));
+}
+
+#[tokio::test]
 async fn secrets_in_the_text_of_an_error_are_replaced() {
     const TEXT: &str = "no answer from https://bob:hunter2@example.org/a?token=hunter2&page=2";
     let (report, reports) = reporting();

@@ -1,4 +1,8 @@
-use std::{fmt, sync::OnceLock, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use http::{Method, StatusCode, Version, uri::Scheme};
 use tokio::time::Instant;
@@ -12,7 +16,6 @@ use crate::Ended;
 /// How long an exchange took, and which it was.
 ///
 /// Times run from the moment when the request arrived in the layer, by tokio's clock.
-#[derive(Clone)]
 pub struct Latency {
     known: Box<Known>,
     end: Instant,
@@ -184,6 +187,24 @@ impl Latency {
     pub fn is_client(&self) -> bool {
         let config = self.known.config.as_ref();
         config.is_some_and(|config| config.is_client)
+    }
+}
+
+/// A clone may be kept for as long as you like: it keeps nothing of the layer alive but its settings.
+impl Clone for Latency {
+    fn clone(&self) -> Self {
+        let mut known = self.known.clone();
+        // Else a reporter that keeps clones would keep itself.
+        known.config = known
+            .config
+            .map(|config| Arc::new(config.without_functions()));
+        Self {
+            known,
+            end: self.end,
+            ended: self.ended.clone(),
+            has_panicked: self.has_panicked,
+            is_admitted: self.is_admitted.clone(),
+        }
     }
 }
 
