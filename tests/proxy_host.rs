@@ -496,6 +496,17 @@ async fn cookies_of_http2_become_one_field() {
     assert_eq!(values(&origin.head(), "cookie"), ["a=1; b=2; c=\"3; 4\""]);
 }
 
+#[tokio::test]
+async fn cookies_of_http3_become_one_field_and_those_of_http1_stay() {
+    for (version, expected) in [(Version::HTTP_3, "a=1; b=2"), (Version::HTTP_11, "a=1")] {
+        let mut request = with(get("http://example.com/"), "cookie", "a=1");
+        request = with(request, "cookie", "b=2");
+        *request.version_mut() = version;
+        let seen = passed(&ProxyHost::http(), request).await;
+        assert_eq!(seen.headers.get("cookie"), Some(expected.as_bytes()));
+    }
+}
+
 // ---- Via, Forwarded, Max-Forwards
 
 #[tokio::test]

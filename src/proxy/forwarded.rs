@@ -1,83 +1,15 @@
-//! What a proxy says of itself and of its client.
+//! What a proxy says of its client.
 
-use std::{fmt::Write, net::IpAddr};
+use std::{
+    fmt::Write,
+    net::{IpAddr, SocketAddr},
+};
 
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Version, header, uri::Authority};
-use uuid::Uuid;
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, header, uri::Authority};
 
-pub(super) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-
-/// The name under which a proxy adds itself to `Via` (RFC 9110, 7.6.3).
-#[derive(Clone, Debug)]
-pub(super) struct Name {
-    text: Box<str>,
-    // Made once: a clone of a value copies nothing.
-    http_1_0: HeaderValue,
-    http_1_1: HeaderValue,
-    http_2: HeaderValue,
-    http_3: HeaderValue,
-}
-
-impl Name {
-    /// One that no other proxy has.
-    pub(super) fn unique() -> Self {
-        let id = Uuid::new_v4().simple().to_string();
-        Self::of(format!("tower-traffic-{}", &id[..8]))
-    }
-
-    /// This one; characters that cannot stand there become `-`. Nothing is no name.
-    pub(super) fn new(name: &str) -> Self {
-        if name.is_empty() {
-            return Self::unique();
-        }
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':');
-        let chars = name.chars();
-        Self::of(chars.map(|c| if allowed(c) { c } else { '-' }).collect())
-    }
-
-    fn of(name: String) -> Self {
-        let via = |version: &str| {
-            HeaderValue::try_from(format!("{version} {name}"))
-                .unwrap_or(HeaderValue::from_static("1.1 -"))
-        };
-        Self {
-            http_1_0: via("1.0"),
-            http_1_1: via("1.1"),
-            http_2: via("2"),
-            http_3: via("3"),
-            text: name.into(),
-        }
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// Adds it for a message that came with this version.
-    pub(super) fn add_to(&self, headers: &mut HeaderMap, version: Version) {
-        let via = match version {
-            Version::HTTP_09 | Version::HTTP_10 => &self.http_1_0,
-            Version::HTTP_2 => &self.http_2,
-            Version::HTTP_3 => &self.http_3,
-            _ => &self.http_1_1,
-        };
-        headers.append(header::VIA, via.clone());
-    }
-
-    /// Whether it stands there already.
-    pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
-        headers
-            .get_all(header::VIA)
-            .into_iter()
-            .filter_map(|via| via.to_str().ok())
-            .flat_map(|via| via.split(','))
-            .filter_map(|hop| hop.split_whitespace().nth(1))
-            .any(|by| by.eq_ignore_ascii_case(&self.text))
-    }
-}
 
 /// What the origin is told of the client.
 #[derive(Clone, Copy, Debug, Default)]
@@ -154,8 +86,6 @@ fn forwarded(client: &Client<'_>) -> String {
 /// The client's address, where the server says it: axum's `ConnectInfo`, or a `SocketAddr` in the
 /// extensions.
 pub(super) fn client_address(extensions: &Extensions) -> Option<IpAddr> {
-    use std::net::SocketAddr;
-
     #[cfg(feature = "axum")]
     if let Some(info) = extensions.get::<axum::extract::ConnectInfo<SocketAddr>>() {
         return Some(info.0.ip().to_canonical());

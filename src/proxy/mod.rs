@@ -21,13 +21,14 @@
 mod addresses;
 #[cfg(feature = "forward")]
 mod forward;
+mod forwarded;
 mod hop_by_hop;
 mod hosts;
 mod origin;
-mod passed_on;
 mod proxy_host;
 mod refusal;
 mod service;
+mod via;
 mod websocket;
 
 #[cfg(feature = "forward")]

@@ -3,10 +3,11 @@ use std::sync::Arc;
 use tower::Layer;
 
 use super::{
+    forwarded::Forwarded,
     hosts::HostPattern,
     origin::{Aim, BadUpstream, Mode, Upstream},
-    passed_on::{Forwarded, Name},
     service::ProxyHostService,
+    via::Name,
 };
 
 /// A layer that aims each request at its origin, or at one fixed upstream, and makes the service

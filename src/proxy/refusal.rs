@@ -1,6 +1,9 @@
-use http::{HeaderValue, Method, Response, StatusCode, header};
+//! What a proxy answers itself, and why.
 
-use super::passed_on::PROXY_STATUS;
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
+
+/// RFC 9209.
+const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
 /// What is passed on without more ado.
 const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";

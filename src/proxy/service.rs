@@ -16,9 +16,9 @@ use tower::Service;
 
 use super::{
     addresses::is_internal_host,
+    forwarded::{self, Client},
     hop_by_hop,
     origin::{self, Aim},
-    passed_on::{self, Client},
     proxy_host::Config,
     refusal::Refusal,
     websocket,
@@ -106,7 +106,7 @@ impl Config {
         self.name.add_to(&mut parts.headers, received);
         if self.forwarded.is_any() {
             let client = Client {
-                address: passed_on::client_address(&parts.extensions),
+                address: forwarded::client_address(&parts.extensions),
                 host: aimed.asked.as_ref(),
                 scheme: parts.uri.scheme_str().unwrap_or("http"),
             };

@@ -1,0 +1,73 @@
+//! What a proxy says of itself.
+
+use http::{HeaderMap, HeaderValue, Version, header};
+use uuid::Uuid;
+
+/// The name under which a proxy adds itself to `Via` (RFC 9110, 7.6.3).
+#[derive(Clone, Debug)]
+pub(super) struct Name {
+    text: Box<str>,
+    // Made once: a clone of a value copies nothing.
+    http_1_0: HeaderValue,
+    http_1_1: HeaderValue,
+    http_2: HeaderValue,
+    http_3: HeaderValue,
+}
+
+impl Name {
+    /// One that no other proxy has.
+    pub(super) fn unique() -> Self {
+        let id = Uuid::new_v4().simple().to_string();
+        Self::of(format!("tower-traffic-{}", &id[..8]))
+    }
+
+    /// This one; characters that cannot stand there become `-`. Nothing is no name.
+    pub(super) fn new(name: &str) -> Self {
+        if name.is_empty() {
+            return Self::unique();
+        }
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':');
+        let chars = name.chars();
+        Self::of(chars.map(|c| if allowed(c) { c } else { '-' }).collect())
+    }
+
+    fn of(name: String) -> Self {
+        let via = |version: &str| {
+            HeaderValue::try_from(format!("{version} {name}"))
+                .unwrap_or(HeaderValue::from_static("1.1 -"))
+        };
+        Self {
+            http_1_0: via("1.0"),
+            http_1_1: via("1.1"),
+            http_2: via("2"),
+            http_3: via("3"),
+            text: name.into(),
+        }
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Adds it for a message that came with this version.
+    pub(super) fn add_to(&self, headers: &mut HeaderMap, version: Version) {
+        let via = match version {
+            Version::HTTP_09 | Version::HTTP_10 => &self.http_1_0,
+            Version::HTTP_2 => &self.http_2,
+            Version::HTTP_3 => &self.http_3,
+            _ => &self.http_1_1,
+        };
+        headers.append(header::VIA, via.clone());
+    }
+
+    /// Whether it stands there already.
+    pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
+        headers
+            .get_all(header::VIA)
+            .into_iter()
+            .filter_map(|via| via.to_str().ok())
+            .flat_map(|via| via.split(','))
+            .filter_map(|hop| hop.split_whitespace().nth(1))
+            .any(|by| by.eq_ignore_ascii_case(&self.text))
+    }
+}
