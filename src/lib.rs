@@ -73,7 +73,7 @@
 //! What most users name stands here at the top. [`proxy`], [`latency`] and [`debug`] have the rest of
 //! their layers. [`store`] has the traits that a store implements, and
 //! the stores that come with the crate. [`body`] has the bodies that the layers wrap messages in:
-//! they, [`Capture`] and [`RecordFuture`] are public only because they stand in the layers'
+//! they, [`Capture`] and [`RecordTrafficFuture`] are public only because they stand in the layers'
 //! signatures. `conformance` (feature `test-util`) checks stores.
 
 #![forbid(unsafe_code)]
@@ -88,6 +88,7 @@ pub mod debug;
 mod exchange;
 mod forever;
 mod format;
+mod guard;
 mod headers;
 pub mod latency;
 mod locks;
@@ -110,7 +111,7 @@ pub use self::{
     latency::ReportLatency,
     matching::{Key, Matching},
     proxy::ProxyHost,
-    record::{RecordFuture, RecordTraffic, RecordTrafficService, WhenFull},
+    record::{RecordTraffic, RecordTrafficFuture, RecordTrafficService, WhenFull},
     recorder::{Capture, Dropped, Recorder, Stats},
     redact::{REDACTED, Redact},
     replay::{

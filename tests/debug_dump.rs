@@ -1342,6 +1342,14 @@ async fn a_filter_chooses_what_is_printed() {
     assert!(!paper.text().contains("health"));
 }
 
+#[tokio::test]
+async fn a_filter_that_panics_lets_nothing_be_printed() {
+    let (dump, paper) = dumping();
+    let dump = dump.filter(|_| panic!("on purpose"));
+    let text = printed(dump, &paper, Origin::saying("hello"), get("/")).await;
+    assert_eq!(text, "");
+}
+
 // ---- what passes is not changed
 
 #[tokio::test]

@@ -640,6 +640,13 @@ async fn what_the_client_says_of_itself_stays_before_what_the_proxy_knows() {
     assert_eq!(field(&seen, "x-forwarded-host"), ["example.com"]);
     assert_eq!(field(&seen, "x-forwarded-proto"), ["http"]);
 
+    // Behind TLS nothing in HTTP/1 says so.
+    let tls = layer.clone().scheme(http::uri::Scheme::HTTPS);
+    let seen = passed(&tls, from_host("/", "example.com")).await;
+    assert_eq!(field(&seen, "x-forwarded-proto"), ["https"]);
+    let forwarded = ["for=unknown;host=\"example.com\";proto=https"];
+    assert_eq!(field(&seen, "forwarded"), forwarded);
+
     // Who reads the list from its end must not find the client's own words there.
     let seen = passed(&layer, claim(get("/"))).await;
     assert_eq!(

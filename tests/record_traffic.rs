@@ -37,7 +37,7 @@ use tokio::{
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, limit::ConcurrencyLimit, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_traffic::{
-    BodyEnd, Capture, Ended, Exchange, HeaderList, NoResponse, RecordFuture, RecordTraffic,
+    BodyEnd, Capture, Ended, Exchange, HeaderList, NoResponse, RecordTraffic, RecordTrafficFuture,
     RecordTrafficService, Recorder, Redact, WhenFull,
     body::{Tap, TeeBody},
     store::{Memory, StoreError},
@@ -693,6 +693,19 @@ async fn what_the_filter_turns_down_passes_and_is_not_counted() {
     assert_eq!(memory.exchanges()[0].request.uri, "/users");
 }
 
+#[tokio::test]
+async fn a_filter_that_panics_turns_down() {
+    let memory = Memory::new();
+    let record = recording_into(&memory).filter(|request| match request.uri.path() {
+        "/panic" => panic!("on purpose"),
+        _ => true,
+    });
+    let service = record.layer(Origin::saying("fine"));
+    assert_eq!(ask(&service, get("/panic")).await.text(), "fine");
+    assert_eq!(ask(&service, get("/users")).await.text(), "fine");
+    assert_eq!(record.recorder().flush().await.served, 1);
+}
+
 // ---- a bad store
 
 /// Asks many times at once, while the counters are read all the time.
@@ -1250,7 +1263,7 @@ fn what_axum_needs_holds() {
     assert_layer::<RecordTraffic>();
     assert_layer::<RecordTrafficService<Origin>>();
     assert_layer::<Recorder>();
-    assert_send::<RecordFuture<BoxFuture<'static, ()>>>();
+    assert_send::<RecordTrafficFuture<BoxFuture<'static, ()>>>();
     assert_send::<TeeBody<Body, Capture>>();
     assert_sync::<TeeBody<Body, Capture>>();
     assert_send::<StoreError>();

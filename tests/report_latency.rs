@@ -24,7 +24,7 @@ use support::{
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit, service_fn};
 use tower_traffic::{
     Ended, RecordTraffic, ReportLatency,
-    latency::{Latency, LatencyFuture, OTHER, ReportLatencyService, Stopwatch, to_tracing},
+    latency::{Latency, OTHER, ReportLatencyFuture, ReportLatencyService, Stopwatch, to_tracing},
     store::Memory,
 };
 
@@ -468,7 +468,7 @@ fn layer_service_future_and_body_are_clone_send_and_sync() {
     all::<ReportLatency>();
     all::<ReportLatencyService<Origin>>();
     all::<Latency>();
-    both::<LatencyFuture<std::future::Ready<()>>>();
+    both::<ReportLatencyFuture<std::future::Ready<()>>>();
     both::<Stopwatch>();
 }
 

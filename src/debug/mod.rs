@@ -30,9 +30,7 @@ pub use self::{
     printer::Printer,
     service::{DebugDumpFuture, DebugDumpService},
 };
-use crate::{Redact, forever::FOREVER};
-
-type Filter = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
+use crate::{Redact, forever::FOREVER, guard::Filter};
 
 /// A layer that prints requests and responses (http4k: `PrintRequestAndResponse`).
 ///
@@ -265,9 +263,10 @@ impl DebugDump {
 
     /// Prints only requests for which this is true, and their responses.
     ///
-    /// It runs on the request path.
+    /// It runs on the request path. If it panics, that counts as `false`, and is told once through
+    /// `tracing`.
     pub fn filter(self, filter: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
-        self.set(|config| config.filter = Some(Arc::new(filter)))
+        self.set(|config| config.filter = Some(Filter::new(filter)))
     }
 
     /// Holds at most so many bytes in all, of messages under way and of those that wait to be printed;

@@ -89,7 +89,10 @@ impl Printer {
     /// printed.
     pub(super) fn begin(&self, parts: &Parts) -> Option<(u64, Option<Box<Context>>)> {
         let config = &self.inner.config;
-        let is_wanted = config.filter.as_ref().is_none_or(|filter| filter(parts));
+        let is_wanted = config
+            .filter
+            .as_ref()
+            .is_none_or(|filter| filter.takes(parts));
         if !is_wanted || !config.output.is_heard() {
             return None;
         }

@@ -25,8 +25,9 @@ use crate::locks::lock;
 /// cost the request path a system call each, and what it writes is large.
 const GATHER: Duration = Duration::from_millis(10);
 
-/// How many messages are kept to be filled again: as many as gather at 100,000 requests a second.
-const SPARE: usize = 2048;
+/// How many messages are kept to be filled again: as many as gather at 25,000 requests a second, and at
+/// most some 4 MiB.
+const SPARE: usize = 512;
 
 /// A queue that is bounded in bytes.
 pub(super) struct Queue {

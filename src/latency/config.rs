@@ -1,16 +1,9 @@
-use std::{
-    mem,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{mem, sync::Arc};
 
 use http::{Request, request::Parts, uri::Scheme};
 
 use super::{Latency, route::Paths};
-use crate::{Ended, Redact};
+use crate::{Ended, Redact, guard::Guard};
 
 type Reporter = dyn Fn(&Latency) + Send + Sync;
 type Name = dyn Fn(&Parts) -> Option<String> + Send + Sync;
@@ -25,7 +18,7 @@ pub(super) struct Config {
     pub(super) is_client: bool,
     pub(super) server_timing: bool,
     pub(super) redact: Redact,
-    has_panicked: Arc<AtomicBool>,
+    guard: Guard,
 }
 
 impl Default for Config {
@@ -38,7 +31,7 @@ impl Default for Config {
             is_client: false,
             server_timing: false,
             redact: Redact::default(),
-            has_panicked: Arc::default(),
+            guard: Guard::default(),
         }
     }
 }
@@ -56,7 +49,7 @@ impl Config {
     /// Never panics: it runs in drops.
     pub(super) fn report(&self, latency: &Latency) {
         for report in &self.reporters {
-            self.guard("report", || report(latency));
+            self.guard.call("report", || report(latency));
         }
     }
 
@@ -76,22 +69,9 @@ impl Config {
         // The request stays where it is, because to move it costs more than the rest of the layer.
         let (mut parts, ()) = Request::new(()).into_parts();
         swap_parts(&mut parts, request);
-        let name = self.guard("route", || name(&parts)).flatten();
+        let name = self.guard.call("route", || name(&parts)).flatten();
         swap_parts(&mut parts, request);
         name
-    }
-
-    /// Calls a function of the user's, whose panic must not become the request's.
-    fn guard<T>(&self, function: &str, call: impl FnOnce() -> T) -> Option<T> {
-        let result = catch_unwind(AssertUnwindSafe(call));
-        if result.is_err() && !self.has_panicked.swap(true, Ordering::Relaxed) {
-            tracing::error!(
-                function,
-                "a function of ReportLatency panicked; requests are not affected, and later panics \
-                 are not told"
-            );
-        }
-        result.ok()
     }
 }
 

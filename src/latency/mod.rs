@@ -42,7 +42,7 @@ pub use self::{
 pub use self::{
     report::Latency,
     route::OTHER,
-    service::{LatencyFuture, ReportLatencyService},
+    service::{ReportLatencyFuture, ReportLatencyService},
     stopwatch::Stopwatch,
     trace::to_tracing,
 };

@@ -41,7 +41,7 @@ where
 {
     type Response = Response<TeeBody<R, Stopwatch>>;
     type Error = S::Error;
-    type Future = LatencyFuture<S::Future>;
+    type Future = ReportLatencyFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -56,7 +56,7 @@ where
         let on_panic = OnPanic(&mut underway);
         let future = self.inner.call(request);
         mem::forget(on_panic);
-        LatencyFuture { future, underway }
+        ReportLatencyFuture { future, underway }
     }
 }
 
@@ -82,7 +82,7 @@ impl<S: fmt::Debug> fmt::Debug for ReportLatencyService<S> {
 
 pin_project! {
     /// The future of a [`ReportLatencyService`].
-    pub struct LatencyFuture<F> {
+    pub struct ReportLatencyFuture<F> {
         #[pin]
         future: F,
         // Taken with the answer; dropped with the future, it tells that the caller went away.
@@ -90,7 +90,7 @@ pin_project! {
     }
 }
 
-impl<F, R, E> Future for LatencyFuture<F>
+impl<F, R, E> Future for ReportLatencyFuture<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
     E: fmt::Display,
@@ -122,8 +122,9 @@ where
     }
 }
 
-impl<F> fmt::Debug for LatencyFuture<F> {
+impl<F> fmt::Debug for ReportLatencyFuture<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LatencyFuture").finish_non_exhaustive()
+        f.debug_struct("ReportLatencyFuture")
+            .finish_non_exhaustive()
     }
 }

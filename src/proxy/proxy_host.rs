@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use http::uri::Scheme;
 use tower::Layer;
 
 use super::{
@@ -71,6 +72,8 @@ pub(super) struct Config {
     pub(super) aim: Aim,
     pub(super) name: Name,
     pub(super) forwarded: Forwarded,
+    /// That of clients, where a request does not say it.
+    pub(super) scheme: Scheme,
     /// `None`: all.
     pub(super) hosts: Option<Vec<HostPattern>>,
     pub(super) allow_connect: bool,
@@ -120,6 +123,7 @@ impl ProxyHost {
                 aim,
                 name: Name::unique(),
                 forwarded: Forwarded::default(),
+                scheme: Scheme::HTTP,
                 hosts: None,
                 allow_connect: false,
                 allow_link_local: false,
@@ -165,6 +169,13 @@ impl ProxyHost {
     /// read it from its end, which is `unknown` where the address is not known.
     pub fn x_forwarded(self) -> Self {
         self.set(|config| config.forwarded.x = true)
+    }
+
+    /// The scheme by which clients come, for those two, where a request does not say it: over HTTP/1 it
+    /// never does. `http` by default; say `https` behind TLS, or an origin that insists on it redirects
+    /// for ever.
+    pub fn scheme(self, scheme: Scheme) -> Self {
+        self.set(|config| config.scheme = scheme)
     }
 
     /// The name in `Via` and `Proxy-Status`: a host name or a pseudonym, in which characters that cannot

@@ -12,15 +12,14 @@ use std::{
 use http::request::Parts;
 use tower::Layer;
 
-pub use self::service::{RecordFuture, RecordTrafficService};
+pub use self::service::{RecordTrafficFuture, RecordTrafficService};
 use crate::{
     Redact,
     forever::FOREVER,
+    guard::Filter,
     recorder::{Config, Recorder},
     store::{Disk, Memory, Sink, StoreError},
 };
-
-type Filter = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
 
 /// A layer that hands every exchange to a store, off the request path.
 ///
@@ -151,9 +150,10 @@ impl RecordTraffic {
     /// Records only requests for which this is true. Others pass as if the layer were not there,
     /// and are not counted.
     ///
-    /// It runs on the request path.
+    /// It runs on the request path. If it panics, that counts as `false`, and is told once through
+    /// `tracing`.
     pub fn filter(mut self, filter: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
-        self.filter = Some(Arc::new(filter));
+        self.filter = Some(Filter::new(filter));
         self
     }
 

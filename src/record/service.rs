@@ -16,9 +16,10 @@ use pin_project_lite::pin_project;
 use tokio::{runtime::Handle, time::timeout};
 use tower::Service;
 
-use super::{Filter, WhenFull};
+use super::WhenFull;
 use crate::{
     body::TeeBody,
+    guard::Filter,
     locks::get_mut,
     recorder::{Capture, Flight, Recorder},
 };
@@ -105,7 +106,7 @@ where
 {
     type Response = Response<TeeBody<R, Capture>>;
     type Error = S::Error;
-    type Future = RecordFuture<S::Future>;
+    type Future = RecordTrafficFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         if let WhenFull::Wait { at_most } = self.when_full {
@@ -118,7 +119,10 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         self.has_waited = false;
         let (parts, body) = request.into_parts();
-        let is_recorded = self.filter.as_ref().is_none_or(|filter| filter(&parts));
+        let is_recorded = self
+            .filter
+            .as_ref()
+            .is_none_or(|filter| filter.takes(&parts));
         let mut flight = is_recorded.then(|| Flight::begin(&self.recorder, &parts));
         let capture = flight
             .as_ref()
@@ -127,7 +131,7 @@ where
         let on_panic = OnPanic(&mut flight);
         let future = self.inner.call(Request::from_parts(parts, body));
         mem::forget(on_panic);
-        RecordFuture { future, flight }
+        RecordTrafficFuture { future, flight }
     }
 }
 
@@ -154,7 +158,7 @@ impl<S: fmt::Debug> fmt::Debug for RecordTrafficService<S> {
 
 pin_project! {
     /// The future of a [`RecordTrafficService`].
-    pub struct RecordFuture<F> {
+    pub struct RecordTrafficFuture<F> {
         #[pin]
         future: F,
         // Taken with the answer; dropped with the future, it tells that the caller went away.
@@ -162,7 +166,7 @@ pin_project! {
     }
 }
 
-impl<F, R, E> Future for RecordFuture<F>
+impl<F, R, E> Future for RecordTrafficFuture<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
     E: fmt::Display,
@@ -192,8 +196,9 @@ where
     }
 }
 
-impl<F> fmt::Debug for RecordFuture<F> {
+impl<F> fmt::Debug for RecordTrafficFuture<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RecordFuture").finish_non_exhaustive()
+        f.debug_struct("RecordTrafficFuture")
+            .finish_non_exhaustive()
     }
 }
