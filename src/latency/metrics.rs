@@ -43,6 +43,9 @@ const CLIENT: Names = Names {
 /// | `network.protocol.version` | `1.0`, `1.1`, `2`, `3` |
 /// | `server.address`, `server.port` | [`server`](Latency::server), in a client only |
 ///
+/// In a proxy that goes wherever its clients like, leave out
+/// [`client`](super::ReportLatency::client): each address would be a series of its own.
+///
 /// ```
 /// use tower_traffic::ReportLatency;
 ///
@@ -50,9 +53,13 @@ const CLIENT: Names = Names {
 /// let around_a_client = ReportLatency::metrics().client();
 /// ```
 pub fn to_metrics() -> impl Fn(&Latency) + Send + Sync + 'static {
-    let described = Once::new();
+    let [client, server] = [Once::new(), Once::new()];
     move |latency| {
-        let names = if latency.is_client() { CLIENT } else { SERVER };
+        let (names, described) = if latency.is_client() {
+            (CLIENT, &client)
+        } else {
+            (SERVER, &server)
+        };
         // Not when the layer is built: there may be no recorder yet.
         described.call_once(|| describe(&names));
         let labels = labels(latency);
