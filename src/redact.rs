@@ -10,7 +10,7 @@ use crate::{BodyEnd, Exchange, HeaderList, NoResponse, RecordedRequest};
 /// What stands in a recording where a secret stood.
 pub const REDACTED: &str = "REDACTED";
 
-const HEADERS: [&str; 13] = [
+const HEADERS: [&str; 16] = [
     "authorization",
     "proxy-authorization",
     "cookie",
@@ -24,6 +24,9 @@ const HEADERS: [&str; 13] = [
     "x-csrf-token",
     "x-xsrf-token",
     "x-vault-token",
+    "x-forwarded-authorization",
+    "authentication-info",
+    "cookie2",
 ];
 
 // `key` and `code` are left out on purpose: in many APIs they are no secrets but what is asked for,
@@ -60,12 +63,22 @@ const QUERY: [&str; 28] = [
 ];
 
 // Fields whose value is a URI, and so may carry a secret in its query.
-const URI_HEADERS: [&str; 5] = ["location", "content-location", "referer", "link", "refresh"];
+const URI_HEADERS: [&str; 9] = [
+    "location",
+    "content-location",
+    "referer",
+    "link",
+    "refresh",
+    "origin",
+    "x-forwarded-uri",
+    "x-original-url",
+    "x-rewrite-url",
+];
 
 /// Which parts of a message are secrets, to be replaced by [`REDACTED`] before anything is stored.
 ///
 /// The default replaces
-/// - the values of `authorization`, `proxy-authorization`, `cookie`, `set-cookie`, `x-api-key`, `api-key`, `x-goog-api-key`, `x-auth-token`, `x-access-token`, `x-amz-security-token`, `x-csrf-token`, `x-xsrf-token`, `x-vault-token`,
+/// - the values of `authorization`, `proxy-authorization`, `cookie`, `set-cookie`, `x-api-key`, `api-key`, `x-goog-api-key`, `x-auth-token`, `x-access-token`, `x-amz-security-token`, `x-csrf-token`, `x-xsrf-token`, `x-vault-token`, `x-forwarded-authorization`, `authentication-info`, `cookie2`,
 /// - every header value marked sensitive ([`HeaderValue::is_sensitive`]),
 /// - in the query or the fragment of a URI the values of `access_token`, `refresh_token`, `id_token`, `token`, `auth_token`, `session_token`, `api_key`, `api-key`, `apikey`, `x-api-key`, `client_secret`, `secret`, `password`, `passwd`, `pwd`, `jwt`, `sig`, `signature`, `awsaccesskeyid`, `x-amz-credential`, `x-amz-security-token`, `x-amz-signature`, `x-goog-credential`, `x-goog-signature`, `auth`, `session`, `session_id`, `sessionid`, also as the last part of a name like `user[password]`,
 /// - user and password in a URI.

@@ -163,6 +163,24 @@ fn a_bad_upstream_is_an_error_that_says_what_is_wrong() {
         let error = ProxyHost::to(uri).expect_err(uri).to_string();
         assert!(error.contains(reason), "{uri:?}: {error}");
     }
+    let error = ProxyHost::to("http://bob:hunter2@example.com/").expect_err("a password");
+    assert!(
+        !format!("{error} {error:?}").contains("hunter2"),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn targets_that_http_has_not_are_refused() {
+    let layer = ProxyHost::http();
+    for request in [
+        get("ftp://example.com/file"),
+        get("javascript://example.com/"),
+        from_host("*", "example.com"),
+    ] {
+        let what = request.uri().to_string();
+        assert_eq!(refused(&layer, request).await.status, 400, "{what}");
+    }
 }
 
 /// What origins see of a request that comes as this version: `Host`, or `:authority`.
@@ -640,7 +658,10 @@ async fn what_the_client_says_of_itself_stays_before_what_the_proxy_knows() {
     assert_eq!(field(&seen, "x-forwarded-host"), ["example.com"]);
     assert_eq!(field(&seen, "x-forwarded-proto"), ["http"]);
 
-    // Behind TLS nothing in HTTP/1 says so.
+    // What the client claims to have come by says nothing.
+    let seen = passed(&layer, get("https://example.com/")).await;
+    assert_eq!(field(&seen, "x-forwarded-proto"), ["http"]);
+    // Behind TLS nothing in a request says so.
     let tls = layer.clone().scheme(http::uri::Scheme::HTTPS);
     let seen = passed(&tls, from_host("/", "example.com")).await;
     assert_eq!(field(&seen, "x-forwarded-proto"), ["https"]);
@@ -1025,6 +1046,10 @@ async fn an_extended_connect_is_no_tunnel() {
     let websocket = hyper::ext::Protocol::from_static("websocket");
     connect.extensions_mut().insert(websocket);
     *connect.version_mut() = Version::HTTP_2;
+    let mut other = request("CONNECT", "http://example.com:80/chat", empty());
+    let udp = hyper::ext::Protocol::from_static("connect-udp");
+    other.extensions_mut().insert(udp);
+    assert_eq!(refused(&layer, other).await.status, 400);
     let (answer, seen) = pass(&layer, connect).await;
     assert_eq!(answer.status, 502, "a 200 would pass for a WebSocket");
     let seen = seen.expect("a request inside");

@@ -212,7 +212,15 @@ fn user_and_password_are_replaced() {
 #[test]
 fn fields_that_hold_a_uri_lose_their_secrets() {
     let default = Redact::default();
-    for name in ["location", "content-location", "referer"] {
+    for name in [
+        "location",
+        "content-location",
+        "referer",
+        "origin",
+        "x-forwarded-uri",
+        "x-original-url",
+        "x-rewrite-url",
+    ] {
         for (before, after) in [
             (
                 "/back?a=1&token=hunter2&b=2",

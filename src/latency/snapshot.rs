@@ -73,7 +73,8 @@ pub struct Percentiles {
 }
 
 fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
+    // To the nanosecond, and not what binary fractions add.
+    (time.as_secs_f64() * 1e9).round() / 1e6
 }
 
 fn as_millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

@@ -43,5 +43,6 @@ pub fn to_tracing() -> impl Fn(&Latency) + Clone + Send + Sync + 'static {
 }
 
 fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
+    // To the nanosecond, and not what binary fractions add.
+    (time.as_secs_f64() * 1e9).round() / 1e6
 }

@@ -1,5 +1,7 @@
 //! Which hosts a proxy may go to.
 
+use std::net::Ipv6Addr;
+
 /// A host, all hosts under a domain, and perhaps only one port.
 #[derive(Clone, Debug)]
 pub(super) struct HostPattern {
@@ -11,6 +13,10 @@ pub(super) struct HostPattern {
 impl HostPattern {
     /// `example.com`, `*.example.com`, `example.com:8080`, `[::1]:443`, `*:443`, `*`.
     pub(super) fn new(pattern: &str) -> Self {
+        // An address as it is written elsewhere.
+        if pattern.parse::<Ipv6Addr>().is_ok() {
+            return Self::new(&format!("[{pattern}]"));
+        }
         // The colons of an IPv6 address stand in brackets.
         let (host, port) = match pattern.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => match port.parse() {
@@ -63,6 +69,7 @@ mod tests {
             ("example.com:http", "example.com", 80, false),
             ("[::1]:443", "[::1]", 443, true),
             ("[::1]", "[::1]", 443, true),
+            ("::1", "[::1]", 443, true),
             ("[::1]:443", "[::1]", 80, false),
             ("*:443", "anything", 443, true),
             ("*:443", "anything", 80, false),

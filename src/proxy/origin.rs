@@ -10,6 +10,7 @@ use http::{
 use percent_encoding::percent_decode_str;
 
 use super::refusal::Refusal;
+use crate::Redact;
 
 /// How the target of a request is found.
 #[derive(Clone, Debug)]
@@ -49,7 +50,10 @@ pub struct BadUpstream {
 impl Upstream {
     pub(super) fn new(uri: &str) -> Result<Self, BadUpstream> {
         let bad = |reason| BadUpstream {
-            uri: uri.to_owned(),
+            // It may have a password in it.
+            uri: Redact::default()
+                .redact_text(uri)
+                .unwrap_or_else(|| uri.to_owned()),
             reason,
         };
         let parsed: Uri = uri.parse().map_err(|_| bad("it is not a URI"))?;
@@ -86,6 +90,7 @@ impl Aim {
     /// Where a request goes that is no `CONNECT`.
     pub(super) fn at(&self, parts: &Parts) -> Result<Aimed, Refusal> {
         let asked = asked(parts)?;
+        check_target(parts)?;
         let path = parts.uri.path_and_query();
         let path = path.cloned().unwrap_or(PathAndQuery::from_static("/"));
         let (scheme, authority, path) = match self {
@@ -161,6 +166,18 @@ fn climbs(path: &str) -> bool {
         }
     }
     false
+}
+
+/// Looks for targets that HTTP has not: another scheme, or the server itself for another method than
+/// `OPTIONS`.
+fn check_target(parts: &Parts) -> Result<(), Refusal> {
+    let is_known = |scheme: &str| matches!(scheme, "http" | "https" | "ws" | "wss");
+    if !parts.uri.scheme_str().is_none_or(is_known)
+        || (parts.uri.path() == "*" && parts.method != Method::OPTIONS)
+    {
+        return Err(Refusal::bad_request("The target is not one of HTTP."));
+    }
+    Ok(())
 }
 
 /// The authority that a request asks for: that of its target, else what is in `Host`

@@ -52,7 +52,7 @@ use super::{
 ///
 /// | answer | to |
 /// |---|---|
-/// | 400 | a request without a host, with two, with one that has user information, blanks or a wrong port; a path that climbs above an upstream's base path; a `CONNECT` without a host and a port; a `Max-Forwards` that is no number |
+/// | 400 | a request without a host (but with [`to`](Self::to) it needs none), with two, with one that has user information, blanks or a wrong port; a path that climbs above an upstream's base path; a target that is not one of HTTP; a `CONNECT` without a host and a port; a `Max-Forwards` that is no number |
 /// | 403 | a host that is not [allowed](Self::allow_hosts); link-local addresses and the metadata services of clouds, unless [allowed](Self::allow_link_local) |
 /// | 405 | `CONNECT`, unless [allowed](Self::allow_connect); a WebSocket over HTTP/2 without the feature `forward`; a `TRACE` with `Max-Forwards: 0` |
 /// | 501 | a transfer coding other than chunked |
@@ -72,7 +72,7 @@ pub(super) struct Config {
     pub(super) aim: Aim,
     pub(super) name: Name,
     pub(super) forwarded: Forwarded,
-    /// That of clients, where a request does not say it.
+    /// By which clients come.
     pub(super) scheme: Scheme,
     /// `None`: all.
     pub(super) hosts: Option<Vec<HostPattern>>,
@@ -132,7 +132,8 @@ impl ProxyHost {
     }
 
     /// Goes to these hosts only, by the names that requests give: `example.com`, `*.example.com` (all
-    /// below it), either with a port. Without this, to all. A reverse proxy has one upstream and does
+    /// below it), `192.0.2.1`, `[2001:db8::1]`, each with or without a port. What is none of these
+    /// matches nothing. Without this, to all. A reverse proxy has one upstream and does
     /// not look.
     ///
     /// This limits names and not what they resolve to.
@@ -158,7 +159,8 @@ impl ProxyHost {
     }
 
     /// Tells the origin of the client with `Forwarded` (RFC 7239), added after what is there: address
-    /// (if axum's `ConnectInfo<SocketAddr>` or a `SocketAddr` is in the request's extensions), host
+    /// (if axum serves with `into_make_service_with_connect_info::<SocketAddr>()`, or another server
+    /// puts a `SocketAddr` into the request's extensions; else `unknown`), host
     /// and scheme as the client asked for them.
     pub fn forwarded(self) -> Self {
         self.set(|config| config.forwarded.standard = true)
@@ -171,8 +173,8 @@ impl ProxyHost {
         self.set(|config| config.forwarded.x = true)
     }
 
-    /// The scheme by which clients come, for those two, where a request does not say it: over HTTP/1 it
-    /// never does. `http` by default; say `https` behind TLS, or an origin that insists on it redirects
+    /// The scheme by which clients come, for those two; `http` by default. What a request says of it is
+    /// only what its client claims. Say `https` behind TLS, or an origin that insists on it redirects
     /// for ever.
     pub fn scheme(self, scheme: Scheme) -> Self {
         self.set(|config| config.scheme = scheme)

@@ -108,7 +108,7 @@ impl Config {
             let client = Client {
                 address: forwarded::client_address(&parts.extensions),
                 host: aimed.asked.as_ref(),
-                scheme: parts.uri.scheme().unwrap_or(&self.scheme).as_str(),
+                scheme: self.scheme.as_str(),
             };
             self.forwarded.add_to(&mut parts.headers, &client);
         }

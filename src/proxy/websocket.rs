@@ -24,7 +24,9 @@ pub(super) fn to_upgrade(parts: &mut Parts) -> bool {
 #[cfg(feature = "forward")]
 fn protocol(extensions: &mut Extensions) -> Option<HeaderValue> {
     let protocol = extensions.remove::<hyper::ext::Protocol>()?;
-    HeaderValue::try_from(protocol.as_str()).ok()
+    // Others are not opened in this way over HTTP/1.1.
+    let is_websocket = protocol.as_str().eq_ignore_ascii_case("websocket");
+    is_websocket.then_some(HeaderValue::from_static("websocket"))
 }
 
 #[cfg(not(feature = "forward"))]

@@ -166,6 +166,14 @@ fn protocol(error: &hyper::Error) -> Option<Refusal> {
 fn network(error: &io::Error) -> Option<Refusal> {
     use io::ErrorKind;
 
+    if is_out_of_files(error) {
+        tracing::warn!(%error, "no connection to an origin can be opened");
+        return Some(Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "connection_limit_reached",
+            "This proxy has no more connections to give.",
+        ));
+    }
     Some(match error.kind() {
         ErrorKind::ConnectionRefused => bad_gateway(
             "connection_refused",
@@ -185,6 +193,17 @@ fn network(error: &io::Error) -> Option<Refusal> {
     })
 }
 
+/// The standard library has no name for `EMFILE` and `ENFILE`.
+#[cfg(unix)]
+fn is_out_of_files(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(23 | 24))
+}
+
+#[cfg(not(unix))]
+fn is_out_of_files(_: &io::Error) -> bool {
+    false
+}
+
 fn connect_timed_out() -> Refusal {
     timed_out(
         "connection_timeout",
@@ -198,4 +217,19 @@ fn bad_gateway(error: &'static str, reason: &'static str) -> Refusal {
 
 fn timed_out(error: &'static str, reason: &'static str) -> Refusal {
     Refusal::new(StatusCode::GATEWAY_TIMEOUT, error, reason)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io;
+
+    use super::refusal;
+
+    #[test]
+    fn tells_when_there_are_no_files_left() {
+        for code in [23, 24] {
+            let error = io::Error::from_raw_os_error(code);
+            assert_eq!(refusal(&io::Error::other(error)).status, 503);
+        }
+    }
 }

@@ -51,7 +51,7 @@ use crate::forever::FOREVER;
 ///     .connect_timeout(Duration::from_secs(10))
 ///     .head_timeout(Duration::from_mins(1))
 ///     .idle_timeout(Duration::from_secs(90))
-///     .max_idle_per_host(usize::MAX);
+///     .max_idle_per_host(256);
 /// ```
 ///
 /// Clones share the connections. Building it does no I/O; the system's roots are read with the first
@@ -65,6 +65,7 @@ use crate::forever::FOREVER;
 /// | 403 | the host is, or resolves to nothing but, a link-local address or a cloud's metadata service ([`allow_link_local`](Self::allow_link_local)) |
 /// | 405 | `CONNECT` without [`ProxyHost::allow_connect`](super::ProxyHost::allow_connect) above |
 /// | 502 | the name does not resolve, nobody listens there, TLS fails, what comes back is not HTTP, or the connection ends before the response's head; it switches protocols unasked, or answers in a transfer coding other than chunked |
+/// | 503 | the process has no file descriptor left for a connection |
 /// | 504 | connecting, or waiting for the head, takes too long |
 ///
 /// The reason stands in the body, and as `Proxy-Status` (RFC 9209) in the head; neither tells
@@ -72,6 +73,8 @@ use crate::forever::FOREVER;
 /// body: it ends with [`BrokenOff`], at which a server breaks off its own response, so that the
 /// client sees it too. That error comes 100 ms late, because hyper's servers throw away at an error
 /// what they have not yet written; of what a client reads more slowly, the end may still be lost.
+///
+/// A body that falls silent is waited for as long as the client waits: there is no limit.
 ///
 /// A request without a body, and with a method that may be repeated (RFC 9110, 9.2.2), is sent once
 /// more if a connection that was used before turns out to be closed. Nothing else is repeated,
@@ -120,7 +123,7 @@ impl Forward {
             connect_timeout: Duration::from_secs(10),
             head_timeout: Some(Duration::from_mins(1)),
             idle_timeout: Duration::from_secs(90),
-            max_idle_per_host: usize::MAX,
+            max_idle_per_host: 256,
             http2_only: false,
             allow_link_local: false,
             roots: Roots::default(),
@@ -153,7 +156,7 @@ impl Forward {
         self.set(|config| config.idle_timeout = timeout.min(FOREVER))
     }
 
-    /// How many such connections are kept for each host; no limit by default.
+    /// How many such connections are kept for each host; 256 by default.
     pub fn max_idle_per_host(self, connections: usize) -> Self {
         self.set(|config| config.max_idle_per_host = connections)
     }

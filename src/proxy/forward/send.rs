@@ -147,6 +147,8 @@ fn builder(config: &Config) -> legacy::Builder {
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(config.idle_timeout)
         .pool_max_idle_per_host(config.max_idle_per_host)
+        // For each response that nobody reads on; hyper takes up to 400 KiB. A head has to fit too.
+        .http1_max_buf_size(128 << 10)
         // Else all requests would go on sharing a connection whose peer has vanished.
         .http2_keep_alive_interval(ALIVE)
         .http2_only(config.http2_only);
