@@ -19,9 +19,9 @@ use hyper_util::{
 };
 use support::{asked_to_stop, listen};
 use tower::{ServiceBuilder, service_fn};
-use tower_traffic::RecordTraffic;
+use tower_traffic::{DebugDump, RecordTraffic, ReportLatency};
 
-/// Answers with what it is sent.
+/// Answers with what it is sent. For any body: each layer gives it another type.
 async fn echo<B>(request: Request<B>) -> Result<Response<Full<Bytes>>, B::Error>
 where
     B: Body<Data = Bytes>,
@@ -35,6 +35,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let record = RecordTraffic::disk("store");
     let recorder = record.recorder();
     let service = ServiceBuilder::new()
+        .layer(DebugDump::stderr())
+        .layer(ReportLatency::to(|latency| println!("{latency}")))
         .layer(record)
         .service(service_fn(echo));
 

@@ -399,6 +399,7 @@ async fn hyper_server() {
         .expect("an answer");
     assert_eq!(response.text().await.expect("a text"), "hello");
     drop(client);
+    server.printed("POST /: 200 in ").await;
     let lines = server.lines.clone();
     server.stop().await;
     let lines = lines.lock().expect("no panic");
