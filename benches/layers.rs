@@ -1,7 +1,7 @@
 //! What a layer costs a request, in process, over a bare service that answers 1 KiB.
 //!
 //! ```text
-//! cargo bench --bench layers
+//! cargo bench --all-features --bench layers
 //! ```
 //!
 //! Every figure is the time of a whole call: call the service, read the response's body to its end. A
