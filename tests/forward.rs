@@ -109,6 +109,15 @@ async fn an_origin_that_closes_before_its_head() {
 }
 
 #[tokio::test]
+async fn a_head_that_is_nearly_too_long() {
+    let long = "x".repeat(120 << 10);
+    let head = format!("HTTP/1.1 200 OK\r\nx: {long}\r\ncontent-length: 2\r\n\r\nok");
+    let origin = Raw::once(head).await;
+    let answer = ask(&Forward::new(), get(origin.url("/path"))).await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
+}
+
+#[tokio::test]
 async fn an_answer_that_is_not_http() {
     let many = "x: y\r\n".repeat(200);
     let forward = Forward::new();
@@ -130,7 +139,7 @@ async fn an_answer_that_is_not_http() {
         "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab".to_owned(),
         "HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(),
         format!("HTTP/1.1 200 OK\r\n{many}\r\n"),
-        format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(1 << 20)),
+        format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(384 << 10)),
     ] {
         let what = &bytes[..bytes.len().min(60)].to_owned();
         let origin = Raw::once(bytes).await;

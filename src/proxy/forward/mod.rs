@@ -64,7 +64,7 @@ use crate::forever::FOREVER;
 /// | 400 | the target is not absolute, or neither `http` nor `https` |
 /// | 403 | the host is, or resolves to nothing but, a link-local address or a cloud's metadata service ([`allow_link_local`](Self::allow_link_local)) |
 /// | 405 | `CONNECT` without [`ProxyHost::allow_connect`](super::ProxyHost::allow_connect) above |
-/// | 502 | the name does not resolve, nobody listens there, TLS fails, what comes back is not HTTP or has a head of more than 100 fields or 128 KiB, or the connection ends before the response's head; it switches protocols unasked, or answers in a transfer coding other than chunked |
+/// | 502 | the name does not resolve, nobody listens there, TLS fails, what comes back is not HTTP or has a head of more than 100 fields or some 128 KiB, or the connection ends before the response's head; it switches protocols unasked, or answers in a transfer coding other than chunked |
 /// | 503 | the process has no file descriptor left for a connection |
 /// | 504 | connecting, or waiting for the head, takes too long |
 ///
