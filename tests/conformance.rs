@@ -108,6 +108,88 @@ async fn a_source_that_keeps_the_first_is_found_out() {
     conformance::sink_and_source(async || Shelf::with(Fault::FirstIsLatest)).await;
 }
 
+#[tokio::test]
+async fn a_users_cache() {
+    conformance::cache(async || Pigeonholes::default()).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "a cache that was given only what cannot answer is empty")]
+async fn a_cache_that_keeps_what_cannot_answer_is_found_out() {
+    conformance::cache(async || Memory::new()).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "a cache keeps only the one stored last for a key")]
+async fn a_cache_that_keeps_the_first_is_found_out() {
+    conformance::cache(async || Pigeonholes::with(Fault::FirstIsLatest)).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "requests that differ in little are kept apart")]
+async fn a_cache_that_folds_case_is_found_out() {
+    conformance::cache(async || Pigeonholes::with(Fault::FoldsCase)).await;
+}
+
+/// A cache as a user would write it: an entry for each key.
+#[derive(Default)]
+struct Pigeonholes {
+    matching: Matching,
+    held: Mutex<HashMap<Key, Arc<Exchange>>>,
+    fault: Option<Fault>,
+}
+
+impl Pigeonholes {
+    fn with(fault: Fault) -> Self {
+        Self {
+            fault: Some(fault),
+            ..Self::default()
+        }
+    }
+}
+
+impl Sink for Pigeonholes {
+    fn store(&self, exchanges: Vec<Arc<Exchange>>) -> BoxFuture<'_, Result<(), StoreError>> {
+        let mut held = self.held.lock().unwrap();
+        for exchange in exchanges {
+            let Some(key) = self.matching.key_of(&exchange) else {
+                continue;
+            };
+            match self.fault {
+                Some(Fault::FirstIsLatest) => {
+                    held.entry(key).or_insert(exchange);
+                }
+                Some(Fault::FoldsCase) => {
+                    let mut folded = exchange.request.clone();
+                    let uri = folded.uri.to_string().to_ascii_lowercase();
+                    folded.uri = uri.parse().unwrap();
+                    held.insert(key, exchange.clone());
+                    held.insert(self.matching.key(&folded), exchange);
+                }
+                _ => {
+                    held.insert(key, exchange);
+                }
+            }
+        }
+        Box::pin(ready(Ok(())))
+    }
+}
+
+impl Source for Pigeonholes {
+    fn matching(&self) -> &Matching {
+        &self.matching
+    }
+
+    fn find(&self, key: Key, _: Which) -> BoxFuture<'_, Result<Option<Arc<Exchange>>, StoreError>> {
+        let found = self.held.lock().unwrap().get(&key).cloned();
+        Box::pin(ready(Ok(found)))
+    }
+
+    fn is_empty(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(ready(Ok(self.held.lock().unwrap().is_empty())))
+    }
+}
+
 /// A store as a user would write it: a list, and where in it a key's exchanges stand.
 #[derive(Default)]
 struct Shelf {
@@ -129,6 +211,7 @@ enum Fault {
     NoTrailers,
     CutShortIsFound,
     FirstIsLatest,
+    FoldsCase,
 }
 
 impl Shelf {

@@ -11,7 +11,7 @@
 //! // A sink that can be replayed: a stream.
 //! conformance::sink_and_replay(async || MyStore::new()).await;
 //!
-//! // A sink that can be looked up in: a cache.
+//! // A sink that can be looked up in, and keeps all that it was given.
 //! conformance::sink_and_source(async || MyStore::new()).await;
 //! # });
 //! # Ok::<(), std::io::Error>(())
@@ -19,19 +19,23 @@
 //!
 //! A store must keep times to 100 nanoseconds, and bytes exactly. After each `store` the checks
 //! call `flush`, so a sink may hold exchanges back until then.
+//!
+//! A store that keeps one entry for each key, and perhaps no times, is checked with [`cache`] in
+//! place of [`sink_and_source`].
 
-use std::{
-    fmt::Debug,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+mod cache;
+mod exchanges;
+
+use std::{fmt::Debug, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, future::join_all};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{Request, Response};
 
+pub use self::cache::cache;
+use self::exchanges::{cut_short, numbered, varied};
 use crate::{
-    BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
+    Exchange, NoResponse,
     store::{Replay, Sink, Source, StoreError, Which},
 };
 
@@ -65,20 +69,10 @@ pub async fn sink_and_replay<S: Sink + Replay>(make: impl AsyncFn() -> S) {
 /// If the store breaks a promise; the message says which.
 pub async fn sink_and_source<S: Sink + Source>(make: impl AsyncFn() -> S) {
     emptiness_is_told(&make().await).await;
-    what_can_answer_is_found_as_it_was_stored(&make().await).await;
+    what_can_answer_is_found_as_it_was_stored(&make().await, varied()).await;
     the_right_one_of_several_is_found(&make().await).await;
     what_was_cut_short_hides_nothing(&make().await).await;
-
-    let shared = Arc::new(make().await);
-    let sink: Arc<dyn Sink> = shared.clone();
-    let source: Arc<dyn Source> = shared;
-    let exchange = numbered(0);
-    store(&sink, [exchange.clone()]).await;
-    same(
-        "a store behind `Arc<dyn Sink>` and `Arc<dyn Source>` is the same store",
-        &found(&source, &exchange, Which::Latest).await.as_ref(),
-        &Some(&exchange),
-    );
+    a_shared_source_is_the_same(make().await).await;
 }
 
 async fn exchanges_are_replayed_as_they_were_stored<S: Sink + Replay>(s: &S) {
@@ -198,8 +192,10 @@ async fn emptiness_is_told<S: Sink + Source>(s: &S) {
     );
 }
 
-async fn what_can_answer_is_found_as_it_was_stored<S: Sink + Source>(s: &S) {
-    let exchanges = varied();
+async fn what_can_answer_is_found_as_it_was_stored<S: Sink + Source>(
+    s: &S,
+    exchanges: Vec<Exchange>,
+) {
     store(s, exchanges.clone()).await;
     for exchange in &exchanges {
         let found = found(s, exchange, Which::Latest).await;
@@ -291,6 +287,19 @@ async fn what_was_cut_short_hides_nothing<S: Sink + Source>(s: &S) {
     }
 }
 
+async fn a_shared_source_is_the_same<S: Sink + Source>(s: S) {
+    let shared = Arc::new(s);
+    let sink: Arc<dyn Sink> = shared.clone();
+    let source: Arc<dyn Source> = shared;
+    let exchange = numbered(0);
+    store(&sink, [exchange.clone()]).await;
+    same(
+        "a store behind `Arc<dyn Sink>` and `Arc<dyn Source>` is the same store",
+        &found(&source, &exchange, Which::Latest).await.as_ref(),
+        &Some(&exchange),
+    );
+}
+
 /// Panics with the promise if it is broken.
 fn same<A: PartialEq<B> + Debug, B: Debug + ?Sized>(promise: &str, is: &A, should_be: &B) {
     assert!(
@@ -341,150 +350,5 @@ fn uris(exchanges: &[Exchange]) -> Vec<String> {
     exchanges
         .iter()
         .map(|exchange| exchange.request.uri.to_string())
-        .collect()
-}
-
-/// An exchange that differs from others of the kind in everything that may count in a look-up.
-fn numbered(number: usize) -> Exchange {
-    let mut exchange = Exchange::new(
-        Request::get(format!("/numbered/{number}"))
-            .body(Bytes::new())
-            .expect("a request"),
-        Response::new(Bytes::from(format!("answer {number}"))),
-    );
-    exchange.began = began();
-    exchange
-}
-
-/// Windows counts in 100 nanoseconds.
-fn began() -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::new(1_795_219_199, 987_654_300)
-}
-
-/// Every way in which a body may not be whole.
-fn cut_short() -> [BodyEnd; 4] {
-    [
-        BodyEnd::Limit,
-        BodyEnd::Dropped,
-        BodyEnd::Error("reset by peer: 100%\r\nof it\n".to_owned()),
-        BodyEnd::Error(String::new()),
-    ]
-}
-
-/// What HTTP allows and a store may get wrong; each under a URI or method of its own.
-fn varied() -> Vec<Exchange> {
-    let mut exchanges = Vec::new();
-    let mut add = |change: &dyn Fn(&mut RecordedRequest, &mut RecordedResponse)| {
-        let mut exchange = numbered(1000 + exchanges.len());
-        exchange.time_to_head = Some(Duration::new(1, 234_567_800));
-        exchange.time_to_end = Duration::new(12, 100);
-        if let Ok(response) = &mut exchange.response {
-            change(&mut exchange.request, response);
-        }
-        exchanges.push(exchange);
-    };
-
-    add(&|_, _| {});
-    for body in bodies() {
-        add(&|request, response| {
-            request.method = Method::POST;
-            request.body = body.clone().into();
-            response.body = body.clone().into();
-        });
-    }
-    add(&|request, response| {
-        request.headers = awkward_headers();
-        response.headers = awkward_headers();
-    });
-    for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
-        add(&|request, _| request.version = version);
-        add(&|_, response| response.version = version);
-    }
-    for trailers in [HeaderList::new(), awkward_headers()] {
-        add(&|request, response| {
-            request.body.trailers = Some(trailers.clone());
-            response.body.trailers = Some(trailers.clone());
-        });
-    }
-    for end in cut_short() {
-        for bytes in ["", "the beginning"] {
-            let cut = || {
-                let mut body = RecordedBody::from(bytes);
-                body.end = end.clone();
-                body
-            };
-            add(&|request, _| request.body = cut());
-            add(&|_, response| response.body = cut());
-        }
-    }
-    for status in [StatusCode::NO_CONTENT, StatusCode::NOT_FOUND] {
-        add(&|_, response| response.status = status);
-    }
-    let unknown = StatusCode::from_u16(799).expect("a status");
-    add(&|_, response| response.status = unknown);
-    let extension = Method::from_bytes(b"PURGE").expect("a method");
-    add(&|request, _| request.method = extension.clone());
-    add(&|request, response| {
-        request.method = Method::HEAD;
-        response.headers = [(http::header::CONTENT_LENGTH, HeaderValue::from(1234))]
-            .into_iter()
-            .collect();
-    });
-    for (method, uri) in [
-        (Method::GET, "http://example.com:8080/absolute?a=1&a=2"),
-        (Method::CONNECT, "example.com:443"),
-        (Method::OPTIONS, "*"),
-    ] {
-        add(&|request, _| {
-            request.method = method.clone();
-            request.uri = uri.parse().expect("a URI");
-        });
-    }
-    for why in [
-        NoResponse::ClientGone,
-        NoResponse::Failed("refused: 100%\r\nof it\n".to_owned()),
-        NoResponse::Failed(String::new()),
-    ] {
-        let mut exchange = numbered(2000 + exchanges.len());
-        exchange.time_to_head = None;
-        exchange.response = Err(why);
-        exchanges.push(exchange);
-    }
-    exchanges
-}
-
-fn bodies() -> Vec<Bytes> {
-    let every_byte: Vec<u8> = (0..=u8::MAX).collect();
-    vec![
-        every_byte.into(),
-        Bytes::from_static(b"\r\n\r\n"),
-        Bytes::from_static(b"line\r\nline\r\n\r\nWARC/1.1\r\nWARC-Type: request\r\n\r\n"),
-        Bytes::from_static(b"0\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
-        vec![b'\n'; 300_000].into(),
-    ]
-}
-
-/// Duplicates, apart from each other; bytes that are no UTF-8; fields that say something else about
-/// the body than the body does.
-fn awkward_headers() -> HeaderList {
-    let fields: [(&str, &[u8]); 11] = [
-        ("x-twice", b"first"),
-        ("x-latin", b"caf\xe9"),
-        ("x-twice", b"second"),
-        ("x-binary", b"\x80\xff\t\xfe"),
-        ("x-empty", b""),
-        ("x-signs", b"100% a=b&c;d: \"e\", <f>"),
-        ("transfer-encoding", b"chunked"),
-        ("content-length", b"99999"),
-        ("x-archive-orig-content-length", b"7"),
-        ("content-encoding", b"gzip"),
-        ("x-twice", b"first"),
-    ];
-    fields
-        .into_iter()
-        .map(|(name, value)| {
-            let value = HeaderValue::from_bytes(value).expect("a value");
-            (HeaderName::from_static(name), value)
-        })
         .collect()
 }

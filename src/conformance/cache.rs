@@ -1,0 +1,216 @@
+//! Stores that keep one entry for each key.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::Response;
+
+use super::{
+    a_shared_source_is_the_same, emptiness_is_told,
+    exchanges::{alike, began, numbered, varied},
+    found, same, store, went_well, what_can_answer_is_found_as_it_was_stored,
+    what_was_cut_short_hides_nothing,
+};
+use crate::{
+    Exchange, Key, Matching,
+    store::{BoxFuture, Sink, Source, StoreError, Which},
+};
+
+/// Checks that a store keeps one entry for each key: the one stored last, exactly but for its times,
+/// and only what can answer.
+///
+/// [`Which::Nth`] finds a key's only entry there, whatever the number. Times may be left out: a store
+/// that is to be compared by others writes the same bytes for the same exchange.
+///
+/// ```
+/// # #[derive(Default)]
+/// # struct MyCache(tower_traffic::Matching, std::sync::Mutex<std::collections::HashMap<tower_traffic::Key, std::sync::Arc<tower_traffic::Exchange>>>);
+/// # impl tower_traffic::store::Sink for MyCache {
+/// #     fn store(&self, exchanges: Vec<std::sync::Arc<tower_traffic::Exchange>>) -> tower_traffic::store::BoxFuture<'_, Result<(), tower_traffic::StoreError>> {
+/// #         let keyed = exchanges.into_iter().filter_map(|exchange| Some((self.0.key_of(&exchange)?, exchange)));
+/// #         self.1.lock().unwrap().extend(keyed);
+/// #         Box::pin(async { Ok(()) })
+/// #     }
+/// # }
+/// # impl tower_traffic::store::Source for MyCache {
+/// #     fn matching(&self) -> &tower_traffic::Matching { &self.0 }
+/// #     fn find(&self, key: tower_traffic::Key, _: tower_traffic::store::Which) -> tower_traffic::store::BoxFuture<'_, Result<Option<std::sync::Arc<tower_traffic::Exchange>>, tower_traffic::StoreError>> {
+/// #         let found = self.1.lock().unwrap().get(&key).cloned();
+/// #         Box::pin(async { Ok(found) })
+/// #     }
+/// #     fn is_empty(&self) -> tower_traffic::store::BoxFuture<'_, Result<bool, tower_traffic::StoreError>> {
+/// #         let is_empty = self.1.lock().unwrap().is_empty();
+/// #         Box::pin(async move { Ok(is_empty) })
+/// #     }
+/// # }
+/// use tower_traffic::conformance;
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// conformance::cache(async || MyCache::default()).await;
+/// # });
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Panics
+/// If the store breaks a promise; the message says which.
+pub async fn cache<S: Sink + Source>(make: impl AsyncFn() -> S) {
+    let make = async || Timeless(make().await);
+    let mut exchanges = varied();
+    exchanges.iter_mut().for_each(at_no_time);
+
+    emptiness_is_told(&make().await).await;
+    what_cannot_answer_is_not_kept(&make().await).await;
+    what_can_answer_is_found_as_it_was_stored(&make().await, exchanges).await;
+    requests_that_differ_in_little_are_kept_apart(&make().await).await;
+    only_the_last_of_several_is_kept(&make().await).await;
+    what_was_cut_short_hides_nothing(&make().await).await;
+    concurrent_entries_are_all_found(&make().await).await;
+    a_shared_source_is_the_same(make().await).await;
+}
+
+async fn what_cannot_answer_is_not_kept<S: Sink + Source>(s: &S) {
+    let unable: Vec<_> = varied()
+        .into_iter()
+        .filter(|exchange| s.matching().key_of(exchange).is_none())
+        .collect();
+    store(s, unable.clone()).await;
+    same(
+        "a cache that was given only what cannot answer is empty",
+        &went_well(s.is_empty().await),
+        &true,
+    );
+    for exchange in &unable {
+        same(
+            "an exchange that was cut short, or has no response, is not found",
+            &found(s, exchange, Which::Latest).await,
+            &None,
+        );
+    }
+}
+
+async fn requests_that_differ_in_little_are_kept_apart<S: Sink + Source>(s: &S) {
+    let exchanges = alike();
+    for batch in exchanges.chunks(7) {
+        store(s, batch).await;
+    }
+    for exchange in &exchanges {
+        let key = s.matching().key_of(exchange);
+        // By a looser rule some of them are one.
+        let last = exchanges
+            .iter()
+            .rfind(|other| s.matching().key_of(other) == key);
+        same(
+            "requests that differ in little are kept apart",
+            &found(s, exchange, Which::Latest).await.as_ref(),
+            &last,
+        );
+    }
+}
+
+async fn only_the_last_of_several_is_kept<S: Sink + Source>(s: &S) {
+    let answer = |number: usize| {
+        let mut exchange = numbered(0);
+        exchange.response = Ok(Response::new(Bytes::from(format!("take {number}"))).into());
+        exchange
+    };
+    store(s, [answer(0), numbered(1), answer(1)]).await;
+    let mut last = 1;
+    for next in [2, 3] {
+        for which in [Which::Latest, Which::Nth(0), Which::Nth(1), Which::Nth(9)] {
+            same(
+                "a cache keeps only the one stored last for a key",
+                &found(s, &answer(0), which).await.as_ref(),
+                &Some(&answer(last)),
+            );
+        }
+        store(s, [answer(next)]).await;
+        last = next;
+    }
+    same(
+        "another key's entry stays",
+        &found(s, &numbered(1), Which::Latest).await.as_ref(),
+        &Some(&numbered(1)),
+    );
+}
+
+async fn concurrent_entries_are_all_found<S: Sink + Source>(s: &S) {
+    const WRITERS: usize = 8;
+    let contended = |writer: usize| {
+        let mut exchange = numbered(usize::MAX);
+        // Long enough to be seen half written.
+        let body = format!("writer {writer}\n").repeat(5000);
+        exchange.response = Ok(Response::new(Bytes::from(body)).into());
+        exchange
+    };
+    let stored = (0..WRITERS).map(|writer| {
+        let batch = [
+            numbered(2 * writer),
+            contended(writer),
+            numbered(2 * writer + 1),
+        ];
+        async {
+            store(s, batch).await;
+            let found = found(s, &contended(0), Which::Latest).await;
+            let is_whole = found.is_some_and(|found| (0..WRITERS).any(|w| found == contended(w)));
+            same(
+                "an entry that several write at once is one of theirs, and whole",
+                &is_whole,
+                &true,
+            );
+        }
+    });
+    join_all(stored).await;
+    for number in 0..2 * WRITERS {
+        same(
+            "entries that are stored concurrently are all found",
+            &found(s, &numbered(number), Which::Latest).await.as_ref(),
+            &Some(&numbered(number)),
+        );
+    }
+}
+
+/// As `numbered` has it.
+fn at_no_time(exchange: &mut Exchange) {
+    exchange.began = began();
+    exchange.time_to_head = Some(Duration::ZERO);
+    exchange.time_to_end = Duration::ZERO;
+}
+
+/// A store whose times do not count.
+struct Timeless<S>(S);
+
+impl<S: Sink> Sink for Timeless<S> {
+    fn store(&self, exchanges: Vec<Arc<Exchange>>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.0.store(exchanges)
+    }
+
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.0.flush()
+    }
+}
+
+impl<S: Source> Source for Timeless<S> {
+    fn matching(&self) -> &Matching {
+        self.0.matching()
+    }
+
+    fn find(
+        &self,
+        key: Key,
+        which: Which,
+    ) -> BoxFuture<'_, Result<Option<Arc<Exchange>>, StoreError>> {
+        let found = self.0.find(key, which);
+        Box::pin(async {
+            let mut found = found.await?;
+            if let Some(exchange) = &mut found {
+                at_no_time(Arc::make_mut(exchange));
+            }
+            Ok(found)
+        })
+    }
+
+    fn is_empty(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.0.is_empty()
+    }
+}
