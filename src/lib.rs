@@ -80,6 +80,9 @@
 // Links lead to what other features bring: on docs.rs all are on.
 #![cfg_attr(not(feature = "full"), allow(rustdoc::broken_intra_doc_links))]
 
+#[cfg(all(test, feature = "s3"))]
+extern crate self as tower_traffic; // for what unit tests share with those in `tests`
+
 pub mod body;
 pub mod clients;
 #[cfg(feature = "test-util")]

@@ -1,6 +1,6 @@
 use std::{
     error::Error,
-    io,
+    fmt, io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -41,6 +41,39 @@ pub enum StoreError {
         /// What is wrong.
         reason: String,
     },
+    /// What was given as the place in S3 cannot be one.
+    #[error("{location:?} is no place in S3: {reason}")]
+    BadBucket {
+        /// What was given.
+        location: String,
+        /// What is wrong with it, and how it should look.
+        reason: &'static str,
+    },
+    /// S3 refused, or could not be asked.
+    #[error("s3://{bucket}/{key}: cannot {action}: {problem} ({source})")]
+    S3 {
+        /// What was tried, as in "cannot ...".
+        action: &'static str,
+        /// The bucket.
+        bucket: String,
+        /// The object's key, or what was to be listed.
+        key: String,
+        /// What kind of failure it is, and what to do about it.
+        problem: S3Problem,
+        /// What the server or the client said.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The spool of a recording in S3 holds as much as it may.
+    #[error(
+        "{}: the spool holds {limit} bytes, as many as it may: S3 does not take them as fast as they \
+         come, or not at all", folder.display()
+    )]
+    SpoolFull {
+        /// The spool's folder.
+        folder: PathBuf,
+        /// The limit, in bytes.
+        limit: u64,
+    },
     /// The store did not answer in time.
     #[error("the store did not answer within {0:?}")]
     TimedOut(Duration),
@@ -50,6 +83,54 @@ pub enum StoreError {
     /// An error of a store that is not part of this crate.
     #[error(transparent)]
     Other(Box<dyn Error + Send + Sync>),
+}
+
+/// Why S3 did not do what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum S3Problem {
+    /// There is no such object.
+    NotFound,
+    /// There is no such bucket.
+    NoSuchBucket,
+    /// There is an object of that key already, and it was not to be replaced.
+    AlreadyThere,
+    /// It may work the next time: no connection, no answer in time, 500, 503 (`SlowDown`), 429,
+    /// or somebody else was changing the object (409).
+    Transient,
+    /// There are no credentials, or S3 does not know them, or they do not allow this.
+    Denied,
+    /// The clock of this machine is off.
+    ClockSkew,
+    /// The bucket is in another region.
+    WrongRegion,
+    /// There is more of it than was to be read.
+    TooLarge,
+    /// S3 refused for another reason.
+    Refused,
+}
+
+impl S3Problem {
+    /// Whether the same request may succeed if it is only sent again.
+    pub fn is_transient(self) -> bool {
+        self == Self::Transient
+    }
+}
+
+impl fmt::Display for S3Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotFound => "there is no such object",
+            Self::NoSuchBucket => "there is no such bucket: create it, or correct its name",
+            Self::AlreadyThere => "there is an object of that key already",
+            Self::Transient => "S3 cannot be reached, or cannot do it now",
+            Self::Denied => "not allowed: check the credentials and the bucket's policy",
+            Self::ClockSkew => "the time of this machine and of S3 differ: set the clock",
+            Self::WrongRegion => "the bucket is in another region: set that one",
+            Self::TooLarge => "it is larger than may be read at once",
+            Self::Refused => "S3 refused",
+        })
+    }
 }
 
 impl StoreError {

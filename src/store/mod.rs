@@ -31,17 +31,23 @@
 //! }
 //! ```
 
+mod blocking;
 mod disk;
 mod error;
 mod memory;
+#[cfg(feature = "s3")]
+mod s3;
 
 use std::sync::Arc;
 
 pub use futures_util::{future::BoxFuture, stream::BoxStream};
 
+use self::blocking::blocking;
+#[cfg(feature = "s3")]
+pub use self::s3::Bucket;
 pub use self::{
     disk::{Disk, Repair, Report},
-    error::StoreError,
+    error::{S3Problem, StoreError},
     memory::Memory,
 };
 use crate::{Exchange, Key, Matching};

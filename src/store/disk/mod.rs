@@ -14,13 +14,13 @@ use std::{
 };
 
 use futures_util::{FutureExt, StreamExt, stream};
-use tokio::{runtime::Handle, sync::mpsc};
+use tokio::sync::mpsc;
 
 use self::{
     index::Index,
     segment::{Appender, Event, segments},
 };
-use super::{BoxFuture, BoxStream, Replay, Sink, Source, StoreError, Which};
+use super::{BoxFuture, BoxStream, Replay, Sink, Source, StoreError, Which, blocking};
 use crate::{
     Exchange, Key, Matching,
     format::warc::Depth,
@@ -295,20 +295,6 @@ fn read_on_a_thread(folder: Arc<Path>) -> BoxStream<'static, Result<Exchange, St
     {
         Ok(_) => stream::poll_fn(move |cx| receiver.poll_recv(cx)).boxed(),
         Err(error) => stream::iter([Err(StoreError::other(error))]).boxed(),
-    }
-}
-
-/// Runs file system calls where they block nobody.
-async fn blocking<T: Send + 'static>(
-    call: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    match Handle::try_current() {
-        Ok(runtime) => runtime
-            .spawn_blocking(call)
-            .await
-            .map_err(StoreError::other)?,
-        // Not in tokio: there is no worker to protect.
-        Err(_) => call(),
     }
 }
 

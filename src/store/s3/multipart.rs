@@ -1,0 +1,159 @@
+//! Objects that are too large for one request.
+
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    path::Path,
+};
+
+use aws_sdk_s3::{
+    primitives::ByteStream,
+    types::{CompletedMultipartUpload, CompletedPart},
+};
+use bytes::Bytes;
+
+use super::objects::{ANSWER, Objects, Put, owned, upload_limit};
+use crate::{
+    StoreError,
+    store::{S3Problem, blocking},
+};
+
+/// S3 takes 10,000 parts at most
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).
+const MOST_PARTS: u64 = 10_000;
+
+impl Objects {
+    /// Puts a file's content, in parts of this many bytes (5 MiB at least), or larger ones where
+    /// there would be too many. What was sent is given up when a part fails for good, or this future
+    /// is dropped; the second leaves parts behind that a rule of the bucket has to remove.
+    pub(crate) async fn put_parts(
+        &self,
+        key: &str,
+        file: &Path,
+        size: u64,
+        part_size: u64,
+        put: Put,
+        content_type: &str,
+        metadata: &[(&str, &str)],
+    ) -> Result<(), StoreError> {
+        let request = self
+            .client
+            .create_multipart_upload()
+            .bucket(&*self.bucket)
+            .key(key)
+            .content_type(content_type)
+            .set_metadata(Some(owned(metadata)));
+        let begun = self
+            .send("begin the upload", key, ANSWER, || request.clone().send())
+            .await?;
+        let Some(upload) = begun.upload_id else {
+            let said = "the answer has no upload id";
+            return Err(self.error("begin the upload", key, S3Problem::Refused, said));
+        };
+        let part_size = part_size.max(size.div_ceil(MOST_PARTS));
+        let sent = async {
+            let parts = self.parts(key, &upload, file, size, part_size).await?;
+            self.complete(key, &upload, parts, put).await
+        };
+        let outcome = sent.await;
+        if outcome.is_err() {
+            let aborted = self
+                .send("give the upload up", key, ANSWER, || {
+                    self.client
+                        .abort_multipart_upload()
+                        .bucket(&*self.bucket)
+                        .key(key)
+                        .upload_id(&upload)
+                        .send()
+                })
+                .await;
+            if let Err(error) = aborted {
+                tracing::debug!(%error, "parts of an upload stay in the bucket");
+            }
+        }
+        outcome
+    }
+
+    async fn parts(
+        &self,
+        key: &str,
+        upload: &str,
+        file: &Path,
+        size: u64,
+        part_size: u64,
+    ) -> Result<Vec<CompletedPart>, StoreError> {
+        let mut parts = Vec::new();
+        let mut offset = 0;
+        for number in 1.. {
+            if offset >= size {
+                break;
+            }
+            let len = part_size.min(size - offset);
+            let content = read(file, offset, len).await?;
+            let sent = self
+                .send("put a part", key, upload_limit(len), || {
+                    self.client
+                        .upload_part()
+                        .bucket(&*self.bucket)
+                        .key(key)
+                        .upload_id(upload)
+                        .part_number(number)
+                        .body(ByteStream::from(content.clone()))
+                        .send()
+                })
+                .await?;
+            parts.push(
+                CompletedPart::builder()
+                    .part_number(number)
+                    .set_e_tag(sent.e_tag)
+                    .build(),
+            );
+            offset += len;
+        }
+        Ok(parts)
+    }
+
+    async fn complete(
+        &self,
+        key: &str,
+        upload: &str,
+        parts: Vec<CompletedPart>,
+        put: Put,
+    ) -> Result<(), StoreError> {
+        let request = self
+            .client
+            .complete_multipart_upload()
+            .bucket(&*self.bucket)
+            .key(key)
+            .upload_id(upload)
+            .multipart_upload(
+                CompletedMultipartUpload::builder()
+                    .set_parts(Some(parts))
+                    .build(),
+            )
+            .set_if_none_match(put.condition());
+        // Once: whether a completion whose answer was lost got through is seen by the object.
+        self.clone()
+            .attempts(1)
+            .send("complete the upload", key, upload_limit(0), || {
+                request.clone().send()
+            })
+            .await
+            .map(drop)
+    }
+}
+
+async fn read(path: &Path, offset: u64, len: u64) -> Result<Bytes, StoreError> {
+    let path = path.to_owned();
+    blocking(move || {
+        let read = || {
+            let mut file = File::open(&path)?;
+            file.seek(SeekFrom::Start(offset))?;
+            let mut content = Vec::with_capacity(len as usize);
+            file.take(len).read_to_end(&mut content)?;
+            Ok(content.into())
+        };
+        read().map_err(|error| StoreError::io("read the file", &path, error))
+    })
+    .await
+}
