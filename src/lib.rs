@@ -88,11 +88,13 @@ pub mod clients;
 #[cfg(feature = "test-util")]
 pub mod conformance;
 pub mod debug;
+mod decode;
 mod exchange;
 mod forever;
 mod format;
 mod guard;
 mod headers;
+mod indent;
 pub mod latency;
 mod locks;
 mod matching;

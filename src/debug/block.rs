@@ -15,12 +15,15 @@ use humantime::format_rfc3339_millis;
 use super::{
     Show,
     content::{self, Kind},
-    decode::{self, Decoded, Stop},
     escape::{self, push},
     message::{End, Message, What},
     style::Styles,
 };
-use crate::{HeaderList, Redact};
+use crate::{
+    HeaderList, Redact,
+    decode::{self, Decoded, Stop},
+    indent,
+};
 
 const INDENT: &[u8] = b"    ";
 
@@ -277,7 +280,7 @@ impl Blocks {
         let content_type = message.head.get("content-type");
         match content::kind(content_type, content, is_cut) {
             Kind::Json if self.show.indents_json => {
-                let indented = super::json::indented(content, is_cut);
+                let indented = indent::indented(content, is_cut);
                 let text = indented.as_deref().unwrap_or(content);
                 escape::lines(out, text, INDENT);
             }

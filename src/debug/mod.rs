@@ -3,10 +3,8 @@
 mod block;
 mod call;
 mod content;
-mod decode;
 mod escape;
 mod events;
-mod json;
 mod message;
 mod output;
 mod printer;

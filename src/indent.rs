@@ -20,7 +20,7 @@ enum Next {
 
 /// The text indented; `None` if it is no JSON, or would become too long. One that was cut may end
 /// anywhere.
-pub(super) fn indented(text: &[u8], is_cut: bool) -> Option<Vec<u8>> {
+pub(crate) fn indented(text: &[u8], is_cut: bool) -> Option<Vec<u8>> {
     let longest = LONGEST * text.len() + 1024;
     let mut out = Vec::with_capacity(2 * text.len());
     // The ends of what is open.

@@ -6,15 +6,15 @@
 use std::borrow::Cow;
 
 /// What came of content that is compressed.
-pub(super) struct Decoded {
-    pub(super) content: Vec<u8>,
+pub(crate) struct Decoded {
+    pub(crate) content: Vec<u8>,
     /// Why it does not go on.
-    pub(super) stop: Stop,
+    pub(crate) stop: Stop,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "decompress"), expect(dead_code))]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     End,
     /// There is more, but this is enough.
     Limit,
@@ -23,7 +23,7 @@ pub(super) enum Stop {
 }
 
 /// The codings that were applied, in their order; `identity` is none.
-pub(super) fn codings<'a>(
+pub(crate) fn codings<'a>(
     values: impl Iterator<Item = &'a [u8]> + 'a,
 ) -> impl Iterator<Item = Cow<'a, str>> + 'a {
     values
@@ -33,12 +33,12 @@ pub(super) fn codings<'a>(
 }
 
 #[cfg(not(feature = "decompress"))]
-pub(super) fn decode(_: &[Cow<'_, str>], _: &[u8], _: usize) -> Result<Decoded, Cow<'static, str>> {
+pub(crate) fn decode(_: &[Cow<'_, str>], _: &[u8], _: usize) -> Result<Decoded, Cow<'static, str>> {
     Err(Cow::Borrowed("built without the feature `decompress`"))
 }
 
 #[cfg(feature = "decompress")]
-pub(super) use self::decoders::decode;
+pub(crate) use self::decoders::decode;
 
 #[cfg(feature = "decompress")]
 mod decoders {
@@ -67,7 +67,7 @@ mod decoders {
     const BUFFER: usize = 8 << 10;
 
     /// Decodes up to `limit` bytes; an error says why nothing is decoded at all.
-    pub(in crate::debug) fn decode(
+    pub(crate) fn decode(
         codings: &[Cow<'_, str>],
         content: &[u8],
         limit: usize,
