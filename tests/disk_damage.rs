@@ -19,7 +19,7 @@ use stores::{exchange, exchange_of, files, find, record, replay, replay_all, rep
 use tempfile::TempDir;
 use tower_traffic::{
     BodyEnd, Exchange, HeaderList, NoResponse, StoreError,
-    store::{Disk, Source},
+    store::{Compression, Disk, Source},
 };
 
 // ---- torn tails
@@ -401,7 +401,117 @@ fn a_length_that_leads_into_a_body_leads_nowhere() {
     assert!(tried > 5, "{tried}");
 }
 
+// ---- compressed, with a member for each record
+
+#[test]
+fn a_compressed_tail_torn_anywhere_is_cut_and_told() {
+    for good in compressed(&varied()) {
+        let last = good.starts[2];
+        for len in last + 1..good.bytes.len() {
+            good.assert_torn(len, last, 2);
+        }
+        for (n, &start) in good.starts[..2].iter().enumerate() {
+            for len in (start + 1..good.starts[n + 1]).step_by(7) {
+                good.assert_torn(len, start, n);
+            }
+        }
+        for len in (1..good.starts[0]).step_by(7) {
+            good.assert_torn(len, 0, 0);
+        }
+        for (n, &len) in good.starts.iter().enumerate() {
+            let damaged = good.with(&good.bytes[..len]);
+            assert_eq!(replay_all(damaged.folder()), good.exchanges[..n]);
+            assert!(report(damaged.folder()).repairs.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_flipped_byte_in_a_compressed_file_costs_one_exchange_at_most() {
+    for (order, step) in [(0, 1), (1, 3), (2, 3)] {
+        let mut exchanges = varied();
+        exchanges.rotate_left(order);
+        for good in compressed(&exchanges) {
+            for position in (0..good.bytes.len()).step_by(step) {
+                let mask = [1 << (position % 8), 0xff, 0x20][order];
+                let mut bytes = good.bytes.clone();
+                bytes[position] ^= mask;
+                good.assert_one_is_damaged(position, &bytes, &format!("{position} ^ {mask:#04x}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_deleted_part_of_a_compressed_file_costs_what_it_was_part_of() {
+    for good in compressed(&varied()) {
+        let (first, second) = (good.starts[0], good.starts[1]);
+        for start in (first..second).step_by(11) {
+            let bytes = [&good.bytes[..start], &good.bytes[second..]].concat();
+            let damaged = good.with(&bytes);
+            let (read, errors) = replay(&Disk::new(damaged.folder()));
+            // Where only the end of the member is missing, its record is still whole.
+            let is_whole = read.len() == good.exchanges.len();
+            let left = &good.exchanges[usize::from(!is_whole)..];
+            assert_eq!(read, left, "without {start}..{second}");
+            assert_eq!(errors.is_empty(), start == first, "{start}");
+            assert_eq!(damaged.bytes(), bytes);
+        }
+    }
+}
+
+#[test]
+fn what_is_appended_to_a_compressed_file_is_told_and_left_alone() {
+    let garbage: [&[u8]; 5] = [&[0; 5000], b"garbage", b"\r\n", b"\0", &[0xff; 300]];
+    for good in compressed(&varied()) {
+        for garbage in garbage {
+            let bytes = [&good.bytes, garbage].concat();
+            let damaged = good.with(&bytes);
+            let found = report(damaged.folder());
+            assert_eq!(found.exchanges, 3);
+            assert!(found.repairs.is_empty(), "{found:?}");
+            assert_told(&found.skipped, damaged.file, good.bytes.len());
+            assert_eq!(replay(&Disk::new(damaged.folder())).0, good.exchanges);
+            assert_eq!(damaged.bytes(), bytes);
+        }
+    }
+}
+
+/// A recorded download of a recording: it cannot be compressed again, and stands there as it is.
+#[test]
+fn members_in_a_recorded_body_are_never_read() {
+    for fakes in compressed(&[exchange("fake"), exchange("fake2")]) {
+        for good in compressed(&[
+            exchange("1"),
+            exchange_of("2", fakes.bytes.clone()),
+            exchange("3"),
+        ]) {
+            let (start, end) = (good.starts[1], good.starts[2]);
+            for len in (start + 1..end).step_by(13) {
+                good.assert_torn(len, start, 1);
+            }
+            for position in (start..end).step_by(3) {
+                let mut bytes = good.bytes.clone();
+                bytes[position] ^= 0xff;
+                good.assert_one_is_damaged(position, &bytes, &format!("{position}"));
+                let disk = Disk::new(good.folder.path());
+                assert_eq!(find(&disk, &exchange("fake")).unwrap(), None);
+            }
+        }
+    }
+}
+
 // ---- helpers
+
+/// A file in each compressed form.
+fn compressed(exchanges: &[Exchange]) -> Vec<Recorded> {
+    let forms = [
+        #[cfg(feature = "gzip")]
+        Compression::Gzip,
+    ];
+    let record = |compression| Recorded::compressed(exchanges.to_vec(), compression);
+    forms.into_iter().map(record).collect()
+}
 
 /// A file without damage, and what is in it.
 struct Recorded {
@@ -415,8 +525,12 @@ struct Recorded {
 
 impl Recorded {
     fn new(exchanges: Vec<Exchange>) -> Self {
+        Self::compressed(exchanges, Compression::None)
+    }
+
+    fn compressed(exchanges: Vec<Exchange>, compression: Compression) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let disk = Disk::new(folder.path());
+        let disk = Disk::new(folder.path()).compress(compression);
         record(&disk, []);
         let file = files(folder.path()).remove(0);
         let mut starts = Vec::new();

@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use crate::format::NeedsFeature;
+
 /// Why a store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -74,6 +76,23 @@ pub enum StoreError {
         /// The limit, in bytes.
         limit: u64,
     },
+    /// A file is compressed as a whole, and not record by record: its exchanges are replayed, but a
+    /// look-up cannot find them.
+    #[error("{}: compressed as a whole: its {exchanges} exchanges are replayed, but not looked up; convert the file to find them", file.display())]
+    WholeFile {
+        /// The file.
+        file: PathBuf,
+        /// How many exchanges a look-up does not find.
+        exchanges: usize,
+    },
+    /// The recording is in a form that this build of the crate cannot read.
+    #[error("{}: reading this needs the crate's feature `{feature}`: enable it in Cargo.toml", path.display())]
+    FeatureOff {
+        /// The file.
+        path: PathBuf,
+        /// The feature's name.
+        feature: &'static str,
+    },
     /// The store did not answer in time.
     #[error("the store did not answer within {0:?}")]
     TimedOut(Duration),
@@ -142,6 +161,10 @@ impl StoreError {
     /// The error of a file system call, with the path that the system leaves out.
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
+        let inner = source.get_ref();
+        if let Some(NeedsFeature(feature)) = inner.and_then(|error| error.downcast_ref()) {
+            return Self::FeatureOff { path, feature };
+        }
         match source.kind() {
             io::ErrorKind::NotFound => Self::NotFound { path },
             io::ErrorKind::NotADirectory => Self::NotAFolder { path },

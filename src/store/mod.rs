@@ -32,6 +32,7 @@
 //! ```
 
 mod blocking;
+mod compression;
 mod disk;
 mod error;
 mod memory;
@@ -46,6 +47,7 @@ use self::blocking::blocking;
 #[cfg(feature = "s3")]
 pub use self::s3::Bucket;
 pub use self::{
+    compression::Compression,
     disk::{Disk, Repair, Report},
     error::{S3Problem, StoreError},
     memory::Memory,

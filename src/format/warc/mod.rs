@@ -15,12 +15,21 @@
 //! | `Traffic-CRC32` | every one | a CRC-32 (ISO-HDLC, as in gzip) of the lines before it and of the block, in hex |
 //! | `Traffic-Error` | request, response, metadata | the error that the body or the exchange ended with, percent-encoded |
 
+mod encode;
+#[cfg(feature = "gzip")]
+mod gzip;
+#[cfg(feature = "s3")]
+mod pack;
 mod read;
 mod write;
 
 use percent_encoding::{AsciiSet, CONTROLS};
 
+#[cfg(feature = "gzip")]
+#[cfg(feature = "s3")]
+pub(crate) use self::pack::pack_gzip;
 pub(crate) use self::{
+    encode::Encoder,
     read::{Depth, Item, Reader},
     write::Writer,
 };
@@ -30,6 +39,16 @@ const TIME_TO_END: &str = "Traffic-Time-To-End";
 const TRAILERS: &str = "Traffic-Trailers";
 const ERROR: &str = "Traffic-Error";
 const CHECKSUM: &str = "Traffic-CRC32";
+
+/// A record that is compressed has at most so many bytes, here and in what is read: a few bytes can
+/// stand for gigabytes.
+const MAX_COMPRESSED: u64 = 1 << 30;
+
+/// How a record begins.
+const MARK: &[u8] = b"WARC/1.";
+
+/// The head of a record is a few hundred bytes, plus trailers and an error's text.
+const MAX_HEAD: usize = 4 << 20;
 
 /// What is escaped in a line of text; non-ASCII bytes always are.
 const LINE: &AsciiSet = &CONTROLS.add(b'%');

@@ -49,17 +49,19 @@ impl Writer {
         end_record(out, start, block.as_bytes(), &RecordedBody::default());
     }
 
-    /// Appends an exchange.
-    pub(crate) fn exchange(&mut self, out: &mut Vec<u8>, exchange: &Exchange) {
+    /// Appends an exchange; says where in `out` its second record begins.
+    pub(crate) fn exchange(&mut self, out: &mut Vec<u8>, exchange: &Exchange) -> usize {
         out.reserve(exchange.weight());
         let request = Uuid::new_v4();
         self.date.set(exchange.began);
         set_target(&mut self.target, &exchange.request);
         self.request(out, &exchange.request, request);
+        let second = out.len();
         match &exchange.response {
             Ok(response) => self.response(out, exchange, response, request),
             Err(why) => self.no_response(out, exchange, why, request),
         }
+        second
     }
 
     fn request(&mut self, out: &mut Vec<u8>, request: &RecordedRequest, id: Uuid) {

@@ -37,16 +37,29 @@ impl Index {
         for path in segments(folder)? {
             let file: Arc<Path> = path.into();
             index.report.segments += 1;
+            let mut unplaced = 0;
             let read = segment::read(&file, Depth::Lookup, |event| {
                 match event {
                     Event::Exchange(offset, exchange) => {
                         index.add(&file, offset, matching.key_of(&exchange));
+                    }
+                    Event::Unplaced(_) => {
+                        index.report.exchanges += 1;
+                        unplaced += 1;
                     }
                     Event::Skipped(error) => index.report.skipped.push(Arc::new(error)),
                     Event::Repaired(repair) => index.report.repairs.push(repair),
                 }
                 true
             });
+            if unplaced > 0 {
+                let error = StoreError::WholeFile {
+                    file: file.to_path_buf(),
+                    exchanges: unplaced,
+                };
+                tracing::warn!(%error, "a part of a recording cannot be looked up");
+                index.report.skipped.push(Arc::new(error));
+            }
             if let Err(error) = read {
                 index.report.skipped.push(Arc::new(error));
             }

@@ -20,7 +20,7 @@ use self::{
     index::Index,
     segment::{Appender, Event, segments},
 };
-use super::{BoxFuture, BoxStream, Replay, Sink, Source, StoreError, Which, blocking};
+use super::{BoxFuture, BoxStream, Compression, Replay, Sink, Source, StoreError, Which, blocking};
 use crate::{
     Exchange, Key, Matching,
     format::warc::Depth,
@@ -64,6 +64,7 @@ pub struct Disk {
     folder: Arc<Path>,
     matching: Arc<Matching>,
     segment_size: u64,
+    compression: Compression,
     state: Arc<State>,
 }
 
@@ -114,6 +115,7 @@ impl Disk {
             folder: folder.into().into(),
             matching: Arc::default(),
             segment_size: DEFAULT_SEGMENT_SIZE,
+            compression: Compression::default(),
             state: Arc::default(),
         }
     }
@@ -136,6 +138,16 @@ impl Disk {
     /// To be set before the recording is used.
     pub fn segment_size(mut self, bytes: u64) -> Self {
         self.segment_size = bytes;
+        self.state = Arc::default();
+        self
+    }
+
+    /// Writes files that are compressed: not by default. What is read may be compressed in any way.
+    /// A message of more than 1 GiB cannot be stored then: the batch fails with [`StoreError::Io`].
+    ///
+    /// To be set before the recording is used.
+    pub fn compress(mut self, compression: Compression) -> Self {
+        self.compression = compression;
         self.state = Arc::default();
         self
     }
@@ -191,7 +203,7 @@ impl Disk {
             .filter(|_| is_indexed)
             .map(|exchange| self.matching.key_of(exchange))
             .collect();
-        let (file, offsets) = appender.append(&self.folder, self.segment_size, exchanges)?;
+        let (file, offsets) = appender.append(self, exchanges)?;
         if let Some(index) = &mut *write(&self.state.index) {
             for (key, offset) in keys.into_iter().zip(offsets) {
                 index.add(&file, offset, key);
@@ -274,7 +286,7 @@ fn read_on_a_thread(folder: Arc<Path>) -> BoxStream<'static, Result<Exchange, St
             let mut listening = true;
             let read = segment::read(&file, Depth::Whole, |event| {
                 let item = match event {
-                    Event::Exchange(_, exchange) => Ok(*exchange),
+                    Event::Exchange(_, exchange) | Event::Unplaced(exchange) => Ok(*exchange),
                     Event::Skipped(error) => Err(error),
                     Event::Repaired(_) => return true,
                 };

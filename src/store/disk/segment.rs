@@ -10,13 +10,15 @@ use std::{
 
 use uuid::Uuid;
 
-use super::Repair;
+use super::{Disk, Repair};
 use crate::{
     Exchange, StoreError,
-    format::warc::{Depth, Item, Reader, Writer},
+    format::warc::{Depth, Encoder, Item, Reader},
+    store::Compression,
 };
 
-const EXTENSION: &str = "warc";
+/// How the names of the files that are read end.
+const EXTENSIONS: [&str; 3] = [".warc", ".warc.gz", ".warc.zst"];
 const TORN: &str = "torn";
 /// How the names of this crate's files begin.
 const PREFIX: &str = "traffic-";
@@ -33,11 +35,9 @@ pub(super) fn segments(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == EXTENSION)
-            && path.is_file()
-        {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        let is_segment = |end: &&str| name.ends_with(end.as_bytes()) && name.len() > end.len();
+        if EXTENSIONS.iter().any(|end| is_segment(&end)) && path.is_file() {
             files.push(path);
         }
     }
@@ -59,21 +59,20 @@ struct Segment {
     path: Arc<Path>,
     file: File,
     len: u64,
-    format: Writer,
+    format: Encoder,
 }
 
 impl Appender {
     /// Appends exchanges, all or none; says to which file, and where in it each begins.
     pub(super) fn append(
         &mut self,
-        folder: &Path,
-        segment_size: u64,
+        disk: &Disk,
         exchanges: Vec<Arc<Exchange>>,
     ) -> Result<(Arc<Path>, Vec<u64>), StoreError> {
         // A file that was deleted would take everything and keep nothing.
         let segment = match self.segment.take() {
-            Some(segment) if segment.len < segment_size && segment.path.exists() => segment,
-            _ => self.create(folder)?,
+            Some(segment) if segment.len < disk.segment_size && segment.path.exists() => segment,
+            _ => self.create(&disk.folder, disk.compression)?,
         };
         let segment = self.segment.insert(segment);
         let before = segment.len;
@@ -82,6 +81,7 @@ impl Appender {
             Err(error) => {
                 let error = StoreError::io("append to the file", &segment.path, error);
                 segment.len = before;
+                self.buffer.clear();
                 // Part of the batch may stand there now. If it cannot be taken back, the file ends
                 // with a torn tail, and the next batch begins another.
                 if segment.file.set_len(before).is_err() {
@@ -92,7 +92,7 @@ impl Appender {
         }
     }
 
-    fn create(&mut self, folder: &Path) -> Result<Segment, StoreError> {
+    fn create(&mut self, folder: &Path, compression: Compression) -> Result<Segment, StoreError> {
         fs::create_dir_all(folder).map_err(|error| match error.kind() {
             // A file of that name.
             io::ErrorKind::AlreadyExists => StoreError::NotAFolder {
@@ -108,7 +108,7 @@ impl Appender {
         })?;
         let name = self.name.get_or_insert_with(writer_name);
         self.number += 1;
-        let file_name = format!("{name}-{:05}.{EXTENSION}", self.number);
+        let file_name = format!("{name}-{:05}.{}", self.number, compression.extension());
         let path = folder.join(&file_name);
         let failed = |error| StoreError::io("create the file", &path, error);
         let mut file = OpenOptions::new()
@@ -119,10 +119,10 @@ impl Appender {
         // Held as long as the file is written: it tells a reader not to repair what is not torn.
         // Where a file system has no locks, no reader can take one either, and so none repairs.
         let _ = file.lock();
-        let format = Writer::new();
+        let mut format = Encoder::new(compression);
         let mut opening = Vec::new();
-        format.open(&mut opening, &file_name);
-        if let Err(error) = file.write_all(&opening) {
+        let opened = format.open(&mut opening, &file_name);
+        if let Err(error) = opened.and_then(|()| file.write_all(&opening)) {
             // On a full disk there would otherwise be another empty file with every attempt.
             let _ = fs::remove_file(&path);
             return Err(failed(error));
@@ -146,7 +146,7 @@ impl Segment {
         let mut offsets = Vec::with_capacity(exchanges.len());
         for exchange in exchanges {
             offsets.push(self.len + buffer.len() as u64);
-            self.format.exchange(buffer, &exchange);
+            self.format.exchange(buffer, &exchange)?;
             if buffer.len() >= WRITE_BUFFER {
                 self.write(buffer)?;
             }
@@ -177,6 +177,8 @@ fn writer_name() -> String {
 pub(super) enum Event {
     /// An exchange, and where it begins.
     Exchange(u64, Box<Exchange>),
+    /// An exchange in a file that is compressed as a whole: it has no place to be read from.
+    Unplaced(Box<Exchange>),
     /// A part that cannot be read.
     Skipped(StoreError),
     /// A torn tail.
@@ -197,6 +199,7 @@ pub(super) fn read(
     while let Some(item) = reader.next(depth).map_err(failed)? {
         let event = match item {
             Item::Exchange(offset, exchange) => Event::Exchange(offset, exchange),
+            Item::Within(exchange) => Event::Unplaced(exchange),
             Item::Bad(offset, reason) => {
                 let error = StoreError::corrupt(path, offset, reason);
                 tracing::warn!(%error, "a part of a recording cannot be read");
@@ -277,7 +280,7 @@ pub(super) fn read_at(path: &Path, offset: u64) -> Result<Arc<Exchange>, StoreEr
         .and_then(|mut reader| reader.next(Depth::Whole))
         .map_err(failed)?;
     match item {
-        Some(Item::Exchange(_, exchange)) => Ok(Arc::from(exchange)),
+        Some(Item::Exchange(_, exchange) | Item::Within(exchange)) => Ok(Arc::from(exchange)),
         Some(Item::Bad(_, reason)) => Err(StoreError::corrupt(path, offset, reason)),
         Some(Item::Torn(_)) | None => Err(StoreError::corrupt(
             path,

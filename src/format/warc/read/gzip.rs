@@ -1,0 +1,191 @@
+//! Gzip (RFC 1952), member by member.
+//!
+//! The frame around the deflated bytes is read here, because only then a decoder's memory can be
+//! used again for the next member.
+
+use crc32fast::Hasher;
+use flate2::{Decompress, FlushDecompress, Status};
+
+use super::text::{Decode, Step};
+
+const MAGIC: &[u8] = &[0x1f, 0x8b, 0x08];
+
+// Flags (RFC 1952, 2.3.1).
+const HEADER_CHECKSUM: u8 = 1 << 1;
+const EXTRA: u8 = 1 << 2;
+const NAME: u8 = 1 << 3;
+const COMMENT: u8 = 1 << 4;
+const RESERVED: u8 = 0b1110_0000;
+
+pub(super) struct Gzip {
+    inflate: Decompress,
+    stage: Stage,
+    checksum: Hasher,
+    /// Modulo 2^32, as it stands in the file.
+    length: u32,
+}
+
+/// What comes next.
+enum Stage {
+    /// The fixed part of the header, of which so many bytes were read.
+    Header {
+        read: usize,
+        flags: u8,
+    },
+    /// The fields that these flags announce, and how far the first of them was read.
+    Optional {
+        flags: u8,
+        read: usize,
+        extra: usize,
+    },
+    Deflated,
+    /// The checksum and the length.
+    Trailer {
+        read: usize,
+        bytes: [u8; 8],
+    },
+}
+
+const START: Stage = Stage::Header { read: 0, flags: 0 };
+
+impl Gzip {
+    pub(super) fn new() -> Self {
+        Self {
+            inflate: Decompress::new(false),
+            stage: START,
+            checksum: Hasher::new(),
+            length: 0,
+        }
+    }
+
+    /// Takes a byte of what stands around the deflated ones; true with the last.
+    fn byte(&mut self, byte: u8) -> Result<bool, String> {
+        match &mut self.stage {
+            Stage::Header { read, flags } => {
+                match *read {
+                    at @ 0..3 if byte != MAGIC[at] => {
+                        return Err("there should be a gzip member here".to_owned());
+                    }
+                    3 if byte & RESERVED != 0 => {
+                        return Err("the gzip header has unknown flags".to_owned());
+                    }
+                    3 => *flags = byte,
+                    _ => {}
+                }
+                *read += 1;
+                if *read == 10 {
+                    let flags = *flags & (EXTRA | NAME | COMMENT | HEADER_CHECKSUM);
+                    self.optional(flags);
+                }
+            }
+            Stage::Optional { flags, read, extra } => {
+                let flag = *flags & flags.wrapping_neg();
+                let order = [EXTRA, NAME, COMMENT, HEADER_CHECKSUM];
+                let next = order.into_iter().find(|next| *flags & next != 0);
+                debug_assert!(flag != 0);
+                *read += 1;
+                let is_over = match next {
+                    Some(EXTRA) => {
+                        if *read <= 2 {
+                            *extra |= usize::from(byte) << (8 * (*read - 1));
+                        }
+                        *read >= 2 && *read == 2 + *extra
+                    }
+                    Some(NAME | COMMENT) => byte == 0,
+                    _ => *read == 2,
+                };
+                if is_over {
+                    let flags = *flags & !next.unwrap_or(*flags);
+                    self.optional(flags);
+                }
+            }
+            Stage::Deflated => {}
+            Stage::Trailer { read, bytes } => {
+                bytes[*read] = byte;
+                *read += 1;
+                if *read == 8 {
+                    let wrong = u64::from_le_bytes(*bytes)
+                        != u64::from(self.length) << 32
+                            | u64::from(self.checksum.clone().finalize());
+                    return if wrong {
+                        Err("the gzip member does not match its checksum".to_owned())
+                    } else {
+                        Ok(true)
+                    };
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    fn optional(&mut self, flags: u8) {
+        self.stage = match flags {
+            0 => Stage::Deflated,
+            flags => Stage::Optional {
+                flags,
+                read: 0,
+                extra: 0,
+            },
+        };
+    }
+}
+
+impl Decode for Gzip {
+    fn magic(&self) -> &'static [u8] {
+        MAGIC
+    }
+
+    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, String> {
+        let mut read = 0;
+        loop {
+            if matches!(self.stage, Stage::Deflated) {
+                let before = (self.inflate.total_in(), self.inflate.total_out());
+                let status = self
+                    .inflate
+                    .decompress(&input[read..], output, FlushDecompress::None)
+                    .map_err(|error| format!("the gzip member is damaged: {error}"))?;
+                // No more than the buffers hold.
+                read += (self.inflate.total_in() - before.0) as usize;
+                let written = (self.inflate.total_out() - before.1) as usize;
+                self.checksum.update(&output[..written]);
+                self.length = self.length.wrapping_add(written as u32);
+                if status == Status::StreamEnd {
+                    self.stage = Stage::Trailer {
+                        read: 0,
+                        bytes: [0; 8],
+                    };
+                }
+                if written > 0 || status != Status::StreamEnd {
+                    return Ok(Step {
+                        read,
+                        written,
+                        ended: false,
+                    });
+                }
+            }
+            let Some(&byte) = input.get(read) else {
+                return Ok(Step {
+                    read,
+                    written: 0,
+                    ended: false,
+                });
+            };
+            let ended = self.byte(byte)?;
+            read += 1;
+            if ended {
+                return Ok(Step {
+                    read,
+                    written: 0,
+                    ended,
+                });
+            }
+        }
+    }
+
+    fn reset(&mut self) {
+        self.inflate.reset(false);
+        self.stage = START;
+        self.checksum = Hasher::new();
+        self.length = 0;
+    }
+}

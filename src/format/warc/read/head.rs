@@ -1,0 +1,150 @@
+//! What a record says of itself, and the exchange that two of them make.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use crc32fast::Hasher;
+use http::{HeaderName, HeaderValue, Version};
+use percent_encoding::{percent_decode, percent_decode_str};
+
+use super::super::{CHECKSUM, ERROR, TIME_TO_END, TIME_TO_HEAD, TRAILERS};
+use crate::{
+    BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
+    format::http_text,
+};
+
+#[derive(Default)]
+pub(super) struct RecordHead {
+    pub(super) kind: String,
+    pub(super) id: String,
+    pub(super) info: Option<String>,
+    pub(super) concurrent_to: Option<String>,
+    pub(super) date: Option<SystemTime>,
+    pub(super) protocol: Option<String>,
+    pub(super) truncated: Option<String>,
+    /// Of every line before it, and of the block.
+    pub(super) checksum: Option<u32>,
+    pub(super) checked: Hasher,
+    pub(super) error: Option<String>,
+    pub(super) trailers: Option<HeaderList>,
+    pub(super) to_head: Option<Duration>,
+    pub(super) to_end: Option<Duration>,
+    pub(super) length: u64,
+}
+
+impl RecordHead {
+    pub(super) fn field(&mut self, name: &str, value: &str) {
+        let is = |other: &str| name.eq_ignore_ascii_case(other);
+        let text = || Some(value.to_owned());
+        if is("WARC-Type") {
+            value.clone_into(&mut self.kind);
+        } else if is("WARC-Record-ID") {
+            value.clone_into(&mut self.id);
+        } else if is("WARC-Date") {
+            self.date = humantime::parse_rfc3339(value).ok();
+        } else if is(CHECKSUM) {
+            self.checksum = u32::from_str_radix(value, 16).ok();
+        } else if is("WARC-Warcinfo-ID") {
+            self.info = text();
+        } else if is("WARC-Concurrent-To") {
+            self.concurrent_to = text();
+        } else if is("WARC-Protocol") {
+            self.protocol = text();
+        } else if is("WARC-Truncated") {
+            self.truncated = text();
+        } else if is(TIME_TO_HEAD) {
+            self.to_head = seconds(value);
+        } else if is(TIME_TO_END) {
+            self.to_end = seconds(value);
+        } else if is(ERROR) {
+            self.error = Some(percent_decode_str(value).decode_utf8_lossy().into_owned());
+        } else if is(TRAILERS) {
+            self.trailers = Some(trailers(value));
+        }
+    }
+
+    fn body(&self, bytes: Bytes) -> RecordedBody {
+        let mut body = RecordedBody::from(bytes);
+        body.trailers.clone_from(&self.trailers);
+        body.end = match self.truncated.as_deref() {
+            None => BodyEnd::Complete,
+            Some("disconnect") => BodyEnd::Dropped,
+            Some("length") => BodyEnd::Limit,
+            Some(other) => BodyEnd::Error(self.error.clone().unwrap_or_else(|| other.to_owned())),
+        };
+        body
+    }
+
+    fn version(&self, in_text: Version) -> Version {
+        match self.protocol.as_deref() {
+            Some("h2" | "http/2" | "http/2.0") => Version::HTTP_2,
+            Some("h3" | "http/3" | "http/3.0") => Version::HTTP_3,
+            _ => in_text,
+        }
+    }
+}
+
+/// An exchange from the records of a pair; without the second's block, only how it ended.
+pub(super) fn exchange(
+    first: &RecordHead,
+    request: &Bytes,
+    second: &RecordHead,
+    block: Option<Bytes>,
+) -> Result<Exchange, String> {
+    let head = http_text::read_request_head(request)?;
+    let request = RecordedRequest {
+        method: head.method,
+        uri: head.uri,
+        version: first.version(head.version),
+        headers: head.headers,
+        body: first.body(request.slice(head.body..)),
+    };
+    let response = if second.kind == "response" {
+        Ok(response(second, block)?)
+    } else {
+        Err(match &second.error {
+            Some(error) => NoResponse::Failed(error.clone()),
+            None => NoResponse::ClientGone,
+        })
+    };
+    Ok(Exchange {
+        began: first.date.ok_or("the record has no date")?,
+        time_to_head: second.to_head,
+        time_to_end: second.to_end.unwrap_or_default(),
+        request,
+        response,
+    })
+}
+
+fn response(head: &RecordHead, block: Option<Bytes>) -> Result<RecordedResponse, String> {
+    let Some(block) = block else {
+        let mut response = RecordedResponse::from(http::Response::new(Bytes::new()));
+        response.body.end = head.body(Bytes::new()).end;
+        return Ok(response);
+    };
+    let text = http_text::read_response_head(&block)?;
+    Ok(RecordedResponse {
+        status: text.status,
+        version: head.version(text.version),
+        headers: text.headers,
+        body: head.body(block.slice(text.body..)),
+    })
+}
+
+/// `12.345678901`, exactly.
+fn seconds(text: &str) -> Option<Duration> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let nanos = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
+    Some(Duration::new(whole.parse().ok()?, nanos))
+}
+
+fn trailers(text: &str) -> HeaderList {
+    text.split('&')
+        .filter_map(|field| {
+            let (name, value) = field.split_once('=')?;
+            let value: Vec<u8> = percent_decode(value.as_bytes()).collect();
+            let name = HeaderName::from_bytes(&percent_decode(name.as_bytes()).collect::<Vec<_>>());
+            Some((name.ok()?, HeaderValue::from_bytes(&value).ok()?))
+        })
+        .collect()
+}

@@ -1,0 +1,504 @@
+//! The text of a segment: the file itself, or what the members of a compressed one hold.
+
+use std::io::{self, BufRead, Read, Seek, SeekFrom};
+
+use memchr::memmem;
+
+use super::{
+    super::{MARK, MAX_COMPRESSED},
+    Fault,
+};
+
+/// What is decoded at once, in bytes.
+const DECODED: usize = 32 << 10;
+
+/// The most that a block is given before its bytes are there.
+const FIRST_ROOM: u64 = 64 << 10;
+
+/// Decodes the members of a file, one after the other.
+pub(super) trait Decode: Send {
+    /// How a member begins.
+    fn magic(&self) -> &'static [u8];
+
+    /// Decodes a little; an error says what is wrong with the member.
+    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, String>;
+
+    /// Makes ready for the start of a member.
+    fn reset(&mut self);
+}
+
+pub(super) struct Step {
+    pub(super) read: usize,
+    pub(super) written: usize,
+    /// The member ends here, and is what its checksum says.
+    pub(super) ended: bool,
+}
+
+/// Reads text, which is counted in places: positions in the file, where a compressed one has its
+/// members.
+pub(super) struct Text<R> {
+    file: Bounded<R>,
+    members: Option<Members>,
+    /// Why nothing can be read.
+    broken: Option<String>,
+}
+
+/// A part of a file.
+struct Bounded<R> {
+    input: R,
+    position: u64,
+    end: u64,
+}
+
+struct Members {
+    decoder: Box<dyn Decode>,
+    decoded: Box<[u8]>,
+    /// What of it is yet to be read.
+    from: usize,
+    to: usize,
+    place: Place,
+}
+
+#[derive(Clone, Copy)]
+enum Place {
+    Between,
+    /// Within the member, or the members, of a record.
+    Within {
+        start: u64,
+        /// The member that is being decoded has ended.
+        ended: bool,
+        /// Something was decoded since the start.
+        has_text: bool,
+    },
+}
+
+impl<R: BufRead + Seek> Text<R> {
+    /// The text between the input's place and `end`, both counted from its start.
+    pub(super) fn new(mut input: R, end: u64) -> io::Result<Self> {
+        let mut file = Bounded {
+            position: input.stream_position()?,
+            input,
+            end,
+        };
+        let (decoder, broken) = match decoder(&mut file)? {
+            Ok(decoder) => (decoder, None),
+            Err(reason) => (None, Some(reason)),
+        };
+        Ok(Self {
+            members: decoder.map(|decoder| Members {
+                decoder,
+                decoded: vec![0; DECODED].into(),
+                from: 0,
+                to: 0,
+                place: Place::Between,
+            }),
+            file,
+            broken,
+        })
+    }
+
+    /// Why nothing can be read, the first time that it is asked for.
+    pub(super) fn broken(&mut self) -> Option<String> {
+        let reason = self.broken.take()?;
+        self.file.position = self.file.end;
+        Some(reason)
+    }
+
+    /// Whether the text is in members, which show themselves whether they are whole.
+    pub(super) fn is_compressed(&self) -> bool {
+        self.members.is_some()
+    }
+
+    /// Whether the text here is not what a member begins with.
+    pub(super) fn is_within(&self) -> bool {
+        let is_within = |members: &Members| matches!(members.place, Place::Within { .. });
+        self.members.as_ref().is_some_and(is_within)
+    }
+
+    pub(super) fn at_end(&self) -> bool {
+        self.file.at_end() && !self.is_within()
+    }
+
+    /// Where a record that begins here stands.
+    pub(super) fn place(&self) -> u64 {
+        match self.members.as_ref().map(|members| members.place) {
+            Some(Place::Within { start, .. }) => start,
+            Some(Place::Between) | None => self.file.position,
+        }
+    }
+
+    pub(super) fn seek(&mut self, place: u64) -> io::Result<()> {
+        if let Some(members) = &mut self.members {
+            members.place = Place::Between;
+            members.from = members.to;
+        }
+        self.file.seek(place)
+    }
+
+    /// Goes to the end.
+    pub(super) fn give_up(&mut self) {
+        if let Some(members) = &mut self.members {
+            members.place = Place::Between;
+            members.from = members.to;
+        }
+        self.file.position = self.file.end;
+    }
+
+    /// The text at hand, never empty.
+    pub(super) fn fill(&mut self) -> Result<&[u8], Fault> {
+        if let Some(members) = &mut self.members {
+            members.fill(&mut self.file)
+        } else {
+            let bytes = self.file.fill()?;
+            if bytes.is_empty() {
+                return Err(Fault::Torn);
+            }
+            Ok(bytes)
+        }
+    }
+
+    pub(super) fn consume(&mut self, count: usize) {
+        match &mut self.members {
+            Some(members) => members.from += count,
+            None => self.file.consume(count),
+        }
+    }
+
+    /// Whether there can be so much text.
+    pub(super) fn check(&self, length: u64) -> Result<(), Fault> {
+        if self.members.is_none() && length > self.file.left() {
+            return Err(Fault::Torn);
+        }
+        if self.members.is_some() && length > MAX_COMPRESSED {
+            return Err(Fault::Lost(format!(
+                "the record says that it has {length} bytes: from a compressed file at most \
+                 {MAX_COMPRESSED} are read"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Reads text of a length that was checked.
+    pub(super) fn read(&mut self, length: u64) -> Result<Vec<u8>, Fault> {
+        // A length is believed as far as the file is that long.
+        let room = match self.members {
+            Some(_) => length.min(FIRST_ROOM),
+            None => length,
+        };
+        let mut text = Vec::with_capacity(usize::try_from(room).map_err(|_| Fault::Torn)?);
+        self.each(length, |bytes| text.extend_from_slice(bytes))?;
+        Ok(text)
+    }
+
+    pub(super) fn read_exact(&mut self, buffer: &mut [u8]) -> Result<(), Fault> {
+        let mut read = 0;
+        self.each(buffer.len() as u64, |bytes| {
+            buffer[read..read + bytes.len()].copy_from_slice(bytes);
+            read += bytes.len();
+        })
+    }
+
+    pub(super) fn skip(&mut self, length: u64) -> Result<(), Fault> {
+        if self.members.is_some() {
+            return self.each(length, |_| {});
+        }
+        let distance = i64::try_from(length).map_err(|_| Fault::Torn)?;
+        self.file.input.seek_relative(distance)?;
+        self.file.position += length;
+        Ok(())
+    }
+
+    fn each(&mut self, length: u64, mut take: impl FnMut(&[u8])) -> Result<(), Fault> {
+        let mut left = length;
+        while left > 0 {
+            let bytes = self.fill()?;
+            let count = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            take(&bytes[..count]);
+            self.consume(count);
+            left -= count as u64;
+        }
+        Ok(())
+    }
+
+    /// Says that a record has ended: its member must too.
+    pub(super) fn end_record(&mut self) -> Result<(), Fault> {
+        match &mut self.members {
+            Some(members) => members.end_record(&mut self.file),
+            None => Ok(()),
+        }
+    }
+
+    /// Where a record may begin next, from a place on.
+    pub(super) fn find(&mut self, from: u64) -> io::Result<Option<u64>> {
+        self.seek(from)?;
+        let mark = match &self.members {
+            Some(members) => members.decoder.magic(),
+            None => MARK,
+        };
+        self.file.find(mark)
+    }
+}
+
+impl Members {
+    fn fill<R: BufRead + Seek>(&mut self, file: &mut Bounded<R>) -> Result<&[u8], Fault> {
+        while self.from == self.to {
+            let (start, has_text) = match self.place {
+                Place::Between => (file.position, false),
+                Place::Within {
+                    start,
+                    has_text,
+                    ended: true,
+                } => (start, has_text),
+                Place::Within { ended: false, .. } => {
+                    self.step(file)?;
+                    continue;
+                }
+            };
+            // A record may have several members.
+            if file.at_end() {
+                self.place = Place::Between;
+                return Err(if has_text {
+                    Fault::Torn
+                } else {
+                    Fault::Nothing
+                });
+            }
+            self.decoder.reset();
+            self.place = Place::Within {
+                start,
+                ended: false,
+                has_text,
+            };
+        }
+        Ok(&self.decoded[self.from..self.to])
+    }
+
+    fn step<R: BufRead + Seek>(&mut self, file: &mut Bounded<R>) -> Result<(), Fault> {
+        let input = file.fill()?;
+        let is_last = input.is_empty();
+        let step = self
+            .decoder
+            .step(input, &mut self.decoded)
+            .map_err(Fault::Lost)?;
+        if step.read == 0 && step.written == 0 && !step.ended {
+            return Err(if is_last {
+                Fault::Torn
+            } else {
+                Fault::Lost("the member does not go on".to_owned())
+            });
+        }
+        file.consume(step.read);
+        (self.from, self.to) = (0, step.written);
+        if let Place::Within {
+            ended, has_text, ..
+        } = &mut self.place
+        {
+            *ended = step.ended;
+            *has_text |= step.written > 0;
+        }
+        Ok(())
+    }
+
+    fn end_record<R: BufRead + Seek>(&mut self, file: &mut Bounded<R>) -> Result<(), Fault> {
+        while self.from == self.to {
+            match self.place {
+                Place::Within { ended: false, .. } => self.step(file)?,
+                Place::Within { ended: true, .. } | Place::Between => {
+                    self.place = Place::Between;
+                    return Ok(());
+                }
+            }
+        }
+        // As of tools that compress a file as a whole: it can only be read from its start.
+        Ok(())
+    }
+}
+
+impl<R: BufRead + Seek> Bounded<R> {
+    fn at_end(&self) -> bool {
+        self.position >= self.end
+    }
+
+    fn left(&self) -> u64 {
+        self.end.saturating_sub(self.position)
+    }
+
+    fn fill(&mut self) -> io::Result<&[u8]> {
+        let left = usize::try_from(self.left()).unwrap_or(usize::MAX);
+        let bytes = self.input.fill_buf()?;
+        Ok(&bytes[..bytes.len().min(left)])
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.input.consume(count);
+        self.position += count as u64;
+    }
+
+    fn seek(&mut self, position: u64) -> io::Result<()> {
+        self.input.seek(SeekFrom::Start(position))?;
+        self.position = position;
+        Ok(())
+    }
+
+    /// So many bytes, or as many as there are.
+    fn peek(&mut self, length: u64) -> io::Result<Vec<u8>> {
+        let start = self.position;
+        let bytes = self.read(length)?;
+        self.input.seek_relative(-(bytes.len() as i64))?;
+        self.position = start;
+        Ok(bytes)
+    }
+
+    /// Reads so many bytes, or as many as there are.
+    fn read(&mut self, length: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let length = length.min(self.left());
+        self.input.by_ref().take(length).read_to_end(&mut bytes)?;
+        self.position += bytes.len() as u64;
+        Ok(bytes)
+    }
+
+    /// Where the mark stands next, from this place on.
+    fn find(&mut self, mark: &[u8]) -> io::Result<Option<u64>> {
+        // The last bytes of the buffer before, in case the mark stands across two.
+        let mut carry: Vec<u8> = Vec::new();
+        while !self.at_end() {
+            let position = self.position;
+            let bytes = self.fill()?;
+            if bytes.is_empty() {
+                return Ok(None);
+            }
+            let used = bytes.len();
+            let carried = carry.len();
+            carry.extend_from_slice(bytes);
+            if let Some(at) = memmem::find(&carry, mark) {
+                return Ok(Some(position - carried as u64 + at as u64));
+            }
+            carry.drain(..carry.len().saturating_sub(mark.len() - 1));
+            self.consume(used);
+        }
+        Ok(None)
+    }
+}
+
+/// How far a file is looked at that begins with nothing known, in bytes.
+const LOOKED_AT: u64 = 64 << 10;
+
+const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
+const ZSTD: &[u8] = &0xfd2f_b528_u32.to_le_bytes();
+/// The first of sixteen, all of which a decoder passes over.
+const ZSTD_SKIPPABLE: u32 = 0x184d_2a50;
+const ZSTD_DICTIONARY: &[u8] = &0x184d_2a5d_u32.to_le_bytes();
+
+/// What decodes the file, by the bytes at its place; an error within says why nothing does.
+fn decoder<R: BufRead + Seek>(
+    file: &mut Bounded<R>,
+) -> io::Result<Result<Option<Box<dyn Decode>>, String>> {
+    match form(&file.peek(4)?) {
+        Some(form) => form,
+        None => likely_form(&file.peek(LOOKED_AT)?),
+    }
+    .decoder(file)
+}
+
+/// How a file is compressed.
+#[derive(Clone, Copy)]
+enum Form {
+    Plain,
+    Gzip,
+    Zstd,
+}
+
+impl Form {
+    fn decoder<R: BufRead + Seek>(
+        self,
+        file: &mut Bounded<R>,
+    ) -> io::Result<Result<Option<Box<dyn Decode>>, String>> {
+        match self {
+            Self::Plain => Ok(Ok(None)),
+            Self::Gzip => gzip(),
+            Self::Zstd => zstd(file),
+        }
+    }
+}
+
+/// What the first bytes say.
+fn form(magic: &[u8]) -> Option<Form> {
+    // A file of a byte or two is torn.
+    let is = |known: &[u8]| {
+        let count = magic.len().min(known.len());
+        magic[..count] == known[..count]
+    };
+    let is_skippable = magic.first_chunk().is_some_and(|magic| {
+        let magic = u32::from_le_bytes(*magic);
+        (ZSTD_SKIPPABLE..ZSTD_SKIPPABLE + 16).contains(&magic)
+    });
+    if is(MARK) {
+        Some(Form::Plain)
+    } else if is(GZIP) {
+        Some(Form::Gzip)
+    } else if is(ZSTD) || is(ZSTD_DICTIONARY) || is_skippable {
+        Some(Form::Zstd)
+    } else {
+        None
+    }
+}
+
+/// The first bytes are damaged: what comes first after them?
+fn likely_form(bytes: &[u8]) -> Form {
+    let forms = [(MARK, Form::Plain), (GZIP, Form::Gzip), (ZSTD, Form::Zstd)];
+    forms
+        .into_iter()
+        .filter_map(|(mark, form)| Some((memmem::find(bytes, mark)?, form)))
+        .min_by_key(|(at, _)| *at)
+        .map_or(Form::Plain, |(_, form)| form)
+}
+
+#[cfg(feature = "gzip")]
+fn gzip() -> io::Result<Result<Option<Box<dyn Decode>>, String>> {
+    Ok(Ok(Some(Box::new(super::gzip::Gzip::new()))))
+}
+
+#[cfg(not(feature = "gzip"))]
+fn gzip() -> io::Result<Result<Option<Box<dyn Decode>>, String>> {
+    Err(crate::format::needs_feature("gzip"))
+}
+
+#[cfg(feature = "zstd")]
+fn zstd<R: BufRead + Seek>(
+    file: &mut Bounded<R>,
+) -> io::Result<Result<Option<Box<dyn Decode>>, String>> {
+    use super::zstd::{MAX_DICTIONARY, Zstd, dictionary};
+
+    let start = file.position;
+    file.seek(0)?;
+    let mut frame = Vec::new();
+    let head = file.read(8)?;
+    if let Some((magic, length)) = head.split_first_chunk::<4>()
+        && magic == ZSTD_DICTIONARY
+        && let Ok(length) = <[u8; 4]>::try_from(length)
+    {
+        let length = u64::from(u32::from_le_bytes(length));
+        if length > MAX_DICTIONARY {
+            return Ok(Err(format!(
+                "the dictionary says that it has {length} bytes: at most {MAX_DICTIONARY} are read"
+            )));
+        }
+        frame = file.read(length)?;
+        // What is missing is found to be when it is passed over.
+        if (frame.len() as u64) < length {
+            frame.clear();
+        }
+    }
+    file.seek(start)?;
+    Ok(dictionary(&frame)
+        .and_then(|dictionary| Zstd::new(&dictionary))
+        .map(|decoder| -> Option<Box<dyn Decode>> { Some(Box::new(decoder)) }))
+}
+
+#[cfg(not(feature = "zstd"))]
+fn zstd<R: BufRead + Seek>(
+    _: &mut Bounded<R>,
+) -> io::Result<Result<Option<Box<dyn Decode>>, String>> {
+    Err(crate::format::needs_feature("zstd"))
+}
