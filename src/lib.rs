@@ -87,6 +87,7 @@ pub mod body;
 pub mod clients;
 #[cfg(feature = "test-util")]
 pub mod conformance;
+mod content;
 pub mod debug;
 mod decode;
 mod exchange;

@@ -14,13 +14,14 @@ use humantime::format_rfc3339_millis;
 
 use super::{
     Show,
-    content::{self, Kind},
     escape::{self, push},
+    hex::hex,
     message::{End, Message, What},
     style::Styles,
 };
 use crate::{
     HeaderList, Redact,
+    content::{self, Kind},
     decode::{self, Decoded, Stop},
     indent,
 };
@@ -285,7 +286,7 @@ impl Blocks {
                 escape::lines(out, text, INDENT);
             }
             Kind::Json | Kind::Text => escape::lines(out, content, INDENT),
-            Kind::Binary if self.show.dumps_hex => content::hex(out, content, INDENT),
+            Kind::Binary if self.show.dumps_hex => hex(out, content, INDENT),
             Kind::Binary => {
                 self.summary(message, len, "binary", out);
                 return false;

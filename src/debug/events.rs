@@ -4,8 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use memchr::memchr2;
 
-use super::content::essence;
-use crate::HeaderList;
+use crate::{HeaderList, content::essence};
 
 /// Cuts a stream of events (text/event-stream) into events: each ends with an empty line, and lines
 /// end with LF, CR LF or CR.

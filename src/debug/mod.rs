@@ -2,9 +2,9 @@
 
 mod block;
 mod call;
-mod content;
 mod escape;
 mod events;
+mod hex;
 mod message;
 mod output;
 mod printer;

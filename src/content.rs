@@ -1,10 +1,8 @@
 //! What a content is: text that can be shown, or something else.
 
-use super::escape;
-
 /// How a content is to be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Text,
     /// Text that is worth a try to be indented.
     Json,
@@ -12,14 +10,14 @@ pub(super) enum Kind {
 }
 
 /// A media type without its parameters.
-pub(super) fn essence(content_type: &[u8]) -> &[u8] {
+pub(crate) fn essence(content_type: &[u8]) -> &[u8] {
     let end = content_type.iter().position(|&byte| byte == b';');
     content_type[..end.unwrap_or(content_type.len())].trim_ascii()
 }
 
 /// What a content is, by what its sender says and by how it looks. One that was cut may end within a
 /// character.
-pub(super) fn kind(content_type: Option<&[u8]>, content: &[u8], is_cut: bool) -> Kind {
+pub(crate) fn kind(content_type: Option<&[u8]>, content: &[u8], is_cut: bool) -> Kind {
     let essence = essence(content_type.unwrap_or_default()).to_ascii_lowercase();
     let names_text = names_text(&essence) && !content.contains(&0);
     if !names_text && !looks_like_text(content, is_cut) {
@@ -66,36 +64,4 @@ fn looks_like_text(content: &[u8], is_cut: bool) -> bool {
             Ok(_) => true,
             Err(error) => is_cut && error.error_len().is_none(),
         }
-}
-
-/// Writes bytes as numbers, and beside them what of them is ASCII.
-pub(super) fn hex(out: &mut Vec<u8>, bytes: &[u8], indent: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (row, bytes) in bytes.chunks(16).enumerate() {
-        out.extend_from_slice(indent);
-        escape::push(out, format_args!("{:08x}", row * 16));
-        for at in 0..16 {
-            if at % 8 == 0 {
-                out.push(b' ');
-            }
-            out.push(b' ');
-            match bytes.get(at) {
-                Some(&byte) => out.extend([
-                    DIGITS[usize::from(byte >> 4)],
-                    DIGITS[usize::from(byte & 15)],
-                ]),
-                None => out.extend_from_slice(b"  "),
-            }
-        }
-        out.extend_from_slice(b"  |");
-        let shown = |&byte: &u8| {
-            if matches!(byte, b' '..=b'~') {
-                byte
-            } else {
-                b'.'
-            }
-        };
-        out.extend(bytes.iter().map(shown));
-        out.extend_from_slice(b"|\n");
-    }
 }
