@@ -264,6 +264,12 @@ impl RecordedBody {
         bytes.freeze()
     }
 
+    /// Lets it have these bytes instead; trailers and end stay.
+    pub fn set_bytes(&mut self, bytes: impl Into<Bytes>) {
+        self.first = bytes.into();
+        self.rest = Vec::new();
+    }
+
     /// Adds a piece at the end.
     pub(crate) fn push(&mut self, chunk: Bytes) {
         if self.first.is_empty() {

@@ -98,6 +98,31 @@ impl HeaderList {
         self.text = text.into();
     }
 
+    /// Every field line, in order: the name in lower case, the value, and whether it is marked
+    /// sensitive.
+    pub(crate) fn iter_marked(&self) -> impl Iterator<Item = (&str, &[u8], bool)> {
+        self.iter()
+            .enumerate()
+            .map(|(number, (name, value))| (name, value, self.sensitive.contains(&number)))
+    }
+
+    /// Removes all lines of these fields, whose names are given in lower case.
+    pub(crate) fn remove(&mut self, names: &[&str]) {
+        if !self.iter().any(|(name, _)| names.contains(&name)) {
+            return;
+        }
+        let (mut text, mut sensitive, mut kept) = (Vec::new(), Vec::new(), 0);
+        for (name, value, is_sensitive) in self.iter_marked() {
+            if !names.contains(&name) {
+                push_line(&mut text, name, value);
+                sensitive.extend(is_sensitive.then_some(kept));
+                kept += 1;
+            }
+        }
+        self.text = text.into();
+        self.sensitive = sensitive.into();
+    }
+
     /// The bytes held.
     pub(crate) fn weight(&self) -> usize {
         self.text.len()

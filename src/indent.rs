@@ -1,5 +1,7 @@
 //! Indents JSON without changing anything but the white space between its tokens.
 
+use crate::media::json::scalar;
+
 /// How deep JSON may be nested to be indented.
 const DEEPEST: usize = 64;
 
@@ -120,13 +122,6 @@ fn string(text: &[u8], is_cut: bool) -> Option<usize> {
         }
     }
     is_cut.then_some(text.len())
-}
-
-/// The length of the number or word that begins a text.
-fn scalar(text: &[u8]) -> usize {
-    let is_part = |byte: &u8| matches!(byte, b'-' | b'+' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'E');
-    let end = text.iter().position(|byte| !is_part(byte));
-    end.unwrap_or(text.len())
 }
 
 #[cfg(test)]

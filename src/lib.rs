@@ -99,6 +99,7 @@ mod indent;
 pub mod latency;
 mod locks;
 mod matching;
+mod media;
 pub mod proxy;
 mod record;
 mod recorder;

@@ -15,6 +15,7 @@ use humantime::format_rfc3339_millis;
 use super::{
     Show,
     escape::{self, push},
+    functions,
     hex::hex,
     message::{End, Message, What},
     style::Styles,
@@ -24,6 +25,7 @@ use crate::{
     content::{self, Kind},
     decode::{self, Decoded, Stop},
     indent,
+    redact::Panicked,
 };
 
 const INDENT: &[u8] = b"    ";
@@ -56,6 +58,16 @@ impl Blocks {
             out,
             format_args!("{}#{}{} ", self.styles.id, message.id, self.styles.off),
         );
+        let applied = functions::applied(&self.redact, message);
+        let message = match &applied {
+            None => message,
+            Some(Ok(message)) => message,
+            Some(Err(Panicked)) => {
+                self.failure("! not shown: a function that redacts panicked", None, out);
+                out.push(b'\n');
+                return;
+            }
+        };
         match &message.what {
             What::Request { method, version } => {
                 self.request_line(method, message.head.prefix(), *version, out);
@@ -85,7 +97,7 @@ impl Blocks {
             }
             What::Event { number, after } => {
                 push(out, format_args!("< event {number} ({})\n", Took(*after)));
-                escape::lines(out, &message.body, INDENT);
+                self.event(message, out);
                 self.more(message, out);
                 if matches!(message.end, End::Unread) {
                     self.note("not ended", out);
@@ -279,6 +291,8 @@ impl Blocks {
             return true;
         }
         let content_type = message.head.get("content-type");
+        let clean = self.redact.content(content_type, content);
+        let content = clean.as_deref().unwrap_or(content);
         match content::kind(content_type, content, is_cut) {
             Kind::Json if self.show.indents_json => {
                 let indented = indent::indented(content, is_cut);
@@ -293,6 +307,16 @@ impl Blocks {
             }
         }
         true
+    }
+
+    fn event(&self, message: &Message, out: Out<'_>) {
+        if self.redact.has_functions().1 {
+            return self.note("not shown: a function redacts whole responses", out);
+        }
+        let clean = self
+            .redact
+            .content(Some(b"text/event-stream"), &message.body);
+        escape::lines(out, clean.as_deref().unwrap_or(&message.body), INDENT);
     }
 
     fn summary(&self, message: &Message, len: u64, what: &str, out: Out<'_>) {

@@ -34,6 +34,7 @@ pub(super) struct Message {
 }
 
 /// What a block is about. Durations are from the request's arrival.
+#[derive(Clone)]
 pub(super) enum What {
     Request {
         method: Method,
@@ -71,7 +72,7 @@ pub(super) enum What {
 }
 
 /// How a message's body ended.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) enum End {
     #[default]
     Complete,

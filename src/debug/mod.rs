@@ -4,6 +4,7 @@ mod block;
 mod call;
 mod escape;
 mod events;
+mod functions;
 mod hex;
 mod message;
 mod output;
@@ -76,7 +77,9 @@ use crate::{Redact, forever::FOREVER, guard::Filter};
 /// - What is compressed (gzip, deflate, br, zstd) is shown decoded with the feature `decompress`,
 ///   and summarised without. No more than the [limit](Self::capture_limit) is shown of it, and no
 ///   more than that or 1 MiB is inflated by any decoder.
-/// - Secrets as in recordings: not at all ([`redact`](Self::redact)). Contents are shown as they are.
+/// - Secrets as in recordings: not at all ([`redact`](Self::redact)). Of a content that is cut at the
+///   limit, what is shown is looked into. A function that redacts responses is given the part that is
+///   kept; event by event nothing could be given to it, and then events are not shown.
 /// - Control characters, and others that change how text looks, are escaped (`\x1b`, `\u{202e}`), and
 ///   so is what is not UTF-8. Lines from the wire are indented: nothing that is sent can pass for a
 ///   block.

@@ -27,12 +27,18 @@ pub struct Dropped {
     pub store_timed_out: u64,
     /// The recorder was shut down before the store had taken them, or has no thread to write on.
     pub shut_down: u64,
+    /// A function given to [`Redact`](crate::Redact) panicked: there may still be secrets in them.
+    pub redaction_failed: u64,
 }
 
 impl Dropped {
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.queue_full + self.store_failed + self.store_timed_out + self.shut_down
+        self.queue_full
+            + self.store_failed
+            + self.store_timed_out
+            + self.shut_down
+            + self.redaction_failed
     }
 }
 
@@ -43,6 +49,7 @@ pub(super) enum Reason {
     StoreFailed,
     StoreTimedOut,
     ShutDown,
+    RedactionFailed,
 }
 
 impl Stats {
@@ -53,6 +60,7 @@ impl Stats {
             Reason::StoreFailed => &mut self.dropped.store_failed,
             Reason::StoreTimedOut => &mut self.dropped.store_timed_out,
             Reason::ShutDown => &mut self.dropped.shut_down,
+            Reason::RedactionFailed => &mut self.dropped.redaction_failed,
         };
         let is_first = *counter == 0;
         *counter += count;
@@ -69,6 +77,7 @@ impl Reason {
                  let requests wait"
             }
             Self::StoreFailed | Self::StoreTimedOut => "the store failed",
+            Self::RedactionFailed => "a function that redacts panicked",
             Self::ShutDown => "the recorder was shut down first, or has no thread to write on",
         };
         tracing::warn!(why, "exchanges are not recorded; requests are not affected");

@@ -84,12 +84,19 @@ impl Writer {
         {
             let mut exchange = item.log.take();
             logs.push(item.log);
-            self.config.redact.exchange(&mut exchange);
+            if self.config.redact.try_exchange(&mut exchange).is_err() {
+                self.queue
+                    .settle(1, item.held, Err(Reason::RedactionFailed));
+                continue;
+            }
             exchanges.push(Arc::new(exchange));
             held += item.held;
             settled.extend(item.settled);
         }
         self.queue.give_back(logs);
+        if exchanges.is_empty() {
+            return;
+        }
         let count = exchanges.len() as u64;
         let sink = self.config.sink.clone();
         let outcome = self

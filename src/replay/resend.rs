@@ -4,14 +4,15 @@ use std::{fmt, path::PathBuf, pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
-use http::{HeaderMap, Request, Response, StatusCode, Uri, Version, header};
+use http::{Request, Response, StatusCode, Uri, Version, header};
 use http_body::Body;
 use http_body_util::BodyExt;
+use memchr::memmem;
 use tower::{Service, ServiceExt};
 
 use super::answer;
 use crate::{
-    BodyEnd, Exchange, HeaderList, RecordedBody, RecordedResponse, Redact,
+    BodyEnd, Exchange, HeaderList, REDACTED, RecordedBody, RecordedResponse, Redact,
     body::{ReplayBody, StoredBody},
     store::{BoxStream, Disk, Memory, Replay, StoreError},
 };
@@ -24,6 +25,10 @@ const VOLATILE: [&str; 5] = [
     "transfer-encoding",
     "content-length",
 ];
+
+/// How much more than twice a recorded body is read of a new one whose secrets are to be replaced
+/// before it is compared, in bytes.
+const READ_ON: usize = 64 << 10;
 
 /// Sends every request of a recording to a service, one after the other, and compares each response
 /// with the recorded one.
@@ -293,18 +298,31 @@ impl Resend {
         R::Error: fmt::Display,
     {
         let (parts, body) = response.into_parts();
+        let mut now = RecordedResponse::from_parts(&parts);
+        let expected = recorded.body.to_bytes();
+        let body_difference = if self.may_be_redacted(&expected) {
+            match collect(body, 2 * expected.len() + READ_ON).await {
+                Ok(body) => now.body = body,
+                Err(error) => return Verdict::Failed(error),
+            }
+            self.redact.response(&mut now);
+            difference(&recorded.body, &now.body)
+        } else {
+            self.redact.headers(&mut now.headers);
+            match self.compare_body(&recorded.body, body).await {
+                Ok(difference) => difference,
+                Err(error) => return Verdict::Failed(error),
+            }
+        };
         let mut different = Vec::new();
-        if parts.status != recorded.status {
+        if now.status != recorded.status {
             different.push(Difference::Status {
                 recorded: recorded.status,
-                now: parts.status,
+                now: now.status,
             });
         }
-        self.compare_headers(&recorded.headers, &parts.headers, &mut different);
-        match self.compare_body(&recorded.body, body).await {
-            Ok(difference) => different.extend(difference),
-            Err(error) => return Verdict::Failed(error),
-        }
+        self.compare_headers(&recorded.headers, &now.headers, &mut different);
+        different.extend(body_difference);
         if different.is_empty() {
             Verdict::Same
         } else {
@@ -315,11 +333,9 @@ impl Resend {
     fn compare_headers(
         &self,
         recorded: &HeaderList,
-        now: &HeaderMap,
+        now: &HeaderList,
         different: &mut Vec<Difference>,
     ) {
-        let mut now = HeaderList::from(now);
-        self.redact.headers(&mut now);
         let mut names: Vec<&str> = recorded
             .iter()
             .chain(now.iter())
@@ -333,7 +349,7 @@ impl Resend {
                 let values = headers.get_all(name);
                 values.map(Bytes::copy_from_slice).collect()
             };
-            let (recorded, now) = (values(recorded), values(&now));
+            let (recorded, now) = (values(recorded), values(now));
             if recorded != now {
                 different.push(Difference::Header {
                     name: name.to_owned(),
@@ -342,6 +358,13 @@ impl Resend {
                 });
             }
         }
+    }
+
+    /// Whether secrets were replaced in a recorded body, so that a new one must be read to its end
+    /// before it can be compared.
+    fn may_be_redacted(&self, recorded: &[u8]) -> bool {
+        let (_, functions) = self.redact.has_functions();
+        functions || memmem::find(recorded, REDACTED.as_bytes()).is_some()
     }
 
     /// Compares as the content comes, and stops where it differs: what comes now may have no end.
@@ -382,6 +405,42 @@ impl Resend {
         }
         Ok((trailers != recorded.trailers).then_some(Difference::Trailers))
     }
+}
+
+/// Reads a body up to a limit.
+async fn collect<R>(body: R, limit: usize) -> Result<RecordedBody, String>
+where
+    R: Body<Data = Bytes>,
+    R::Error: fmt::Display,
+{
+    let mut collected = RecordedBody::default();
+    let mut len = 0;
+    let mut body = pin!(body);
+    while let Some(frame) = body.frame().await {
+        match frame.map_err(|error| error.to_string())?.into_data() {
+            Ok(data) => {
+                len += data.len();
+                collected.push(data);
+                if len > limit {
+                    collected.end = BodyEnd::Limit;
+                    break;
+                }
+            }
+            Err(frame) => collected.trailers = frame.trailers_ref().map(HeaderList::from),
+        }
+    }
+    Ok(collected)
+}
+
+/// Where two bodies differ.
+fn difference(recorded: &RecordedBody, now: &RecordedBody) -> Option<Difference> {
+    let (recorded_bytes, now_bytes) = (recorded.to_bytes(), now.to_bytes());
+    if recorded_bytes != now_bytes || now.end != BodyEnd::Complete {
+        let same = recorded_bytes.iter().zip(&now_bytes);
+        let at = same.take_while(|(a, b)| a == b).count();
+        return Some(Difference::Body { at });
+    }
+    (now.trailers != recorded.trailers).then_some(Difference::Trailers)
 }
 
 type Exchanges = BoxStream<'static, Result<Exchange, StoreError>>;

@@ -1,0 +1,422 @@
+//! A walk through JSON texts (RFC 8259) that says where each value stands.
+//!
+//! It is no parser of values: what is to be changed in a text is changed in its place, and what
+//! broke off in the middle is read as far as it goes. Memory is bounded by the depth.
+
+use std::ops::Range;
+
+use memchr::memchr2;
+
+use super::pointer::{Pointer, Step};
+
+/// How deep values may be nested.
+pub(crate) const DEEPEST: usize = 128;
+
+/// Walks through one JSON text, or several that follow each other (NDJSON, RFC 7464).
+pub(crate) struct Walk<'a> {
+    text: &'a [u8],
+    at: usize,
+    next: Next,
+    path: Vec<Level>,
+    /// The container that was just told of: what is in it comes next.
+    opened: Option<u8>,
+}
+
+/// What the walk comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Item {
+    /// A string, a number or a word. If the text ends within it, so does the range.
+    Value(Range<usize>),
+    /// An object or an array begins here.
+    Open(usize),
+    /// It ended before here.
+    Close(usize),
+    /// From here on it is no JSON, or nested too deep.
+    Bad(usize),
+}
+
+/// What may come next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Text,
+    Value,
+    ValueOrEnd,
+    Name,
+    NameOrEnd,
+    Colon,
+    CommaOrEnd,
+}
+
+/// A container that is open, and which of its values the walk is at.
+struct Level {
+    /// The bracket that closes it.
+    end: u8,
+    index: usize,
+    /// Between the quotes.
+    name: Range<usize>,
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) fn new(text: &'a [u8]) -> Self {
+        Self {
+            text,
+            at: if text.starts_with(b"\xef\xbb\xbf") {
+                3
+            } else {
+                0
+            },
+            next: Next::Text,
+            path: Vec::new(),
+            opened: None,
+        }
+    }
+
+    /// Whether the pointer leads to the value that was last told of.
+    pub(crate) fn is_at(&self, pointer: &Pointer) -> bool {
+        pointer.leads_to(|at| self.step(at), self.path.len())
+    }
+
+    /// The steps to the value that was last told of.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = Step<'a>> {
+        (0..self.path.len()).filter_map(|at| self.step(at))
+    }
+
+    fn step(&self, at: usize) -> Option<Step<'a>> {
+        let level = self.path.get(at)?;
+        Some(if level.end == b'}' {
+            Step::Name(&self.text[level.name.clone()])
+        } else {
+            Step::Index(level.index)
+        })
+    }
+
+    /// The name of the member whose value was last told of, as it stands between its quotes.
+    pub(crate) fn name(&self) -> Option<&'a [u8]> {
+        let level = self.path.last()?;
+        (level.end == b'}').then(|| &self.text[level.name.clone()])
+    }
+
+    /// Whether no container is open.
+    pub(crate) fn is_outside(&self) -> bool {
+        self.path.is_empty()
+    }
+
+    /// Goes on to the next item; `None` at the end of the input, wherever that is.
+    pub(crate) fn next(&mut self) -> Option<Item> {
+        if let Some(end) = self.opened.take() {
+            self.path.push(Level {
+                end,
+                index: 0,
+                name: 0..0,
+            });
+        }
+        while let Some(&byte) = self.text.get(self.at) {
+            let takes_value = matches!(self.next, Next::Text | Next::Value | Next::ValueOrEnd);
+            let start = self.at;
+            match byte {
+                b' ' | b'\t' | b'\n' | b'\r' => self.at += 1,
+                // Begins each text of a sequence (RFC 7464).
+                0x1e if self.next == Next::Text => self.at += 1,
+                b'{' | b'[' if takes_value && self.path.len() < DEEPEST => {
+                    self.at += 1;
+                    // Plus two is the other bracket, in ASCII.
+                    self.opened = Some(byte + 2);
+                    self.next = if byte == b'{' {
+                        Next::NameOrEnd
+                    } else {
+                        Next::ValueOrEnd
+                    };
+                    return Some(Item::Open(start));
+                }
+                b'}' | b']' if self.may_close(byte) => {
+                    self.at += 1;
+                    self.path.pop();
+                    self.after_value();
+                    return Some(Item::Close(self.at));
+                }
+                b',' if self.next == Next::CommaOrEnd => {
+                    self.at += 1;
+                    if let Some(level) = self.path.last_mut() {
+                        level.index += 1;
+                        self.next = if level.end == b'}' {
+                            Next::Name
+                        } else {
+                            Next::Value
+                        };
+                    }
+                }
+                b':' if self.next == Next::Colon => {
+                    self.at += 1;
+                    self.next = Next::Value;
+                }
+                b'"' if matches!(self.next, Next::Name | Next::NameOrEnd) => {
+                    self.at = start + string(&self.text[start..]);
+                    self.next = Next::Colon;
+                    if let Some(level) = self.path.last_mut() {
+                        level.name = start + 1..self.at.saturating_sub(1).max(start + 1);
+                    }
+                }
+                b'"' if takes_value => {
+                    self.at = start + string(&self.text[start..]);
+                    self.after_value();
+                    return Some(Item::Value(start..self.at));
+                }
+                b'-' | b'0'..=b'9' | b'a'..=b'z' if takes_value => {
+                    let end = start + scalar(&self.text[start..]);
+                    if !is_scalar(&self.text[start..end], end == self.text.len()) {
+                        return Some(Item::Bad(start));
+                    }
+                    self.at = end;
+                    self.after_value();
+                    return Some(Item::Value(start..end));
+                }
+                _ => return Some(Item::Bad(start)),
+            }
+        }
+        None
+    }
+
+    fn may_close(&self, byte: u8) -> bool {
+        matches!(
+            self.next,
+            Next::ValueOrEnd | Next::NameOrEnd | Next::CommaOrEnd
+        ) && self.path.last().is_some_and(|level| level.end == byte)
+    }
+
+    fn after_value(&mut self) {
+        self.next = if self.path.is_empty() {
+            Next::Text
+        } else {
+            Next::CommaOrEnd
+        };
+    }
+}
+
+/// The length of the string that begins a text, with its quotes, or as much of it as is there.
+pub(crate) fn string(text: &[u8]) -> usize {
+    let mut at = 1;
+    while let Some(found) = text.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        at += found;
+        if text[at] == b'"' {
+            return at + 1;
+        }
+        at += 2;
+    }
+    text.len()
+}
+
+/// The length of the number or word that begins a text.
+pub(crate) fn scalar(text: &[u8]) -> usize {
+    let is_part = |byte: &u8| matches!(byte, b'-' | b'+' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'E');
+    let end = text.iter().position(|byte| !is_part(byte));
+    end.unwrap_or(text.len())
+}
+
+/// Whether this is a number or one of the three words, or the beginning of one where the text ends.
+fn is_scalar(text: &[u8], is_end: bool) -> bool {
+    const WORDS: [&[u8]; 3] = [b"true", b"false", b"null"];
+    let is_number = |byte: &u8| matches!(byte, b'-' | b'+' | b'.' | b'0'..=b'9' | b'e' | b'E');
+    match text.first() {
+        Some(b'a'..=b'z') => WORDS
+            .iter()
+            .any(|word| *word == text || is_end && word.starts_with(text)),
+        _ => text.iter().all(is_number),
+    }
+}
+
+/// What stands between the quotes of a string, of which the last may be missing.
+pub(crate) fn inside(string: &[u8]) -> &[u8] {
+    let inside = string.get(1..).unwrap_or_default();
+    let Some((b'"', before)) = inside.split_last() else {
+        return inside;
+    };
+    let escapes = before.iter().rev().take_while(|&&byte| byte == b'\\');
+    if escapes.count().is_multiple_of(2) {
+        before
+    } else {
+        inside
+    }
+}
+
+/// Whether the quote is there that ends a string.
+pub(crate) fn is_closed(string: &[u8]) -> bool {
+    inside(string).len() + 2 == string.len()
+}
+
+/// What stands between quotes, without its escapes. Half of a surrogate pair is no
+/// character: it becomes three bytes that no text in UTF-8 has.
+pub(crate) fn unescaped(inside: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(inside.len());
+    let mut rest = inside;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        out.extend_from_slice(&rest[..at]);
+        rest = &rest[at..];
+        let (plain, len) = match rest.get(1) {
+            Some(b'n') => (b'\n', 2),
+            Some(b't') => (b'\t', 2),
+            Some(b'r') => (b'\r', 2),
+            Some(b'b') => (8, 2),
+            Some(b'f') => (12, 2),
+            Some(b'u') => {
+                let len = unicode(rest, &mut out);
+                rest = &rest[len..];
+                continue;
+            }
+            Some(&byte) => (byte, 2),
+            None => (b'\\', 1),
+        };
+        out.push(plain);
+        rest = &rest[len..];
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
+/// Reads `\uXXXX`, or two of them; says how much of the text that was.
+fn unicode(text: &[u8], out: &mut Vec<u8>) -> usize {
+    let unit = |text: &[u8]| {
+        let digits = text.strip_prefix(b"\\u")?.get(..4)?;
+        let is_hex = digits.iter().all(u8::is_ascii_hexdigit);
+        u16::from_str_radix(str::from_utf8(digits).ok().filter(|_| is_hex)?, 16).ok()
+    };
+    let units = [unit(text), text.get(6..).and_then(unit)]
+        .into_iter()
+        .map_while(|unit| unit);
+    match char::decode_utf16(units).next() {
+        Some(Ok(char)) => {
+            out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+            6 * char.len_utf16()
+        }
+        Some(Err(half)) => {
+            let [high, low] = half.unpaired_surrogate().to_be_bytes();
+            out.extend([
+                0xe0 | high >> 4,
+                0x80 | (high & 15) << 2 | low >> 6,
+                0x80 | low & 63,
+            ]);
+            6
+        }
+        None => {
+            out.extend_from_slice(&text[..2]);
+            2
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each item as text.
+    fn walk(text: &str) -> Vec<String> {
+        let mut walk = Walk::new(text.as_bytes());
+        let mut items = Vec::new();
+        while let Some(item) = walk.next() {
+            items.push(match &item {
+                Item::Value(range) => {
+                    let steps = walk.steps().map(|step| match step {
+                        Step::Name(name) => String::from_utf8_lossy(name).into_owned(),
+                        Step::Index(index) => index.to_string(),
+                    });
+                    let steps: Vec<_> = steps.collect();
+                    format!("/{}={}", steps.join("/"), &text[range.clone()])
+                }
+                Item::Open(at) => text[*at..=*at].to_owned(),
+                Item::Close(at) => text[at - 1..*at].to_owned(),
+                Item::Bad(at) => format!("bad {at}"),
+            });
+            if matches!(item, Item::Bad(_)) {
+                break;
+            }
+        }
+        items
+    }
+
+    #[test]
+    fn values_are_told_with_their_places() {
+        assert_eq!(
+            walk("{\"a\" : [1, {\"b\":\"x\\\"\"},[]], \"c\":null}\n7 \"s\""),
+            [
+                "{",
+                "[",
+                "/a/0=1",
+                "{",
+                "/a/1/b=\"x\\\"\"",
+                "}",
+                "[",
+                "]",
+                "]",
+                "/c=null",
+                "}",
+                "/=7",
+                "/=\"s\""
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_no_json_is_told() {
+        for (text, at) in [
+            ("{]", 1),
+            ("[1 2]", 3),
+            ("{\"a\"}", 4),
+            ("{\"a\":}", 5),
+            ("{\"a\":1,}", 7),
+            ("[1,]", 3),
+            ("[,1]", 1),
+            ("{1:2}", 1),
+            ("[1]]", 3),
+            ("'a'", 0),
+            ("word", 0),
+            ("[nul]", 1),
+            ("[12ab]", 1),
+            ("REDACTED", 0),
+            ("[DONE]", 1),
+        ] {
+            assert_eq!(walk(text).last(), Some(&format!("bad {at}")), "{text}");
+        }
+        let deep = "[".repeat(DEEPEST + 1);
+        assert_eq!(walk(&deep).last(), Some(&format!("bad {DEEPEST}")));
+    }
+
+    #[test]
+    fn what_broke_off_is_told_as_far_as_it_goes() {
+        let text = "{\"a\":[1,{\"b\":\"c\\\"d\"}],\"e\":nul}";
+        for end in 0..text.len() {
+            assert!(
+                walk(&text[..end])
+                    .iter()
+                    .all(|item| !item.starts_with("bad")),
+                "{end}"
+            );
+        }
+        assert_eq!(walk("{\"a\":\"b\\\""), ["{", "/a=\"b\\\""]);
+    }
+
+    #[test]
+    fn escapes_are_undone() {
+        for (text, expected) in [
+            ("plain", "plain"),
+            ("a\\\"b\\\\c\\/d\\n", "a\"b\\c/d\n"),
+            ("\\u0041\\u00e9\\ud83d\\ude00!", "Aé😀!"),
+            ("\\u12", "\\u12"),
+            ("\\u+123", "\\u+123"),
+            ("end\\", "end\\"),
+        ] {
+            assert_eq!(
+                String::from_utf8_lossy(&unescaped(text.as_bytes())),
+                expected
+            );
+        }
+        for (string, expected) in [
+            ("\"a\"", "a"),
+            ("\"a", "a"),
+            ("\"", ""),
+            ("\"\"", ""),
+            ("\"a\\\"", "a\\\""),
+            ("\"a\\\\\"", "a\\\\"),
+        ] {
+            assert_eq!(inside(string.as_bytes()), expected.as_bytes(), "{string}");
+        }
+    }
+}

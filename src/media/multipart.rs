@@ -1,0 +1,153 @@
+//! Parts of `multipart/...` (RFC 2046, section 5.1.1).
+
+use std::ops::Range;
+
+use memchr::memmem;
+
+use super::parameter;
+
+/// Where a part stands in a content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    head: Range<usize>,
+    pub(crate) content: Range<usize>,
+}
+
+impl Part {
+    /// A field of the part's head.
+    fn field<'a>(&self, text: &'a [u8], name: &str) -> Option<&'a [u8]> {
+        let lines = text[self.head.clone()].split(|&byte| byte == b'\n');
+        let fields = lines.filter_map(|line| {
+            let colon = memchr::memchr(b':', line)?;
+            Some((line[..colon].trim_ascii(), line[colon + 1..].trim_ascii()))
+        });
+        let mut fields = fields.filter(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes()));
+        fields.next().map(|(_, value)| value)
+    }
+
+    /// The name of the form's field that the part is.
+    pub(crate) fn name<'a>(&self, text: &'a [u8]) -> Option<&'a [u8]> {
+        parameter(self.field(text, "content-disposition")?, "name")
+    }
+
+    pub(crate) fn content_type<'a>(&self, text: &'a [u8]) -> Option<&'a [u8]> {
+        self.field(text, "content-type")
+    }
+
+    /// The part's head and content as they stand there.
+    pub(crate) fn whole<'a>(&self, text: &'a [u8]) -> &'a [u8] {
+        &text[self.head.start..self.content.end]
+    }
+}
+
+/// Finds the parts; `None` if there are none. A text that was cut may end anywhere: what it has of
+/// the last part counts as one.
+pub(crate) fn parts(text: &[u8], boundary: &[u8]) -> Option<Vec<Part>> {
+    let delimiter = [b"--", boundary].concat();
+    let mut delimiters = memmem::find_iter(text, &delimiter).filter_map(|start| {
+        let is_line = start == 0 || text[start - 1] == b'\n';
+        let after = &text[start + delimiter.len()..];
+        let is_last = after.starts_with(b"--");
+        let padding = after.iter().take_while(|byte| matches!(byte, b' ' | b'\t'));
+        let padding = padding.count();
+        let end = match &after[padding..] {
+            [b'\r', b'\n', ..] => 2,
+            [b'\n', ..] => 1,
+            [] | [b'\r'] => after.len() - padding,
+            _ if is_last => 0,
+            _ => return None,
+        };
+        let start = match &text[..start] {
+            [.., b'\r', b'\n'] => start - 2,
+            [.., b'\n'] => start - 1,
+            _ => start,
+        };
+        let next = text.len() - after.len() + padding + end;
+        is_line.then_some((start, next, is_last))
+    });
+    let (_, mut from, mut is_last) = delimiters.next()?;
+    let mut parts = Vec::new();
+    while !is_last && from < text.len() {
+        let next = delimiters.next();
+        let end = next.map_or(text.len(), |(start, ..)| start.max(from));
+        parts.push(part(text, from..end));
+        let Some((_, next, last)) = next else { break };
+        (from, is_last) = (next, last);
+    }
+    Some(parts)
+}
+
+fn part(text: &[u8], whole: Range<usize>) -> Part {
+    let part = &text[whole.clone()];
+    // Without a head, it begins with an empty line.
+    let empty_line = [(&b"\r\n"[..], 2), (b"\n", 1)]
+        .into_iter()
+        .find_map(|(start, len)| part.starts_with(start).then_some((0, len)));
+    let ends = [(&b"\r\n\r\n"[..], 4), (b"\n\n", 2)]
+        .into_iter()
+        .filter_map(|(end, len)| Some((memmem::find(part, end)?, len)));
+    let (head, line) = empty_line.or_else(|| ends.min()).unwrap_or((part.len(), 0));
+    Part {
+        head: whole.start..whole.start + head,
+        content: whole.start + head + line..whole.end,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Name and content of each part.
+    fn read(text: &str) -> Option<Vec<(String, String)>> {
+        let bytes = text.as_bytes();
+        let parts = parts(bytes, b"b")?;
+        let lossy = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
+        let part = |part: &Part| {
+            (
+                lossy(part.name(bytes).unwrap_or_default()),
+                lossy(&bytes[part.content.clone()]),
+            )
+        };
+        Some(parts.iter().map(part).collect())
+    }
+
+    fn all(parts: &[(&str, &str)]) -> Option<Vec<(String, String)>> {
+        let owned = |(name, content): &(&str, &str)| ((*name).to_owned(), (*content).to_owned());
+        Some(parts.iter().map(owned).collect())
+    }
+
+    #[test]
+    fn parts_are_found() {
+        let head = "Content-Disposition: form-data; name=\"a\"";
+        let text = format!(
+            "before\r\n--b\r\n{head}\r\n\r\n1\r\n--bc\r\n--b \r\ncontent-disposition:form-data;name=c\
+             \r\nx: y\r\n\r\n\r\n--b\r\n\r\nno name\r\n--b--\r\nafter --b"
+        );
+        let expected = all(&[("a", "1\r\n--bc"), ("c", ""), ("", "no name")]);
+        assert_eq!(read(&text), expected);
+        // Lines may end like this too.
+        assert_eq!(
+            read(&text.replace("\r\n", "\n")).map(|all| all.len()),
+            Some(3)
+        );
+        assert_eq!(read("no part"), None);
+        assert_eq!(read(""), None);
+        assert_eq!(read("--b--"), all(&[]));
+    }
+
+    #[test]
+    fn what_was_cut_has_the_parts_that_it_has() {
+        let text = "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nsecret\r\n--b--\r\n";
+        for end in 0..=text.len() {
+            let found = read(&text[..end]).unwrap_or_default();
+            assert!(found.len() <= 1, "{end}");
+            let before = "secret\r\n--b-";
+            assert!(
+                found
+                    .iter()
+                    .all(|(_, content)| before.starts_with(content.as_str())),
+                "{end}"
+            );
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Secrets in bodies.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use super::{Rules, events, form};
+use crate::{
+    BodyEnd, RecordedBody,
+    decode::{self, Decoded, Stop},
+    media::{self, Kind},
+};
+
+/// How much of a compressed body is looked into, in bytes, decoded. Another that is longer is
+/// replaced as a whole.
+const DECODED: usize = 16 << 20;
+
+/// A body without its secrets.
+pub(super) struct Clean {
+    pub(super) bytes: Bytes,
+    /// It was compressed, and is not any more.
+    pub(super) is_decoded: bool,
+}
+
+impl Rules {
+    /// Whether there is anything to look for in bodies.
+    pub(super) fn concern_bodies(&self) -> bool {
+        !self.values.is_empty() || !self.form.is_empty()
+    }
+
+    /// A body without its secrets; `None` if it has none.
+    pub(super) fn clean<'a>(
+        &self,
+        content_type: Option<&[u8]>,
+        encodings: impl Iterator<Item = &'a [u8]> + 'a,
+        body: &RecordedBody,
+    ) -> Option<Clean> {
+        if !self.concern_bodies() || body.is_empty() {
+            return None;
+        }
+        let codings: Vec<_> = decode::codings(encodings).collect();
+        if !codings.is_empty() {
+            return self.clean_compressed(content_type, &codings, body);
+        }
+        let mut bytes = body.chunks().flat_map(|chunk| chunk.iter());
+        let start = bytes.find(|byte| !byte.is_ascii_whitespace());
+        let start = start.map(std::slice::from_ref).unwrap_or_default();
+        let kind = media::kind(content_type, start)?;
+        let bytes = self.clean_content(kind, &body.to_bytes())?.into();
+        Some(Clean {
+            bytes,
+            is_decoded: false,
+        })
+    }
+
+    /// The secrets that are only likely ones are not worth the work, nor another body than was sent.
+    fn clean_compressed(
+        &self,
+        content_type: Option<&[u8]>,
+        codings: &[Cow<'_, str>],
+        body: &RecordedBody,
+    ) -> Option<Clean> {
+        let kind = media::declared_kind(content_type)?;
+        let has_named = match kind {
+            Kind::Json { .. } | Kind::Events => self.values.has_named(),
+            Kind::Form => self.form.has_named(),
+            Kind::Multipart(_) => self.form.has_named() || self.values.has_named(),
+        };
+        if !has_named {
+            return None;
+        }
+        let is_cut = body.end != BodyEnd::Complete;
+        let bytes = match decode::decode(codings, &body.to_bytes(), DECODED) {
+            Ok(Decoded { content, stop })
+                if stop == Stop::End || (is_cut && stop != Stop::Limit) =>
+            {
+                self.clean_content(kind, &content)?
+            }
+            _ => self.instead_of(kind, &body.to_bytes()),
+        };
+        Some(Clean {
+            bytes: bytes.into(),
+            is_decoded: true,
+        })
+    }
+
+    /// A content without its secrets; `None` if it has none.
+    pub(super) fn clean_content(&self, kind: Kind<'_>, content: &[u8]) -> Option<Vec<u8>> {
+        let (values, mark) = (&self.values, &self.mark);
+        match kind {
+            Kind::Json { .. } | Kind::Events if values.is_empty() => None,
+            Kind::Json { is_declared } => values.redact(content, mark, is_declared),
+            Kind::Events => events::redact(content, values, mark),
+            Kind::Form => form::urlencoded(content, &self.form, mark),
+            Kind::Multipart(boundary) => {
+                form::multipart(content, boundary, &self.form, values, mark)
+            }
+        }
+    }
+
+    /// What takes the place of a content that cannot be looked into.
+    fn instead_of(&self, kind: Kind<'_>, content: &[u8]) -> Vec<u8> {
+        let mark = self.mark.of(content);
+        match kind {
+            Kind::Json { .. } => format!("\"{mark}\""),
+            Kind::Events => format!("data: \"{mark}\"\n\n"),
+            Kind::Form | Kind::Multipart(_) => mark,
+        }
+        .into_bytes()
+    }
+}

@@ -1,0 +1,64 @@
+//! Secrets in event streams whose events are JSON.
+
+use std::ops::Range;
+
+use memchr::memchr2;
+
+use super::{edits::Edits, json::Values, mark::Mark};
+
+/// Replaces the secrets in the data of each event; `None` if there are none.
+///
+/// The data of an event may go over several lines (WHATWG HTML, section 9.2): they are read as one
+/// text, and written as the lines that it then has.
+pub(super) fn redact(text: &[u8], values: &Values, mark: &Mark) -> Option<Vec<u8>> {
+    let mut edits = Edits::new(text);
+    let mut data: Vec<Range<usize>> = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        let len = memchr2(b'\n', b'\r', &text[at..]).unwrap_or(text.len() - at);
+        let line = at..at + len;
+        let end = match &text[line.end..] {
+            [b'\r', b'\n', ..] => 2,
+            [] => 0,
+            _ => 1,
+        };
+        if let Some(value) = text[line.clone()].strip_prefix(b"data:") {
+            data.push(line.end - value.len()..line.end);
+        }
+        if line.is_empty() {
+            event(text, &mut data, values, mark, &mut edits);
+        }
+        at = line.end + end;
+    }
+    event(text, &mut data, values, mark, &mut edits);
+    edits.finish()
+}
+
+fn event(
+    text: &[u8],
+    data: &mut Vec<Range<usize>>,
+    values: &Values,
+    mark: &Mark,
+    edits: &mut Edits<'_>,
+) {
+    let lines: Vec<&[u8]> = data.iter().map(|line| &text[line.clone()]).collect();
+    let whole = lines.join(&b'\n');
+    let looks_like_json = matches!(whole.trim_ascii_start().first(), Some(b'{' | b'['));
+    // That is how some APIs say that nothing follows.
+    if looks_like_json
+        && whole.trim_ascii() != b"[DONE]"
+        && let Some(clean) = values.redact(&whole, mark, true)
+    {
+        let mut new = clean.split(|&byte| byte == b'\n');
+        for (number, line) in data.iter().enumerate() {
+            let new: Vec<&[u8]> = if number + 1 < data.len() {
+                new.next().into_iter().collect()
+            } else {
+                // No more than there were: what takes a secret's place has no lines.
+                new.by_ref().collect()
+            };
+            edits.replace(line.clone(), &new.concat());
+        }
+    }
+    data.clear();
+}

@@ -1,0 +1,45 @@
+//! The user's own ways to find secrets.
+
+use std::{fmt, sync::Arc};
+
+use crate::{RecordedRequest, RecordedResponse, guard::Guard};
+
+type Function<M> = Arc<dyn Fn(&mut M) + Send + Sync>;
+
+/// Functions that are called with each message, in their order.
+#[derive(Clone, Default)]
+pub(super) struct Functions {
+    pub(super) requests: Vec<Function<RecordedRequest>>,
+    pub(super) responses: Vec<Function<RecordedResponse>>,
+    guard: Guard,
+}
+
+/// A function panicked, and what it was given may still have secrets in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Panicked;
+
+impl Functions {
+    pub(super) fn request(&self, request: &mut RecordedRequest) -> Result<(), Panicked> {
+        self.call(&self.requests, request)
+    }
+
+    pub(super) fn response(&self, response: &mut RecordedResponse) -> Result<(), Panicked> {
+        self.call(&self.responses, response)
+    }
+
+    fn call<M>(&self, functions: &[Function<M>], message: &mut M) -> Result<(), Panicked> {
+        functions.iter().try_for_each(|function| {
+            let called = self.guard.call("redact", || function(message));
+            called.ok_or(Panicked)
+        })
+    }
+}
+
+impl fmt::Debug for Functions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Functions")
+            .field("requests", &self.requests.len())
+            .field("responses", &self.responses.len())
+            .finish()
+    }
+}

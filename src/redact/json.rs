@@ -1,0 +1,149 @@
+//! Secrets in JSON.
+
+use std::ops::Range;
+
+use memchr::memchr;
+
+use super::{
+    edits::Edits,
+    mark::Mark,
+    names::{Names, Rule},
+};
+use crate::media::{
+    json::{self, Item, Walk},
+    pointer::Pointer,
+};
+
+/// No name of a secret is longer, in bytes.
+const LONGEST_NAME: usize = 64;
+
+/// Which values are secret.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Values {
+    /// By the name of the object's member, at any depth.
+    pub(super) names: Names,
+    pub(super) pointers: Vec<Pointer>,
+}
+
+impl Values {
+    pub(super) fn is_empty(&self) -> bool {
+        self.names.is_empty() && self.pointers.is_empty()
+    }
+
+    /// Whether somebody has named any.
+    pub(super) fn has_named(&self) -> bool {
+        self.names.has_named() || !self.pointers.is_empty()
+    }
+
+    /// How the value that the walk is at is secret.
+    fn rule(&self, walk: &Walk<'_>) -> Option<Rule> {
+        if self.pointers.iter().any(|pointer| walk.is_at(pointer)) {
+            return Some(Rule::Named);
+        }
+        self.rule_of(walk.name()?)
+    }
+
+    /// How a member of this name is secret.
+    fn rule_of(&self, name: &[u8]) -> Option<Rule> {
+        if memchr(b'\\', name).is_some() {
+            self.names.find(&json::unescaped(name))
+        } else {
+            self.names.find(name)
+        }
+    }
+
+    /// Replaces the secrets of a text; `None` if it has none. Everything else stays byte for byte.
+    ///
+    /// Where the text is no JSON it may be a secret that nobody recognises: the rest of what is
+    /// declared to be JSON is replaced if somebody has named secrets in it.
+    pub(super) fn redact(&self, text: &[u8], mark: &Mark, is_declared: bool) -> Option<Vec<u8>> {
+        let mut edits = Edits::new(text);
+        let mut walk = Walk::new(text);
+        // A container that is secret, from where on, and how many are open in it.
+        let mut secret: Option<(usize, usize)> = None;
+        loop {
+            match (walk.next(), &mut secret) {
+                (Some(Item::Open(_)), Some((_, depth))) => *depth += 1,
+                (Some(Item::Close(end)), Some((start, depth))) => {
+                    *depth -= 1;
+                    if *depth == 0 {
+                        let place = *start..end;
+                        secret = None;
+                        replace(&mut edits, text, place, mark);
+                    }
+                }
+                (Some(Item::Value(_)), Some(_)) | (Some(Item::Close(_)), None) => {}
+                (None | Some(Item::Bad(_)), Some((start, _))) => {
+                    replace(&mut edits, text, *start..text.len(), mark);
+                    break;
+                }
+                (Some(Item::Open(start)), None) => {
+                    if self.rule(&walk) == Some(Rule::Named) {
+                        secret = Some((start, 1));
+                    }
+                }
+                (Some(Item::Value(place)), None) => match self.rule(&walk) {
+                    // There is no secret.
+                    Some(_) if text[place.clone()] == *b"null" => {}
+                    Some(Rule::Usual) if text[place.start] != b'"' => {}
+                    Some(_) => replace(&mut edits, text, place, mark),
+                    None => {}
+                },
+                (Some(Item::Bad(at)), None) if is_declared && self.has_named() => {
+                    if !mark.is_mark(&text[at..]) {
+                        edits.replace(at..text.len(), mark.of(&text[at..]).as_bytes());
+                    }
+                    break;
+                }
+                (Some(Item::Bad(at)), None) => {
+                    self.scan(text, at, mark, &mut edits);
+                    break;
+                }
+                (None, None) => break,
+            }
+        }
+        edits.finish()
+    }
+
+    /// Replaces what looks like a secret member in what is no JSON.
+    fn scan(&self, text: &[u8], from: usize, mark: &Mark, edits: &mut Edits<'_>) {
+        let mut at = from;
+        while let Some(found) = memchr(b'"', &text[at..]) {
+            // Which quotes begin a string is not known: each is tried.
+            at += found + 1;
+            let Some(place) = self.member(text, at) else {
+                continue;
+            };
+            at = place.end;
+            replace(edits, text, place, mark);
+        }
+    }
+
+    /// Where the string is that is the value of a secret member whose name begins here.
+    fn member(&self, text: &[u8], name: usize) -> Option<Range<usize>> {
+        let rest = &text[name..];
+        let end = memchr(b'"', &rest[..rest.len().min(LONGEST_NAME)])?;
+        self.rule_of(&rest[..end])?;
+        let after = rest[end + 1..].trim_ascii_start().strip_prefix(b":")?;
+        let value = after.trim_ascii_start();
+        let start = text.len() - value.len();
+        value
+            .starts_with(b"\"")
+            .then(|| start..start + json::string(value))
+    }
+}
+
+/// Lets a string stand in a value's place.
+fn replace(edits: &mut Edits<'_>, text: &[u8], place: Range<usize>, mark: &Mark) {
+    let value = &text[place.clone()];
+    let mark = if value.starts_with(b"\"") {
+        let inside = json::inside(value);
+        if mark.is_mark(inside) {
+            return;
+        }
+        mark.of(&json::unescaped(inside))
+    } else {
+        mark.of(value)
+    };
+    edits.replace(place, format!("\"{mark}\"").as_bytes());
+}

@@ -1,0 +1,432 @@
+//! What never reaches a store, a key or a terminal.
+
+mod body;
+mod edits;
+mod events;
+mod fields;
+mod form;
+mod functions;
+mod json;
+mod mark;
+mod names;
+mod uri;
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Uri};
+
+pub(crate) use self::functions::Panicked;
+use self::{functions::Functions, json::Values, mark::Mark, names::Names};
+use crate::{
+    BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
+    format::http_text,
+    media::{self, pointer::Pointer},
+};
+
+/// What stands in a recording where a secret stood.
+pub const REDACTED: &str = "REDACTED";
+
+#[doc = include_str!("../docs/redact.md")]
+#[derive(Clone, Debug)]
+pub struct Redact {
+    // Shared, because every layer and every store holds a copy.
+    rules: Arc<Rules>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Rules {
+    /// In lower case.
+    headers: Vec<String>,
+    query: Names,
+    form: Names,
+    values: Values,
+    sensitive: bool,
+    userinfo: bool,
+    mark: Mark,
+    functions: Functions,
+}
+
+impl Default for Redact {
+    fn default() -> Self {
+        Self {
+            rules: Arc::new(Rules {
+                headers: names::HEADERS.map(String::from).into(),
+                query: Names::usual(&names::QUERY),
+                form: Names::usual(&names::QUERY),
+                values: Values {
+                    names: Names::usual(&names::JSON),
+                    pointers: Vec::new(),
+                },
+                sensitive: true,
+                userinfo: true,
+                mark: Mark::default(),
+                functions: Functions::default(),
+            }),
+        }
+    }
+}
+
+impl Redact {
+    /// Replaces nothing: secrets are stored as they are.
+    pub fn none() -> Self {
+        Self {
+            rules: Arc::default(),
+        }
+    }
+
+    /// Also replaces the values of this header or trailer field. Case does not matter.
+    pub fn header(self, name: impl AsRef<str>) -> Self {
+        self.change(|rules| rules.headers.push(name.as_ref().to_ascii_lowercase()))
+    }
+
+    /// Leaves the values of this field alone, unless they are marked sensitive.
+    pub fn keep_header(self, name: impl AsRef<str>) -> Self {
+        self.change(|rules| {
+            rules
+                .headers
+                .retain(|n| !n.eq_ignore_ascii_case(name.as_ref()));
+        })
+    }
+
+    /// Also replaces the values of this query parameter. Case does not matter.
+    pub fn query(self, name: impl AsRef<str>) -> Self {
+        self.change(|rules| rules.query.add(name.as_ref()))
+    }
+
+    /// Leaves the values of this query parameter alone.
+    pub fn keep_query(self, name: impl AsRef<str>) -> Self {
+        self.change(|rules| rules.query.remove(name.as_ref()))
+    }
+
+    /// Also replaces the values of this field of forms: in `application/x-www-form-urlencoded`, and
+    /// the content of the part of this name in `multipart/form-data`. Case does not matter.
+    ///
+    /// ```
+    /// use tower_traffic::Redact;
+    ///
+    /// let redact = Redact::default().form_field("pin");
+    /// # let _ = redact;
+    /// ```
+    pub fn form_field(self, name: impl AsRef<str>) -> Self {
+        self.change(|rules| rules.form.add(name.as_ref()))
+    }
+
+    /// Leaves the values of this field of forms alone.
+    pub fn keep_form_field(self, name: impl AsRef<str>) -> Self {
+        self.change(|rules| rules.form.remove(name.as_ref()))
+    }
+
+    /// Also replaces the value of every member of this name in JSON bodies, at any depth: strings,
+    /// numbers, words, whole objects and arrays, but not `null`. Case does not matter.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use http::Request;
+    /// use tower_traffic::{RecordedRequest, Redact};
+    ///
+    /// let redact = Redact::default().json_field("pin");
+    /// let mut request = RecordedRequest::from(
+    ///     Request::post("/cards")
+    ///         .header("content-type", "application/json")
+    ///         .body(Bytes::from(r#"{"card": {"pin": 1234, "limit": 1.50}}"#))?,
+    /// );
+    /// redact.request(&mut request);
+    /// assert_eq!(request.body.to_bytes(), r#"{"card": {"pin": "REDACTED", "limit": 1.50}}"#);
+    /// # Ok::<(), http::Error>(())
+    /// ```
+    pub fn json_field(self, name: impl AsRef<str>) -> Self {
+        self.change(|rules| rules.values.names.add(name.as_ref()))
+    }
+
+    /// Leaves the values of members of this name alone, unless a pointer leads to them.
+    pub fn keep_json_field(self, name: impl AsRef<str>) -> Self {
+        self.change(|rules| rules.values.names.remove(name.as_ref()))
+    }
+
+    /// Also replaces the value that this JSON pointer (RFC 6901) leads to, in JSON bodies.
+    ///
+    /// Beyond the RFC, `*` stands for any name or number, and `**` for any number of steps:
+    /// `/users/*/pin`, `/**/card/number`. Case matters. Without the slash at its beginning, a pointer
+    /// is taken as if it were there.
+    ///
+    /// ```
+    /// use tower_traffic::Redact;
+    ///
+    /// let redact = Redact::default().json_pointer("/user/answers/*");
+    /// # let _ = redact;
+    /// ```
+    pub fn json_pointer(self, pointer: impl AsRef<str>) -> Self {
+        self.change(|rules| rules.values.pointers.push(Pointer::new(pointer.as_ref())))
+    }
+
+    /// Leaves bodies as they are; what is named after this is replaced still.
+    pub fn keep_bodies(self) -> Self {
+        self.change(|rules| {
+            rules.form = Names::default();
+            rules.values = Values::default();
+        })
+    }
+
+    /// Calls a function with every request, before the rules are applied to what it leaves.
+    ///
+    /// It runs when a request is stored, on the recorder's thread, and again before one is looked up,
+    /// on the request's path: it must do the same each time, and nothing to what it has done before.
+    /// A body is replaced with [`RecordedBody::set_bytes`]; its `content-length` is then corrected.
+    ///
+    /// If it panics, the exchange is dropped and counted
+    /// ([`Dropped::redaction_failed`](crate::Dropped::redaction_failed)), and a request that is looked
+    /// up is not found.
+    ///
+    /// ```
+    /// use tower_traffic::Redact;
+    ///
+    /// let redact = Redact::default().request_with(|request| {
+    ///     if request.uri.path().starts_with("/reset-password/") {
+    ///         request.uri = "/reset-password/REDACTED".parse().expect("a URI");
+    ///     }
+    /// });
+    /// # let _ = redact;
+    /// ```
+    pub fn request_with(
+        self,
+        function: impl Fn(&mut RecordedRequest) + Send + Sync + 'static,
+    ) -> Self {
+        self.change(|rules| rules.functions.requests.push(Arc::new(function)))
+    }
+
+    /// Calls a function with every response, as [`request_with`](Self::request_with) does with
+    /// requests.
+    pub fn response_with(
+        self,
+        function: impl Fn(&mut RecordedResponse) + Send + Sync + 'static,
+    ) -> Self {
+        self.change(|rules| rules.functions.responses.push(Arc::new(function)))
+    }
+
+    /// Lets `REDACTED-1a2b3c4d5e6f` take the place of secrets, with 48 bits of their HMAC-SHA256 under
+    /// this key: the same secret looks the same everywhere, and two look different.
+    ///
+    /// Who does not know the key cannot find a secret by hashing guesses; who does, can: keep the key
+    /// as you keep the secrets, and make it long and random (32 bytes). It is never printed.
+    ///
+    /// Hashed are values as they were meant, without percent-encoding, escapes or quotes: a token in a
+    /// JSON body is known again in a query or a form, and after the scheme of `authorization`. Of
+    /// `cookie` and `set-cookie` each value is hashed by itself; names stay, and so do the attributes
+    /// that say how long and where a cookie is sent. Among a million secrets, two have the same mark
+    /// with a probability of 0.2 %.
+    ///
+    /// ```
+    /// use http::{HeaderMap, header};
+    /// use tower_traffic::{HeaderList, Redact};
+    ///
+    /// let redact = Redact::default().hash_with("a long and random key");
+    /// let mut map = HeaderMap::new();
+    /// map.insert(header::AUTHORIZATION, "Bearer hunter2".parse()?);
+    /// map.insert(header::COOKIE, "a=hunter2; b=other".parse()?);
+    /// let mut headers = HeaderList::from(&map);
+    /// redact.headers(&mut headers);
+    /// let mark = String::from_utf8_lossy(headers.get("authorization").unwrap_or_default());
+    /// let cookies = String::from_utf8_lossy(headers.get("cookie").unwrap_or_default());
+    /// assert!(mark.starts_with("REDACTED-"));
+    /// assert!(cookies.starts_with(&format!("a={mark}; b=REDACTED-")));
+    /// # Ok::<(), http::header::InvalidHeaderValue>(())
+    /// ```
+    pub fn hash_with(self, key: impl AsRef<[u8]>) -> Self {
+        self.change(|rules| rules.mark = Mark::hashing(key.as_ref()))
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Rules)) -> Self {
+        change(Arc::make_mut(&mut self.rules));
+        self
+    }
+
+    /// Replaces the secrets of an exchange. If a function of yours panics, nothing of the message that
+    /// it was given is left but method, status and version.
+    pub fn exchange(&self, exchange: &mut Exchange) {
+        self.request(&mut exchange.request);
+        match &mut exchange.response {
+            Ok(response) => self.response(response),
+            Err(NoResponse::Failed(error)) => self.text(error),
+            Err(NoResponse::ClientGone) => {}
+        }
+    }
+
+    /// Replaces the secrets of a request, as [`exchange`](Self::exchange) does.
+    pub fn request(&self, request: &mut RecordedRequest) {
+        if self.try_request(request).is_err() {
+            request.uri = Uri::from_static("/REDACTED");
+            clear(&mut request.headers, &mut request.body);
+        }
+    }
+
+    /// Replaces the secrets of a response, as [`exchange`](Self::exchange) does.
+    pub fn response(&self, response: &mut RecordedResponse) {
+        if self.try_response(response).is_err() {
+            clear(&mut response.headers, &mut response.body);
+        }
+    }
+
+    /// Replaces the secrets among header fields.
+    pub fn headers(&self, headers: &mut HeaderList) {
+        self.rules.headers(headers);
+    }
+
+    /// As [`exchange`](Self::exchange), but leaves it half done if a function panics.
+    pub(crate) fn try_exchange(&self, exchange: &mut Exchange) -> Result<(), Panicked> {
+        self.try_request(&mut exchange.request)?;
+        match &mut exchange.response {
+            Ok(response) => self.try_response(response)?,
+            Err(NoResponse::Failed(error)) => self.text(error),
+            Err(NoResponse::ClientGone) => {}
+        }
+        Ok(())
+    }
+
+    /// As [`request`](Self::request), but leaves it half done if a function panics.
+    pub(crate) fn try_request(&self, request: &mut RecordedRequest) -> Result<(), Panicked> {
+        let functions = &self.rules.functions;
+        let before = Before::of(&request.body, !functions.requests.is_empty());
+        functions.request(request)?;
+        if let Some(uri) = self.uri(&request.uri) {
+            request.uri = uri;
+        }
+        self.headers(&mut request.headers);
+        self.body(&mut request.headers, &mut request.body, &before);
+        Ok(())
+    }
+
+    /// As [`response`](Self::response), but leaves it half done if a function panics.
+    pub(crate) fn try_response(&self, response: &mut RecordedResponse) -> Result<(), Panicked> {
+        let functions = &self.rules.functions;
+        let before = Before::of(&response.body, !functions.responses.is_empty());
+        functions.response(response)?;
+        self.headers(&mut response.headers);
+        self.body(&mut response.headers, &mut response.body, &before);
+        Ok(())
+    }
+
+    /// Replaces the secrets of a body, and what its message's head says of the bytes that it had.
+    fn body(&self, headers: &mut HeaderList, body: &mut RecordedBody, before: &Before) {
+        let clean = self.rules.clean(
+            headers.get("content-type"),
+            headers.get_all("content-encoding"),
+            body,
+        );
+        let mut is_changed = before.is_other(body);
+        if let Some(clean) = clean {
+            if clean.is_decoded {
+                headers.remove(&["content-encoding"]);
+            }
+            body.set_bytes(clean.bytes);
+            is_changed = true;
+        }
+        if let Some(trailers) = &mut body.trailers {
+            self.headers(trailers);
+        }
+        if let BodyEnd::Error(error) = &mut body.end {
+            self.text(error);
+        }
+        if !is_changed {
+            return;
+        }
+        headers.remove(&names::DIGESTS);
+        if let Some(trailers) = &mut body.trailers {
+            trailers.remove(&names::DIGESTS);
+        }
+        let len = body.len();
+        headers.replace(|name, value, _| {
+            let was_right =
+                name == "content-length" && http_text::number(value) == Some(before.len);
+            (was_right && len != before.len).then(|| len.into())
+        });
+    }
+
+    /// What a field's value is replaced by; `None` if it can stay.
+    pub(crate) fn header_value(
+        &self,
+        name: &str,
+        value: &[u8],
+        is_sensitive: bool,
+    ) -> Option<HeaderValue> {
+        self.rules.header_value(name, value, is_sensitive)
+    }
+
+    /// The URI without its secrets; `None` if it has none.
+    pub(crate) fn uri(&self, uri: &Uri) -> Option<Uri> {
+        self.rules.uri(uri)
+    }
+
+    /// Replaces the secrets of whatever URIs stand in a text.
+    pub(crate) fn redact_text(&self, text: &str) -> Option<String> {
+        self.rules.redact_text(text)
+    }
+
+    /// A content that is not compressed without its secrets; `None` if it has none.
+    pub(crate) fn content(&self, content_type: Option<&[u8]>, content: &[u8]) -> Option<Vec<u8>> {
+        if !self.rules.concern_bodies() {
+            return None;
+        }
+        let kind = media::kind(content_type, content)?;
+        self.rules.clean_content(kind, content)
+    }
+
+    /// Whether this request's body has secrets, or a function might find some anywhere.
+    pub(crate) fn changes_body<'a>(
+        &self,
+        content_type: Option<&[u8]>,
+        encodings: impl Iterator<Item = &'a [u8]> + 'a,
+        body: &RecordedBody,
+    ) -> bool {
+        !self.rules.functions.requests.is_empty()
+            || self.rules.clean(content_type, encodings, body).is_some()
+    }
+
+    /// Whether functions are called with requests, and with responses.
+    pub(crate) fn has_functions(&self) -> (bool, bool) {
+        let functions = &self.rules.functions;
+        (
+            !functions.requests.is_empty(),
+            !functions.responses.is_empty(),
+        )
+    }
+
+    fn text(&self, text: &mut String) {
+        if let Some(redacted) = self.redact_text(text) {
+            *text = redacted;
+        }
+    }
+}
+
+/// A body before functions were called with its message.
+struct Before {
+    len: usize,
+    /// If there are any.
+    body: Option<RecordedBody>,
+}
+
+impl Before {
+    fn of(body: &RecordedBody, has_functions: bool) -> Self {
+        Self {
+            len: body.len(),
+            body: has_functions.then(|| body.clone()),
+        }
+    }
+
+    fn is_other(&self, body: &RecordedBody) -> bool {
+        let bytes = |body: &RecordedBody| body.to_bytes();
+        self.body
+            .as_ref()
+            .is_some_and(|before| bytes(before) != bytes(body))
+    }
+}
+
+/// Leaves nothing in which a secret could be.
+fn clear(headers: &mut HeaderList, body: &mut RecordedBody) {
+    *headers = HeaderList::new();
+    let end = match &body.end {
+        BodyEnd::Error(_) => BodyEnd::Error(REDACTED.to_owned()),
+        end => end.clone(),
+    };
+    *body = RecordedBody::from(REDACTED);
+    body.end = end;
+}

@@ -1,0 +1,110 @@
+//! Secrets in URIs, and in texts that have URIs in them.
+
+use std::ops::Range;
+
+use http::{HeaderValue, Uri, uri::PathAndQuery};
+
+use super::{Rules, form};
+
+impl Rules {
+    /// The URI without its secrets; `None` if it has none.
+    pub(super) fn uri(&self, uri: &Uri) -> Option<Uri> {
+        let query = uri.query().and_then(|query| self.query_string(query));
+        let authority = uri
+            .authority()
+            .filter(|_| self.userinfo)
+            .and_then(|authority| authority.as_str().rsplit_once('@'))
+            .and_then(|(user, host)| format!("{}@{host}", self.user(user)?).parse().ok());
+        if query.is_none() && authority.is_none() {
+            return None;
+        }
+        let mut parts = uri.clone().into_parts();
+        if let Some(query) = query {
+            // Cannot fail; if it did, no query is better than one with a secret.
+            parts.path_and_query = PathAndQuery::try_from(format!("{}?{query}", uri.path()))
+                .or_else(|_| PathAndQuery::try_from(uri.path()))
+                .ok();
+        }
+        if authority.is_some() {
+            parts.authority = authority;
+        }
+        Some(Uri::from_parts(parts).unwrap_or_default())
+    }
+
+    fn query_string(&self, query: &str) -> Option<String> {
+        let clean = form::urlencoded(query.as_bytes(), &self.query, &self.mark)?;
+        // Cannot fail: what was put in is ASCII.
+        Some(String::from_utf8(clean).unwrap_or_default())
+    }
+
+    /// What takes the place of user and password.
+    fn user(&self, user: &str) -> Option<String> {
+        (!self.mark.is_mark(user.as_bytes())).then(|| self.mark.of(user.as_bytes()))
+    }
+
+    /// As [`redact_text`](Self::redact_text), for a header field's value.
+    pub(super) fn redact_bytes(&self, value: &[u8]) -> Option<HeaderValue> {
+        if let Ok(text) = str::from_utf8(value) {
+            return HeaderValue::from_str(&self.redact_text(text)?).ok();
+        }
+        // Some other encoding: taken for Latin-1, every byte is a character and comes back as it was.
+        let text: String = value.iter().copied().map(char::from).collect();
+        let redacted = self.redact_text(&text)?;
+        let bytes: Vec<u8> = redacted.chars().flat_map(u8::try_from).collect();
+        HeaderValue::from_bytes(&bytes).ok()
+    }
+
+    /// Replaces the secrets of whatever URIs stand in a text, in user info, query and fragment (OAuth
+    /// puts tokens there): clients like to put the URI into the text of an error.
+    pub(super) fn redact_text(&self, text: &str) -> Option<String> {
+        let mut redacted = String::new();
+        let mut kept = 0;
+        for (at, mark) in text.match_indices(['/', '?', '#']) {
+            let secret = match mark {
+                "/" => self.user_info(text, at),
+                _ => self.query_in(text, at + 1),
+            };
+            if at >= kept
+                && let Some((part, clean)) = secret
+            {
+                redacted.push_str(&text[kept..part.start]);
+                redacted.push_str(&clean);
+                kept = part.end;
+            }
+        }
+        if kept == 0 {
+            return None;
+        }
+        redacted.push_str(&text[kept..]);
+        Some(redacted)
+    }
+
+    /// Where user and password stand, if an authority begins here, and what is to stand there.
+    fn user_info(&self, text: &str, at: usize) -> Option<(Range<usize>, String)> {
+        let rest = text[at..].strip_prefix("//")?;
+        // Elsewhere two slashes are a part of a path.
+        let begins = |c: char| c.is_whitespace() || matches!(c, ':' | '=' | '"' | '\'' | '<' | '(');
+        if !self.userinfo || !text[..at].chars().next_back().is_none_or(begins) {
+            return None;
+        }
+        let is_end = |c: char| matches!(c, '/' | '?' | '#') || ends_uri(c);
+        let authority = &rest[..rest.find(is_end).unwrap_or(rest.len())];
+        let (user, _) = authority.rsplit_once('@')?;
+        Some((at + 2..at + 2 + user.len(), self.user(user)?))
+    }
+
+    /// Where a query or a fragment with secrets stands, if one begins here, and it without them.
+    fn query_in(&self, text: &str, start: usize) -> Option<(Range<usize>, String)> {
+        let rest = &text[start..];
+        let query = &rest[..rest.find(|c| c == '#' || ends_uri(c)).unwrap_or(rest.len())];
+        // These may stand in a query, but at its end they are more likely the text's.
+        let query = query.trim_end_matches([')', ']', '}', '\'', ',', ';', ':', '.']);
+        let clean = self.query_string(query)?;
+        Some((start..start + query.len(), clean))
+    }
+}
+
+/// What cannot stand in a URI.
+fn ends_uri(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '"' | '<' | '>')
+}

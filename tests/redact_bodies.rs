@@ -1,0 +1,464 @@
+//! Secrets in bodies never reach a store, and everything else of a body does.
+
+use bytes::Bytes;
+use http::{Request, Response};
+use tower_traffic::{BodyEnd, Exchange, REDACTED, RecordedRequest, RecordedResponse, Redact};
+
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
+
+fn post(content_type: &str, body: impl Into<Bytes>) -> RecordedRequest {
+    let body = body.into();
+    let mut request = Request::post("/").header("content-length", body.len());
+    if !content_type.is_empty() {
+        request = request.header("content-type", content_type);
+    }
+    request.body(body).expect("a request").into()
+}
+
+/// What becomes of a request's body; the response's becomes the same.
+fn redacted(redact: &Redact, content_type: &str, body: impl Into<Bytes>) -> String {
+    let mut request = post(content_type, body);
+    let mut response = RecordedResponse::from(Response::new(request.body.to_bytes()));
+    response.headers = request.headers.clone();
+    redact.request(&mut request);
+    redact.response(&mut response);
+    assert_eq!(response.body, request.body);
+    assert_eq!(response.headers, request.headers);
+    let once = request.clone();
+    redact.request(&mut request);
+    assert_eq!(request, once, "doing it again changes nothing");
+    String::from_utf8_lossy(&request.body.to_bytes()).into_owned()
+}
+
+#[track_caller]
+fn check(redact: &Redact, content_type: &str, cases: &[(&str, &str)]) {
+    for (before, after) in cases {
+        assert_eq!(
+            redacted(redact, content_type, before.to_string()),
+            *after,
+            "{before}"
+        );
+    }
+}
+
+fn unchanged(redact: &Redact, content_type: &str, bodies: &[&str]) {
+    for body in bodies {
+        assert_eq!(redacted(redact, content_type, body.to_string()), *body);
+    }
+}
+
+// ---- the default
+
+#[test]
+fn usual_secrets_are_replaced_in_forms() {
+    let default = Redact::default();
+    check(
+        &default,
+        FORM,
+        &[
+            (
+                "grant_type=client_credentials&client_id=a&client_secret=hunter2",
+                "grant_type=client_credentials&client_id=a&client_secret=REDACTED",
+            ),
+            ("user[password]=a+b%20c&x=1", "user[password]=REDACTED&x=1"),
+            (
+                "%70assword=x&Password=",
+                "%70assword=REDACTED&Password=REDACTED",
+            ),
+        ],
+    );
+    unchanged(
+        &default,
+        FORM,
+        &["a=1&b=password&password", "code=1&key=2", "", "&&=", "%"],
+    );
+    unchanged(
+        &default,
+        "text/html",
+        &["password=a", "{\"password\":\"a\"}"],
+    );
+    unchanged(&default, "", &["password=a"]);
+}
+
+#[test]
+fn usual_secrets_are_replaced_in_json_and_the_rest_stays_byte_for_byte() {
+    let default = Redact::default();
+    check(
+        &default,
+        JSON,
+        &[
+            (
+                "\u{feff}{ \"user\" : \"b\\u00f6b\",\r\n \"Password\":\"a\\\"b\", \"n\": 1.50E+3 }\n",
+                "\u{feff}{ \"user\" : \"b\\u00f6b\",\r\n \"Password\":\"REDACTED\", \"n\": 1.50E+3 }\n",
+            ),
+            (
+                r#"[{"a":[{"accessToken":"x","token_type":"Bearer"}]},"password","x"]"#,
+                r#"[{"a":[{"accessToken":"REDACTED","token_type":"Bearer"}]},"password","x"]"#,
+            ),
+            (
+                r#"{"pass\u0077ord":"x"}"#,
+                r#"{"pass\u0077ord":"REDACTED"}"#,
+            ),
+        ],
+    );
+    unchanged(
+        &default,
+        JSON,
+        &[
+            // Only strings are likely to be secrets.
+            r#"{"token":5,"password":null,"secret":{"type":"string"},"pwd":false}"#,
+            r#"{"tokens":"a","session":"b"}"#,
+            "",
+            " ",
+            "\"password\"",
+        ],
+    );
+    for content_type in [
+        "application/problem+json; charset=utf-8",
+        "Application/JSON",
+        "application/x-ndjson",
+        // They do not say what they are, or the wrong thing.
+        "",
+        "text/plain",
+        FORM,
+    ] {
+        let after = redacted(&default, content_type, "{\"a\":1}\n{\"token\":\"x\"}\n");
+        assert_eq!(
+            after, "{\"a\":1}\n{\"token\":\"REDACTED\"}\n",
+            "{content_type}"
+        );
+    }
+}
+
+#[test]
+fn usual_secrets_are_found_in_what_is_nearly_json() {
+    check(
+        &Redact::default(),
+        JSON,
+        &[
+            (
+                "{a: 1, \"password\" : \"hunter2\", \"b\": \"token\", \"token\":\"x\"}",
+                "{a: 1, \"password\" : \"REDACTED\", \"b\": \"token\", \"token\":\"REDACTED\"}",
+            ),
+            (
+                "it's \" {\"password\":\"hunter2\"}",
+                "it's \" {\"password\":\"REDACTED\"}",
+            ),
+            ("xxx{\"password\":\"hunt", "xxx{\"password\":\"REDACTED\""),
+            ("oops", "oops"),
+        ],
+    );
+}
+
+#[test]
+fn nothing_is_replaced_in_bodies_when_that_is_switched_off() {
+    let keeping = Redact::default().keep_bodies();
+    unchanged(&keeping, FORM, &["password=x"]);
+    unchanged(&keeping, JSON, &["{\"password\":\"x\"}"]);
+    let only = keeping.json_field("pin").form_field("pin");
+    check(
+        &only,
+        FORM,
+        &[("password=x&pin=1", "password=x&pin=REDACTED")],
+    );
+    check(
+        &only,
+        JSON,
+        &[(
+            r#"{"token":"x","pin":1}"#,
+            r#"{"token":"x","pin":"REDACTED"}"#,
+        )],
+    );
+    let none = Redact::none();
+    unchanged(&none, FORM, &["password=x"]);
+    unchanged(&none, JSON, &["{\"password\":\"x\"}"]);
+    let some = Redact::default()
+        .keep_json_field("Token")
+        .keep_form_field("Token");
+    unchanged(&some, FORM, &["token=x"]);
+    unchanged(&some, JSON, &["{\"token\":\"x\"}"]);
+}
+
+// ---- what is named
+
+#[test]
+fn named_members_are_replaced_whatever_their_value_is() {
+    check(
+        &Redact::none().json_field("PIN"),
+        JSON,
+        &[(
+            r#"{"pin":1234,"a":[{"pin":{"x":[1,{"pin":2}]},"b":1},{"pin":true},{"pin":null},{"pin":[]}]}"#,
+            r#"{"pin":"REDACTED","a":[{"pin":"REDACTED","b":1},{"pin":"REDACTED"},{"pin":null},{"pin":"REDACTED"}]}"#,
+        )],
+    );
+}
+
+#[test]
+fn pointers_lead_to_what_is_replaced() {
+    let redact = Redact::none()
+        .json_pointer("/user/password")
+        .json_pointer("/cards/*/pin")
+        .json_pointer("/list/1")
+        .json_pointer("/**/deep/a~1b");
+    check(
+        &redact,
+        JSON,
+        &[
+            (
+                r#"{"password":"kept","user":{"password":"x","name":"y"},"list":["a","b","c"]}"#,
+                r#"{"password":"kept","user":{"password":"REDACTED","name":"y"},"list":["a","REDACTED","c"]}"#,
+            ),
+            (
+                r#"{"cards":[{"pin":1,"n":2},{"pin":[3]}],"x":[{"deep":{"a/b":{"c":1},"a":1}}]}"#,
+                r#"{"cards":[{"pin":"REDACTED","n":2},{"pin":"REDACTED"}],"x":[{"deep":{"a/b":"REDACTED","a":1}}]}"#,
+            ),
+        ],
+    );
+    check(
+        &Redact::none().json_pointer(""),
+        JSON,
+        &[("{\"a\":1} [2]", "\"REDACTED\" \"REDACTED\"")],
+    );
+    check(
+        &Redact::none().json_pointer("a"),
+        JSON,
+        &[("{\"a\":1}", "{\"a\":\"REDACTED\"}")],
+    );
+}
+
+#[test]
+fn what_is_named_does_not_get_through_in_what_is_no_json() {
+    let redact = Redact::none().json_field("pin");
+    let deep = "[".repeat(500);
+    check(
+        &redact,
+        JSON,
+        &[
+            ("{\"a\":1,'pin':1234}", "{\"a\":1,REDACTED"),
+            (
+                "{\"a\":{\"pin\":[1,}2]},\"b\":3",
+                "{\"a\":{\"pin\":\"REDACTED\"",
+            ),
+            ("pin=1234", "REDACTED"),
+            ("hunter2", "REDACTED"),
+            ("<pin>1234</pin>", "REDACTED"),
+            ("[1 2]", "[1 REDACTED"),
+            ("{\"pin\":1}}{", "{\"pin\":\"REDACTED\"}REDACTED"),
+            (&deep, &format!("{}REDACTED", "[".repeat(128))),
+        ],
+    );
+    // Somewhere else than in JSON it was not said to be secret.
+    unchanged(&redact, "text/plain", &["[info] pin: 1234"]);
+}
+
+#[test]
+fn what_was_cut_is_redacted_as_far_as_it_goes() {
+    let text = r#"{"a":"b","pin":"hunter2","c":{"pin":{"x":"hunter3"}},"d":[1,2]}"#;
+    let redact = Redact::none().json_field("pin");
+    for end in 0..text.len() {
+        for body_end in [BodyEnd::Limit, BodyEnd::Dropped] {
+            let mut request = post(JSON, text[..end].to_owned());
+            request.body.end = body_end.clone();
+            redact.request(&mut request);
+            assert_eq!(request.body.end, body_end);
+            let after = String::from_utf8_lossy(&request.body.to_bytes()).into_owned();
+            assert!(!after.contains("hun"), "{after}");
+            let whole = r#"{"a":"b","pin":"REDACTED","c":{"pin":"REDACTED"},"d":[1,2]}"#;
+            assert!(
+                whole.starts_with(after.as_str()) || after.ends_with('"'),
+                "{after}"
+            );
+        }
+    }
+}
+
+#[test]
+fn events_lose_their_secrets() {
+    let redact = Redact::default().json_field("pin");
+    check(
+        &redact,
+        "text/event-stream",
+        &[
+            (
+                "event: a\r\ndata: {\"token\":\"x\",\"n\":1}\r\n\r\n: c\ndata:{\"pin\":12}\n\ndata: [DONE]\n\n",
+                "event: a\r\ndata: {\"token\":\"REDACTED\",\"n\":1}\r\n\r\n: c\ndata:{\"pin\":\"REDACTED\"}\n\ndata: [DONE]\n\n",
+            ),
+            // One text over several lines.
+            (
+                "data: {\"a\":1,\ndata:  \"pin\":\ndata: [1,\ndata: 2]}\nid: 7\n\ndata: x {\"a\n",
+                "data: {\"a\":1,\ndata:  \"pin\":\ndata: \"REDACTED\"}\ndata:\nid: 7\n\ndata: x {\"a\n",
+            ),
+            ("data: {\"pin\":\"cut", "data: {\"pin\":\"REDACTED\""),
+        ],
+    );
+    unchanged(&redact, "text/event-stream", &["data: hello\n\n", ""]);
+}
+
+#[test]
+fn multipart_forms_lose_their_secrets() {
+    let body = |password: &str, pin: &str| {
+        format!(
+            "--b\r\nContent-Disposition: form-data; name=\"user\"\r\n\r\nbob\r\n--b\r\n\
+             content-disposition: form-data; name=password\r\n\r\n{password}\r\n--b\r\n\
+             Content-Disposition: form-data; name=\"data\"; filename=\"a.json\"\r\n\
+             Content-Type: application/json\r\n\r\n{{\"pin\": {pin}}}\r\n--b--\r\n"
+        )
+    };
+    let redact = Redact::default().json_field("pin");
+    let content_type = "multipart/form-data; boundary=b";
+    check(
+        &redact,
+        content_type,
+        &[(&body("hun\r\nter2", "1"), &body(REDACTED, "\"REDACTED\""))],
+    );
+    // No parts: then it is not known where the secrets are.
+    for content_type in [content_type, "multipart/form-data"] {
+        let after = redacted(&redact, content_type, "pin=1");
+        assert_eq!(after, REDACTED);
+        assert_eq!(redacted(&Redact::default(), content_type, "pin=1"), "pin=1");
+    }
+}
+
+#[test]
+fn a_body_in_pieces_is_looked_into_as_one() {
+    let redact = Redact::default();
+    let whole = post(JSON, "{\"token\":\"hunter2\"}");
+    let mut exchange = Exchange::new(whole.clone(), Response::new(Bytes::new()));
+    redact.exchange(&mut exchange);
+    assert_eq!(exchange.request.body.to_bytes(), "{\"token\":\"REDACTED\"}");
+}
+
+// ---- what a head says of its body
+
+#[test]
+fn the_length_is_that_of_what_is_stored_and_digests_are_removed() {
+    let mut request = post(JSON, "{\"token\":\"x\"}");
+    for name in ["content-md5", "digest", "content-digest", "repr-digest"] {
+        let mut map = request.headers.to_map();
+        map.insert(name, "sum".parse().expect("a value"));
+        map.insert("x-after", "kept".parse().expect("a value"));
+        request.headers = (&map).into();
+    }
+    let mut kept = request.clone();
+    Redact::default().request(&mut request);
+    assert_eq!(request.headers.get("content-length"), Some(&b"20"[..]));
+    assert_eq!(request.headers.get("digest"), None);
+    let names: Vec<_> = request.headers.iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["content-length", "content-type", "x-after"]);
+    // Where there is no secret, nothing is touched.
+    let before = kept.clone();
+    Redact::default()
+        .keep_json_field("token")
+        .request(&mut kept);
+    assert_eq!(kept, before);
+}
+
+#[test]
+fn a_length_that_was_another_stays() {
+    // Of a body that was cut, the head says how long it was.
+    let mut request = post(JSON, "{\"token\":\"x");
+    request.headers = [(
+        http::header::CONTENT_LENGTH,
+        "1000".parse().expect("a value"),
+    )]
+    .into_iter()
+    .chain([(http::header::CONTENT_TYPE, JSON.parse().expect("a value"))])
+    .collect();
+    request.body.end = BodyEnd::Limit;
+    Redact::default().request(&mut request);
+    assert_eq!(request.body.to_bytes(), "{\"token\":\"REDACTED\"");
+    assert_eq!(request.headers.get("content-length"), Some(&b"1000"[..]));
+}
+
+// ---- compressed
+
+fn compressed(coding: &str, content_type: &str, body: impl Into<Bytes>) -> RecordedRequest {
+    let mut request = post(content_type, body);
+    let mut map = request.headers.to_map();
+    map.insert("content-encoding", coding.parse().expect("a value"));
+    request.headers = (&map).into();
+    request
+}
+
+#[cfg(feature = "decompress")]
+fn gzip(text: &str) -> Vec<u8> {
+    use std::io::Read;
+    let mut packed = Vec::new();
+    flate2::read::GzEncoder::new(text.as_bytes(), flate2::Compression::fast())
+        .read_to_end(&mut packed)
+        .expect("bytes");
+    packed
+}
+
+#[test]
+#[cfg(feature = "decompress")]
+fn what_is_compressed_is_stored_decoded_if_it_has_a_secret_that_was_named() {
+    let packed = gzip("{\"pin\":1,\"a\":2}");
+    let mut request = compressed("gzip", JSON, packed.clone());
+    Redact::default().json_field("pin").request(&mut request);
+    assert_eq!(request.body.to_bytes(), "{\"pin\":\"REDACTED\",\"a\":2}");
+    assert_eq!(request.headers.get("content-encoding"), None);
+    assert_eq!(request.headers.get("content-length"), Some(&b"24"[..]));
+
+    // Without one it stays as it is, and so does what is only likely to be one.
+    for redact in [Redact::default().json_field("other"), Redact::default()] {
+        let mut request = compressed("gzip", JSON, packed.clone());
+        let before = request.clone();
+        redact.request(&mut request);
+        assert_eq!(request, before);
+    }
+    let mut request = compressed("gzip", JSON, gzip("{\"token\":\"x\"}"));
+    let before = request.clone();
+    Redact::default().request(&mut request);
+    assert_eq!(request, before);
+}
+
+#[test]
+#[cfg(feature = "decompress")]
+fn what_is_compressed_and_was_cut_is_decoded_as_far_as_it_goes() {
+    let filler: String = (0..2000)
+        .map(|i: u32| format!("{},", i.wrapping_mul(2_654_435_761)))
+        .collect();
+    let packed = gzip(&format!("{{\"pin\":\"hunter2\",\"a\":[{filler}0]}}"));
+    let mut request = compressed("gzip", JSON, packed[..packed.len() / 2].to_vec());
+    request.body.end = BodyEnd::Limit;
+    Redact::default().json_field("pin").request(&mut request);
+    let after = request.body.to_bytes();
+    assert!(
+        after.starts_with(b"{\"pin\":\"REDACTED\",\"a\":[0,"),
+        "{after:?}"
+    );
+    // The same, whole by what its end says: it is damaged.
+    let mut request = compressed("gzip", JSON, packed[..packed.len() / 2].to_vec());
+    Redact::default().json_field("pin").request(&mut request);
+    assert_eq!(request.body.to_bytes(), "\"REDACTED\"");
+}
+
+#[test]
+fn what_cannot_be_decoded_is_replaced_as_a_whole() {
+    let redact = Redact::default().json_field("pin").form_field("pin");
+    for (content_type, after) in [
+        (JSON, "\"REDACTED\""),
+        ("text/event-stream", "data: \"REDACTED\"\n\n"),
+        (FORM, "REDACTED"),
+        ("multipart/form-data; boundary=b", "REDACTED"),
+        ("text/html", "unknown"),
+    ] {
+        let mut request = compressed("x-mine", content_type, "unknown");
+        redact.request(&mut request);
+        assert_eq!(request.body.to_bytes(), after, "{content_type}");
+        let once = request.clone();
+        redact.request(&mut request);
+        assert_eq!(request, once);
+    }
+}
+
+#[test]
+#[cfg(feature = "decompress")]
+fn a_bomb_is_replaced_as_a_whole() {
+    let packed = gzip(&" ".repeat(64 << 20));
+    let mut request = compressed("gzip", JSON, packed);
+    Redact::default().json_field("pin").request(&mut request);
+    assert_eq!(request.body.to_bytes(), "\"REDACTED\"");
+}
