@@ -1,12 +1,10 @@
 //! Responses: recorded ones, and those that say why there is none.
 
-use std::fmt::Write;
-
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, Version, header};
 use http_body::Body;
 
-use crate::{BodyEnd, Exchange, Matching, RecordedRequest, RecordedResponse, body::ReplayBody};
+use crate::{BodyEnd, Exchange, RecordedResponse, body::ReplayBody};
 
 /// A recorded response, to be given again; `None` if it did not come or was cut short.
 pub(super) fn recorded<B: Body>(exchange: &Exchange) -> Option<Response<ReplayBody<B>>> {
@@ -48,29 +46,4 @@ pub(super) fn whole(exchange: &Exchange) -> Option<&RecordedResponse> {
         .as_ref()
         .ok()
         .filter(|response| response.body.end == BodyEnd::Complete)
-}
-
-/// As much of a request as is matched, to be shown in an explanation.
-pub(super) fn describe(request: &RecordedRequest, matching: &Matching) -> String {
-    const SHOWN: usize = 512;
-    let mut text = format!("{} {}", request.method, request.uri);
-    for (name, value) in matching.headers_of(request) {
-        let _ = write!(text, "\n  {name}: {}", value.escape_ascii());
-    }
-    if request.body.is_empty() || !matching.needs_body() {
-        return text;
-    }
-    let body = request.body.to_bytes();
-    let shown = &body[..body.len().min(SHOWN)];
-    // Writing to a string cannot fail.
-    let _ = write!(
-        text,
-        "\n  body, {} bytes: {}",
-        body.len(),
-        shown.escape_ascii()
-    );
-    if shown.len() < body.len() {
-        text.push_str("...");
-    }
-    text
 }

@@ -160,9 +160,8 @@ impl Shared {
             .await;
         let expected = match taken {
             Taken::Response(response) => return answer::response(&response),
-            Taken::Other(number, mut expected) => {
-                self.matching.redaction().request(&mut expected);
-                let shown = answer::describe(&expected, &self.matching);
+            Taken::Other(number, expected) => {
+                let shown = self.matching.describe(&expected);
                 format!("expected, as exchange {number} of the recording:\n{shown}")
             }
             Taken::Over(count) => {
@@ -173,8 +172,7 @@ impl Shared {
                 return answer::explain(StatusCode::INTERNAL_SERVER_ERROR, text);
             }
         };
-        self.matching.redaction().request(&mut request);
-        let got = answer::describe(&request, &self.matching);
+        let got = self.matching.describe(&request);
         let text =
             format!("tower-traffic: not the expected request\n\n{expected}\n\ngot:\n{got}\n");
         answer::explain(StatusCode::BAD_REQUEST, text)

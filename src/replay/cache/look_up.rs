@@ -177,8 +177,7 @@ impl Shared {
             Lookup::Hit(_) => String::new(),
         };
         let matching = self.config.source.matching();
-        matching.redaction().request(&mut request);
-        let request = answer::describe(&request, matching);
+        let request = matching.describe(&request);
         answer::explain(
             self.config.refuse_with,
             format!("tower-traffic: {why}\n\n{request}\n"),

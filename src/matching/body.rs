@@ -1,0 +1,86 @@
+//! What of a body counts.
+
+use super::{json::Canonical, names::Names};
+use crate::{
+    RecordedBody, content,
+    media::{self, Kind, form, multipart},
+};
+
+/// Which parts of bodies count, where not every byte does.
+#[derive(Clone, Debug)]
+pub(super) struct Contents {
+    /// None if JSON counts as it is.
+    pub(super) json: Option<Canonical>,
+    pub(super) form: Names,
+    /// Whether the text between the parts of multipart bodies counts.
+    pub(super) boundary: bool,
+}
+
+impl Default for Contents {
+    fn default() -> Self {
+        Self {
+            json: None,
+            form: Names::all(),
+            boundary: true,
+        }
+    }
+}
+
+impl Contents {
+    /// Whether every byte of every body counts.
+    fn is_all(&self) -> bool {
+        self.json.is_none() && self.form.is_all() && self.boundary
+    }
+
+    /// What counts of a body, written in one way; `None` if it counts as it is.
+    pub(super) fn of(&self, content_type: Option<&[u8]>, body: &RecordedBody) -> Option<Vec<u8>> {
+        if self.is_all() || body.is_empty() {
+            return None;
+        }
+        let bytes = body.to_bytes();
+        match media::kind(content_type, &bytes)? {
+            Kind::Json { .. } => self.json.as_ref()?.write(&bytes),
+            Kind::Form => self.form(&bytes),
+            Kind::Multipart(boundary) => self.multipart(&bytes, boundary?),
+            Kind::Events => None,
+        }
+    }
+
+    fn form(&self, text: &[u8]) -> Option<Vec<u8>> {
+        if self.form.is_all() {
+            return None;
+        }
+        let counts = |pair: &&[u8]| self.name_counts(&form::decoded(form::split(pair).0));
+        let pairs: Vec<_> = form::pairs(text).filter(counts).collect();
+        Some(pairs.join(&b'&'))
+    }
+
+    fn multipart(&self, text: &[u8], boundary: &[u8]) -> Option<Vec<u8>> {
+        if self.boundary && self.form.is_all() {
+            return None;
+        }
+        let mut out = Vec::new();
+        for part in multipart::parts(text, boundary)? {
+            if self.name_counts(part.name(text).unwrap_or_default()) {
+                let part = part.whole(text);
+                out.extend_from_slice(format!("part of {} bytes\n", part.len()).as_bytes());
+                out.extend_from_slice(part);
+                out.push(b'\n');
+            }
+        }
+        Some(out)
+    }
+
+    fn name_counts(&self, name: &[u8]) -> bool {
+        self.form.contains(&String::from_utf8_lossy(name))
+    }
+
+    /// What counts of a `content-type` field.
+    pub(super) fn content_type<'a>(&self, value: &'a [u8]) -> &'a [u8] {
+        let is_free = !self.boundary || !self.form.is_all();
+        match media::declared_kind(Some(value)) {
+            Some(Kind::Multipart(_)) if is_free => content::essence(value),
+            _ => value,
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The user's own ways to tell requests apart.
+
+use std::{fmt, sync::Arc};
+
+use crate::{RecordedRequest, guard::Guard};
+
+type Function = Arc<dyn Fn(&RecordedRequest) -> Vec<u8> + Send + Sync>;
+
+/// Functions that say what counts of a request.
+#[derive(Clone, Default)]
+pub(super) struct Functions {
+    functions: Vec<Function>,
+    /// Whether nothing else counts.
+    pub(super) only: bool,
+    guard: Guard,
+}
+
+impl Functions {
+    pub(super) fn add<M: AsRef<[u8]>>(
+        &mut self,
+        function: impl Fn(&RecordedRequest) -> M + Send + Sync + 'static,
+    ) {
+        let function = move |request: &RecordedRequest| function(request).as_ref().to_vec();
+        self.functions.push(Arc::new(function));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.functions.is_empty()
+    }
+
+    /// What each function says; `None` of one that panicked.
+    pub(super) fn of(&self, request: &RecordedRequest) -> impl Iterator<Item = Option<Vec<u8>>> {
+        let functions = self.functions.iter();
+        functions.map(move |function| self.guard.call("matching", || function(request)))
+    }
+}
+
+impl fmt::Debug for Functions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Functions")
+            .field("functions", &self.functions.len())
+            .field("only", &self.only)
+            .finish()
+    }
+}

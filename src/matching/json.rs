@@ -1,0 +1,339 @@
+//! JSON written in one way, however it was sent.
+
+use std::ops::Range;
+
+use crate::media::{
+    json::{self, Item, Walk},
+    pointer::{Pointer, Step},
+};
+
+/// Which values of a JSON text count, and whether the order of an object's members does.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Canonical {
+    pub(super) ignores_order: bool,
+    pub(super) ignored: Vec<Pointer>,
+    /// All others do not count, if there are any here.
+    pub(super) only: Option<Vec<Pointer>>,
+}
+
+impl Canonical {
+    /// The values that count, without white space, and with strings escaped in one way. Numbers stay
+    /// as they are: what is 1.0 to one reader is no 1 to another. `None` if it is no JSON, or nested
+    /// too deep.
+    pub(super) fn write(&self, text: &[u8]) -> Option<Vec<u8>> {
+        let mut writer = Writer::default();
+        if self.only.is_some() {
+            // What counts becomes the members of one object, named by where it stood.
+            writer.open(b'{', true);
+        }
+        let mut walk = Walk::new(text);
+        // How many containers are open in one that is ignored, in one that counts, and elsewhere.
+        let (mut ignored, mut counting) = (0, 0);
+        while let Some(item) = walk.next() {
+            match item {
+                Item::Bad(_) => return None,
+                Item::Open(_) if ignored > 0 => ignored += 1,
+                Item::Close(_) if ignored > 0 => ignored -= 1,
+                Item::Value(_) if ignored > 0 => {}
+                Item::Open(at) => {
+                    if self.is_ignored(&walk) {
+                        ignored = 1;
+                    } else if counting > 0 || self.counts(&walk) {
+                        self.begin(&mut writer, &walk, counting == 0);
+                        writer.open(text[at], self.ignores_order);
+                        counting += 1;
+                    }
+                }
+                Item::Close(end) => {
+                    if counting > 0 {
+                        counting -= 1;
+                        writer.close(text[end - 1]);
+                    }
+                }
+                Item::Value(place) => {
+                    let is_cut =
+                        text[place.start] == b'"' && !json::is_closed(&text[place.clone()]);
+                    if is_cut {
+                        return None;
+                    }
+                    if !self.is_ignored(&walk) && (counting > 0 || self.counts(&walk)) {
+                        self.begin(&mut writer, &walk, counting == 0);
+                        writer.scalar(&text[place]);
+                    }
+                }
+            }
+        }
+        if !walk.is_outside() {
+            return None;
+        }
+        if self.only.is_some() {
+            writer.close(b'}');
+        }
+        Some(writer.finish())
+    }
+
+    fn is_ignored(&self, walk: &Walk<'_>) -> bool {
+        self.ignored.iter().any(|pointer| walk.is_at(pointer))
+    }
+
+    /// Whether a value counts that is in none that does.
+    fn counts(&self, walk: &Walk<'_>) -> bool {
+        match &self.only {
+            None => true,
+            Some(only) => only.iter().any(|pointer| walk.is_at(pointer)),
+        }
+    }
+
+    fn begin(&self, writer: &mut Writer, walk: &Walk<'_>, is_outermost: bool) {
+        if self.only.is_some() && is_outermost {
+            writer.begin(Some(&path(walk)));
+        } else {
+            let name = walk.name().map(json::unescaped);
+            writer.begin(name.as_deref());
+        }
+    }
+}
+
+/// Where a value stands, as a JSON pointer.
+fn path(walk: &Walk<'_>) -> Vec<u8> {
+    let mut path = Vec::new();
+    for step in walk.steps() {
+        path.push(b'/');
+        match step {
+            Step::Index(index) => path.extend(index.to_string().bytes()),
+            Step::Name(name) => {
+                for byte in json::unescaped(name) {
+                    match byte {
+                        b'~' => path.extend(b"~0"),
+                        b'/' => path.extend(b"~1"),
+                        byte => path.push(byte),
+                    }
+                }
+            }
+        }
+    }
+    path
+}
+
+/// Writes values one after the other, and sorts the members of objects at the end, all at once: so
+/// each byte is copied twice and no more, however deep it stands.
+#[derive(Default)]
+struct Writer {
+    out: Vec<u8>,
+    /// In the order in which they begin.
+    objects: Vec<Object>,
+    open: Vec<Container>,
+    is_sorted: bool,
+}
+
+struct Object {
+    place: Range<usize>,
+    /// The first object that begins after this one's end.
+    next: usize,
+    members: Vec<Member>,
+}
+
+struct Member {
+    name: Range<usize>,
+    /// With its name.
+    place: Range<usize>,
+    /// Those in its value.
+    objects: Range<usize>,
+}
+
+enum Container {
+    /// An object whose members are sorted.
+    Sorted(usize),
+    /// Another object or array, and whether it has values.
+    Other(bool),
+}
+
+impl Writer {
+    /// A value comes, of a member if there is a name.
+    fn begin(&mut self, name: Option<&[u8]>) {
+        let has_values = match self.open.last_mut() {
+            Some(Container::Sorted(object)) => !self.objects[*object].members.is_empty(),
+            Some(Container::Other(has_values)) => std::mem::replace(has_values, true),
+            // Texts that follow each other.
+            None => !self.out.is_empty(),
+        };
+        if has_values {
+            let between = if self.open.is_empty() { b'\n' } else { b',' };
+            self.out.push(between);
+        }
+        let start = self.out.len();
+        if let Some(name) = name {
+            write_string(&mut self.out, name);
+            self.out.push(b':');
+        }
+        let objects = self.objects.len();
+        if let Some(Container::Sorted(object)) = self.open.last() {
+            self.objects[*object].members.push(Member {
+                name: start..self.out.len(),
+                place: start..start,
+                objects: objects..objects,
+            });
+        }
+    }
+
+    fn open(&mut self, bracket: u8, sorts: bool) {
+        if sorts && bracket == b'{' {
+            self.open.push(Container::Sorted(self.objects.len()));
+            self.objects.push(Object {
+                place: self.out.len()..0,
+                next: 0,
+                members: Vec::new(),
+            });
+        } else {
+            self.open.push(Container::Other(false));
+        }
+        self.out.push(bracket);
+    }
+
+    fn close(&mut self, bracket: u8) {
+        self.out.push(bracket);
+        let next = self.objects.len();
+        if let Some(Container::Sorted(object)) = self.open.pop() {
+            let object = &mut self.objects[object];
+            object.place.end = self.out.len();
+            object.next = next;
+            let name = |member: &Member| &self.out[member.name.clone()];
+            if !object.members.is_sorted_by_key(name) {
+                // Those of one name keep their order.
+                object.members.sort_by(|a, b| name(a).cmp(name(b)));
+                self.is_sorted = true;
+            }
+        }
+        self.end_value();
+    }
+
+    fn scalar(&mut self, value: &[u8]) {
+        if value.starts_with(b"\"") {
+            write_string(&mut self.out, &json::unescaped(json::inside(value)));
+        } else {
+            self.out.extend_from_slice(value);
+        }
+        self.end_value();
+    }
+
+    fn end_value(&mut self) {
+        let next = self.objects.len();
+        if let Some(Container::Sorted(object)) = self.open.last()
+            && let Some(member) = self.objects[*object].members.last_mut()
+        {
+            member.place.end = self.out.len();
+            member.objects.end = next;
+        }
+    }
+
+    fn finish(self) -> Vec<u8> {
+        if !self.is_sorted {
+            return self.out;
+        }
+        let mut sorted = Vec::with_capacity(self.out.len());
+        self.copy(0..self.out.len(), 0..self.objects.len(), &mut sorted);
+        sorted
+    }
+
+    /// Copies a part in which these objects are. As deep as values are nested, which is limited.
+    fn copy(&self, place: Range<usize>, objects: Range<usize>, out: &mut Vec<u8>) {
+        let mut at = place.start;
+        let mut next = objects.start;
+        while next < objects.end {
+            let object = &self.objects[next];
+            out.extend_from_slice(&self.out[at..object.place.start]);
+            out.push(b'{');
+            for (number, member) in object.members.iter().enumerate() {
+                if number > 0 {
+                    out.push(b',');
+                }
+                self.copy(member.place.clone(), member.objects.clone(), out);
+            }
+            out.push(b'}');
+            at = object.place.end;
+            next = object.next;
+        }
+        out.extend_from_slice(&self.out[at..place.end]);
+    }
+}
+
+fn write_string(out: &mut Vec<u8>, text: &[u8]) {
+    out.push(b'"');
+    for &byte in text {
+        match byte {
+            b'"' | b'\\' => out.extend([b'\\', byte]),
+            0..=0x1f => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(rules: &Canonical, text: &str) -> Option<String> {
+        let written = rules.write(text.as_bytes())?;
+        Some(String::from_utf8_lossy(&written).into_owned())
+    }
+
+    fn pointers(pointers: &[&str]) -> Vec<Pointer> {
+        pointers
+            .iter()
+            .map(|pointer| Pointer::new(pointer))
+            .collect()
+    }
+
+    #[test]
+    fn members_are_sorted_at_every_depth() {
+        let sorting = Canonical {
+            ignores_order: true,
+            ..Canonical::default()
+        };
+        for (text, expected) in [
+            (
+                r#" { "b" : [ {"z":1,"y":{}}, 2 ] , "a" : "\u0041\/" } "#,
+                r#"{"a":"A/","b":[{"y":{},"z":1},2]}"#,
+            ),
+            (
+                r#"{"c":{"b":{"d":1,"a":2},"a":{"y":3,"x":4}},"a":[{},{"b":1,"a":2},{}]}"#,
+                r#"{"a":[{},{"a":2,"b":1},{}],"c":{"a":{"x":4,"y":3},"b":{"a":2,"d":1}}}"#,
+            ),
+            (r#"{"b":2,"a":1,"b":1}"#, r#"{"a":1,"b":2,"b":1}"#),
+            (
+                "[1.0, 1, 1E1, 100000000000000000001]",
+                "[1.0,1,1E1,100000000000000000001]",
+            ),
+            ("{\"b\":1,\"a\":2}\n{}", "{\"a\":2,\"b\":1}\n{}"),
+            ("7", "7"),
+        ] {
+            assert_eq!(written(&sorting, text).as_deref(), Some(expected));
+        }
+        for text in ["{", "[1,]", "\"half", "{\"a\":\"b", &"[".repeat(500)] {
+            assert_eq!(written(&sorting, text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_counts_is_written() {
+        let text = r#"{"id":1,"meta":{"nonce":[1,{"x":2}],"at":3},"items":[{"sku":"a","n":1},{"n":2,"sku":"b"}]}"#;
+        let ignoring = Canonical {
+            ignored: pointers(&["/meta/nonce", "/items/*/n"]),
+            ..Canonical::default()
+        };
+        assert_eq!(
+            written(&ignoring, text).as_deref(),
+            Some(r#"{"id":1,"meta":{"at":3},"items":[{"sku":"a"},{"sku":"b"}]}"#)
+        );
+        let choosing = Canonical {
+            only: Some(pointers(&["/items/*/sku", "/meta", "/none"])),
+            ignored: pointers(&["/**/nonce"]),
+            ..Canonical::default()
+        };
+        assert_eq!(
+            written(&choosing, text).as_deref(),
+            Some(r#"{"/items/0/sku":"a","/items/1/sku":"b","/meta":{"at":3}}"#)
+        );
+    }
+}

@@ -1,0 +1,61 @@
+//! What requests are looked up by.
+
+use std::fmt;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+/// What a request is looked up by: the first 128 bits of a SHA-256 over what
+/// [`Matching`](crate::Matching) lets count.
+///
+/// The same request has the same key on every machine. A new minor version of this crate may
+/// change keys.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key([u8; 16]);
+
+impl Key {
+    /// The key as bytes.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+/// 32 lower-case hex digits.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({self})")
+    }
+}
+
+/// A hash over fields, each with its length before it, so that no two lists of fields are alike.
+pub(super) struct Fields(Sha256);
+
+impl Fields {
+    pub(super) fn new() -> Self {
+        Self(Sha256::new())
+    }
+
+    pub(super) fn field(&mut self, field: &[u8]) {
+        self.0.update((field.len() as u64).to_be_bytes());
+        self.0.update(field);
+    }
+
+    pub(super) fn chunks<'a>(&mut self, len: usize, chunks: impl Iterator<Item = &'a Bytes>) {
+        self.0.update((len as u64).to_be_bytes());
+        for chunk in chunks {
+            self.0.update(chunk);
+        }
+    }
+
+    pub(super) fn key(self) -> Key {
+        let mut key = [0; 16];
+        key.copy_from_slice(&self.0.finalize()[..16]);
+        Key(key)
+    }
+}
