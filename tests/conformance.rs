@@ -62,6 +62,21 @@ async fn disk_with_another_matching() {
     conformance::sink_and_source(async || folders.next().match_by(matching.clone())).await;
 }
 
+#[cfg(feature = "har")]
+#[tokio::test]
+async fn har() {
+    use tower_traffic::store::Har;
+
+    let root = TempDir::new().unwrap();
+    let count = Cell::new(0);
+    let next = async || {
+        count.set(count.get() + 1);
+        Har::new(root.path().join(format!("{}.har", count.get())))
+    };
+    conformance::sink_and_replay(next).await;
+    conformance::sink_and_source(next).await;
+}
+
 /// Disk does its work on threads of its own where there is no runtime.
 #[test]
 fn disk_without_tokio() {

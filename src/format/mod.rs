@@ -1,9 +1,26 @@
 //! Bytes in, exchanges out, and back. Nothing here opens a file.
 
+#[cfg(any(feature = "har", feature = "vcr"))]
+mod date;
+#[cfg(any(feature = "har", feature = "vcr"))]
+mod entry;
+#[cfg(feature = "har")]
+pub(crate) mod har;
+pub(crate) mod http_text;
+#[cfg(any(feature = "har", feature = "vcr"))]
+#[cfg_attr(not(all(feature = "har", feature = "vcr")), allow(dead_code))] // each uses its part
+mod message;
+#[cfg(any(feature = "har", feature = "vcr"))]
+#[cfg_attr(not(all(feature = "har", feature = "vcr")), allow(dead_code))] // each uses its part
+mod node;
+#[cfg(feature = "vcr")]
+pub(crate) mod vcr;
+pub(crate) mod warc;
+
 use std::io;
 
-pub(crate) mod http_text;
-pub(crate) mod warc;
+#[cfg(any(feature = "har", feature = "vcr"))]
+pub(crate) use self::entry::{Event, Fault, OnEvent};
 
 /// The error of reading what a feature that is off would read.
 #[allow(dead_code)] // with all features there is none

@@ -85,6 +85,36 @@ pub enum StoreError {
         /// How many exchanges a look-up does not find.
         exchanges: usize,
     },
+    /// A file is not in its format from some place on. What stands before is read.
+    #[error("{}:{line}:{column}: {reason}; what follows is not read", file.display())]
+    Syntax {
+        /// The file.
+        file: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The column, counted from 1.
+        column: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An entry of a file cannot be an exchange. The others are read.
+    #[error("{}: {path}: {reason}; the entry is skipped", file.display())]
+    BadEntry {
+        /// The file.
+        file: PathBuf,
+        /// Where in it, as in `$.log.entries[3].request.url`.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file is in no format that this crate knows.
+    #[error("{}: this is no recording: {reason}", path.display())]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+        /// What was expected, or how it begins.
+        reason: String,
+    },
     /// The recording is in a form that this build of the crate cannot read.
     #[error("{}: reading this needs the crate's feature `{feature}`: enable it in Cargo.toml", path.display())]
     FeatureOff {
@@ -174,6 +204,13 @@ impl StoreError {
                 source,
             },
         }
+    }
+
+    /// What a file is in can be read by another build only.
+    #[allow(dead_code)] // with all features there is none
+    pub(crate) fn feature_off(path: &Path, feature: &'static str) -> Self {
+        let path = path.to_owned();
+        Self::FeatureOff { path, feature }
     }
 
     pub(crate) fn corrupt(file: &Path, offset: u64, reason: impl Into<String>) -> Self {

@@ -129,6 +129,11 @@ impl Memory {
         });
     }
 
+    /// What a look-up finds.
+    pub(super) fn get(&self, key: Key, which: Which) -> Option<Arc<Exchange>> {
+        self.read().find(key, which)
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, Recorded> {
         read(&self.recorded)
     }
@@ -209,7 +214,7 @@ impl Source for Memory {
         key: Key,
         which: Which,
     ) -> BoxFuture<'_, Result<Option<Arc<Exchange>>, StoreError>> {
-        Box::pin(ready(Ok(self.read().find(key, which))))
+        Box::pin(ready(Ok(self.get(key, which))))
     }
 
     fn is_empty(&self) -> BoxFuture<'_, Result<bool, StoreError>> {

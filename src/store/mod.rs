@@ -35,7 +35,9 @@ mod blocking;
 mod compression;
 mod disk;
 mod error;
+mod file;
 mod memory;
+mod recording;
 #[cfg(feature = "s3")]
 mod s3;
 
@@ -44,13 +46,19 @@ use std::sync::Arc;
 pub use futures_util::{future::BoxFuture, stream::BoxStream};
 
 use self::blocking::blocking;
+#[cfg(feature = "har")]
+pub use self::file::Har;
+#[cfg(feature = "vcr")]
+pub use self::file::Vcr;
 #[cfg(feature = "s3")]
 pub use self::s3::Bucket;
 pub use self::{
     compression::Compression,
     disk::{Disk, Repair, Report},
     error::{S3Problem, StoreError},
+    file::{FileReport, Note},
     memory::Memory,
+    recording::{Format, Recording, open},
 };
 use crate::{Exchange, Key, Matching};
 

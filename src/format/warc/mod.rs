@@ -28,6 +28,8 @@ use percent_encoding::{AsciiSet, CONTROLS};
 #[cfg(feature = "gzip")]
 #[cfg(feature = "s3")]
 pub(crate) use self::pack::pack_gzip;
+#[cfg(feature = "har")]
+pub(crate) use self::write::set_target;
 pub(crate) use self::{
     encode::Encoder,
     read::{Depth, Item, Reader},

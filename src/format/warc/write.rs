@@ -275,7 +275,7 @@ fn end_record(out: &mut Vec<u8>, start: usize, head: &[u8], body: &RecordedBody)
 }
 
 /// Puts the absolute URI that a record must have; the request's own stands in the request line.
-fn set_target(target: &mut String, request: &RecordedRequest) {
+pub(crate) fn set_target(target: &mut String, request: &RecordedRequest) {
     let uri = &request.uri;
     let authority = match uri.authority() {
         Some(authority) => authority.as_str(),

@@ -1,7 +1,7 @@
 //! A recording in a folder: WARC segments, each written by one process, all read as one.
 
 mod index;
-mod segment;
+pub(super) mod segment;
 
 use std::{
     fmt,

@@ -174,7 +174,7 @@ fn writer_name() -> String {
 }
 
 /// What a file contains, in order.
-pub(super) enum Event {
+pub(in crate::store) enum Event {
     /// An exchange, and where it begins.
     Exchange(u64, Box<Exchange>),
     /// An exchange in a file that is compressed as a whole: it has no place to be read from.
@@ -186,7 +186,7 @@ pub(super) enum Event {
 }
 
 /// Reads a file until its end, or until `on_event` returns false.
-pub(super) fn read(
+pub(in crate::store) fn read(
     path: &Path,
     depth: Depth,
     mut on_event: impl FnMut(Event) -> bool,

@@ -1,0 +1,302 @@
+//! One entry of a HAR as an exchange.
+
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use crc32fast::hash;
+use http::{Method, StatusCode, Uri, header::CONTENT_TYPE};
+
+use super::post::{decoded, post_data};
+use crate::{
+    BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
+    format::{
+        date,
+        message::{self, Fields, from_base64, may_have_content},
+        node::{At, Bad},
+        warc::set_target,
+    },
+};
+
+pub(super) fn read(at: &At<'_>, notes: &mut Vec<Bad>) -> Result<Exchange, Bad> {
+    let at = at.object()?;
+    let request = request(&at.get("request"), notes)?;
+    let response = response(&at.get("response"), &request, notes)?;
+    let times = Times::of(&at);
+    Ok(Exchange {
+        began: began(&at.get("startedDateTime"), notes)?,
+        time_to_head: match at.get("_timeToHead") {
+            time if !time.is_missing() => milliseconds(&time),
+            _ if has_field(&at, "_timeToHead") => None,
+            _ => response.is_ok().then_some(times.to_head),
+        },
+        time_to_end: times.to_end,
+        request,
+        response,
+    })
+}
+
+fn has_field(at: &At<'_>, name: &str) -> bool {
+    at.fields().any(|(field, _)| field == name)
+}
+
+fn began(at: &At<'_>, notes: &mut Vec<Bad>) -> Result<SystemTime, Bad> {
+    let time = date::parse(&at.text_or_empty()?);
+    if time.is_none() {
+        notes.push(at.bad("a date in ISO 8601 is expected; 1970 stands there instead"));
+    }
+    Ok(time.unwrap_or(SystemTime::UNIX_EPOCH))
+}
+
+/// Both from the beginning.
+struct Times {
+    to_head: Duration,
+    to_end: Duration,
+}
+
+impl Times {
+    fn of(entry: &At<'_>) -> Self {
+        let timings = entry.get("timings");
+        let part = |name| milliseconds(&timings.get(name)).unwrap_or_default();
+        // `ssl` is a part of `connect`.
+        let parts = ["blocked", "dns", "connect", "send", "wait", "receive"];
+        let sum = parts
+            .into_iter()
+            .map(part)
+            .fold(Duration::ZERO, Duration::saturating_add);
+        let to_end = milliseconds(&entry.get("time")).unwrap_or(sum);
+        Self {
+            to_head: to_end.saturating_sub(part("receive")),
+            to_end,
+        }
+    }
+}
+
+/// -1 stands for what does not apply.
+fn milliseconds(at: &At<'_>) -> Option<Duration> {
+    // To the nanosecond, which a double still holds of a hundred days.
+    let nanos = (at.number().ok()? * 1e6).round();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "saturates"
+    )]
+    (nanos >= 0.0).then(|| Duration::from_nanos(nanos as u64))
+}
+
+fn request(at: &At<'_>, notes: &mut Vec<Bad>) -> Result<RecordedRequest, Bad> {
+    let at = at.object()?;
+    let mut fields = fields(&at.get("headers"), notes)?;
+    let method = match (at.get("method").some(), fields.pseudo("method")) {
+        (None, Some(method)) => Method::from_bytes(method.as_bytes())
+            .map_err(|_| at.get("headers").bad(format!("{method:?} is no method")))?,
+        _ => message::method(&at.get("method"))?,
+    };
+    let uri = url(&at.get("url"), &fields)?;
+    let version = message::version(&at.get("httpVersion").text_or_empty()?);
+    let post = at.get("postData");
+    let content = post_data(&post, &fields, notes)?;
+    let exact = Exact::of(&at, &content);
+    if !exact.0 {
+        if fields.get(&CONTENT_TYPE).is_none()
+            && let Some(mime) = post.get("mimeType").some()
+            && !content.is_empty()
+        {
+            fields.add(
+                &post.get("mimeType"),
+                "content-type",
+                mime.text()?.as_bytes(),
+                notes,
+            );
+        }
+        fields.settle(&content, true);
+    }
+    let mut request = RecordedRequest {
+        method,
+        uri,
+        version,
+        headers: fields.into_list(),
+        body: body(&at, content, notes)?,
+    };
+    target(&at, &mut request);
+    Ok(request)
+}
+
+/// Puts the target as it was sent, if the URL is still the one that belongs to it.
+fn target(at: &At<'_>, request: &mut RecordedRequest) {
+    let Some(Ok(target)) = at
+        .get("_target")
+        .some()
+        .and_then(|at| at.text().ok())
+        .map(|target| target.parse::<Uri>())
+    else {
+        return;
+    };
+    let url = std::mem::replace(&mut request.uri, target);
+    let mut expected = String::new();
+    set_target(&mut expected, request);
+    if expected
+        .parse::<Uri>()
+        .is_ok_and(|expected| expected != url)
+    {
+        request.uri = url;
+    }
+}
+
+fn url(at: &At<'_>, fields: &Fields) -> Result<Uri, Bad> {
+    let text = match (at.some(), fields.pseudo("path")) {
+        (None, Some(path)) => Cow::Owned(path.to_owned()),
+        _ => at.text()?,
+    };
+    match fields.pseudo("authority") {
+        Some(authority) if text.starts_with('/') => {
+            let scheme = fields.pseudo("scheme").unwrap_or("https");
+            message::uri(at, &format!("{scheme}://{authority}{text}"))
+        }
+        _ => message::uri(at, &text),
+    }
+}
+
+fn response(
+    at: &At<'_>,
+    request: &RecordedRequest,
+    notes: &mut Vec<Bad>,
+) -> Result<Result<RecordedResponse, NoResponse>, Bad> {
+    if !at.is_missing() && !at.is_map() {
+        return Err(at.expected("an object"));
+    }
+    let mut fields = fields(&at.get("headers"), notes)?;
+    let status = match (at.get("status").some(), fields.pseudo("status")) {
+        (None, Some(status)) => status.parse().unwrap_or(0.0),
+        (None, None) => 0.0,
+        (Some(status), _) => status.number()?,
+    };
+    // Blocked, failed, or still under way when the file was written.
+    if status <= 0.0 {
+        return Ok(Err(no_response(at)?));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "saturates"
+    )]
+    let status = StatusCode::from_u16(status as u16)
+        .map_err(|_| at.get("status").bad(format!("{status} is no status code")))?;
+
+    let content_at = at.get("content");
+    let content = content(&content_at)?;
+    let shown = content.clone().unwrap_or_default();
+    let exact = Exact::of(at, &shown);
+    let mut content = content;
+    if exact.0 {
+        if let Some(encoded) = content_at.get("_encoded").some() {
+            content = Some(from_base64(&encoded, &encoded.text()?)?);
+        }
+    } else if !may_have_content(&request.method, status.as_u16()) {
+        // Browsers write what they had in their cache.
+        fields.settle(&[], false);
+        content = Some(Bytes::new());
+    } else if let Some(content) = &content {
+        fields.settle(content, true);
+        if content_at.get("encoding").is_missing() && !content.is_ascii() {
+            fields.settle_charset();
+        }
+    }
+    let mut body = body(at, content.clone().unwrap_or_default(), notes)?;
+    if content.is_none() {
+        notes.push(content_at.bad("the content is missing; the exchange is as one cut at a limit"));
+        body.end = BodyEnd::Limit;
+    }
+    Ok(Ok(RecordedResponse {
+        status,
+        version: message::version(&at.get("httpVersion").text_or_empty()?),
+        headers: fields.into_list(),
+        body,
+    }))
+}
+
+fn no_response(at: &At<'_>) -> Result<NoResponse, Bad> {
+    if !at.get("_clientGone").is_missing() {
+        return Ok(NoResponse::ClientGone);
+    }
+    for name in ["_error", "statusText", "comment"] {
+        let text = at.get(name);
+        if !text.is_missing() && (name == "_error" || !text.text()?.is_empty()) {
+            return Ok(NoResponse::Failed(text.text()?.into_owned()));
+        }
+    }
+    Ok(NoResponse::Failed(
+        "there is no response in the HAR".to_owned(),
+    ))
+}
+
+/// Whether a message is one that this crate wrote, and nobody edited.
+struct Exact(bool);
+
+impl Exact {
+    fn of(message: &At<'_>, content: &[u8]) -> Self {
+        let checksum = message.get("_crc32");
+        let text = checksum.some().and_then(|at| at.text().ok());
+        Self(text.is_some_and(|text| u32::from_str_radix(&text, 16) == Ok(hash(content))))
+    }
+}
+
+/// The content of a response; `None` if there was one and the file does not have it.
+fn content(at: &At<'_>) -> Result<Option<Bytes>, Bad> {
+    let text_at = at.get("text");
+    let text = text_at.text_or_empty()?;
+    if text.is_empty() {
+        let size = at.get("size").number().unwrap_or_default();
+        return Ok((size <= 0.0).then(Bytes::new));
+    }
+    decoded(&text_at, &text, &at.get("encoding")).map(Some)
+}
+
+/// The fields of a message, as `{name, value}` or, from some tools, `[name, value]`.
+fn fields(at: &At<'_>, notes: &mut Vec<Bad>) -> Result<Fields, Bad> {
+    let mut fields = Fields::default();
+    for field in at.items()? {
+        let pair: Vec<_> = field
+            .is_list()
+            .then(|| field.items())
+            .transpose()?
+            .into_iter()
+            .flatten()
+            .collect();
+        let (name, value) = match pair.as_slice() {
+            [name, value] => (*name, *value),
+            _ => (field.get("name"), field.get("value")),
+        };
+        let (Ok(name), Ok(text)) = (name.text(), value.text_or_empty()) else {
+            notes.push(field.bad("a name and a value are expected; the field is left out"));
+            continue;
+        };
+        let exact = field.get("_base64");
+        let value: Cow<'_, [u8]> = match exact.some() {
+            Some(exact) => Cow::Owned(from_base64(&exact, &exact.text()?)?.into()),
+            None => Cow::Borrowed(text.as_bytes()),
+        };
+        fields.add(&field, &name, &value, notes);
+    }
+    Ok(fields)
+}
+
+/// A body with what our own fields say of it.
+fn body(at: &At<'_>, content: Bytes, notes: &mut Vec<Bad>) -> Result<RecordedBody, Bad> {
+    let mut body = RecordedBody::from(content);
+    let trailers = at.get("_trailers");
+    if trailers.is_list() {
+        let list: HeaderList = fields(&trailers, notes)?.into_list();
+        body.trailers = Some(list);
+    }
+    let end = at.get("_end");
+    body.end = match &*end.text_or_empty()? {
+        "" => BodyEnd::Complete,
+        "limit" => BodyEnd::Limit,
+        "dropped" => BodyEnd::Dropped,
+        _ => BodyEnd::Error(at.get("_bodyError").text_or_empty()?.into_owned()),
+    };
+    Ok(body)
+}

@@ -1,0 +1,208 @@
+//! Parts of messages as other tools write them: made fit for HTTP, with a note of what had to change.
+
+use bytes::Bytes;
+use http::{
+    HeaderName, HeaderValue, Method, Uri, Version,
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
+};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use super::node::{At, Bad};
+use crate::HeaderList;
+
+/// What no URI contains.
+const NOT_IN_URI: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+pub(super) fn method(at: &At<'_>) -> Result<Method, Bad> {
+    let text = at.text()?;
+    Method::from_bytes(text.as_bytes()).map_err(|_| at.bad(format!("{text:?} is no method")))
+}
+
+/// The URI of a request, without the fragment.
+pub(super) fn uri(at: &At<'_>, text: &str) -> Result<Uri, Bad> {
+    let text = text.split('#').next().unwrap_or_default();
+    let encoded: String = utf8_percent_encode(text, NOT_IN_URI).collect();
+    let uri: Uri = encoded
+        .parse()
+        .map_err(|error| at.bad(format!("{error}: {:?}", shortened(text))))?;
+    match uri.scheme_str() {
+        // `example.com` alone would be taken for an authority.
+        None if !text.starts_with(['/', '*']) => Err(at.bad(format!(
+            "an absolute URI is expected, and this is {:?}",
+            shortened(text)
+        ))),
+        None | Some("http" | "https" | "ws" | "wss") => Ok(uri),
+        Some(scheme) => Err(at.bad(format!("{scheme:?} is not HTTP"))),
+    }
+}
+
+/// A `data:` URI can be as long as a picture.
+fn shortened(text: &str) -> String {
+    const SHOWN: usize = 80;
+    let mut shown: String = text.chars().take(SHOWN).collect();
+    if shown.len() < text.len() {
+        shown.push_str("...");
+    }
+    shown
+}
+
+/// `HTTP/1.1`, `http/2.0`, `h3`, `2`; what says nothing is HTTP/1.1.
+pub(super) fn version(text: &str) -> Version {
+    let text = text.trim().to_ascii_lowercase();
+    let number = text.strip_prefix("http/").unwrap_or(&text);
+    match number {
+        "0.9" => Version::HTTP_09,
+        "1.0" | "1" => Version::HTTP_10,
+        "2" | "2.0" | "h2" | "h2c" => Version::HTTP_2,
+        "3" | "3.0" | "h3" => Version::HTTP_3,
+        other if other.starts_with("h3-") || other.starts_with("quic") => Version::HTTP_3,
+        _ => Version::HTTP_11,
+    }
+}
+
+/// Header fields on their way from a file into a list.
+#[derive(Default)]
+pub(super) struct Fields {
+    fields: Vec<(HeaderName, HeaderValue)>,
+    /// `:authority` and its kind, without the colon.
+    pseudo: Vec<(String, String)>,
+}
+
+impl Fields {
+    /// Adds a field; what cannot be one is left out and noted.
+    pub(super) fn add(&mut self, at: &At<'_>, name: &str, value: &[u8], notes: &mut Vec<Bad>) {
+        if let Some(pseudo) = name.strip_prefix(':') {
+            let value = String::from_utf8_lossy(value).into_owned();
+            self.pseudo.push((pseudo.to_ascii_lowercase(), value));
+            return;
+        }
+        let Ok(name) = HeaderName::from_bytes(name.trim().as_bytes()) else {
+            notes.push(at.bad(format!("{name:?} is no field name; the field is left out")));
+            return;
+        };
+        // Browsers write several lines of a field, such as `set-cookie`, as lines of one value.
+        for line in value.split(|&byte| byte == b'\n') {
+            match HeaderValue::from_bytes(line.trim_ascii()) {
+                Ok(value) => self.fields.push((name.clone(), value)),
+                Err(_) => notes.push(at.bad(format!(
+                    "the value of {name} has a control character; the field is left out"
+                ))),
+            }
+        }
+    }
+
+    pub(super) fn get(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        let mut fields = self.fields.iter();
+        fields.find(|(n, _)| n == name).map(|(_, value)| value)
+    }
+
+    pub(super) fn set(&mut self, name: &HeaderName, value: &HeaderValue) {
+        for (n, v) in &mut self.fields {
+            if n == name {
+                *v = value.clone();
+            }
+        }
+    }
+
+    fn remove(&mut self, name: &HeaderName) {
+        self.fields.retain(|(n, _)| n != name);
+    }
+
+    /// The value of `:authority` or another pseudo-header field.
+    pub(super) fn pseudo(&self, name: &str) -> Option<&str> {
+        let mut pseudo = self.pseudo.iter();
+        pseudo.find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    /// Makes the fields agree with a content as it is held: without the framing of chunks, with a
+    /// length that is its own, and with a coding only if it is encoded. Tools store content decoded
+    /// and leave the fields as they were.
+    pub(super) fn settle(&mut self, content: &[u8], has_content: bool) {
+        self.remove(&TRANSFER_ENCODING);
+        if !has_content {
+            // What is said there is of a content that did not come along (RFC 9110, 8.6).
+            return;
+        }
+        let coding = self.get(&CONTENT_ENCODING).map(HeaderValue::as_bytes);
+        if coding.is_some_and(|coding| !is_encoded(coding, content)) {
+            self.remove(&CONTENT_ENCODING);
+        }
+        let length = HeaderValue::from(content.len());
+        self.set(&CONTENT_LENGTH, &length);
+    }
+
+    /// Says that the content is UTF-8, where another charset is named.
+    pub(super) fn settle_charset(&mut self) {
+        let Some(text) = self.get(&CONTENT_TYPE).and_then(|v| v.to_str().ok()) else {
+            return;
+        };
+        let Some(at) = text.to_ascii_lowercase().find("charset=") else {
+            return;
+        };
+        let start = at + "charset=".len();
+        let end = text[start..]
+            .find(';')
+            .map_or(text.len(), |end| start + end);
+        if text[start..end]
+            .trim_matches(['"', ' '])
+            .eq_ignore_ascii_case("utf-8")
+        {
+            return;
+        }
+        let new = format!("{}utf-8{}", &text[..start], &text[end..]);
+        if let Ok(value) = HeaderValue::from_str(&new) {
+            self.set(&CONTENT_TYPE, &value);
+        }
+    }
+
+    pub(super) fn into_list(self) -> HeaderList {
+        self.fields.into_iter().collect()
+    }
+}
+
+/// Whether a content is still in the coding that is named last.
+fn is_encoded(codings: &[u8], content: &[u8]) -> bool {
+    let last = codings.rsplit(|&byte| byte == b',').next().unwrap_or(b"");
+    match last.trim_ascii().to_ascii_lowercase().as_slice() {
+        _ if content.is_empty() => true,
+        b"gzip" | b"x-gzip" => content.starts_with(&[0x1f, 0x8b]),
+        b"zstd" => content.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]),
+        b"identity" | b"" => true,
+        // These have no mark, but are hardly ever text.
+        _ => str::from_utf8(content).is_err(),
+    }
+}
+
+/// Whether a response has content at all (RFC 9110, 6.4.1).
+pub(super) fn may_have_content(method: &Method, status: u16) -> bool {
+    *method != Method::HEAD && !matches!(status, 100..=199 | 204 | 304)
+}
+
+/// Bytes from base64, which tools break into lines.
+pub(super) fn from_base64(at: &At<'_>, text: &str) -> Result<Bytes, Bad> {
+    use base64::{
+        Engine,
+        alphabet::STANDARD,
+        engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+    };
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &STANDARD,
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+    let mut digits = text.as_bytes().to_vec();
+    digits.retain(|byte| !byte.is_ascii_whitespace());
+    LENIENT
+        .decode(&digits)
+        .map(Bytes::from)
+        .map_err(|error| at.bad(format!("base64 is expected: {error}")))
+}

@@ -1,0 +1,267 @@
+//! A tree of values, as JSON and YAML have them, and a way through it that knows where it is.
+
+use std::{borrow::Cow, fmt};
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+
+/// A value. Nothing is decided by its type that could be decided by who asks for it: a number may be
+/// asked for as text, and in YAML a text as a number.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Node {
+    Null,
+    Bool(bool),
+    Number(serde_json::Number),
+    Text(String),
+    /// What YAML marks as `!!binary`: base64.
+    Binary(String),
+    List(Vec<Node>),
+    /// In the order in which they stand.
+    Map(Vec<(String, Node)>),
+}
+
+impl Node {
+    /// What it is, for an error.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "nothing",
+            Self::Bool(_) => "true or false",
+            Self::Number(_) => "a number",
+            Self::Text(_) => "text",
+            Self::Binary(_) => "binary data",
+            Self::List(_) => "a list",
+            Self::Map(_) => "an object",
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NodeVisitor)
+    }
+}
+
+struct NodeVisitor;
+
+impl<'de> Visitor<'de> for NodeVisitor {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
+        Ok(Node::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
+        Ok(Node::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
+        Ok(Node::Number(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
+        Ok(serde_json::Number::from_f64(value).map_or(Node::Null, Node::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
+        Ok(Node::Text(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Node, E> {
+        Ok(Node::Text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Node::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Node, A::Error> {
+        let mut map = Vec::new();
+        while let Some(field) = fields.next_entry()? {
+            map.push(field);
+        }
+        Ok(Node::Map(map))
+    }
+}
+
+/// What is wrong somewhere in a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Bad {
+    /// As in `$.log.entries[3].request.url`.
+    pub(crate) path: String,
+    pub(crate) reason: String,
+}
+
+/// A place in a tree. What is missing is `null`.
+#[derive(Clone, Copy)]
+pub(super) struct At<'a> {
+    node: &'a Node,
+    parent: Option<&'a At<'a>>,
+    step: Step<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    /// A list's item below the root: `$.log.entries`.
+    Root(&'a str, usize),
+    Key(&'a str),
+    Index(usize),
+}
+
+impl<'a> At<'a> {
+    /// The item of a list that is read item by item.
+    pub(super) fn item_of(list: &'a str, index: usize, node: &'a Node) -> Self {
+        Self {
+            node,
+            parent: None,
+            step: Step::Root(list, index),
+        }
+    }
+
+    pub(super) fn get<'s>(&'s self, key: &'s str) -> At<'s> {
+        // As most readers do, the last of several.
+        let found = match self.node {
+            Node::Map(fields) => fields.iter().rev().find(|(name, _)| name == key),
+            _ => None,
+        };
+        At {
+            node: found.map_or(&Node::Null, |(_, node)| node),
+            parent: Some(self),
+            step: Step::Key(key),
+        }
+    }
+
+    /// The items of a list; none if it is missing.
+    pub(super) fn items<'s>(&'s self) -> Result<impl Iterator<Item = At<'s>> + use<'s, 'a>, Bad> {
+        let items: &[Node] = match self.node {
+            Node::List(items) => items,
+            Node::Null => &[],
+            _ => return Err(self.expected("a list")),
+        };
+        Ok(items.iter().enumerate().map(move |(index, node)| At {
+            node,
+            parent: Some(self),
+            step: Step::Index(index),
+        }))
+    }
+
+    /// The fields of an object; none if it is something else.
+    pub(super) fn fields<'s>(&'s self) -> impl Iterator<Item = (&'s str, At<'s>)> + use<'s, 'a> {
+        let fields: &[(String, Node)] = match self.node {
+            Node::Map(fields) => fields,
+            _ => &[],
+        };
+        fields.iter().map(move |(name, node)| {
+            let field = At {
+                node,
+                parent: Some(self),
+                step: Step::Key(name),
+            };
+            (name.as_str(), field)
+        })
+    }
+
+    pub(super) fn is_missing(&self) -> bool {
+        *self.node == Node::Null
+    }
+
+    pub(super) fn is_map(&self) -> bool {
+        matches!(self.node, Node::Map(_))
+    }
+
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.node, Node::List(_))
+    }
+
+    /// It, unless it is missing.
+    pub(super) fn some(self) -> Option<Self> {
+        (!self.is_missing()).then_some(self)
+    }
+
+    pub(super) fn object(self) -> Result<Self, Bad> {
+        if self.is_map() {
+            Ok(self)
+        } else {
+            Err(self.expected("an object"))
+        }
+    }
+
+    pub(super) fn text(&self) -> Result<Cow<'a, str>, Bad> {
+        match self.node {
+            Node::Text(text) | Node::Binary(text) => Ok(Cow::Borrowed(text)),
+            Node::Number(number) => Ok(Cow::Owned(number.to_string())),
+            Node::Bool(value) => Ok(Cow::Owned(value.to_string())),
+            _ => Err(self.expected("text")),
+        }
+    }
+
+    /// Text, or nothing where none is.
+    pub(super) fn text_or_empty(&self) -> Result<Cow<'a, str>, Bad> {
+        if self.is_missing() {
+            return Ok(Cow::Borrowed(""));
+        }
+        self.text()
+    }
+
+    /// The base64 of something that is marked as binary.
+    pub(super) fn binary(&self) -> Option<&'a str> {
+        match self.node {
+            Node::Binary(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(super) fn number(&self) -> Result<f64, Bad> {
+        let number = match self.node {
+            Node::Number(number) => number.as_f64(),
+            Node::Text(text) => text.trim().parse().ok().filter(|n: &f64| n.is_finite()),
+            _ => None,
+        };
+        number.ok_or_else(|| self.expected("a number"))
+    }
+
+    pub(super) fn expected(&self, what: &str) -> Bad {
+        match self.node {
+            Node::Null => self.bad(format!("{what} is missing")),
+            node => self.bad(format!("{what} is expected, and this is {}", node.kind())),
+        }
+    }
+
+    pub(super) fn bad(&self, reason: impl Into<String>) -> Bad {
+        Bad {
+            path: self.to_string(),
+            reason: reason.into(),
+        }
+    }
+}
+
+/// A path in the notation of `JSONPath` (RFC 9535).
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = self.parent {
+            parent.fmt(f)?;
+        }
+        match self.step {
+            Step::Root(list, index) => write!(f, "{list}[{index}]"),
+            Step::Index(index) => write!(f, "[{index}]"),
+            Step::Key(key) => {
+                let is_plain = |c: char| c.is_alphanumeric() || c == '_';
+                if !key.is_empty() && key.chars().all(is_plain) {
+                    write!(f, ".{key}")
+                } else {
+                    write!(f, "[{key:?}]")
+                }
+            }
+        }
+    }
+}

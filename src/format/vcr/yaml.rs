@@ -1,0 +1,216 @@
+//! Takes the items of a list out of a YAML text, one at a time.
+//!
+//! JSON is YAML too (YAML 1.2, section 1.3). Scalars are not resolved to numbers or dates: a cassette
+//! has `http_version: 1.10` and `string: 007`, which are texts.
+
+use std::collections::HashMap;
+
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
+
+use crate::format::{Fault, node::Node};
+
+/// How deep collections may be nested.
+const DEEPEST: usize = 64;
+
+/// How much anchored values may add to what the text holds, in bytes. Ruby writes an alias where it
+/// writes one string twice.
+const COPIED: usize = 16 << 20;
+
+/// Called with the list's name, the item's index, and the item; false ends the reading.
+pub(super) type OnItem<'a> = &'a mut dyn FnMut(&'static str, usize, Node) -> bool;
+
+/// Gives each item of the lists under these keys of the root. An error is one of syntax; what stands
+/// before it was given.
+pub(super) fn items(
+    text: &str,
+    lists: &'static [&'static str],
+    on_item: OnItem<'_>,
+) -> Result<(), Fault> {
+    let mut options = granit_parser::Options::default();
+    options.set_emit_comments(false);
+    options.flow_nesting_limit = DEEPEST;
+    options.block_nesting_limit = DEEPEST;
+    let mut builder = Builder {
+        lists,
+        on_item,
+        open: Vec::new(),
+        anchored: HashMap::new(),
+        copied: 0,
+        index: 0,
+        has_list: false,
+    };
+    for event in Parser::new_from_str_with_options(text, options) {
+        let (event, span) = event.map_err(|error| syntax(&error))?;
+        let place = |reason: String| Fault::Syntax {
+            line: span.start.line(),
+            column: span.start.col() + 1,
+            reason,
+        };
+        if !builder.event(event).map_err(place)? {
+            return Ok(());
+        }
+    }
+    if builder.has_list {
+        return Ok(());
+    }
+    let lists = lists.join("` or `");
+    Err(Fault::Syntax {
+        line: 1,
+        column: 1,
+        reason: format!("a cassette has a list `{lists}`, and this has none"),
+    })
+}
+
+fn syntax(error: &ScanError) -> Fault {
+    Fault::Syntax {
+        line: error.marker().line(),
+        column: error.marker().col() + 1,
+        reason: error.kind().to_string(),
+    }
+}
+
+struct Builder<'a> {
+    lists: &'static [&'static str],
+    on_item: OnItem<'a>,
+    /// The collections that have not ended.
+    open: Vec<Open>,
+    anchored: HashMap<usize, Node>,
+    copied: usize,
+    index: usize,
+    has_list: bool,
+}
+
+struct Open {
+    anchor: usize,
+    kind: Kind,
+}
+
+enum Kind {
+    List(Vec<Node>),
+    Map {
+        fields: Vec<(String, Node)>,
+        key: Option<String>,
+    },
+}
+
+impl Builder<'_> {
+    /// False to end the reading.
+    fn event(&mut self, event: Event<'_>) -> Result<bool, String> {
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let node = scalar(text.into_owned(), style, tag.as_deref());
+                self.value(node, anchor)
+            }
+            Event::Alias(anchor) => {
+                let node = self.anchored.get(&anchor).cloned();
+                let node = node.ok_or("this alias stands within what it names")?;
+                self.count(&node)?;
+                self.value(node, 0)
+            }
+            Event::SequenceStart(_, anchor, _) => {
+                self.has_list |= self.open.len() == 1 && self.list().is_some();
+                self.begin(anchor, Kind::List(Vec::new()))
+            }
+            Event::MappingStart(_, anchor, _) => {
+                let fields = Vec::new();
+                self.begin(anchor, Kind::Map { fields, key: None })
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                let Some(open) = self.open.pop() else {
+                    return Ok(true);
+                };
+                let node = match open.kind {
+                    Kind::List(items) => Node::List(items),
+                    Kind::Map { fields, .. } => Node::Map(fields),
+                };
+                self.value(node, open.anchor)
+            }
+            Event::DocumentEnd => {
+                self.anchored.clear();
+                Ok(true)
+            }
+            _ => Ok(true),
+        }
+    }
+
+    fn begin(&mut self, anchor: usize, kind: Kind) -> Result<bool, String> {
+        if self.open.len() >= DEEPEST {
+            return Err(format!("this is nested deeper than {DEEPEST}"));
+        }
+        self.open.push(Open { anchor, kind });
+        Ok(true)
+    }
+
+    fn value(&mut self, node: Node, anchor: usize) -> Result<bool, String> {
+        if anchor != 0 {
+            self.count(&node)?;
+            self.anchored.insert(anchor, node.clone());
+        }
+        if self.open.len() == 2
+            && let Some(list) = self.list()
+            && let Kind::List(_) = self.open[1].kind
+        {
+            let index = self.index;
+            self.index += 1;
+            return Ok((self.on_item)(list, index, node));
+        }
+        match self.open.last_mut().map(|open| &mut open.kind) {
+            Some(Kind::List(items)) => items.push(node),
+            Some(Kind::Map { fields, key }) => match key.take() {
+                Some(key) => fields.push((key, node)),
+                None => *key = Some(name(node)),
+            },
+            None => {}
+        }
+        Ok(true)
+    }
+
+    /// The name of the list that stands, or begins, in the root.
+    fn list(&self) -> Option<&'static str> {
+        let Kind::Map { key: Some(key), .. } = &self.open.first()?.kind else {
+            return None;
+        };
+        self.lists.iter().find(|list| *list == key).copied()
+    }
+
+    /// A few lines of aliases can stand for gigabytes.
+    fn count(&mut self, node: &Node) -> Result<(), String> {
+        self.copied = self.copied.saturating_add(weight(node));
+        if self.copied > COPIED {
+            return Err(format!("anchors and aliases copy more than {COPIED} bytes"));
+        }
+        Ok(())
+    }
+}
+
+fn weight(node: &Node) -> usize {
+    let inner: usize = match node {
+        Node::Text(text) | Node::Binary(text) => text.len(),
+        Node::List(items) => items.iter().map(weight).sum(),
+        Node::Map(fields) => fields
+            .iter()
+            .map(|(name, node)| name.len() + weight(node))
+            .sum(),
+        Node::Null | Node::Bool(_) | Node::Number(_) => 0,
+    };
+    size_of::<Node>() + inner
+}
+
+fn scalar(text: String, style: ScalarStyle, tag: Option<&Tag>) -> Node {
+    // `!binary` is how Ruby writes it.
+    let is_binary = tag.is_some_and(|tag| tag.suffix() == "binary");
+    match text.as_str() {
+        _ if is_binary => Node::Binary(text),
+        "" | "~" | "null" | "Null" | "NULL" if style == ScalarStyle::Plain && tag.is_none() => {
+            Node::Null
+        }
+        _ => Node::Text(text),
+    }
+}
+
+fn name(node: Node) -> String {
+    match node {
+        Node::Text(text) | Node::Binary(text) => text,
+        _ => String::new(),
+    }
+}

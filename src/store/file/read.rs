@@ -1,0 +1,105 @@
+//! A file of any form, item by item.
+
+use std::path::Path;
+
+use super::Note;
+use crate::{
+    Exchange, StoreError,
+    format::warc::Depth,
+    store::disk::segment::{self, Event},
+};
+
+/// What a file is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Form {
+    Warc,
+    Har,
+    Vcr,
+}
+
+/// What a file contains, in order.
+pub(in crate::store) enum Item {
+    Exchange(Box<Exchange>),
+    Skipped(StoreError),
+    #[cfg_attr(not(any(feature = "har", feature = "vcr")), allow(dead_code))]
+    Noted(Note),
+}
+
+/// Reads a file until its end, or until `on_item` returns false.
+pub(in crate::store) fn read(
+    path: &Path,
+    form: Form,
+    on_item: &mut dyn FnMut(Item) -> bool,
+) -> Result<(), StoreError> {
+    match form {
+        Form::Warc => segment::read(path, Depth::Whole, |event| match event {
+            Event::Exchange(_, exchange) | Event::Unplaced(exchange) => {
+                on_item(Item::Exchange(exchange))
+            }
+            Event::Skipped(error) => on_item(Item::Skipped(error)),
+            Event::Repaired(_) => true,
+        }),
+        #[cfg(feature = "har")]
+        Form::Har => entries(path, on_item, |input, on_event| {
+            crate::format::har::read(input, on_event)
+        }),
+        #[cfg(feature = "vcr")]
+        Form::Vcr => entries(path, on_item, |input, on_event| {
+            crate::format::vcr::read(input, on_event)
+        }),
+        #[cfg(not(feature = "har"))]
+        Form::Har => Err(StoreError::feature_off(path, "har")),
+        #[cfg(not(feature = "vcr"))]
+        Form::Vcr => Err(StoreError::feature_off(path, "vcr")),
+    }
+}
+
+#[cfg(any(feature = "har", feature = "vcr"))]
+fn entries(
+    path: &Path,
+    on_item: &mut dyn FnMut(Item) -> bool,
+    read: impl FnOnce(
+        std::io::BufReader<std::fs::File>,
+        crate::format::OnEvent<'_>,
+    ) -> Result<(), crate::format::Fault>,
+) -> Result<(), StoreError> {
+    use crate::format::{Event, Fault};
+
+    const BUFFER: usize = 256 << 10;
+
+    let failed = |error| StoreError::io("read the file", path, error);
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let input = std::io::BufReader::with_capacity(BUFFER, file);
+    let result = read(input, &mut |event| {
+        on_item(match event {
+            Event::Exchange(exchange) => Item::Exchange(exchange),
+            Event::Skipped(bad) => {
+                let error = StoreError::BadEntry {
+                    file: path.to_owned(),
+                    path: bad.path,
+                    reason: bad.reason,
+                };
+                tracing::warn!(%error, "a part of a recording cannot be read");
+                Item::Skipped(error)
+            }
+            Event::Noted(bad) => Item::Noted(Note {
+                path: bad.path,
+                what: bad.reason,
+                count: 1,
+            }),
+        })
+    });
+    result.map_err(|fault| match fault {
+        Fault::Io(error) => failed(error),
+        Fault::Syntax {
+            line,
+            column,
+            reason,
+        } => StoreError::Syntax {
+            file: path.to_owned(),
+            line,
+            column,
+            reason,
+        },
+    })
+}

@@ -1,0 +1,144 @@
+//! What a file is in, by how it begins.
+
+use std::{fs, io::Read, path::Path};
+
+use super::Form;
+use crate::StoreError;
+
+/// So much of a file is looked at, in bytes.
+const LOOKED_AT: u64 = 64 << 10;
+
+/// The form of a file; `None` if it is a folder.
+pub(super) fn detect(path: &Path) -> Result<Option<Form>, StoreError> {
+    let failed = |error| StoreError::io("read", path, error);
+    if fs::metadata(path).map_err(failed)?.is_dir() {
+        return Ok(None);
+    }
+    let mut start = Vec::new();
+    fs::File::open(path)
+        .and_then(|file| file.take(LOOKED_AT).read_to_end(&mut start))
+        .map_err(failed)?;
+    form(&start, path)
+        .map(Some)
+        .map_err(|reason| StoreError::UnknownFormat {
+            path: path.to_owned(),
+            reason,
+        })
+}
+
+fn form(start: &[u8], path: &Path) -> Result<Form, String> {
+    let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
+    let text = text.trim_ascii_start();
+    let extension = path.extension().unwrap_or_default();
+    let is_named = |other: &str| extension.eq_ignore_ascii_case(other);
+    if start.starts_with(b"WARC/") || is_compressed(start) {
+        return Ok(Form::Warc);
+    }
+    if text.is_empty() {
+        return Err(format!(
+            "it is empty; {}",
+            if is_named("warc") {
+                "its writer had not begun"
+            } else {
+                "give a folder, or a WARC, HAR or VCR file"
+            }
+        ));
+    }
+    if text.starts_with(b"{") {
+        if first_key(text) == Some(b"log") || is_named("har") {
+            return Ok(Form::Har);
+        }
+        if has_any(text, &[b"\"http_interactions\"", b"\"interactions\""]) {
+            return Ok(Form::Vcr);
+        }
+        if has_any(text, &[b"\"entries\"", b"\"log\""]) {
+            return Ok(Form::Har);
+        }
+        return Err(
+            "it is JSON, but neither a HAR (`log`) nor a cassette (`http_interactions`)".to_owned(),
+        );
+    }
+    let is_cassette =
+        |line: &[u8]| line.starts_with(b"http_interactions:") || line.starts_with(b"interactions:");
+    if text.split(|&byte| byte == b'\n').any(is_cassette) || is_named("yaml") || is_named("yml") {
+        return Ok(Form::Vcr);
+    }
+    let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    if line.starts_with(b"HTTP/") || line.trim_ascii_end().ends_with(b" HTTP/1.1") {
+        return Err("it is a message of a recording: give the recording's folder".to_owned());
+    }
+    let shown = &line[..line.len().min(40)];
+    Err(format!(
+        "it begins with \"{}\"; a folder, a WARC, a HAR or a VCR cassette is expected",
+        shown.escape_ascii()
+    ))
+}
+
+/// Gzip (RFC 1952), or zstd (RFC 8878) whose first frame may be a dictionary's, which is skippable.
+fn is_compressed(start: &[u8]) -> bool {
+    matches!(
+        start,
+        [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]
+    )
+}
+
+/// The first name in an object.
+fn first_key(text: &[u8]) -> Option<&[u8]> {
+    let rest = text
+        .strip_prefix(b"{")?
+        .trim_ascii_start()
+        .strip_prefix(b"\"")?;
+    let end = memchr::memchr(b'"', rest)?;
+    Some(&rest[..end])
+}
+
+fn has_any(text: &[u8], words: &[&[u8]]) -> bool {
+    words
+        .iter()
+        .any(|word| memchr::memmem::find(text, word).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_told_by_content() {
+        let form = |start: &[u8], name: &str| form(start, Path::new(name));
+        for start in [
+            b"WARC/1.1\r\n".as_slice(),
+            b"\x1f\x8b\x08",
+            b"\x28\xb5\x2f\xfd",
+            b"\x5d\x2a\x4d\x18",
+        ] {
+            assert_eq!(form(start, "x"), Ok(Form::Warc));
+        }
+        for (start, name) in [
+            ("{\"log\": {", "x"),
+            ("\u{feff} {\n \"log\"", "x.json"),
+            ("{\"comment\": 1, \"log\"", "x"),
+            ("{}", "x.HAR"),
+        ] {
+            assert_eq!(form(start.as_bytes(), name), Ok(Form::Har), "{start}");
+        }
+        for (start, name) in [
+            ("---\nhttp_interactions:\n", "x"),
+            ("interactions:\n- request:", "x"),
+            ("{\"http_interactions\": [", "x.json"),
+            ("{\"version\": 1, \"interactions\": []}", "x"),
+            ("# a comment\n", "x.yml"),
+        ] {
+            assert_eq!(form(start.as_bytes(), name), Ok(Form::Vcr), "{start}");
+        }
+        for start in [
+            "",
+            " \n",
+            "{\"a\": 1}",
+            "HTTP/1.1 200 OK\r\n",
+            "GET / HTTP/1.1\r\n",
+            "\0\0",
+        ] {
+            assert!(form(start.as_bytes(), "x").is_err(), "{start}");
+        }
+    }
+}
