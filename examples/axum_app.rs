@@ -4,7 +4,8 @@
 //! PORT=3000 RECORD=./t cargo run --release --example axum_app
 //! ```
 //!
-//! Without `RECORD` there is no layer at all.
+//! Without `RECORD` there is no layer at all. With feature `s3` it may be `s3://bucket/prefix`; where
+//! that is comes from the environment (`AWS_ENDPOINT_URL`, `AWS_REGION` and so on).
 
 use std::{convert::Infallible, env, error::Error, time::Duration};
 
@@ -47,8 +48,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut recorder = None;
     let app = match env::var_os("RECORD") {
         None => app,
-        Some(folder) => {
-            let record = RecordTraffic::disk(folder);
+        Some(place) => {
+            let record = match place.to_str() {
+                #[cfg(feature = "s3")]
+                Some(bucket) if bucket.starts_with("s3://") => RecordTraffic::s3(bucket),
+                _ => RecordTraffic::disk(place),
+            };
             recorder = Some(record.recorder());
             app.layer(record)
         }

@@ -61,8 +61,8 @@ use crate::{
 /// # Where the recorder ends
 ///
 /// When the layer, its services, the handles and the exchanges in flight are all gone, the last
-/// drop waits until the queue is stored, at most for [`drain_deadline`](Self::drain_deadline), also
-/// when the runtime is gone already. `std::process::exit` drops nothing: before it, call
+/// drop waits until the queue is stored and the store has flushed, at most for
+/// [`drain_deadline`](Self::drain_deadline), also when the runtime is gone already. `std::process::exit` drops nothing: before it, call
 /// [`Recorder::flush`].
 #[derive(Clone)]
 pub struct RecordTraffic {
@@ -94,6 +94,22 @@ impl RecordTraffic {
     /// Records into a folder, as WARC: see [`Disk`]. It is created with the first exchange.
     pub fn disk(folder: impl Into<PathBuf>) -> Self {
         Self::to(Disk::new(folder))
+    }
+
+    /// Records into a bucket, as compressed segments that are uploaded in the background: see
+    /// [`S3`](crate::store::S3), which has settings.
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use tower_traffic::RecordTraffic;
+    ///
+    /// let app: Router = Router::new()
+    ///     .route("/", get(|| async { "hello" }))
+    ///     .layer(RecordTraffic::s3("s3://traffic/checkout"));
+    /// ```
+    #[cfg(feature = "s3")]
+    pub fn s3(bucket: impl Into<crate::store::Bucket>) -> Self {
+        Self::to(crate::store::S3::new(bucket))
     }
 
     /// Records into memory, to be read through [`Recorder::memory`].

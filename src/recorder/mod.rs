@@ -71,7 +71,8 @@ impl Config {
 /// A handle to what records: [`flush`](Self::flush) it, read its [`stats`](Self::stats).
 ///
 /// Clones, the layer, its services and the exchanges in flight share one recorder. When the last of
-/// them is dropped, that drop waits until everything is stored, or until the deadline.
+/// them is dropped, that drop waits until everything is stored and the store has flushed, or until
+/// the deadline.
 #[derive(Clone)]
 pub struct Recorder {
     inner: Arc<Inner>,

@@ -64,12 +64,18 @@ impl Writer {
                 self.store(&mut items).await;
             }
             if let Some(flush) = flush {
-                let sink = self.config.sink.clone();
-                // What the sink held back was counted when it took it; the error is told.
-                let _ = self.ask(async move { sink.flush().await }.boxed()).await;
+                self.flush().await;
                 self.queue.flushed(flush);
             }
         }
+        // Nobody comes after this to tell it to.
+        self.flush().await;
+    }
+
+    async fn flush(&mut self) {
+        let sink = self.config.sink.clone();
+        // What the sink held back was counted when it took it; the error is told.
+        let _ = self.ask(async move { sink.flush().await }.boxed()).await;
     }
 
     /// Stores a batch.

@@ -123,6 +123,17 @@ pub enum StoreError {
         /// The feature's name.
         feature: &'static str,
     },
+    /// Segments of a recording in S3 are not where they should be.
+    #[error(
+        "{}: segments wait here: {reason}; they are sent again when the bucket takes others, and at \
+         the next start", folder.display()
+    )]
+    Quarantined {
+        /// The folder with the segments.
+        folder: PathBuf,
+        /// Why the bucket does not take them.
+        reason: String,
+    },
     /// The store did not answer in time.
     #[error("the store did not answer within {0:?}")]
     TimedOut(Duration),

@@ -51,7 +51,7 @@ pub use self::file::Har;
 #[cfg(feature = "vcr")]
 pub use self::file::Vcr;
 #[cfg(feature = "s3")]
-pub use self::s3::Bucket;
+pub use self::s3::{Bucket, S3, S3Stats};
 pub use self::{
     compression::Compression,
     disk::{Disk, Repair, Report},
@@ -81,6 +81,8 @@ pub trait Sink: Send + Sync + 'static {
     fn store(&self, exchanges: Vec<Arc<Exchange>>) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Hands over what `store` accepted but the sink still holds back. Does nothing by default.
+    ///
+    /// A recorder calls it when it is told to flush, and once more when it ends.
     ///
     /// # Errors
     /// Says that something accepted is not where it should be.

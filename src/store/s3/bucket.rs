@@ -1,9 +1,12 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use aws_sdk_s3::config::Credentials;
 
 use super::{client::Clients, objects::Objects};
-use crate::StoreError;
+use crate::{StoreError, forever::FOREVER};
+
+/// See [`Bucket::answer_timeout`].
+const ANSWER: Duration = Duration::from_secs(30);
 
 /// A place in S3: a bucket, a prefix in it, and how to get there.
 ///
@@ -52,6 +55,7 @@ pub(super) struct Settings {
     pub(super) endpoint: Option<String>,
     pub(super) region: Option<String>,
     pub(super) path_style: Option<bool>,
+    pub(super) answer_timeout: Duration,
     pub(super) credentials: Option<Credentials>,
     pub(super) client: Option<aws_sdk_s3::Client>,
 }
@@ -69,6 +73,7 @@ impl Bucket {
             endpoint: None,
             region: None,
             path_style: None,
+            answer_timeout: ANSWER,
             credentials: None,
             client: None,
         };
@@ -92,6 +97,12 @@ impl Bucket {
     /// default in the path if there is an endpoint, and in the name for AWS, as AWS asks for.
     pub fn path_style(self, path_style: bool) -> Self {
         self.set(|settings| settings.path_style = Some(path_style))
+    }
+
+    /// How long S3 may take until an answer begins, and between two pieces of one; 30 s by default.
+    /// An upload may take longer, by a second for each 128 KiB.
+    pub fn answer_timeout(self, timeout: Duration) -> Self {
+        self.set(|settings| settings.answer_timeout = timeout.min(FOREVER))
     }
 
     /// Signs requests with these keys, as MinIO and Garage hand them out, and looks for no others.
@@ -148,7 +159,9 @@ impl Bucket {
     pub(crate) async fn objects(&self) -> Result<Objects, StoreError> {
         self.check()?;
         let client = self.clients.get(&self.settings).await?;
-        Ok(Objects::new(client, self.settings.name.as_str().into()))
+        let settings = &self.settings;
+        let name = settings.name.as_str().into();
+        Ok(Objects::new(client, name, settings.answer_timeout))
     }
 
     /// Whether it can be a place in S3. The rules for names are those that all servers share; AWS

@@ -6,8 +6,12 @@ mod client;
 mod multipart;
 mod objects;
 mod problem;
+mod stream;
 
-pub use self::bucket::Bucket;
+pub use self::{
+    bucket::Bucket,
+    stream::{S3, S3Stats},
+};
 
 #[cfg(test)]
 mod tests;

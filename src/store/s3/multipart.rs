@@ -12,7 +12,7 @@ use aws_sdk_s3::{
 };
 use bytes::Bytes;
 
-use super::objects::{ANSWER, Objects, Put, owned, upload_limit};
+use super::objects::{Objects, Put, owned};
 use crate::{
     StoreError,
     store::{S3Problem, blocking},
@@ -44,7 +44,9 @@ impl Objects {
             .content_type(content_type)
             .set_metadata(Some(owned(metadata)));
         let begun = self
-            .send("begin the upload", key, ANSWER, || request.clone().send())
+            .send("begin the upload", key, self.answer, || {
+                request.clone().send()
+            })
             .await?;
         let Some(upload) = begun.upload_id else {
             let said = "the answer has no upload id";
@@ -58,7 +60,7 @@ impl Objects {
         let outcome = sent.await;
         if outcome.is_err() {
             let aborted = self
-                .send("give the upload up", key, ANSWER, || {
+                .send("give the upload up", key, self.answer, || {
                     self.client
                         .abort_multipart_upload()
                         .bucket(&*self.bucket)
@@ -91,7 +93,7 @@ impl Objects {
             let len = part_size.min(size - offset);
             let content = read(file, offset, len).await?;
             let sent = self
-                .send("put a part", key, upload_limit(len), || {
+                .send("put a part", key, self.upload_limit(len), || {
                     self.client
                         .upload_part()
                         .bucket(&*self.bucket)
@@ -135,7 +137,7 @@ impl Objects {
         // Once: whether a completion whose answer was lost got through is seen by the object.
         self.clone()
             .attempts(1)
-            .send("complete the upload", key, upload_limit(0), || {
+            .send("complete the upload", key, self.upload_limit(0), || {
                 request.clone().send()
             })
             .await

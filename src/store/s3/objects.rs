@@ -17,8 +17,6 @@ use super::{
 };
 use crate::store::{S3Problem, StoreError};
 
-/// Until an answer begins, and between two pieces of one.
-pub(super) const ANSWER: Duration = Duration::from_secs(30);
 /// What an upload may take beyond that: slower than this it has failed.
 const UPLOAD_BYTES_PER_SECOND: u64 = 128 << 10;
 /// How often something is tried, if not said otherwise.
@@ -32,6 +30,8 @@ const ATTEMPTS: u32 = 4;
 pub(crate) struct Objects {
     pub(super) client: Client,
     pub(super) bucket: Arc<str>,
+    /// Until an answer begins, and between two pieces of one.
+    pub(super) answer: Duration,
     attempts: u32,
 }
 
@@ -72,10 +72,11 @@ pub(crate) struct Download {
 }
 
 impl Objects {
-    pub(super) fn new(client: Client, bucket: Arc<str>) -> Self {
+    pub(super) fn new(client: Client, bucket: Arc<str>, answer: Duration) -> Self {
         Self {
             client,
             bucket,
+            answer,
             attempts: ATTEMPTS,
         }
     }
@@ -98,7 +99,7 @@ impl Objects {
     }
 
     async fn begin_get(&self, key: &str) -> Result<GetObjectOutput, StoreError> {
-        self.send("read the object", key, ANSWER, || {
+        self.send("read the object", key, self.answer, || {
             self.client
                 .get_object()
                 .bucket(&*self.bucket)
@@ -130,7 +131,7 @@ impl Objects {
     /// What is known of an object, without its content.
     pub(crate) async fn head(&self, key: &str) -> Result<Object, StoreError> {
         let output = self
-            .send("look at the object", key, ANSWER, || {
+            .send("look at the object", key, self.answer, || {
                 self.client
                     .head_object()
                     .bucket(&*self.bucket)
@@ -154,7 +155,7 @@ impl Objects {
         content_type: &str,
         metadata: &[(&str, &str)],
     ) -> Result<(), StoreError> {
-        let limit = upload_limit(content.len() as u64);
+        let limit = self.upload_limit(content.len() as u64);
         self.send("put the object", key, limit, || {
             self.client
                 .put_object()
@@ -180,7 +181,7 @@ impl Objects {
         limit: Option<i32>,
     ) -> Result<Page, StoreError> {
         let output = self
-            .send("list", prefix, ANSWER, || {
+            .send("list", prefix, self.answer, || {
                 self.client
                     .list_objects_v2()
                     .bucket(&*self.bucket)
@@ -251,6 +252,12 @@ impl Objects {
         }
     }
 
+    /// How long one request with so many bytes may take.
+    pub(super) fn upload_limit(&self, bytes: u64) -> Duration {
+        let more = Duration::from_secs(bytes / UPLOAD_BYTES_PER_SECOND);
+        self.answer.saturating_add(more)
+    }
+
     pub(super) fn error(
         &self,
         action: &'static str,
@@ -272,11 +279,12 @@ impl Download {
     /// The next piece, or `None` at the end. A stream that breaks or stalls is an error, and nothing
     /// comes after it.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, StoreError> {
-        let said = match timeout(ANSWER, self.body.next()).await {
+        let limit = self.objects.answer;
+        let said = match timeout(limit, self.body.next()).await {
             Ok(None) => return Ok(None),
             Ok(Some(Ok(chunk))) => return Ok(Some(chunk)),
             Ok(Some(Err(error))) => chain(&error),
-            Err(_) => format!("nothing came for {ANSWER:?}"),
+            Err(_) => format!("nothing came for {limit:?}"),
         };
         let problem = S3Problem::Transient;
         Err(self
@@ -296,11 +304,6 @@ pub(super) fn owned(metadata: &[(&str, &str)]) -> HashMap<String, String> {
     owned
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect()
-}
-
-/// How long one request with so many bytes may take.
-pub(super) fn upload_limit(bytes: u64) -> Duration {
-    ANSWER + Duration::from_secs(bytes / UPLOAD_BYTES_PER_SECOND)
 }
 
 pub(super) fn is_transient(error: &StoreError) -> bool {

@@ -1,0 +1,183 @@
+//! The files of a spool.
+
+use std::{
+    env,
+    fs::{self, DirBuilder},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use sha2::{Digest, Sha256};
+
+use super::name::Name;
+use crate::{StoreError, store::Bucket};
+
+pub(super) const LOCK: &str = "lock";
+/// Being written, or sealed and not packed.
+const PLAIN: &str = "warc";
+const PACKED: &str = "warc.gz";
+const PART: &str = "warc.gz.part";
+const TORN: &str = "warc.torn";
+const QUARANTINE: &str = "quarantine";
+
+/// The folder of one bucket and prefix in a spool.
+#[derive(Clone, Debug)]
+pub(super) struct Folder(Arc<Path>);
+
+/// A file of a spool.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) name: Name,
+    pub(super) kind: Kind,
+    pub(super) size: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Plain,
+    Packed,
+    Part,
+    Torn,
+}
+
+impl Folder {
+    /// `<spool>/<bucket>-<hash of bucket and prefix>`: segments never go to another place than the
+    /// one they were recorded for.
+    pub(super) fn of(spool: Option<&Path>, bucket: &Bucket) -> Self {
+        let spool = spool.map_or_else(default_spool, Path::to_owned);
+        let digest = Sha256::digest(bucket.to_string());
+        let hash: String = digest[..4]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Self(spool.join(format!("{}-{hash}", bucket.name())).into())
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(super) fn quarantine(&self) -> PathBuf {
+        self.0.join(QUARANTINE)
+    }
+
+    /// Makes it, for its user alone where the system knows users: it holds what clients sent.
+    pub(super) fn create(&self, path: &Path) -> Result<(), StoreError> {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => StoreError::NotAFolder {
+                path: path.to_owned(),
+            },
+            _ => StoreError::Io {
+                action: "create the spool's folder (`S3::spool` sets another)",
+                path: path.to_owned(),
+                source: error,
+            },
+        })
+    }
+
+    pub(super) fn file(&self, name: &Name, kind: Kind) -> PathBuf {
+        self.0.join(format!("{name}.{}", kind.extension()))
+    }
+
+    pub(super) fn quarantined(&self, name: &Name, kind: Kind) -> PathBuf {
+        self.quarantine()
+            .join(format!("{name}.{}", kind.extension()))
+    }
+
+    /// The segments' files; others are left alone. Oldest first.
+    pub(super) fn entries(&self) -> Result<Vec<Entry>, StoreError> {
+        entries(&self.0)
+    }
+
+    /// The segments' files in quarantine.
+    pub(super) fn in_quarantine(&self) -> Result<Vec<Entry>, StoreError> {
+        match entries(&self.quarantine()) {
+            Err(StoreError::NotFound { .. }) => Ok(Vec::new()),
+            entries => entries,
+        }
+    }
+
+    /// The writers that have a lock file here.
+    pub(super) fn locks(&self) -> Result<Vec<String>, StoreError> {
+        let names = file_names(&self.0)?.into_iter();
+        let writers = names.filter_map(|name| {
+            let writer = name.strip_suffix(LOCK)?.strip_suffix('.')?;
+            Some(writer.to_owned())
+        });
+        Ok(writers.collect())
+    }
+
+    /// Whether none of a writer's segments is left.
+    pub(super) fn has_none_of(&self, writer: &str) -> bool {
+        let is_free = |entries: Result<Vec<Entry>, StoreError>| {
+            entries.is_ok_and(|entries| {
+                let mut entries = entries.iter();
+                entries.all(|entry| entry.name.writer != writer || entry.kind == Kind::Torn)
+            })
+        };
+        is_free(self.entries()) && is_free(self.in_quarantine())
+    }
+}
+
+impl Kind {
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Plain => PLAIN,
+            Self::Packed => PACKED,
+            Self::Part => PART,
+            Self::Torn => TORN,
+        }
+    }
+}
+
+fn entries(folder: &Path) -> Result<Vec<Entry>, StoreError> {
+    let mut entries: Vec<_> = file_names(folder)?
+        .into_iter()
+        .filter_map(|file| {
+            let (stem, extension) = file.split_once('.')?;
+            let kinds = [Kind::Plain, Kind::Packed, Kind::Part, Kind::Torn];
+            // What is gone meanwhile belongs to a process that is alive.
+            let metadata = fs::metadata(folder.join(&file)).ok()?;
+            metadata.is_file().then_some(Entry {
+                name: Name::parse(stem)?,
+                kind: kinds
+                    .into_iter()
+                    .find(|kind| kind.extension() == extension)?,
+                size: metadata.len(),
+            })
+        })
+        .collect();
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(entries)
+}
+
+fn file_names(folder: &Path) -> Result<Vec<String>, StoreError> {
+    let failed = |error| StoreError::io("list the folder", folder, error);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        names.extend(entry.map_err(failed)?.file_name().into_string());
+    }
+    Ok(names)
+}
+
+/// Where programs keep what must survive a restart: systemd's `$STATE_DIRECTORY`, or
+/// `$XDG_STATE_HOME` of the XDG base directories.
+fn default_spool() -> PathBuf {
+    let var = |name| {
+        env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let state = var("STATE_DIRECTORY").or_else(|| {
+        let state = var("XDG_STATE_HOME").or_else(|| Some(env::home_dir()?.join(".local/state")));
+        Some(state?.join("tower-traffic"))
+    });
+    state
+        .unwrap_or_else(|| env::temp_dir().join("tower-traffic"))
+        .join("spool")
+}

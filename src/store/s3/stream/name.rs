@@ -1,0 +1,123 @@
+//! What a segment is called, on disk and in the bucket.
+
+use std::{fmt, time::SystemTime};
+
+use uuid::Uuid;
+
+/// Of a segment; it stands in the name of its file, so that a restart finds the same key.
+///
+/// On disk `20261120T23_20261120T235959Z-1a2b3c4d5e6f-0000000042`, in the bucket
+/// `dt=2026-11-20/hh=23/20261120T235959Z-1a2b3c4d5e6f-0000000042.warc.gz`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Name {
+    /// `20261120T23`: the hour in which it was begun, in UTC.
+    hour: String,
+    pub(super) writer: String,
+    /// How many exchanges its writer had stored before.
+    sequence: u64,
+}
+
+/// `20261120T235959Z-1a2b3c4d5e6f`: in a listing, writers stand by age.
+pub(super) fn new_writer() -> String {
+    let id = Uuid::new_v4().simple().to_string();
+    format!("{}Z-{}", compact(SystemTime::now()), &id[..12])
+}
+
+fn compact(time: SystemTime) -> String {
+    let text = humantime::format_rfc3339_seconds(time).to_string();
+    text.replace(['-', ':', 'Z'], "")
+}
+
+impl Name {
+    pub(super) fn new(begun: SystemTime, writer: &str, sequence: u64) -> Self {
+        let mut hour = compact(begun);
+        hour.truncate("20261120T23".len());
+        Self {
+            hour,
+            writer: writer.to_owned(),
+            sequence,
+        }
+    }
+
+    /// The name in a file's, without its extensions.
+    pub(super) fn parse(stem: &str) -> Option<Self> {
+        let (hour, rest) = stem.split_once('_')?;
+        let (writer, sequence) = rest.rsplit_once('-')?;
+        let name = Self {
+            hour: hour.to_owned(),
+            writer: writer.to_owned(),
+            sequence: sequence.parse().ok()?,
+        };
+        let bytes = hour.as_bytes();
+        let is_hour = bytes.len() == 11
+            && bytes[8] == b'T'
+            && [&bytes[..8], &bytes[9..]]
+                .concat()
+                .iter()
+                .all(u8::is_ascii_digit);
+        let is_writer = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        // What does not come out as it went in is somebody else's.
+        (is_hour && writer.bytes().all(is_writer) && name.to_string() == stem).then_some(name)
+    }
+
+    /// `20261120T235959Z-1a2b3c4d5e6f-0000000042.warc.gz`.
+    pub(super) fn object(&self) -> String {
+        format!("{}-{:010}.warc.gz", self.writer, self.sequence)
+    }
+
+    /// What comes after the prefix.
+    pub(super) fn key(&self) -> String {
+        let (date, hour) = self.hour.split_at(8);
+        let (year, day) = date.split_at(4);
+        let (month, day) = day.split_at(2);
+        let hour = &hour[1..];
+        format!("dt={year}-{month}-{day}/hh={hour}/{}", self.object())
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}-{:010}", self.hour, self.writer, self.sequence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_file_name_gives_the_key() {
+        let begun = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_219_199);
+        let name = Name::new(begun, "20261120T235959Z-1a2b3c4d5e6f", 42);
+        let file = "20261120T23_20261120T235959Z-1a2b3c4d5e6f-0000000042";
+        assert_eq!(name.to_string(), file);
+        assert_eq!(Name::parse(file), Some(name.clone()));
+        assert_eq!(
+            name.key(),
+            "dt=2026-11-20/hh=23/20261120T235959Z-1a2b3c4d5e6f-0000000042.warc.gz"
+        );
+        assert_eq!(
+            Name::parse(&Name::new(begun, &new_writer(), 0).to_string())
+                .unwrap()
+                .sequence,
+            0
+        );
+    }
+
+    #[test]
+    fn names_of_others_are_none() {
+        for name in [
+            "",
+            "traffic",
+            "20261120T23_w",
+            "20261120T23_w-42",
+            "20261120X23_w-0000000042",
+            "é0261120T2_w-0000000042",
+            "20261120T23_../w-0000000042",
+        ] {
+            assert_eq!(Name::parse(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Whose files are whose: several processes may share a spool.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::folder::{Folder, LOCK};
+use crate::StoreError;
+
+/// The right to the files of one writer: a lock on `<writer>.lock`, held until all who work on its
+/// files have let go.
+#[derive(Debug)]
+pub(super) struct Owner {
+    pub(super) writer: String,
+    folder: Folder,
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Owner {
+    /// Of files that are to come.
+    pub(super) fn new(folder: &Folder, writer: &str) -> Result<Arc<Self>, StoreError> {
+        let path = path(folder, writer);
+        let new = path.with_added_extension("new");
+        let failed = |error| StoreError::io("create the file", &new, error);
+        let lock = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&new)
+            .map_err(failed)?;
+        // Locked before it has its name: nobody shall take it for an orphan. Where a file system has
+        // no locks nobody else can take one either.
+        let _ = lock.lock();
+        fs::rename(&new, &path).map_err(failed)?;
+        Ok(Arc::new(Self {
+            writer: writer.to_owned(),
+            folder: folder.clone(),
+            path,
+            _lock: lock,
+        }))
+    }
+
+    /// Of the files of a writer that is no more; `None` if it is alive.
+    pub(super) fn adopt(folder: &Folder, writer: &str) -> io::Result<Option<Arc<Self>>> {
+        let path = path(folder, writer);
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(Arc::new(Self {
+                writer: writer.to_owned(),
+                folder: folder.clone(),
+                path,
+                _lock: lock,
+            }))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // The lock is still held: whoever waits for the file's name finds none of its segments.
+        if self.folder.has_none_of(&self.writer) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn path(folder: &Folder, writer: &str) -> PathBuf {
+    let path: &Path = folder.path();
+    path.join(format!("{writer}.{LOCK}"))
+}

@@ -1,0 +1,103 @@
+//! The segment that is being written.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use super::{
+    folder::{Folder, Kind},
+    name::Name,
+};
+use crate::{Exchange, StoreError, format::warc::Writer};
+
+/// Written when it is this full: small enough to stay in the processor's cache until it is copied.
+const WRITE_BUFFER: usize = 128 << 10;
+/// A buffer that grew beyond this for one large body is given back.
+const KEPT_BUFFER: usize = 1 << 20;
+
+/// A file that is appended to, plain: packing it is for later, and for another thread.
+pub(super) struct Segment {
+    pub(super) name: Name,
+    pub(super) len: u64,
+    /// No exchange was appended.
+    pub(super) is_empty: bool,
+    /// Part of an exchange may stand at its end.
+    pub(super) is_torn: bool,
+    path: PathBuf,
+    file: File,
+    format: Writer,
+}
+
+impl Segment {
+    pub(super) fn create(folder: &Folder, name: Name) -> Result<Self, StoreError> {
+        let path = folder.file(&name, Kind::Plain);
+        let failed = |error| StoreError::io("create the file", &path, error);
+        let mut file = OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(failed)?;
+        let format = Writer::new();
+        let mut opening = Vec::new();
+        format.open(&mut opening, &name.object());
+        if let Err(error) = file.write_all(&opening) {
+            // On a full disk there would otherwise be another empty file with every attempt.
+            let _ = fs::remove_file(&path);
+            return Err(failed(error));
+        }
+        Ok(Self {
+            name,
+            len: opening.len() as u64,
+            is_empty: true,
+            is_torn: false,
+            path,
+            file,
+            format,
+        })
+    }
+
+    /// Whether its file is where it was made.
+    pub(super) fn is_there(&self) -> bool {
+        self.path.exists()
+    }
+
+    /// Appends exchanges, all or none.
+    pub(super) fn append(
+        &mut self,
+        exchanges: &[Arc<Exchange>],
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        let before = self.len;
+        let appended = self.try_append(exchanges, buffer);
+        self.is_empty &= appended.is_err();
+        appended.map_err(|error| {
+            buffer.clear();
+            self.len = before;
+            self.is_torn = self.file.set_len(before).is_err();
+            StoreError::io("append to the file", &self.path, error)
+        })
+    }
+
+    fn try_append(&mut self, exchanges: &[Arc<Exchange>], buffer: &mut Vec<u8>) -> io::Result<()> {
+        for exchange in exchanges {
+            self.format.exchange(buffer, exchange);
+            if buffer.len() >= WRITE_BUFFER {
+                self.write(buffer)?;
+            }
+        }
+        self.write(buffer)
+    }
+
+    fn write(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
+        self.file.write_all(buffer)?;
+        self.len += buffer.len() as u64;
+        if buffer.capacity() > KEPT_BUFFER {
+            *buffer = Vec::new();
+        }
+        buffer.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,310 @@
+//! The spool: where exchanges are until S3 has them.
+
+use std::{
+    fs, mem,
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime},
+};
+
+use tokio::time::Instant;
+
+use super::{
+    folder::{Folder, Kind},
+    name::{Name, new_writer},
+    owner::Owner,
+    pack,
+    queue::{Queue, Sealed},
+    segment::Segment,
+};
+use crate::{Exchange, StoreError, forever::FOREVER, locks::lock};
+
+pub(super) struct Spool {
+    pub(super) folder: Folder,
+    pub(super) queue: Queue,
+    limit: u64,
+    segment_size: u64,
+    segment_age: Duration,
+    writer: Mutex<Writer>,
+}
+
+#[derive(Default)]
+struct Writer {
+    /// With the first exchange.
+    owner: Option<Arc<Owner>>,
+    /// Of writers that are no more.
+    adopted: Vec<Arc<Owner>>,
+    open: Option<Segment>,
+    /// Exchanges stored.
+    sequence: u64,
+    /// When the last segment was begun. A clock that is set back does not change their order.
+    begun: Option<SystemTime>,
+    buffer: Vec<u8>,
+}
+
+impl Spool {
+    pub(super) fn new(
+        folder: Folder,
+        limit: u64,
+        segment_size: u64,
+        segment_age: Duration,
+    ) -> Self {
+        Self {
+            folder,
+            queue: Queue::default(),
+            limit,
+            segment_size,
+            segment_age: segment_age.min(FOREVER),
+            writer: Mutex::default(),
+        }
+    }
+
+    /// Appends exchanges, all or none, to the segment that is open; seals it when it is full.
+    pub(super) fn append(
+        &self,
+        exchanges: &[Arc<Exchange>],
+        now: Instant,
+    ) -> Result<(), StoreError> {
+        let writer = &mut *lock(&self.writer);
+        let more: usize = exchanges.iter().map(|exchange| exchange.weight()).sum();
+        let held = self.queue.with(|state| state.stats.spooled_bytes);
+        if held.saturating_add(more as u64) > self.limit {
+            return Err(StoreError::SpoolFull {
+                folder: self.folder.path().to_owned(),
+                limit: self.limit,
+            });
+        }
+        // A file that was deleted would take everything and keep nothing.
+        if writer.open.as_ref().is_some_and(|open| !open.is_there()) {
+            tracing::error!(folder = %self.folder.path().display(), "a file of the spool was deleted");
+            let lost = mem::take(&mut writer.open).map_or(0, |open| open.len);
+            self.queue.change(|state| {
+                state.open_until = None;
+                state.stats.spooled -= 1;
+                state.stats.spooled_bytes -= lost;
+            });
+        }
+        if writer.open.is_none() {
+            let segment = self.begin(writer)?;
+            self.queue.change(|state| {
+                state.open_until = Some(now + self.segment_age);
+                state.stats.spooled += 1;
+                state.stats.spooled_bytes += segment.len;
+            });
+            writer.open = Some(segment);
+        }
+        let Some(open) = &mut writer.open else {
+            return Ok(());
+        };
+        let before = open.len;
+        let appended = open.append(exchanges, &mut writer.buffer);
+        let grown = open.len - before;
+        self.queue.with(|state| state.stats.spooled_bytes += grown);
+        if appended.is_ok() {
+            writer.sequence += exchanges.len() as u64;
+        }
+        if open.is_torn || open.len >= self.segment_size {
+            self.seal_open(writer);
+        }
+        appended
+    }
+
+    fn begin(&self, writer: &mut Writer) -> Result<Segment, StoreError> {
+        self.folder.create(self.folder.path())?;
+        let owner = match &writer.owner {
+            Some(owner) => owner,
+            None => writer
+                .owner
+                .insert(Owner::new(&self.folder, &new_writer())?),
+        };
+        let now = SystemTime::now();
+        let begun = writer.begun.map_or(now, |before| before.max(now));
+        writer.begun = Some(begun);
+        let name = Name::new(begun, &owner.writer, writer.sequence);
+        Segment::create(&self.folder, name)
+    }
+
+    /// Seals the open segment, if there is one; only if it is old enough where that matters.
+    pub(super) fn seal(&self, only_if_old_at: Option<Instant>) {
+        let writer = &mut *lock(&self.writer);
+        let until = self.queue.with(|state| state.open_until);
+        if only_if_old_at.is_none_or(|now| until.is_some_and(|until| until <= now)) {
+            self.seal_open(writer);
+        }
+    }
+
+    fn seal_open(&self, writer: &mut Writer) {
+        let (Some(segment), Some(owner)) = (writer.open.take(), &writer.owner) else {
+            return;
+        };
+        let sealed = Sealed {
+            name: segment.name.clone(),
+            size: segment.len,
+            needs_repair: segment.is_torn || segment.is_empty,
+            refusals: 0,
+            is_hopeless: false,
+            _owner: owner.clone(),
+        };
+        // Closed before anybody else touches it.
+        drop(segment);
+        self.queue.change(|state| {
+            state.open_until = None;
+            state.stats.sealed += 1;
+            state.push(sealed, false);
+        });
+    }
+
+    /// Finds the segments of writers that are no more, and those that somebody put into the folder.
+    pub(super) fn recover(&self) -> Result<(), StoreError> {
+        let writer = &mut *lock(&self.writer);
+        let entries = match self.folder.entries() {
+            Err(StoreError::NotFound { .. }) => return Ok(()),
+            entries => entries?,
+        };
+        let quarantined = self.folder.in_quarantine()?;
+        let segments = entries.iter().chain(&quarantined);
+        let segments = segments.filter(|entry| entry.kind != Kind::Torn);
+        let mut writers: Vec<_> = segments.map(|entry| entry.name.writer.clone()).collect();
+        // Those without a segment are only to be tidied up.
+        writers.extend(self.folder.locks()?);
+        writers.sort_unstable();
+        writers.dedup();
+        for name in writers {
+            let mut ours = writer.adopted.iter().chain(&writer.owner);
+            if ours.any(|owner| owner.writer == name) {
+                continue;
+            }
+            match Owner::adopt(&self.folder, &name) {
+                Ok(None) => {}
+                Ok(Some(owner)) => {
+                    self.tidy(&name)?;
+                    writer.adopted.push(owner);
+                }
+                Err(error) => tracing::warn!(
+                    %error, folder = %self.folder.path().display(),
+                    "segments of an earlier run stay in the spool: they cannot be locked"
+                ),
+            }
+        }
+        // Again: with the lock, nobody else changes what is there.
+        for entry in self.folder.entries()? {
+            let mut ours = writer.adopted.iter().chain(&writer.owner);
+            let Some(owner) = ours.find(|owner| owner.writer == entry.name.writer) else {
+                continue;
+            };
+            let is_open = writer.open.as_ref().map(|open| &open.name) == Some(&entry.name);
+            let is_packed = entry.kind == Kind::Packed;
+            if is_open || !(is_packed || entry.kind == Kind::Plain) {
+                continue;
+            }
+            let sealed = Sealed {
+                name: entry.name,
+                size: entry.size,
+                needs_repair: !is_packed,
+                refusals: 0,
+                is_hopeless: false,
+                _owner: owner.clone(),
+            };
+            self.queue.change(|state| {
+                // Somebody may have taken it out of quarantine.
+                let before = state.in_quarantine.len();
+                state.in_quarantine.retain(|held| held.name != sealed.name);
+                let was_known = state.in_quarantine.len() < before;
+                state.stats.quarantined = state.in_quarantine.len() as u64;
+                if state.push(sealed, is_packed) && !was_known {
+                    state.stats.recovered += 1;
+                    state.stats.spooled += 1;
+                    state.stats.spooled_bytes += entry.size;
+                }
+            });
+        }
+        // Where nothing is left, the lock goes too.
+        let queue = &self.queue;
+        writer.adopted.retain(|owner| {
+            queue.with(|state| {
+                let mut held = state.in_quarantine.iter();
+                state.pending.iter().any(|name| name.writer == owner.writer)
+                    || held.any(|sealed| sealed.name.writer == owner.writer)
+            })
+        });
+        Ok(())
+    }
+
+    /// Makes one file of what a writer left of each segment, and takes those in quarantine out.
+    fn tidy(&self, writer: &str) -> Result<(), StoreError> {
+        let entries = self.folder.entries()?;
+        let of_writer = |entry: &&super::folder::Entry| entry.name.writer == writer;
+        for entry in entries.iter().filter(of_writer) {
+            let is_packed = |other: &super::folder::Entry| {
+                other.kind == Kind::Packed && other.name == entry.name
+            };
+            let is_spare = entry.kind == Kind::Part
+                || entry.kind == Kind::Plain && entries.iter().any(is_packed);
+            if is_spare {
+                let path = self.folder.file(&entry.name, entry.kind);
+                fs::remove_file(&path)
+                    .map_err(|error| StoreError::io("delete the file", &path, error))?;
+            }
+        }
+        for entry in self.folder.in_quarantine()?.iter().filter(of_writer) {
+            self.release(&entry.name, entry.kind)?;
+        }
+        Ok(())
+    }
+
+    /// Sends segments again that were taken out of quarantine.
+    pub(super) fn resend(&self, released: Vec<Sealed>) {
+        for sealed in released {
+            match self.release(&sealed.name, Kind::Packed) {
+                Ok(()) => self.queue.change(|state| {
+                    state.push(sealed, true);
+                }),
+                Err(error) => {
+                    tracing::warn!(%error, "a segment stays in quarantine");
+                    self.queue.change(|state| state.in_quarantine.push(sealed));
+                }
+            }
+        }
+    }
+
+    /// Takes a segment out of quarantine.
+    fn release(&self, name: &Name, kind: Kind) -> Result<(), StoreError> {
+        let from = self.folder.quarantined(name, kind);
+        fs::rename(&from, self.folder.file(name, kind))
+            .map_err(|error| StoreError::io("take the file out of quarantine", &from, error))
+    }
+
+    /// Puts a segment into quarantine.
+    pub(super) fn quarantine(&self, name: &Name, kind: Kind) -> Result<(), StoreError> {
+        self.folder.create(&self.folder.quarantine())?;
+        let from = self.folder.file(name, kind);
+        fs::rename(&from, self.folder.quarantined(name, kind))
+            .map_err(|error| StoreError::io("put the file into quarantine", &from, error))
+    }
+
+    /// Makes a compressed file of a plain one. `None` if there is no exchange in it, and it is
+    /// deleted.
+    pub(super) fn pack(&self, sealed: &Sealed, in_haste: bool) -> Result<Option<u64>, StoreError> {
+        let name = &sealed.name;
+        let path = self.folder.file(name, Kind::Plain);
+        if sealed.needs_repair && !pack::repair(&self.folder, name)? {
+            fs::remove_file(&path)
+                .map_err(|error| StoreError::io("delete the file", &path, error))?;
+            return Ok(None);
+        }
+        let pack = || pack::pack(&self.folder, name);
+        let packed = if in_haste {
+            pack()
+        } else {
+            pack::in_the_background(pack).and_then(|packed| packed)
+        };
+        packed
+            .map(Some)
+            .map_err(|error| StoreError::io("compress the file", &path, error))
+    }
+
+    /// Whether so much waits that it should no longer wait for others.
+    pub(super) fn is_crowded(&self) -> bool {
+        let held = self.queue.with(|state| state.stats.spooled_bytes);
+        held > self.limit / 4
+    }
+}

@@ -1,0 +1,462 @@
+//! What runs beside the recorder: seals what is old, packs what is sealed, uploads what is packed.
+
+use std::{
+    fs::{self, File},
+    io::Read,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use crc32fast::Hasher;
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    time::{Instant, sleep, sleep_until},
+};
+
+use super::{
+    folder::Kind,
+    queue::{Refusal, Sealed, State},
+    spool::Spool,
+};
+use crate::{
+    StoreError,
+    guard::Guard,
+    store::{
+        Bucket, S3Problem, blocking,
+        s3::{
+            backoff::Backoff,
+            objects::{Objects, Put, is_transient},
+        },
+    },
+};
+
+/// Uploads at the same time: one that hangs does not hold up the others.
+const UPLOADS: usize = 3;
+/// How often the spool is looked through for segments of others that have died.
+const LOOK_AROUND: Duration = Duration::from_mins(1);
+/// After a failure that may pass.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// After a refusal, until one segment is tried again.
+const FIRST_REFUSED: Duration = Duration::from_secs(30);
+const LONGEST_REFUSED: Duration = Duration::from_mins(10);
+/// So often a segment is taken out of quarantine because others get through.
+const MOST_REFUSALS: u32 = 3;
+/// RFC 6713.
+const CONTENT_TYPE: &str = "application/gzip";
+/// The object's metadata that says what it holds: a CRC-32 (ISO-HDLC, as in gzip), in hex.
+const CHECKSUM: &str = "traffic-crc32";
+
+type OnError = Arc<dyn Fn(&StoreError) + Send + Sync>;
+
+pub(super) struct Uploads {
+    pub(super) spool: Arc<Spool>,
+    pub(super) bucket: Bucket,
+    /// In bytes; larger segments go up in parts of this size.
+    pub(super) part_size: u64,
+    pub(super) on_error: Option<OnError>,
+    /// Whoever has it may try whether the bucket still refuses.
+    probe: Mutex<Backoff>,
+    guard: Guard,
+}
+
+impl Uploads {
+    pub(super) fn new(
+        spool: Arc<Spool>,
+        bucket: Bucket,
+        part_size: u64,
+        on_error: Option<OnError>,
+    ) -> Self {
+        Self {
+            spool,
+            bucket,
+            part_size,
+            on_error,
+            probe: Mutex::new(Backoff::new(FIRST_REFUSED, LONGEST_REFUSED)),
+            guard: Guard::default(),
+        }
+    }
+
+    /// Runs until the store is dropped.
+    pub(super) async fn run(self) {
+        let queue = &self.spool.queue;
+        let sends = futures_util::future::join_all((0..UPLOADS).map(|_| self.send_all()));
+        tokio::select! {
+            () = self.seal_old() => {}
+            () = self.look_around() => {}
+            () = self.pack_all() => {}
+            () = self.try_refused() => {}
+            _ = sends => {}
+            () = queue.closed() => {}
+        }
+        let (left, folder) = (queue.with(|state| state.stats.spooled), &self.spool.folder);
+        if left > 0 {
+            tracing::warn!(
+                segments = left, folder = %folder.path().display(), bucket = %self.bucket,
+                "segments stay in the spool until something is recorded to this bucket again"
+            );
+        }
+    }
+
+    async fn seal_old(&self) {
+        let queue = &self.spool.queue;
+        loop {
+            let until = queue.until(|state| state.open_until).await;
+            tokio::select! {
+                () = sleep_until(until) => {
+                    let spool = self.spool.clone();
+                    let now = Instant::now();
+                    let _ = blocking(move || { spool.seal(Some(now)); Ok(()) }).await;
+                }
+                // It was full before.
+                () = queue.until(|state| (state.open_until != Some(until)).then_some(())) => {}
+            }
+        }
+    }
+
+    async fn look_around(&self) {
+        loop {
+            sleep(LOOK_AROUND).await;
+            let spool = self.spool.clone();
+            if let Err(error) = blocking(move || spool.recover()).await {
+                tracing::debug!(%error, "the spool cannot be looked through");
+            }
+        }
+    }
+
+    async fn pack_all(&self) {
+        loop {
+            let queue = &self.spool.queue;
+            let sealed = queue.until(|state| state.to_pack.pop_front()).await;
+            self.pack(sealed).await;
+        }
+    }
+
+    async fn pack(&self, sealed: Sealed) {
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut sealed = Arc::new(sealed);
+        loop {
+            let hurries = self.spool.queue.hurries();
+            let (spool, segment) = (self.spool.clone(), sealed.clone());
+            let packed = blocking(move || spool.pack(&segment, spool.is_crowded())).await;
+            // The call is over, and with it the other reference.
+            let owned = Arc::try_unwrap(sealed);
+            match (packed, owned) {
+                (Ok(size), Ok(owned)) => return self.packed(owned, size),
+                (Err(error), Ok(owned)) if is_hopeless(&error) => {
+                    return self.quarantine(owned, Kind::Plain, true, &error).await;
+                }
+                (Err(error), owned) => {
+                    tracing::warn!(%error, "a segment of the spool cannot be compressed yet");
+                    sealed = owned.map_or_else(|shared| shared, Arc::new);
+                }
+                (Ok(_), Err(shared)) => sealed = shared,
+            }
+            self.spool.queue.pause(backoff.next(), hurries).await;
+        }
+    }
+
+    /// Counts a segment that is packed, or had nothing in it.
+    fn packed(&self, mut sealed: Sealed, size: Option<u64>) {
+        self.spool.queue.change(|state| {
+            state.stats.spooled_bytes -= sealed.size;
+            if let Some(size) = size {
+                state.stats.spooled_bytes += size;
+                sealed.size = size;
+                state.to_send.push_back(sealed);
+            } else {
+                state.stats.spooled -= 1;
+                state.settle(&sealed.name);
+            }
+        });
+    }
+
+    async fn send_all(&self) {
+        loop {
+            let queue = &self.spool.queue;
+            let sealed = queue.until(|state| state.to_send.pop_front()).await;
+            self.send(sealed).await;
+        }
+    }
+
+    /// Uploads a segment, however long that takes, or puts it into quarantine.
+    async fn send(&self, sealed: Sealed) {
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        loop {
+            let hurries = self.spool.queue.hurries();
+            let probe = self.admitted().await;
+            match self.attempt(&sealed).await {
+                Ok(size) => return self.uploaded(sealed, size, probe).await,
+                Err(error) if is_for_good(&error) => {
+                    // An object in the way is in the way of one segment only.
+                    let is_hopeless = is_there_already(&error);
+                    self.quarantine(sealed, Kind::Packed, is_hopeless, &error)
+                        .await;
+                    if !is_hopeless {
+                        self.refused(&error, probe);
+                    }
+                    return;
+                }
+                Err(error) => {
+                    let first = self.spool.queue.change(|state| {
+                        state.stats.retried += 1;
+                        state.stats.retried == 1
+                    });
+                    if first {
+                        tracing::warn!(%error, "an upload failed and is tried again; later ones are only counted");
+                    } else {
+                        tracing::debug!(%error, "an upload failed and is tried again");
+                    }
+                }
+            }
+            drop(probe);
+            self.spool.queue.pause(backoff.next(), hurries).await;
+        }
+    }
+
+    /// Waits while the bucket refuses everything; then one at a time may try whether it still does.
+    async fn admitted(&self) -> Option<MutexGuard<'_, Backoff>> {
+        let queue = &self.spool.queue;
+        queue.with(|state| state.refusal.as_ref().map(drop))?;
+        let probe = self.probe.lock().await;
+        loop {
+            let try_again = |state: &mut State| state.refusal.as_ref().map(|known| known.try_again);
+            let time = queue.with(try_again)?;
+            tokio::select! {
+                () = sleep_until(time) => return Some(probe),
+                // An upload that was under way got through, or somebody is in a hurry.
+                () = queue.until(|state| (try_again(state) != Some(time)).then_some(())) => {}
+            }
+        }
+    }
+
+    fn refused(&self, error: &StoreError, probe: Option<MutexGuard<'_, Backoff>>) {
+        let was_probe = probe.is_some();
+        // Uploads that were under way say nothing new.
+        let wait = match probe {
+            Some(mut backoff) => backoff.next(),
+            None => FIRST_REFUSED,
+        };
+        let is_first = self.spool.queue.change(|state| {
+            state.refusals += 1;
+            let is_first = state.refusal.is_none();
+            if is_first || was_probe {
+                state.refusal = Some(Refusal {
+                    reason: error.to_string(),
+                    try_again: Instant::now() + wait,
+                });
+            }
+            is_first
+        });
+        if is_first {
+            tracing::error!(
+                %error, folder = %self.spool.folder.quarantine().display(),
+                "the bucket takes no segments: they are kept, and one is tried now and then"
+            );
+        }
+    }
+
+    /// Uploads a segment, or finds that an earlier attempt did; gives its size.
+    async fn attempt(&self, sealed: &Sealed) -> Result<u64, StoreError> {
+        let objects = self.bucket.objects().await?;
+        let key = self.bucket.key(&sealed.name.key());
+        let file = self.spool.folder.file(&sealed.name, Kind::Packed);
+        let (size, checksum, whole) = read(file.clone(), self.part_size).await?;
+        let text = format!("{checksum:08x}");
+        let metadata = [(CHECKSUM, text.as_str())];
+        let put = match whole {
+            Some(content) => {
+                let once = objects.clone().attempts(1);
+                once.put(&key, content, Put::IfAbsent, CONTENT_TYPE, &metadata)
+                    .await
+            }
+            None => {
+                let parts = self.part_size;
+                let put = Put::IfAbsent;
+                objects
+                    .put_parts(&key, &file, size, parts, put, CONTENT_TYPE, &metadata)
+                    .await
+            }
+        };
+        match put {
+            Err(error) if is_there_already(&error) => {
+                let ours = is_ours(&objects, &key, size, checksum).await?;
+                ours.then_some(size).ok_or(error)
+            }
+            put => put.map(|()| size),
+        }
+    }
+
+    async fn uploaded(&self, sealed: Sealed, size: u64, probe: Option<MutexGuard<'_, Backoff>>) {
+        let file = self.spool.folder.file(&sealed.name, Kind::Packed);
+        let deleted = blocking(move || {
+            fs::remove_file(&file).map_err(|error| StoreError::io("delete the file", &file, error))
+        });
+        if let Err(error) = deleted.await {
+            tracing::warn!(%error, "a segment was uploaded, and its file stays in the spool");
+        }
+        let (was_refused, released) = self.spool.queue.change(|state| {
+            state.stats.uploaded += 1;
+            state.stats.uploaded_bytes += size;
+            state.stats.spooled -= 1;
+            state.stats.spooled_bytes -= sealed.size;
+            state.settle(&sealed.name);
+            let was_refused = state.refusal.take().is_some();
+            // Not for ever: what is refused when others are not is refused for itself.
+            let released = state
+                .release(|held| was_refused && !held.is_hopeless && held.refusals <= MOST_REFUSALS);
+            (was_refused, released)
+        });
+        if was_refused {
+            tracing::info!(bucket = %self.bucket, "the bucket takes segments again");
+            // Who holds it otherwise waited in vain, and begins anew too.
+            if let Some(mut backoff) = probe.or_else(|| self.probe.try_lock().ok()) {
+                backoff.reset();
+            }
+        }
+        self.resend(released).await;
+    }
+
+    /// Tries a segment of those in quarantine now and then, if there is no other.
+    async fn try_refused(&self) {
+        let queue = &self.spool.queue;
+        loop {
+            let try_again = |state: &mut State| {
+                let mut held = state.in_quarantine.iter();
+                let is_to_be = state.pending.is_empty() && held.any(|held| !held.is_hopeless);
+                let refusal = state.refusal.as_ref().filter(|_| is_to_be);
+                refusal.map(|refusal| refusal.try_again)
+            };
+            let time = queue.until(try_again).await;
+            tokio::select! {
+                () = sleep_until(time) => {}
+                () = queue.until(|state| (try_again(state) != Some(time)).then_some(())) => continue,
+            }
+            let mut is_first = true;
+            let released = queue.change(|state| {
+                state.release(|held| !held.is_hopeless && std::mem::take(&mut is_first))
+            });
+            self.resend(released).await;
+        }
+    }
+
+    async fn resend(&self, released: Vec<Sealed>) {
+        let spool = self.spool.clone();
+        let resent = blocking(move || {
+            spool.resend(released);
+            Ok(())
+        });
+        let _ = resent.await;
+    }
+
+    async fn quarantine(
+        &self,
+        mut sealed: Sealed,
+        kind: Kind,
+        is_hopeless: bool,
+        error: &StoreError,
+    ) {
+        let (spool, name) = (self.spool.clone(), sealed.name.clone());
+        if let Err(error) = blocking(move || spool.quarantine(&name, kind)).await {
+            tracing::warn!(%error, "a refused segment stays where it is");
+        }
+        tracing::warn!(%error, segment = %sealed.name, "a segment is put into quarantine");
+        if let Some(hook) = &self.on_error {
+            self.guard.call("on_error", || hook(error));
+        }
+        self.spool.queue.change(|state| {
+            state.settle(&sealed.name);
+            sealed.refusals += 1;
+            sealed.is_hopeless = is_hopeless;
+            state.in_quarantine.push(sealed);
+            state.stats.quarantined = state.in_quarantine.len() as u64;
+        });
+    }
+}
+
+/// Whether trying again cannot help before somebody has changed something.
+fn is_for_good(error: &StoreError) -> bool {
+    match error {
+        StoreError::S3 { .. } => !is_transient(error),
+        StoreError::BadBucket { .. } => true,
+        _ => false,
+    }
+}
+
+/// Whether a segment's file is none.
+fn is_hopeless(error: &StoreError) -> bool {
+    use std::io::ErrorKind::{InvalidData, UnexpectedEof};
+    matches!(error, StoreError::Io { source, .. } if matches!(source.kind(), InvalidData | UnexpectedEof))
+}
+
+fn is_there_already(error: &StoreError) -> bool {
+    let there = S3Problem::AlreadyThere;
+    matches!(error, StoreError::S3 { problem, .. } if *problem == there)
+}
+
+/// Whether the object there has the content that we would have put.
+async fn is_ours(
+    objects: &Objects,
+    key: &str,
+    size: u64,
+    checksum: u32,
+) -> Result<bool, StoreError> {
+    let there = match objects.head(key).await {
+        // Gone meanwhile, or never there: the next attempt will show.
+        Err(StoreError::S3 {
+            problem: S3Problem::NotFound,
+            source,
+            ..
+        }) => {
+            return Err(objects.error("put the object", key, S3Problem::Transient, source));
+        }
+        there => there?,
+    };
+    if there.size != size {
+        return Ok(false);
+    }
+    let text = format!("{checksum:08x}");
+    let mut metadata = there.metadata.iter();
+    if let Some((_, said)) = metadata.find(|(name, _)| name == CHECKSUM) {
+        return Ok(*said == text);
+    }
+    // Its server does not keep metadata.
+    let mut download = objects.get(key).await?;
+    let mut hasher = Hasher::new();
+    while let Some(chunk) = download.chunk().await? {
+        hasher.update(&chunk);
+    }
+    Ok(hasher.finalize() == checksum)
+}
+
+/// A file's size and checksum, and its content if it has at most `limit` bytes.
+async fn read(path: PathBuf, limit: u64) -> Result<(u64, u32, Option<Bytes>), StoreError> {
+    blocking(move || {
+        let read = || {
+            let mut file = File::open(&path)?;
+            let size = file.metadata()?.len();
+            let mut hasher = Hasher::new();
+            if size <= limit {
+                let mut content = Vec::new();
+                file.read_to_end(&mut content)?;
+                hasher.update(&content);
+                return Ok((
+                    content.len() as u64,
+                    hasher.finalize(),
+                    Some(content.into()),
+                ));
+            }
+            let mut buffer = vec![0; 256 << 10];
+            loop {
+                match file.read(&mut buffer)? {
+                    0 => return Ok((size, hasher.finalize(), None)),
+                    n => hasher.update(&buffer[..n]),
+                }
+            }
+        };
+        read().map_err(|error| StoreError::io("read the file", &path, error))
+    })
+    .await
+}
