@@ -432,13 +432,38 @@ fn a_flipped_byte_in_a_compressed_file_costs_one_exchange_at_most() {
         let mut exchanges = varied();
         exchanges.rotate_left(order);
         for good in compressed(&exchanges) {
-            for position in (0..good.bytes.len()).step_by(step) {
+            for position in (good.dictionary_end()..good.bytes.len()).step_by(step) {
                 let mask = [1 << (position % 8), 0xff, 0x20][order];
                 let mut bytes = good.bytes.clone();
                 bytes[position] ^= mask;
                 good.assert_one_is_damaged(position, &bytes, &format!("{position} ^ {mask:#04x}"));
             }
         }
+    }
+}
+
+#[cfg(feature = "zstd")]
+#[test]
+fn a_damaged_dictionary_is_told_and_nothing_wrong_is_read() {
+    let good = Recorded::compressed(varied(), Compression::Zstd);
+    let end = good.dictionary_end();
+    assert!(end > 500, "{end}");
+    // Every byte before the content, and some within.
+    for position in (0..20).chain((20..end).step_by(7)) {
+        let mut bytes = good.bytes.clone();
+        bytes[position] ^= 1 << (position % 8);
+        let damaged = good.with(&bytes);
+        let (read, errors) = replay(&Disk::new(damaged.folder()));
+        // A length that is a little off, and a bit that says nothing, leave the dictionary as it is.
+        let is_unharmed = [4, 12].contains(&position) && read == good.exchanges;
+        let is_told = read.is_empty() && !errors.is_empty();
+        assert!(is_unharmed || is_told, "{position}: {read:?} {errors:?}");
+        for error in &errors {
+            assert_names(error, damaged.file);
+        }
+        let found = report(damaged.folder());
+        assert!(found.repairs.is_empty(), "{position}: {found:?}");
+        assert_eq!(damaged.bytes(), bytes, "{position}");
     }
 }
 
@@ -508,9 +533,22 @@ fn compressed(exchanges: &[Exchange]) -> Vec<Recorded> {
     let forms = [
         #[cfg(feature = "gzip")]
         Compression::Gzip,
+        #[cfg(feature = "zstd")]
+        Compression::Zstd,
     ];
     let record = |compression| Recorded::compressed(exchanges.to_vec(), compression);
     forms.into_iter().map(record).collect()
+}
+
+/// Records what a dictionary can be made of.
+#[cfg(feature = "zstd")]
+fn teach(folder: &Path) {
+    let disk = Disk::new(folder).compress(Compression::Zstd);
+    for n in 0..6 {
+        let batch: Vec<_> = (0..100).map(|m| exchange(&format!("{n}/{m}"))).collect();
+        record(&disk, batch);
+    }
+    assert_eq!(files(folder).len(), 2);
 }
 
 /// A file without damage, and what is in it.
@@ -530,8 +568,16 @@ impl Recorded {
 
     fn compressed(exchanges: Vec<Exchange>, compression: Compression) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        #[cfg(feature = "zstd")]
+        if compression == Compression::Zstd {
+            teach(folder.path());
+        }
+        let taught = files(folder.path());
         let disk = Disk::new(folder.path()).compress(compression);
         record(&disk, []);
+        for file in taught {
+            fs::remove_file(file).unwrap();
+        }
         let file = files(folder.path()).remove(0);
         let mut starts = Vec::new();
         for exchange in &exchanges {
@@ -633,6 +679,16 @@ impl Recorded {
             assert!(at >= last, "{what}");
             assert_eq!(left.len(), last, "{what}: {errors:?}");
             assert_eq!(left, bytes[..last], "{what}");
+        }
+    }
+
+    /// Where the dictionary that the file begins with ends.
+    fn dictionary_end(&self) -> usize {
+        match self.bytes.split_at_checked(8) {
+            Some(([0x5d, 0x2a, 0x4d, 0x18, length @ ..], _)) => {
+                8 + u32::from_le_bytes(length.try_into().unwrap()) as usize
+            }
+            _ => 0,
         }
     }
 

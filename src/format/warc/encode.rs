@@ -1,6 +1,8 @@
 //! Segments as they are stored: plain, or with a compressed member for each record.
 
 use std::io;
+#[cfg(feature = "zstd")]
+use std::io::{BufRead, Seek};
 
 use super::{MAX_COMPRESSED, Writer};
 use crate::{Exchange, store::Compression};
@@ -9,6 +11,21 @@ use crate::{Exchange, store::Compression};
 pub(super) trait Compress: Send {
     /// Appends a record as a member.
     fn member(&mut self, record: &[u8], out: &mut Vec<u8>) -> io::Result<()>;
+
+    /// Appends what the file begins with.
+    fn open(&mut self, _out: &mut Vec<u8>) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Whether the next file would be smaller than this one for what it has learned.
+    fn has_learned(&self) -> bool {
+        false
+    }
+
+    /// What the next file can use, whose ids begin so.
+    fn dictionary(&self, _id_prefix: &str) -> Vec<u8> {
+        Vec::new()
+    }
 }
 
 /// Writes one segment.
@@ -24,22 +41,60 @@ struct Members {
 }
 
 /// Room that is given back when one large exchange has asked for it, in bytes.
-const KEPT: usize = 1 << 20;
+pub(super) const KEPT: usize = 1 << 20;
 
 impl Encoder {
-    pub(crate) fn new(compression: Compression) -> Self {
+    pub(crate) fn new(compression: Compression) -> io::Result<Self> {
         let compress: Option<Box<dyn Compress>> = match compression {
             Compression::None => None,
             #[cfg(feature = "gzip")]
             Compression::Gzip => Some(Box::new(super::gzip::Gzip::default())),
+            #[cfg(feature = "zstd")]
+            Compression::Zstd => Some(Box::new(super::zstd::Zstd::new(Vec::new())?)),
         };
-        Self {
+        Ok(Self {
             format: Writer::new(),
             members: compress.map(|compress| Members {
                 compress,
                 plain: Vec::new(),
             }),
+        })
+    }
+
+    /// For the file after one of this writer.
+    pub(crate) fn after(&self, compression: Compression) -> io::Result<Self> {
+        match (&self.members, compression) {
+            #[cfg(feature = "zstd")]
+            (Some(members), Compression::Zstd) => {
+                Self::zstd(|prefix| Ok(members.compress.dictionary(prefix)))
+            }
+            _ => Self::new(compression),
         }
+    }
+
+    /// For a file beside one that may be of use, because it is of the same traffic.
+    #[cfg(feature = "zstd")]
+    pub(crate) fn zstd_beside(other: impl BufRead + Seek, end: u64) -> io::Result<Self> {
+        Self::zstd(|prefix| super::zstd::dictionary_of(other, end, prefix))
+    }
+
+    #[cfg(feature = "zstd")]
+    fn zstd(dictionary: impl FnOnce(&str) -> io::Result<Vec<u8>>) -> io::Result<Self> {
+        let format = Writer::new();
+        let dictionary = dictionary(&format.id_prefix())?;
+        Ok(Self {
+            members: Some(Members {
+                compress: Box::new(super::zstd::Zstd::new(dictionary)?),
+                plain: Vec::new(),
+            }),
+            format,
+        })
+    }
+
+    /// Whether it is time for the next file, however small this one is.
+    pub(crate) fn has_learned(&self) -> bool {
+        let members = self.members.as_ref();
+        members.is_some_and(|members| members.compress.has_learned())
     }
 
     /// Appends what opens a segment.
@@ -47,6 +102,7 @@ impl Encoder {
         match &mut self.members {
             None => self.format.open(out, file_name),
             Some(members) => {
+                members.compress.open(out)?;
                 members.plain.clear();
                 self.format.open(&mut members.plain, file_name);
                 members.add(0, out)?;

@@ -22,6 +22,8 @@ mod gzip;
 mod pack;
 mod read;
 mod write;
+#[cfg(feature = "zstd")]
+mod zstd;
 
 use percent_encoding::{AsciiSet, CONTROLS};
 

@@ -71,8 +71,14 @@ impl Appender {
     ) -> Result<(Arc<Path>, Vec<u64>), StoreError> {
         // A file that was deleted would take everything and keep nothing.
         let segment = match self.segment.take() {
-            Some(segment) if segment.len < disk.segment_size && segment.path.exists() => segment,
-            _ => self.create(&disk.folder, disk.compression)?,
+            Some(segment)
+                if segment.len < disk.segment_size
+                    && !segment.format.has_learned()
+                    && segment.path.exists() =>
+            {
+                segment
+            }
+            before => self.create(disk, before)?,
         };
         let segment = self.segment.insert(segment);
         let before = segment.len;
@@ -92,7 +98,8 @@ impl Appender {
         }
     }
 
-    fn create(&mut self, folder: &Path, compression: Compression) -> Result<Segment, StoreError> {
+    fn create(&mut self, disk: &Disk, before: Option<Segment>) -> Result<Segment, StoreError> {
+        let folder = &*disk.folder;
         fs::create_dir_all(folder).map_err(|error| match error.kind() {
             // A file of that name.
             io::ErrorKind::AlreadyExists => StoreError::NotAFolder {
@@ -106,9 +113,14 @@ impl Appender {
                 source: error,
             },
         })?;
+        let mut format = match &before {
+            Some(before) => before.format.after(disk.compression),
+            None => first_encoder(folder, disk.compression),
+        }
+        .map_err(|error| StoreError::io("compress into the folder", folder, error))?;
         let name = self.name.get_or_insert_with(writer_name);
         self.number += 1;
-        let file_name = format!("{name}-{:05}.{}", self.number, compression.extension());
+        let file_name = format!("{name}-{:05}.{}", self.number, disk.compression.extension());
         let path = folder.join(&file_name);
         let failed = |error| StoreError::io("create the file", &path, error);
         let mut file = OpenOptions::new()
@@ -119,7 +131,6 @@ impl Appender {
         // Held as long as the file is written: it tells a reader not to repair what is not torn.
         // Where a file system has no locks, no reader can take one either, and so none repairs.
         let _ = file.lock();
-        let mut format = Encoder::new(compression);
         let mut opening = Vec::new();
         let opened = format.open(&mut opening, &file_name);
         if let Err(error) = opened.and_then(|()| file.write_all(&opening)) {
@@ -164,6 +175,32 @@ impl Segment {
         buffer.clear();
         written
     }
+}
+
+/// What encodes the first file of a writer.
+fn first_encoder(folder: &Path, compression: Compression) -> io::Result<Encoder> {
+    #[cfg(feature = "zstd")]
+    if compression == Compression::Zstd
+        && let Some(encoder) = encoder_beside_the_last(folder)
+    {
+        return Ok(encoder);
+    }
+    #[cfg(not(feature = "zstd"))]
+    let _ = folder;
+    Encoder::new(compression)
+}
+
+/// One that knows what the folder's last compressed file of this crate knew.
+#[cfg(feature = "zstd")]
+fn encoder_beside_the_last(folder: &Path) -> Option<Encoder> {
+    let is_ours = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        name.starts_with(PREFIX.as_bytes()) && name.ends_with(b".zst")
+    };
+    let last = segments(folder).ok()?.into_iter().rfind(is_ours)?;
+    let file = File::open(last).ok()?;
+    let end = file.metadata().ok()?.len();
+    Encoder::zstd_beside(BufReader::new(file), end).ok()
 }
 
 /// `traffic-20261120T235959Z-1a2b3c4d`: the files of one writer stand together, writers by age.

@@ -1,5 +1,6 @@
 //! Reads segments: plain ones, and compressed ones that have a member for each record.
 
+mod form;
 #[cfg(feature = "gzip")]
 mod gzip;
 mod head;
@@ -18,6 +19,9 @@ use self::{
 };
 use super::{MARK, MAX_HEAD};
 use crate::Exchange;
+
+#[cfg(feature = "zstd")]
+pub(super) use self::form::ZSTD_DICTIONARY;
 
 /// How much of a pair is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -358,4 +362,15 @@ impl<R: BufRead + Seek> Reader<R> {
             None => !head.id.is_empty(),
         }
     }
+}
+
+/// The zstd dictionary at the start of a file; empty if it has none that can be used.
+#[cfg(feature = "zstd")]
+pub(super) fn dictionary(input: impl BufRead + Seek, end: u64) -> io::Result<Vec<u8>> {
+    let mut file = text::Bounded {
+        input,
+        position: 0,
+        end,
+    };
+    Ok(form::dictionary(&mut file)?.unwrap_or_default())
 }

@@ -7,6 +7,7 @@ use memchr::memmem;
 use super::{
     super::{MARK, MAX_COMPRESSED},
     Fault,
+    form::decoder,
 };
 
 /// What is decoded at once, in bytes.
@@ -44,10 +45,10 @@ pub(super) struct Text<R> {
 }
 
 /// A part of a file.
-struct Bounded<R> {
-    input: R,
-    position: u64,
-    end: u64,
+pub(super) struct Bounded<R> {
+    pub(super) input: R,
+    pub(super) position: u64,
+    pub(super) end: u64,
 }
 
 struct Members {
@@ -334,14 +335,14 @@ impl<R: BufRead + Seek> Bounded<R> {
         self.position += count as u64;
     }
 
-    fn seek(&mut self, position: u64) -> io::Result<()> {
+    pub(super) fn seek(&mut self, position: u64) -> io::Result<()> {
         self.input.seek(SeekFrom::Start(position))?;
         self.position = position;
         Ok(())
     }
 
     /// So many bytes, or as many as there are.
-    fn peek(&mut self, length: u64) -> io::Result<Vec<u8>> {
+    pub(super) fn peek(&mut self, length: u64) -> io::Result<Vec<u8>> {
         let start = self.position;
         let bytes = self.read(length)?;
         self.input.seek_relative(-(bytes.len() as i64))?;
@@ -350,7 +351,7 @@ impl<R: BufRead + Seek> Bounded<R> {
     }
 
     /// Reads so many bytes, or as many as there are.
-    fn read(&mut self, length: u64) -> io::Result<Vec<u8>> {
+    pub(super) fn read(&mut self, length: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let length = length.min(self.left());
         self.input.by_ref().take(length).read_to_end(&mut bytes)?;
@@ -379,126 +380,4 @@ impl<R: BufRead + Seek> Bounded<R> {
         }
         Ok(None)
     }
-}
-
-/// How far a file is looked at that begins with nothing known, in bytes.
-const LOOKED_AT: u64 = 64 << 10;
-
-const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
-const ZSTD: &[u8] = &0xfd2f_b528_u32.to_le_bytes();
-/// The first of sixteen, all of which a decoder passes over.
-const ZSTD_SKIPPABLE: u32 = 0x184d_2a50;
-const ZSTD_DICTIONARY: &[u8] = &0x184d_2a5d_u32.to_le_bytes();
-
-/// What decodes the file, by the bytes at its place; an error within says why nothing does.
-fn decoder<R: BufRead + Seek>(
-    file: &mut Bounded<R>,
-) -> io::Result<Result<Option<Box<dyn Decode>>, String>> {
-    match form(&file.peek(4)?) {
-        Some(form) => form,
-        None => likely_form(&file.peek(LOOKED_AT)?),
-    }
-    .decoder(file)
-}
-
-/// How a file is compressed.
-#[derive(Clone, Copy)]
-enum Form {
-    Plain,
-    Gzip,
-    Zstd,
-}
-
-impl Form {
-    fn decoder<R: BufRead + Seek>(
-        self,
-        file: &mut Bounded<R>,
-    ) -> io::Result<Result<Option<Box<dyn Decode>>, String>> {
-        match self {
-            Self::Plain => Ok(Ok(None)),
-            Self::Gzip => gzip(),
-            Self::Zstd => zstd(file),
-        }
-    }
-}
-
-/// What the first bytes say.
-fn form(magic: &[u8]) -> Option<Form> {
-    // A file of a byte or two is torn.
-    let is = |known: &[u8]| {
-        let count = magic.len().min(known.len());
-        magic[..count] == known[..count]
-    };
-    let is_skippable = magic.first_chunk().is_some_and(|magic| {
-        let magic = u32::from_le_bytes(*magic);
-        (ZSTD_SKIPPABLE..ZSTD_SKIPPABLE + 16).contains(&magic)
-    });
-    if is(MARK) {
-        Some(Form::Plain)
-    } else if is(GZIP) {
-        Some(Form::Gzip)
-    } else if is(ZSTD) || is(ZSTD_DICTIONARY) || is_skippable {
-        Some(Form::Zstd)
-    } else {
-        None
-    }
-}
-
-/// The first bytes are damaged: what comes first after them?
-fn likely_form(bytes: &[u8]) -> Form {
-    let forms = [(MARK, Form::Plain), (GZIP, Form::Gzip), (ZSTD, Form::Zstd)];
-    forms
-        .into_iter()
-        .filter_map(|(mark, form)| Some((memmem::find(bytes, mark)?, form)))
-        .min_by_key(|(at, _)| *at)
-        .map_or(Form::Plain, |(_, form)| form)
-}
-
-#[cfg(feature = "gzip")]
-fn gzip() -> io::Result<Result<Option<Box<dyn Decode>>, String>> {
-    Ok(Ok(Some(Box::new(super::gzip::Gzip::new()))))
-}
-
-#[cfg(not(feature = "gzip"))]
-fn gzip() -> io::Result<Result<Option<Box<dyn Decode>>, String>> {
-    Err(crate::format::needs_feature("gzip"))
-}
-
-#[cfg(feature = "zstd")]
-fn zstd<R: BufRead + Seek>(
-    file: &mut Bounded<R>,
-) -> io::Result<Result<Option<Box<dyn Decode>>, String>> {
-    use super::zstd::{MAX_DICTIONARY, Zstd, dictionary};
-
-    let start = file.position;
-    file.seek(0)?;
-    let mut frame = Vec::new();
-    let head = file.read(8)?;
-    if let Some((magic, length)) = head.split_first_chunk::<4>()
-        && magic == ZSTD_DICTIONARY
-        && let Ok(length) = <[u8; 4]>::try_from(length)
-    {
-        let length = u64::from(u32::from_le_bytes(length));
-        if length > MAX_DICTIONARY {
-            return Ok(Err(format!(
-                "the dictionary says that it has {length} bytes: at most {MAX_DICTIONARY} are read"
-            )));
-        }
-        frame = file.read(length)?;
-        // What is missing is found to be when it is passed over.
-        if (frame.len() as u64) < length {
-            frame.clear();
-        }
-    }
-    file.seek(start)?;
-    Ok(dictionary(&frame)
-        .and_then(|dictionary| Zstd::new(&dictionary))
-        .map(|decoder| -> Option<Box<dyn Decode>> { Some(Box::new(decoder)) }))
-}
-
-#[cfg(not(feature = "zstd"))]
-fn zstd<R: BufRead + Seek>(
-    _: &mut Bounded<R>,
-) -> io::Result<Result<Option<Box<dyn Decode>>, String>> {
-    Err(crate::format::needs_feature("zstd"))
 }

@@ -1,7 +1,7 @@
 //! Zstandard as in WARC files: a frame for each record, and a dictionary at the start of the file
 //! (<https://iipc.github.io/warc-specifications/specifications/warc-zstd/>).
 
-use std::{borrow::Cow, io::Read};
+use std::io::Read;
 
 use zstd::stream::{
     raw::{DParameter, Decoder, Operation},
@@ -11,7 +11,7 @@ use zstd::stream::{
 use super::text::{Decode, Step};
 
 /// What the specification asks decoders for, in bytes, compressed or not.
-pub(super) const MAX_DICTIONARY: u64 = 8 << 20;
+pub(super) const MAX_DICTIONARY: u32 = 8 << 20;
 
 /// The window that the specification asks decoders for: 2^23 bytes.
 const WINDOW: u32 = 23;
@@ -34,24 +34,24 @@ impl Zstd {
 }
 
 /// The dictionary in a dictionary frame, which may be compressed itself.
-pub(super) fn dictionary(frame: &[u8]) -> Result<Cow<'_, [u8]>, String> {
+pub(super) fn dictionary(frame: Vec<u8>) -> Result<Vec<u8>, String> {
     if !frame.starts_with(MAGIC) {
-        return Ok(Cow::Borrowed(frame));
+        return Ok(frame);
     }
     let damaged = |error: std::io::Error| format!("the dictionary is damaged: {error}");
     let mut dictionary = Vec::new();
-    let mut decoder = read::Decoder::with_buffer(frame)
+    let mut decoder = read::Decoder::with_buffer(&frame[..])
         .map_err(damaged)?
         .single_frame();
     decoder.window_log_max(WINDOW).map_err(damaged)?;
     decoder
-        .take(MAX_DICTIONARY + 1)
+        .take(u64::from(MAX_DICTIONARY) + 1)
         .read_to_end(&mut dictionary)
         .map_err(damaged)?;
-    if dictionary.len() as u64 > MAX_DICTIONARY {
+    if dictionary.len() > MAX_DICTIONARY as usize {
         return Err(format!("the dictionary has over {MAX_DICTIONARY} bytes"));
     }
-    Ok(Cow::Owned(dictionary))
+    Ok(dictionary)
 }
 
 impl Decode for Zstd {

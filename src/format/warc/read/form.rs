@@ -1,0 +1,147 @@
+//! How a segment is compressed: told by its first bytes.
+
+use std::io::{self, BufRead, Seek};
+
+use memchr::memmem;
+
+use super::{
+    super::MARK,
+    text::{Bounded, Decode},
+};
+
+/// How far a file is looked at that begins with nothing known, in bytes.
+const LOOKED_AT: u64 = 64 << 10;
+
+const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
+const ZSTD: &[u8] = &0xfd2f_b528_u32.to_le_bytes();
+/// The first of sixteen, all of which a decoder passes over.
+const ZSTD_SKIPPABLE: u32 = 0x184d_2a50;
+/// Of a skippable frame too, and of what the specification keeps it for.
+pub(crate) const ZSTD_DICTIONARY: &[u8] = &0x184d_2a5d_u32.to_le_bytes();
+
+/// What decodes the file, by the bytes at its place; an error within says why nothing does.
+pub(super) fn decoder<R: BufRead + Seek>(
+    file: &mut Bounded<R>,
+) -> io::Result<Result<Option<Box<dyn Decode>>, String>> {
+    match form(&file.peek(4)?) {
+        Some(form) => form,
+        None => likely_form(&file.peek(LOOKED_AT)?),
+    }
+    .decoder(file)
+}
+
+/// How a file is compressed.
+#[derive(Clone, Copy)]
+enum Form {
+    Plain,
+    Gzip,
+    Zstd,
+}
+
+impl Form {
+    fn decoder<R: BufRead + Seek>(
+        self,
+        file: &mut Bounded<R>,
+    ) -> io::Result<Result<Option<Box<dyn Decode>>, String>> {
+        match self {
+            Self::Plain => Ok(Ok(None)),
+            Self::Gzip => gzip(),
+            Self::Zstd => zstd(file),
+        }
+    }
+}
+
+/// What the first bytes say.
+fn form(magic: &[u8]) -> Option<Form> {
+    // A file of a byte or two is torn.
+    let is = |known: &[u8]| {
+        let count = magic.len().min(known.len());
+        magic[..count] == known[..count]
+    };
+    let is_skippable = magic.first_chunk().is_some_and(|magic| {
+        let magic = u32::from_le_bytes(*magic);
+        (ZSTD_SKIPPABLE..ZSTD_SKIPPABLE + 16).contains(&magic)
+    });
+    if is(MARK) {
+        Some(Form::Plain)
+    } else if is(GZIP) {
+        Some(Form::Gzip)
+    } else if is(ZSTD) || is(ZSTD_DICTIONARY) || is_skippable {
+        Some(Form::Zstd)
+    } else {
+        None
+    }
+}
+
+/// The first bytes are damaged: what comes first after them?
+fn likely_form(bytes: &[u8]) -> Form {
+    let forms = [(MARK, Form::Plain), (GZIP, Form::Gzip), (ZSTD, Form::Zstd)];
+    forms
+        .into_iter()
+        .filter_map(|(mark, form)| Some((memmem::find(bytes, mark)?, form)))
+        .min_by_key(|(at, _)| *at)
+        .map_or(Form::Plain, |(_, form)| form)
+}
+
+#[cfg(feature = "gzip")]
+fn gzip() -> io::Result<Result<Option<Box<dyn Decode>>, String>> {
+    Ok(Ok(Some(Box::new(super::gzip::Gzip::new()))))
+}
+
+#[cfg(not(feature = "gzip"))]
+fn gzip() -> io::Result<Result<Option<Box<dyn Decode>>, String>> {
+    Err(crate::format::needs_feature("gzip"))
+}
+
+#[cfg(feature = "zstd")]
+fn zstd<R: BufRead + Seek>(
+    file: &mut Bounded<R>,
+) -> io::Result<Result<Option<Box<dyn Decode>>, String>> {
+    let start = file.position;
+    let dictionary = dictionary(file)?;
+    file.seek(start)?;
+    Ok(dictionary
+        .and_then(|dictionary| super::zstd::Zstd::new(&dictionary))
+        .map(|decoder| -> Option<Box<dyn Decode>> { Some(Box::new(decoder)) }))
+}
+
+/// The dictionary at the start of the file, empty if there is none; or what is wrong with it.
+#[cfg(feature = "zstd")]
+pub(super) fn dictionary<R: BufRead + Seek>(
+    file: &mut Bounded<R>,
+) -> io::Result<Result<Vec<u8>, String>> {
+    use super::zstd::{MAX_DICTIONARY, dictionary};
+
+    file.seek(0)?;
+    let head = file.read(8)?;
+    let Some((magic, length)) = head.split_first_chunk::<4>() else {
+        return Ok(Ok(Vec::new()));
+    };
+    let length = length.try_into().map_or(0, u32::from_le_bytes);
+    if magic != ZSTD_DICTIONARY {
+        return Ok(Ok(Vec::new()));
+    }
+    if length > MAX_DICTIONARY {
+        return Ok(Err(format!(
+            "the dictionary says that it has {length} bytes: at most {MAX_DICTIONARY} are read"
+        )));
+    }
+    let frame = file.read(u64::from(length))?;
+    if frame.len() == length as usize {
+        return Ok(dictionary(frame));
+    }
+    // Either the file ends within it, which is found out when it is passed over, or its length is
+    // wrong, and records stand where it should be.
+    let after_magic = frame.get(ZSTD.len()..).unwrap_or_default();
+    Ok(match memmem::find(after_magic, ZSTD) {
+        None => Ok(Vec::new()),
+        Some(_) => Err("the dictionary is longer than the file".to_owned()),
+    })
+}
+
+#[cfg(not(feature = "zstd"))]
+fn zstd<R: BufRead + Seek>(
+    _: &mut Bounded<R>,
+) -> io::Result<Result<Option<Box<dyn Decode>>, String>> {
+    Err(crate::format::needs_feature("zstd"))
+}

@@ -1,0 +1,153 @@
+//! Writes Zstandard as in WARC files: a frame for each record, and a dictionary at the start of the
+//! file (<https://iipc.github.io/warc-specifications/specifications/warc-zstd/>).
+//!
+//! A dictionary is made of what was recorded just before. The first file of a recording has none and
+//! is short: it ends as soon as there is enough to learn from. Each file after it has one that was
+//! trained on the last records of the file before it, and a new run begins with the dictionary of
+//! the last file there. So every file can be read alone, nothing is ever written twice, and
+//! the writer stops for a training of less than 0.1 s once in a file.
+
+use std::{
+    collections::VecDeque,
+    io::{self, BufRead, Seek},
+};
+
+use memchr::memmem;
+use uuid::Uuid;
+use zstd::{bulk::Compressor, dict, stream::raw::CParameter};
+
+use super::{
+    encode::Compress,
+    read::{self, ZSTD_DICTIONARY},
+    write::{ID_PREFIX, INFO_ID},
+};
+
+/// On the corpus of `tests/compression.rs` the levels up to 9 save nothing more.
+const LEVEL: i32 = 3;
+/// Of the dictionary itself, once in a file.
+const DICTIONARY_LEVEL: i32 = 9;
+
+/// The most that a dictionary has, in bytes. It stands in the file compressed, in a fifth of that.
+const DICTIONARY: usize = 64 << 10;
+/// Enough to learn from: so many records, or so many bytes of them.
+const SAMPLES: usize = 1_000;
+const SAMPLED: usize = 1 << 20;
+/// What is learned from one record at most, in bytes: its head, and the start of what follows.
+const SAMPLE: usize = 8 << 10;
+
+pub(super) struct Zstd {
+    compressor: Compressor<'static>,
+    dictionary: Vec<u8>,
+    /// The last records.
+    samples: VecDeque<Vec<u8>>,
+    sampled: usize,
+    frame: Vec<u8>,
+}
+
+impl Zstd {
+    /// With the dictionary of an earlier file; without one if it is empty, or none.
+    pub(super) fn new(dictionary: Vec<u8>) -> io::Result<Self> {
+        let mut compressor = match Compressor::with_dictionary(LEVEL, &dictionary) {
+            Ok(compressor) => compressor,
+            Err(_) if !dictionary.is_empty() => return Self::new(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        compressor.set_parameter(CParameter::ChecksumFlag(true))?;
+        Ok(Self {
+            compressor,
+            dictionary,
+            samples: VecDeque::new(),
+            sampled: 0,
+            frame: Vec::new(),
+        })
+    }
+
+    fn sample(&mut self, record: &[u8]) {
+        let is_full = |zstd: &Self| zstd.samples.len() >= SAMPLES || zstd.sampled >= SAMPLED;
+        let mut sample = Vec::new();
+        while is_full(self)
+            && let Some(oldest) = self.samples.pop_front()
+        {
+            self.sampled -= oldest.len();
+            sample = oldest;
+        }
+        sample.clear();
+        sample.extend_from_slice(&record[..record.len().min(SAMPLE)]);
+        self.sampled += sample.len();
+        self.samples.push_back(sample);
+    }
+}
+
+impl Compress for Zstd {
+    fn open(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+        if self.dictionary.is_empty() {
+            return Ok(());
+        }
+        let mut compressor = Compressor::new(DICTIONARY_LEVEL)?;
+        compressor.set_parameter(CParameter::ChecksumFlag(true))?;
+        let frame = compressor.compress(&self.dictionary)?;
+        out.extend_from_slice(ZSTD_DICTIONARY);
+        // A dictionary of 64 KiB does not become 4 GiB.
+        out.extend_from_slice(&(frame.len() as u32).to_le_bytes());
+        out.extend_from_slice(&frame);
+        Ok(())
+    }
+
+    fn member(&mut self, record: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+        self.sample(record);
+        self.frame.clear();
+        self.frame
+            .reserve(zstd::zstd_safe::compress_bound(record.len()));
+        self.compressor
+            .compress_to_buffer(record, &mut self.frame)?;
+        out.extend_from_slice(&self.frame);
+        if self.frame.capacity() > super::encode::KEPT {
+            self.frame = Vec::new();
+        }
+        Ok(())
+    }
+
+    fn has_learned(&self) -> bool {
+        self.dictionary.is_empty() && (self.samples.len() >= SAMPLES || self.sampled >= SAMPLED)
+    }
+
+    fn dictionary(&self, id_prefix: &str) -> Vec<u8> {
+        let samples: Vec<_> = self.samples.iter().collect();
+        // What is too little, or all the same, teaches nothing.
+        let trained = dict::from_samples(&samples, DICTIONARY);
+        let dictionary = trained.unwrap_or_else(|_| self.dictionary.clone());
+        adapted(dictionary, id_prefix)
+    }
+}
+
+/// Makes a dictionary that of another file: records of the same file have the start of their ids
+/// in common, and it stands in every one.
+fn adapted(mut dictionary: Vec<u8>, id_prefix: &str) -> Vec<u8> {
+    let Some(at) = memmem::find(&dictionary, format!("{INFO_ID}: <urn:uuid:").as_bytes()) else {
+        return dictionary;
+    };
+    let start = at + INFO_ID.len() + ": <urn:uuid:".len();
+    let Some(old) = dictionary.get(start..start + ID_PREFIX).map(<[u8]>::to_vec) else {
+        return dictionary;
+    };
+    let places: Vec<_> = memmem::find_iter(&dictionary, &old).collect();
+    for place in places {
+        dictionary[place..place + ID_PREFIX].copy_from_slice(id_prefix.as_bytes());
+    }
+    // It is another one now. These ids are nobody's in particular (RFC 8878, 5).
+    let id = 32_768 + Uuid::new_v4().as_fields().0 % ((1 << 31) - 32_768);
+    if let Some(place) = dictionary.get_mut(4..8) {
+        place.copy_from_slice(&id.to_le_bytes());
+    }
+    dictionary
+}
+
+/// The dictionary of a file, for a file with ids that begin so; empty if it has none that can be
+/// used.
+pub(super) fn dictionary_of(
+    input: impl BufRead + Seek,
+    end: u64,
+    id_prefix: &str,
+) -> io::Result<Vec<u8>> {
+    Ok(adapted(read::dictionary(input, end)?, id_prefix))
+}
