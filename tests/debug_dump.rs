@@ -775,6 +775,104 @@ async fn secrets_are_masked_as_in_recordings() {
     assert_eq!(text.matches("hunter2").count(), 5, "{text}");
 }
 
+#[tokio::test]
+async fn secrets_in_contents_are_masked() {
+    let json = [("content-type", "application/json")];
+    let secret = "{\"a\":1,\"token\":\"hunter2\"}";
+    let masked = "    {\"a\":1,\"token\":\"REDACTED\"}\n\n";
+    let (dump, paper) = dumping();
+    assert_eq!(shown(dump, &paper, &json, secret).await, masked);
+
+    // Of a content that was cut at the limit, and of one that is shown as bytes.
+    let (dump, paper) = dumping();
+    let text = shown(dump.capture_limit(24), &paper, &json, secret).await;
+    assert_eq!(
+        text,
+        "    {\"a\":1,\"token\":\"REDACTED\"\n  * 1 more byte\n\n"
+    );
+
+    let (dump, paper) = dumping();
+    let events = [("content-type", "text/event-stream")];
+    let content = "data: {\"token\":\"hunter2\"}\n\ndata: {\"pin\":1}\n\n";
+    let dump = dump
+        .redact(Redact::default().json_field("pin"))
+        .events(true);
+    let origin = Origin::new(move |_| {
+        let mut response = reply(200, full(content));
+        response.headers_mut().extend(fields(events));
+        response
+    });
+    let form = request("POST", "/", full("a=1&password=hunter2"));
+    let form = with(form, "content-type", "application/x-www-form-urlencoded");
+    let text = printed(dump, &paper, origin, form).await;
+    assert!(text.contains("    a=1&password=REDACTED\n"), "{text}");
+    assert!(text.contains("data: {\"token\":\"REDACTED\"}\n"), "{text}");
+    assert!(text.contains("data: {\"pin\":\"REDACTED\"}\n"), "{text}");
+}
+
+#[tokio::test]
+async fn functions_redact_what_is_printed() {
+    let redact = || {
+        Redact::default()
+            .request_with(|request| {
+                assert!(request.uri.path() != "/boom", "on purpose");
+                request.uri = http::Uri::from_static("/users/REDACTED");
+            })
+            .response_with(|response| {
+                let text = response.body.to_bytes();
+                let text = String::from_utf8_lossy(&text).replace("bob", "somebody");
+                response.body.set_bytes(text);
+            })
+    };
+    let (dump, paper) = dumping();
+    let dump = dump.redact(redact()).capture_limit(8);
+    let text = printed(
+        dump,
+        &paper,
+        Origin::saying("I am bob, you know"),
+        get("/users/bob"),
+    )
+    .await;
+    assert!(
+        text.starts_with("#1 > GET /users/REDACTED HTTP/1.1\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("    I am somebody\n  * 10 more bytes\n"),
+        "{text}"
+    );
+
+    let (dump, paper) = dumping();
+    let text = printed(
+        dump.redact(redact()),
+        &paper,
+        Origin::saying("x"),
+        post("/boom", "hunter2"),
+    );
+    let text = text.await;
+    assert!(
+        text.starts_with("#1 ! not shown: a function that redacts panicked\n\n"),
+        "{text}"
+    );
+    assert!(!text.contains("hunter2"), "{text}");
+
+    // An event is no response that could be given to a function.
+    let (dump, paper) = dumping();
+    let origin = Origin::new(|_| {
+        let mut response = reply(200, frames([data("data: bob\n\n")]));
+        let events = fields([("content-type", "text/event-stream")]);
+        response.headers_mut().extend(events);
+        response
+    });
+    let dump = dump.redact(redact()).events(true);
+    let text = printed(dump, &paper, origin, get("/")).await;
+    assert!(
+        text.contains("  * not shown: a function redacts whole responses\n"),
+        "{text}"
+    );
+    assert!(!text.contains("bob"), "{text}");
+}
+
 // ---- every ending
 
 #[tokio::test(start_paused = true)]

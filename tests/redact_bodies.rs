@@ -417,10 +417,9 @@ fn what_is_compressed_is_stored_decoded_if_it_has_a_secret_that_was_named() {
 #[test]
 #[cfg(feature = "decompress")]
 fn what_is_compressed_and_was_cut_is_decoded_as_far_as_it_goes() {
-    let filler: String = (0..2000)
-        .map(|i: u32| format!("{},", i.wrapping_mul(2_654_435_761)))
-        .collect();
-    let packed = gzip(&format!("{{\"pin\":\"hunter2\",\"a\":[{filler}0]}}"));
+    let numbers = (0..2000_u32).map(|i| i.wrapping_mul(2_654_435_761).to_string());
+    let numbers = numbers.collect::<Vec<_>>().join(",");
+    let packed = gzip(&format!("{{\"pin\":\"hunter2\",\"a\":[{numbers}]}}"));
     let mut request = compressed("gzip", JSON, packed[..packed.len() / 2].to_vec());
     request.body.end = BodyEnd::Limit;
     Redact::default().json_field("pin").request(&mut request);

@@ -69,6 +69,24 @@ async fn the_same_is_the_same() {
 }
 
 #[tokio::test]
+async fn secrets_in_contents_are_replaced_before_they_are_compared() {
+    let json = || fields([("content-type", "application/json")]);
+    let was = |content: &str| recorded(&json(), content);
+    let is = |content: &str| now(json(), content);
+    let stored = r#"{"token":"REDACTED","a":1}"#;
+    let same = verdict(was(stored), is(r#"{"token":"hunter2","a":1}"#)).await;
+    assert_eq!(same, Verdict::Same);
+    let other = verdict(was(stored), is(r#"{"token":"hunter2","a":2}"#)).await;
+    assert_eq!(other, different(Difference::Body { at: 24 }));
+    let endless = stream::repeat_with(|| data("[{\"token\":\"hunter2\"},"));
+    let body = http_body_util::BodyExt::boxed(http_body_util::StreamBody::new(endless));
+    let mut endless = reply(200, body);
+    *endless.headers_mut() = json();
+    let verdict = verdict(was("[{\"token\":\"REDACTED\"},{}]"), endless).await;
+    assert_eq!(verdict, different(Difference::Body { at: 22 }));
+}
+
+#[tokio::test]
 async fn how_the_content_is_cut_into_frames_does_not_matter() {
     let pieces = frames([data("fo"), data(""), data("un"), data("d")]);
     let verdict = verdict(recorded_get("/", "found"), reply(200, pieces)).await;

@@ -9,7 +9,7 @@ type Function = Arc<dyn Fn(&RecordedRequest) -> Vec<u8> + Send + Sync>;
 /// Functions that say what counts of a request.
 #[derive(Clone, Default)]
 pub(super) struct Functions {
-    functions: Vec<Function>,
+    all: Vec<Function>,
     /// Whether nothing else counts.
     pub(super) only: bool,
     guard: Guard,
@@ -21,25 +21,25 @@ impl Functions {
         function: impl Fn(&RecordedRequest) -> M + Send + Sync + 'static,
     ) {
         let function = move |request: &RecordedRequest| function(request).as_ref().to_vec();
-        self.functions.push(Arc::new(function));
+        self.all.push(Arc::new(function));
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.functions.is_empty()
+        self.all.is_empty()
     }
 
     /// What each function says; `None` of one that panicked.
     pub(super) fn of(&self, request: &RecordedRequest) -> impl Iterator<Item = Option<Vec<u8>>> {
-        let functions = self.functions.iter();
-        functions.map(move |function| self.guard.call("matching", || function(request)))
+        let all = self.all.iter();
+        all.map(move |function| self.guard.call("matching", || function(request)))
     }
 }
 
 impl fmt::Debug for Functions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Functions")
-            .field("functions", &self.functions.len())
+            .field("all", &self.all.len())
             .field("only", &self.only)
-            .finish()
+            .finish_non_exhaustive()
     }
 }

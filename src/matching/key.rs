@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 /// What a request is looked up by: the first 128 bits of a SHA-256 over what
 /// [`Matching`](crate::Matching) lets count.
@@ -14,6 +15,11 @@ use sha2::{Digest, Sha256};
 pub struct Key([u8; 16]);
 
 impl Key {
+    /// A key that no other request has.
+    pub(super) fn of_nothing() -> Self {
+        Self(Uuid::new_v4().into_bytes())
+    }
+
     /// The key as bytes.
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0

@@ -8,7 +8,7 @@ mod names;
 
 use std::{borrow::Cow, fmt::Write};
 
-use http::{Method, Uri, request::Parts};
+use http::{HeaderValue, Method, Uri, request::Parts};
 use percent_encoding::percent_decode_str;
 
 pub use self::key::Key;
@@ -208,7 +208,7 @@ impl Matching {
     ///
     /// It is given the request without its secrets, and with its body unless that does
     /// [not count](Self::ignore_body). It runs on the request's path, and whenever a recording is
-    /// opened. If it panics, that is told once, and counts as saying something of its own.
+    /// opened. If it panics, that is told once, and the request is like no other.
     ///
     /// ```
     /// use tower_traffic::Matching;
@@ -270,57 +270,62 @@ impl Matching {
 
     /// The key of a recorded request.
     pub fn key(&self, request: &RecordedRequest) -> Key {
+        self.try_key(request).unwrap_or_else(Key::of_nothing)
+    }
+
+    /// The key of a request; `None` if a function panics.
+    fn try_key(&self, request: &RecordedRequest) -> Option<Key> {
         let content_type = request.headers.get("content-type");
         let encodings = request.headers.get_all("content-encoding");
         if self.is_to_be_cleaned(content_type, encodings, &request.body) {
             let mut request = request.clone();
-            self.redact.request(&mut request);
+            self.redact.try_request(&mut request).ok()?;
             return self.key_of_clean(&request);
         }
         self.key_of_clean(request)
     }
 
     /// The key of a request whose body has no secrets any more.
-    fn key_of_clean(&self, request: &RecordedRequest) -> Key {
+    fn key_of_clean(&self, request: &RecordedRequest) -> Option<Key> {
         if self.functions.is_empty() {
-            return self.hash(Request {
+            return Some(self.hash(Request {
                 method: &request.method,
                 uri: &request.uri,
                 headers: request.headers.iter_marked(),
                 content_type: request.headers.get("content-type"),
                 body: &request.body,
                 said: Vec::new(),
-            });
+            }));
         }
         let mut clean = request.clone();
         self.clean_head(&mut clean);
-        self.hash(Request {
+        let said = self.functions.of(&clean).collect::<Option<_>>()?;
+        Some(self.hash(Request {
             method: &clean.method,
             uri: &clean.uri,
             headers: clean.headers.iter_marked(),
             content_type: clean.headers.get("content-type"),
             body: &clean.body,
-            said: self.functions.of(&clean).collect(),
-        })
+            said,
+        }))
     }
 
     /// The key under which an exchange answers; `None` if it cannot answer, because its response is
-    /// missing or cut short, or because its request is and the body counts.
+    /// missing or cut short, or because its request is and the body counts; nor if a function panics.
     pub fn key_of(&self, exchange: &Exchange) -> Option<Key> {
         let whole = |body: &RecordedBody| body.end == BodyEnd::Complete;
         let response = exchange.response.as_ref().ok()?;
-        let answers = whole(&response.body) && (whole(&exchange.request.body) || !self.body);
-        answers.then(|| self.key(&exchange.request))
+        if !whole(&response.body) || (self.body && !whole(&exchange.request.body)) {
+            return None;
+        }
+        self.try_key(&exchange.request)
     }
 
     /// The key of a request that has just come.
     pub(crate) fn key_of_parts(&self, parts: &Parts, body: &RecordedBody) -> Key {
-        let content_type = parts
-            .headers
-            .get("content-type")
-            .map(|value| value.as_bytes());
+        let content_type = parts.headers.get("content-type").map(HeaderValue::as_bytes);
         let encodings = parts.headers.get_all("content-encoding");
-        let encodings = encodings.iter().map(|value| value.as_bytes());
+        let encodings = encodings.iter().map(HeaderValue::as_bytes);
         if !self.functions.is_empty() || self.is_to_be_cleaned(content_type, encodings, body) {
             let mut request = RecordedRequest::from_parts(parts);
             request.body = body.clone();
@@ -368,13 +373,8 @@ impl Matching {
             self.hash_body(&mut hash, request.content_type, request.body);
         }
         for said in &request.said {
-            match said {
-                Some(said) => {
-                    hash.field(b"function");
-                    hash.field(said);
-                }
-                None => hash.field(b"panic"),
-            }
+            hash.field(b"function");
+            hash.field(said);
         }
         hash.key()
     }
@@ -484,5 +484,5 @@ struct Request<'a, H> {
     content_type: Option<&'a [u8]>,
     body: &'a RecordedBody,
     /// What functions say of it.
-    said: Vec<Option<Vec<u8>>>,
+    said: Vec<Vec<u8>>,
 }

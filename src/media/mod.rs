@@ -28,7 +28,7 @@ pub(crate) fn kind<'a>(content_type: Option<&'a [u8]>, content: &[u8]) -> Option
     let declared = declared(content_type);
     if matches!(
         declared,
-        Some(Declared::Kind(Kind::Form)) | Some(Declared::Text) | None
+        Some(Declared::Kind(Kind::Form) | Declared::Text) | None
     ) {
         // `curl -d` calls everything a form, and `navigator.sendBeacon` sends JSON as text.
         let start = content.iter().find(|byte| !byte.is_ascii_whitespace());
@@ -102,15 +102,11 @@ pub(crate) fn parameter<'a>(value: &'a [u8], name: &str) -> Option<&'a [u8]> {
             continue;
         };
         let after = after.trim_ascii_start();
-        let (value, after) = match after.strip_prefix(b"\"") {
-            Some(quoted) => {
-                let end = end_of_quoted(quoted);
-                (&quoted[..end], &quoted[end..])
-            }
-            None => {
-                let end = memchr::memchr(b';', after).unwrap_or(after.len());
-                (after[..end].trim_ascii(), &after[end..])
-            }
+        let (value, after) = if let Some(quoted) = after.strip_prefix(b"\"") {
+            quoted.split_at(end_of_quoted(quoted))
+        } else {
+            let end = memchr::memchr(b';', after).unwrap_or(after.len());
+            (after[..end].trim_ascii(), &after[end..])
         };
         if found.trim_ascii().eq_ignore_ascii_case(name.as_bytes()) {
             return Some(value);

@@ -111,9 +111,9 @@ mod tests {
         Some(parts.iter().map(part).collect())
     }
 
-    fn all(parts: &[(&str, &str)]) -> Option<Vec<(String, String)>> {
+    fn all(parts: &[(&str, &str)]) -> Vec<(String, String)> {
         let owned = |(name, content): &(&str, &str)| ((*name).to_owned(), (*content).to_owned());
-        Some(parts.iter().map(owned).collect())
+        parts.iter().map(owned).collect()
     }
 
     #[test]
@@ -124,7 +124,7 @@ mod tests {
              \r\nx: y\r\n\r\n\r\n--b\r\n\r\nno name\r\n--b--\r\nafter --b"
         );
         let expected = all(&[("a", "1\r\n--bc"), ("c", ""), ("", "no name")]);
-        assert_eq!(read(&text), expected);
+        assert_eq!(read(&text), Some(expected));
         // Lines may end like this too.
         assert_eq!(
             read(&text.replace("\r\n", "\n")).map(|all| all.len()),
@@ -132,7 +132,7 @@ mod tests {
         );
         assert_eq!(read("no part"), None);
         assert_eq!(read(""), None);
-        assert_eq!(read("--b--"), all(&[]));
+        assert_eq!(read("--b--"), Some(all(&[])));
     }
 
     #[test]

@@ -40,6 +40,6 @@ impl fmt::Debug for Functions {
         f.debug_struct("Functions")
             .field("requests", &self.requests.len())
             .field("responses", &self.responses.len())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
