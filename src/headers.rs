@@ -182,10 +182,11 @@ impl HeaderText {
         }
     }
 
-    pub(crate) fn set_list(&mut self, list: &HeaderList) {
+    pub(crate) fn set_list(&mut self, prefix: &[u8], list: &HeaderList) {
         self.text.clear();
+        self.text.extend_from_slice(prefix);
         self.text.extend_from_slice(&list.text);
-        self.prefix = 0;
+        self.prefix = prefix.len();
         self.sensitive.clear();
         self.sensitive.extend_from_slice(&list.sensitive);
     }

@@ -339,6 +339,7 @@ impl Blocks {
     fn request_end(&self, message: &Message, out: Out<'_>) {
         match &message.end {
             End::Complete => {}
+            End::Cut => self.note("only the beginning was recorded", out),
             End::Error(error) => self.broken_off(message, error, out),
             // A service may answer without reading, or without waiting for the rest.
             End::Dropped | End::Unread if message.seen == 0 => {
@@ -362,6 +363,7 @@ impl Blocks {
     fn response_end(&self, message: &Message, out: Out<'_>) {
         match &message.end {
             End::Complete => {}
+            End::Cut => self.note("only the beginning was recorded", out),
             End::Error(error) => self.broken_off(message, error, out),
             End::Dropped | End::Unread if message.seen == 0 => self.error("client gone", out),
             End::Dropped | End::Unread => {

@@ -81,6 +81,8 @@ pub(super) enum End {
     Dropped,
     /// The call came to its end first.
     Unread,
+    /// Only its beginning was recorded.
+    Cut,
 }
 
 /// The subscriber and the span that a call was made in: the printer's thread has neither.

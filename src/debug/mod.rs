@@ -11,6 +11,7 @@ mod output;
 mod printer;
 mod queue;
 mod service;
+mod show;
 mod style;
 
 use std::{

@@ -102,7 +102,7 @@ impl Flight {
             entries.method = request.method;
             entries.uri = Some(Box::new(request.uri));
             entries.version = request.version;
-            entries.headers.set_list(&request.headers);
+            entries.headers.set_list(&[], &request.headers);
             entries
                 .request
                 .set_whole(request.body, &recorder.inner.queue);

@@ -1,0 +1,36 @@
+//! Why a command could not be done.
+
+use std::{io, path::PathBuf};
+
+use tower_traffic::StoreError;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("cannot start: {0}")]
+    Start(io::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot print: {0}")]
+    Print(io::Error),
+    #[error("there is no exchange {number}: the recording has {count}")]
+    NoSuchNumber { number: u64, count: u64 },
+    #[error("{}: there is something already: give another name, or --force to replace it", .0.display())]
+    Exists(PathBuf),
+    #[error("{what}: {reason}")]
+    Target { what: String, reason: String },
+    #[error("{}: cannot {action}: {source}", path.display())]
+    File {
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error("interrupted: nothing is written")]
+    Interrupted,
+}
+
+impl Failure {
+    /// Whether whoever read what is printed went away.
+    pub(crate) fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}

@@ -1,0 +1,173 @@
+//! `tower-traffic inspect`
+
+use std::time::SystemTime;
+
+use humantime::format_rfc3339_seconds;
+use tower_traffic::{Exchange, StoreError};
+
+use crate::{
+    Outcome,
+    args::Inspect,
+    failure::Failure,
+    json,
+    output::{Output, complain},
+    progress::Progress,
+    show,
+    source::{self, Source},
+    table::Table,
+    text,
+};
+
+pub(crate) async fn run(args: Inspect) -> Result<Outcome, Failure> {
+    let recording = source::open(&args.location).await?;
+    let mut source = Source::new(&recording, !args.no_redact);
+    let mut output = Output::stdout();
+    match args.show {
+        Some(number) => show_one(&args, number, &mut source, &mut output).await?,
+        None => list(&args, &mut source, &mut output).await?,
+    }
+    Ok(if source.damaged > 0 {
+        Outcome::Damaged
+    } else {
+        Outcome::Good
+    })
+}
+
+async fn show_one(
+    args: &Inspect,
+    number: u64,
+    source: &mut Source,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let mut progress = Progress::new(true);
+    let found = loop {
+        let told = |error: &StoreError| progress.aside(|| told(error));
+        match source.next(told).await? {
+            Some(exchange) if source.count == number => break Some(exchange),
+            Some(exchange) => progress.add(&exchange),
+            None => break None,
+        }
+    };
+    progress.finish();
+    let Some(exchange) = found else {
+        return Err(Failure::NoSuchNumber {
+            number,
+            count: source.count,
+        });
+    };
+    if args.json {
+        output.line(&json::whole(number, &exchange).to_string())?;
+    } else {
+        let text = show::text(number, &exchange, output.is_colored, !args.no_redact);
+        output.raw(&text)?;
+    }
+    output.flush()
+}
+
+async fn list(args: &Inspect, source: &mut Source, output: &mut Output) -> Result<(), Failure> {
+    let table = Table::new(output.width, output.is_colored);
+    let is_terminal = output.width.is_some();
+    // On a terminal the rows show how far it is.
+    let mut progress = Progress::new(!is_terminal);
+    let mut sums = Sums::default();
+    let limit = args.limit.unwrap_or(u64::MAX);
+    while sums.count < limit {
+        let told = |error: &StoreError| progress.aside(|| told(error));
+        let Some(exchange) = source.next(told).await? else {
+            break;
+        };
+        progress.add(&exchange);
+        if !args.filter.takes(&exchange) {
+            continue;
+        }
+        if args.json {
+            output.line(&json::row(source.count, &exchange).to_string())?;
+        } else {
+            if sums.count == 0 {
+                output.line(&table.head())?;
+            }
+            output.line(&table.row(source.count, &exchange))?;
+        }
+        sums.add(&exchange);
+        // What is slow to come is seen as it comes.
+        if is_terminal && sums.count.is_multiple_of(16) {
+            output.flush()?;
+        }
+    }
+    progress.finish();
+    if !args.json {
+        let is_stopped = sums.count >= limit;
+        let summary = sums.summary(source, is_stopped);
+        if is_terminal {
+            output.line(&summary)?;
+        } else if sums.count == 0 {
+            complain(format_args!("{summary}"));
+        }
+    }
+    output.flush()
+}
+
+/// Says what cannot be read.
+fn told(error: &StoreError) {
+    complain(format_args!("damaged: {error}"));
+}
+
+#[derive(Default)]
+struct Sums {
+    count: u64,
+    sent: u64,
+    received: u64,
+    first: Option<SystemTime>,
+    last: Option<SystemTime>,
+    /// Without a response, or with 5xx.
+    failed: u64,
+}
+
+impl Sums {
+    fn add(&mut self, exchange: &Exchange) {
+        self.count += 1;
+        self.sent += exchange.request.body.len() as u64;
+        self.first = Some(self.first.map_or(exchange.began, |t| t.min(exchange.began)));
+        self.last = Some(self.last.map_or(exchange.began, |t| t.max(exchange.began)));
+        match &exchange.response {
+            Ok(response) => {
+                self.received += response.body.len() as u64;
+                self.failed += u64::from(response.status.is_server_error());
+            }
+            Err(_) => self.failed += 1,
+        }
+    }
+
+    /// `3 of 1,000 exchanges, 2 failed, 1.2KiB sent, 12.3MiB received, from ... to ...`
+    fn summary(&self, source: &Source, is_stopped: bool) -> String {
+        let of = if self.count == source.count {
+            text::counted(self.count, "exchange")
+        } else if is_stopped {
+            format!("the first {}", text::counted(self.count, "such exchange"))
+        } else {
+            let all = text::counted(source.count, "exchange");
+            format!("{} of {all}", text::count(self.count))
+        };
+        let mut text = of;
+        if let (Some(first), Some(last)) = (self.first, self.last) {
+            let day = |time| format_rfc3339_seconds(time).to_string().replace('T', " ");
+            let parts = [
+                format!("{} failed", text::count(self.failed)),
+                format!("{} sent", text::size(self.sent)),
+                format!("{} received", text::size(self.received)),
+                format!("from {} to {}", day(first), day(last)),
+            ];
+            for part in parts {
+                text.push_str(", ");
+                text.push_str(&part);
+            }
+        }
+        if source.damaged > 0 {
+            let parts = text::counted(source.damaged, "part");
+            text.push_str("; ");
+            text.push_str(&parts);
+            text.push_str(" could not be read");
+        }
+        text
+    }
+}

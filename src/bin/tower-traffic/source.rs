@@ -1,0 +1,71 @@
+//! The recording that a command reads.
+
+use std::ffi::OsStr;
+
+use futures_util::StreamExt;
+use tower_traffic::{
+    Exchange, Redact, StoreError,
+    store::{self, BoxStream, Recording, Replay},
+};
+
+use crate::failure::Failure;
+
+pub(crate) struct Source {
+    stream: BoxStream<'static, Result<Exchange, StoreError>>,
+    redact: Option<Redact>,
+    /// Exchanges read.
+    pub(crate) count: u64,
+    /// Parts that could not be read.
+    pub(crate) damaged: u64,
+}
+
+pub(crate) async fn open(location: &OsStr) -> Result<Recording, Failure> {
+    Ok(store::open(location).await?)
+}
+
+impl Source {
+    pub(crate) fn new(recording: &Recording, redact: bool) -> Self {
+        Self {
+            stream: recording.replay(),
+            redact: redact.then(Redact::default),
+            count: 0,
+            damaged: 0,
+        }
+    }
+
+    /// The next exchange. Parts that cannot be read are told by `complain`; where nothing at all can
+    /// be read, that is the error.
+    pub(crate) async fn next(
+        &mut self,
+        mut complain: impl FnMut(&StoreError),
+    ) -> Result<Option<Exchange>, Failure> {
+        while let Some(item) = self.stream.next().await {
+            match item {
+                Ok(mut exchange) => {
+                    self.count += 1;
+                    if let Some(redact) = &self.redact {
+                        redact.exchange(&mut exchange);
+                    }
+                    return Ok(Some(exchange));
+                }
+                Err(error) if is_damage(&error) => {
+                    self.damaged += 1;
+                    complain(&error);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Whether an error is about a part of a recording.
+pub(crate) fn is_damage(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Corrupt { .. }
+            | StoreError::Syntax { .. }
+            | StoreError::BadEntry { .. }
+            | StoreError::Io { .. }
+    )
+}

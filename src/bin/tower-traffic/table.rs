@@ -1,0 +1,127 @@
+//! The list of exchanges: a line each, in columns whose widths are known before, so that no more than
+//! one is held.
+
+use std::{fmt::Write, time::SystemTime};
+
+use anstyle::{AnsiColor, Style};
+use humantime::{format_rfc3339_millis, format_rfc3339_seconds};
+use tower_traffic::Exchange;
+
+use crate::{args::EndedAs, text};
+
+/// Below so many columns some are left out.
+const NARROW: usize = 110;
+/// So much of a URI is shown at least.
+const LEAST: usize = 16;
+
+pub(crate) struct Table {
+    width: Option<usize>,
+    is_narrow: bool,
+    is_colored: bool,
+}
+
+impl Table {
+    pub(crate) fn new(width: Option<usize>, is_colored: bool) -> Self {
+        Self {
+            width,
+            is_narrow: width.is_some_and(|width| width < NARROW),
+            is_colored,
+        }
+    }
+
+    pub(crate) fn head(&self) -> String {
+        if self.is_narrow {
+            format!(
+                "{:>5} {:8} {:7} {:4} {:>7} {:>6} {:5} {}",
+                "#", "TIME", "METHOD", "CODE", "SIZE", "TOOK", "ENDED", "URI"
+            )
+        } else {
+            format!(
+                "{:>7}  {:24}  {:7}  {:6}  {:>7}  {:>8}  {:>6}  {:>6}  {:5}  {}",
+                "#", "TIME", "METHOD", "STATUS", "SENT", "RECEIVED", "HEAD", "END", "ENDED", "URI"
+            )
+        }
+    }
+
+    pub(crate) fn row(&self, number: u64, exchange: &Exchange) -> String {
+        let response = exchange.response.as_ref().ok();
+        let code = response.map(|response| response.status.as_u16());
+        let status = code.map_or("-".to_owned(), |code| code.to_string());
+        let sent = text::size(exchange.request.body.len() as u64);
+        let received = response.map(|response| text::size(response.body.len() as u64));
+        let received = received.unwrap_or_else(|| "-".to_owned());
+        let head = exchange.time_to_head.map(text::duration);
+        let head = head.unwrap_or_else(|| "-".to_owned());
+        let end = text::duration(exchange.time_to_end);
+        let ended = match EndedAs::of(exchange) {
+            EndedAs::Complete => "ok",
+            EndedAs::Limit => "cut",
+            EndedAs::ClientGone => "gone",
+            EndedAs::Error => "error",
+        };
+        let (status_on, off) = self.style(status_style(code));
+        let (ended_on, ended_off) = self.style(ended_style(ended));
+        let method = exchange.request.method.as_str();
+        let mut row = String::with_capacity(160);
+        // Writing to a string cannot fail.
+        if self.is_narrow {
+            let time = clock(exchange.began);
+            let _ = write!(
+                row,
+                "{number:>5} {time} {method:7} {status_on}{status:4}{off} {received:>7} {end:>6} \
+                 {ended_on}{ended:5}{ended_off} "
+            );
+        } else {
+            let time = format_rfc3339_millis(exchange.began);
+            let _ = write!(
+                row,
+                "{number:>7}  {time}  {method:7}  {status_on}{status:6}{off}  {sent:>7}  \
+                 {received:>8}  {head:>6}  {end:>6}  {ended_on}{ended:5}{ended_off}  "
+            );
+        }
+        // Styles take no room.
+        let styles = [status_on, off, ended_on, ended_off];
+        let printed = row.len() - styles.iter().map(String::len).sum::<usize>();
+        let uri = text::ascii(&exchange.request.uri.to_string());
+        match self.width {
+            Some(width) => {
+                let room = width.saturating_sub(printed).max(LEAST);
+                row.push_str(&text::shortened(&uri, room));
+            }
+            None => row.push_str(&uri),
+        }
+        row
+    }
+
+    fn style(&self, style: Style) -> (String, String) {
+        if self.is_colored {
+            (style.render().to_string(), style.render_reset().to_string())
+        } else {
+            (String::new(), String::new())
+        }
+    }
+}
+
+/// `23:59:59`
+fn clock(time: SystemTime) -> String {
+    let text = format_rfc3339_seconds(time).to_string();
+    text.get(11..19).unwrap_or_default().to_owned()
+}
+
+fn status_style(code: Option<u16>) -> Style {
+    match code {
+        Some(200..=299) => AnsiColor::Green.on_default(),
+        Some(300..=399) => AnsiColor::Cyan.on_default(),
+        Some(400..=499) => AnsiColor::Yellow.on_default(),
+        Some(500..) => AnsiColor::Red.on_default(),
+        _ => Style::new(),
+    }
+}
+
+fn ended_style(ended: &str) -> Style {
+    match ended {
+        "error" => AnsiColor::Red.on_default(),
+        "ok" => Style::new(),
+        _ => AnsiColor::Yellow.on_default(),
+    }
+}

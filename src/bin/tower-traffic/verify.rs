@@ -1,0 +1,76 @@
+//! `tower-traffic verify`
+
+use serde_json::json;
+use tower_traffic::{StoreError, store::Format};
+
+use crate::{
+    Outcome,
+    args::Verify,
+    failure::Failure,
+    output::Output,
+    progress::Progress,
+    source::{self, Source},
+    text::{self, clean},
+};
+
+pub(crate) async fn run(args: Verify) -> Result<Outcome, Failure> {
+    let recording = source::open(&args.location).await?;
+    let mut source = Source::new(&recording, false);
+    let mut output = Output::stdout();
+    let mut progress = Progress::new(true);
+    let mut printed = Ok(());
+    loop {
+        let told = |error: &StoreError| {
+            let line = if args.json {
+                json!({ "damage": error.to_string() }).to_string()
+            } else {
+                clean(&format!("damaged: {error}"))
+            };
+            progress.aside(|| {
+                let print = output.line(&line).and_then(|()| output.flush());
+                if print.is_err() {
+                    printed = print;
+                }
+            });
+        };
+        let Some(exchange) = source.next(told).await? else {
+            break;
+        };
+        progress.add(&exchange);
+    }
+    printed?;
+    progress.finish();
+    // What other tools write is made fit while it is read; that is no damage.
+    if matches!(recording.format(), Format::Har | Format::Vcr) {
+        for note in recording.report().await?.notes {
+            output.line(&if args.json {
+                json!({ "note": note.to_string() }).to_string()
+            } else {
+                clean(&format!("note: {note}"))
+            })?;
+        }
+    }
+    output.line(&if args.json {
+        json!({ "exchanges": source.count, "damaged": source.damaged }).to_string()
+    } else {
+        summary(&recording.format().to_string(), &source)
+    })?;
+    output.flush()?;
+    Ok(if source.damaged > 0 {
+        Outcome::Damaged
+    } else {
+        Outcome::Good
+    })
+}
+
+fn summary(format: &str, source: &Source) -> String {
+    let exchanges = text::counted(source.count, "exchange");
+    let (is, parts) = match source.damaged {
+        1 => ("is", text::counted(1, "part")),
+        n => ("are", text::counted(n, "part")),
+    };
+    match source.damaged {
+        0 => format!("{format}: {exchanges}, all good"),
+        _ => format!("{format}: {exchanges} are good, {parts} {is} damaged"),
+    }
+}
