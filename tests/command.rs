@@ -398,6 +398,23 @@ fn damage_is_told_with_its_place_and_the_rest_is_read() {
 }
 
 #[test]
+fn a_torn_file_is_told_and_left_as_it_is() {
+    let recorded = recorded(kinds());
+    let file = files(Path::new(&recorded.folder)).remove(0);
+    let whole = fs::read(&file).unwrap();
+    let torn = &whole[..whole.len() - 10];
+    fs::write(&file, torn).unwrap();
+    let ran = run(&["verify", file.to_str().unwrap()]);
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.out.contains("the file ends within this exchange"),
+        "{}",
+        ran.out
+    );
+    assert_eq!(fs::read(&file).unwrap(), torn);
+}
+
+#[test]
 fn what_is_made_fit_is_noted() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("x.har");
@@ -436,9 +453,13 @@ fn a_recording_goes_through_every_form_and_comes_back() {
         assert_eq!(good(&["convert", &from, &to]), "");
         from = to;
     }
-    assert_eq!(replay_all(&from), redacted(kinds()));
+    let zstd = recorded.place("zstd");
+    good(&["convert", &from, &zstd, "--to", "warc.zst"]);
+    assert_eq!(replay_all(&zstd), redacted(kinds()));
+    let error = refused(&["convert", &from, &recorded.place("x.warc.zst")]);
+    assert!(error.contains("give a folder"), "{error}");
     // Nothing is left beside them.
-    assert_eq!(files(recorded.root.path()).len(), 6);
+    assert_eq!(files(recorded.root.path()).len(), 7);
     assert!(
         fs::read(recorded.place("x.warc.gz"))
             .unwrap()

@@ -109,7 +109,7 @@ pub(crate) enum EndedAs {
 pub(crate) struct Convert {
     /// The recording
     pub(crate) from: OsString,
-    /// Where to write it: NAME.har, NAME.warc, NAME.warc.gz, NAME.warc.zst, or a folder
+    /// Where to write it: NAME.har, NAME.warc, NAME.warc.gz, or a folder
     pub(crate) to: OsString,
     /// The form, where TO's name does not tell it; a folder has WARC files by default
     #[arg(long = "to", value_name = "FORM", id = "form")]

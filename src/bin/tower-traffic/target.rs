@@ -24,6 +24,9 @@ pub(crate) enum Form {
     /// The same with a gzip member for each record
     #[value(name = "warc.gz")]
     WarcGz,
+    /// A folder of WARC files with Zstandard, each with a dictionary
+    #[value(name = "warc.zst")]
+    WarcZst,
     /// HAR 1.2
     Har,
 }
@@ -49,6 +52,13 @@ impl Target {
                 reason: "the name says another form than --to".to_owned(),
             });
         }
+        if by_name == Some(Form::WarcZst) {
+            return Err(Failure::Target {
+                what: place.display().to_string(),
+                reason: "dictionaries need several files: give a folder, with --to warc.zst"
+                    .to_owned(),
+            });
+        }
         if !force && fs::symlink_metadata(&place).is_ok() {
             return Err(Failure::Exists(place));
         }
@@ -57,6 +67,7 @@ impl Target {
             Form::Har => Box::new(Har::new(&partial)),
             Form::Warc => Box::new(warc(&partial, Compression::None, is_one_warc)),
             Form::WarcGz => Box::new(warc(&partial, Compression::Gzip, is_one_warc)),
+            Form::WarcZst => Box::new(warc(&partial, Compression::Zstd, false)),
         };
         Ok(Self {
             place,
@@ -121,6 +132,7 @@ impl Form {
             (".har", Self::Har),
             (".warc", Self::Warc),
             (".warc.gz", Self::WarcGz),
+            (".warc.zst", Self::WarcZst),
         ];
         ends.into_iter()
             .find(|(end, _)| name.ends_with(end))

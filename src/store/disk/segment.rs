@@ -226,6 +226,34 @@ pub(in crate::store) enum Event {
 pub(in crate::store) fn read(
     path: &Path,
     depth: Depth,
+    on_event: impl FnMut(Event) -> bool,
+) -> Result<(), StoreError> {
+    read_with(path, depth, repair, on_event)
+}
+
+/// Reads a file as `read` does, and changes nothing: a torn tail is skipped.
+pub(in crate::store) fn examine(
+    path: &Path,
+    mut on_event: impl FnMut(Event) -> bool,
+) -> Result<(), StoreError> {
+    read_with(path, Depth::Whole, find_torn, |event| {
+        on_event(match event {
+            Event::Repaired(torn) => {
+                let reason = format!(
+                    "the file ends within this exchange, after {} bytes",
+                    torn.bytes
+                );
+                Event::Skipped(StoreError::corrupt(path, torn.offset, reason))
+            }
+            event => event,
+        })
+    })
+}
+
+fn read_with(
+    path: &Path,
+    depth: Depth,
+    torn: fn(&Path, u64, u64) -> Option<Repair>,
     mut on_event: impl FnMut(Event) -> bool,
 ) -> Result<(), StoreError> {
     let failed = |error| StoreError::io("read the file", path, error);
@@ -242,7 +270,7 @@ pub(in crate::store) fn read(
                 tracing::warn!(%error, "a part of a recording cannot be read");
                 Event::Skipped(error)
             }
-            Item::Torn(offset) => match repair(path, offset, len) {
+            Item::Torn(offset) => match torn(path, offset, len) {
                 Some(repair) => Event::Repaired(repair),
                 None => continue,
             },
@@ -275,6 +303,21 @@ fn repair(path: &Path, offset: u64, len: u64) -> Option<Repair> {
         "the last exchange in a file of the recording is torn: its writer was killed",
     );
     Some(repair)
+}
+
+/// A torn tail, left where it is; `None` if it is none, because the file is still being written.
+fn find_torn(path: &Path, offset: u64, len: u64) -> Option<Repair> {
+    let file = File::open(path).ok()?;
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        return None;
+    }
+    let is_as_read = file.metadata().is_ok_and(|now| now.len() == len);
+    is_as_read.then(|| Repair {
+        file: path.to_owned(),
+        offset,
+        bytes: len - offset,
+        cut: false,
+    })
 }
 
 /// False if the file has a writer, or had one until after it was read.

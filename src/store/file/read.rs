@@ -5,7 +5,6 @@ use std::path::Path;
 use super::Note;
 use crate::{
     Exchange, StoreError,
-    format::warc::Depth,
     store::disk::segment::{self, Event},
 };
 
@@ -32,7 +31,7 @@ pub(in crate::store) fn read(
     on_item: &mut dyn FnMut(Item) -> bool,
 ) -> Result<(), StoreError> {
     match form {
-        Form::Warc => segment::read(path, Depth::Whole, |event| match event {
+        Form::Warc => segment::examine(path, |event| match event {
             Event::Exchange(_, exchange) | Event::Unplaced(exchange) => {
                 on_item(Item::Exchange(exchange))
             }
