@@ -1,4 +1,4 @@
-//! Indents JSON without changing anything but the white space between its tokens.
+//! Indents JSON, and takes the white space out of it, without changing anything but that.
 
 use crate::media::json::scalar;
 
@@ -20,9 +20,32 @@ enum Next {
     Nothing,
 }
 
+/// What stands between tokens.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Space {
+    /// Line breaks and indentation.
+    Indented,
+    Nothing,
+}
+
 /// The text indented; `None` if it is no JSON, or would become too long. One that was cut may end
 /// anywhere.
 pub(crate) fn indented(text: &[u8], is_cut: bool) -> Option<Vec<u8>> {
+    spaced(text, is_cut, Space::Indented).ok()
+}
+
+/// The text without white space between its tokens; an error says how many bytes of it are JSON.
+pub(crate) fn compacted(text: &[u8]) -> Result<Vec<u8>, usize> {
+    spaced(text, false, Space::Nothing)
+}
+
+fn spaced(text: &[u8], is_cut: bool, space: Space) -> Result<Vec<u8>, usize> {
+    let new_line = |out: &mut Vec<u8>, depth: usize| {
+        if space == Space::Indented {
+            out.push(b'\n');
+            out.resize(out.len() + 2 * depth, b' ');
+        }
+    };
     let longest = LONGEST * text.len() + 1024;
     let mut out = Vec::with_capacity(2 * text.len());
     // The ends of what is open.
@@ -31,7 +54,7 @@ pub(crate) fn indented(text: &[u8], is_cut: bool) -> Option<Vec<u8>> {
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
         if out.len() > longest {
-            return None;
+            return Err(at);
         }
         let takes_value = matches!(next, Next::Value | Next::ValueOrEnd);
         let is_first = matches!(next, Next::ValueOrEnd | Next::KeyOrEnd);
@@ -69,15 +92,19 @@ pub(crate) fn indented(text: &[u8], is_cut: bool) -> Option<Vec<u8>> {
                 };
             }
             b':' if next == Next::Colon => {
-                out.extend_from_slice(b": ");
+                out.extend_from_slice(if space == Space::Indented {
+                    b": "
+                } else {
+                    b":"
+                });
                 next = Next::Value;
             }
             _ => {
                 let is_key = matches!(next, Next::Key | Next::KeyOrEnd);
                 len = match byte {
-                    b'"' if is_key || takes_value => string(&text[at..], is_cut)?,
+                    b'"' if is_key || takes_value => string(&text[at..], is_cut).ok_or(at)?,
                     b'-' | b'0'..=b'9' | b'a'..=b'z' if takes_value => scalar(&text[at..]),
-                    _ => return None,
+                    _ => return Err(at),
                 };
                 if is_first {
                     new_line(&mut out, open.len());
@@ -92,7 +119,11 @@ pub(crate) fn indented(text: &[u8], is_cut: bool) -> Option<Vec<u8>> {
         }
         at += len;
     }
-    (next == Next::Nothing || (is_cut && !out.is_empty())).then_some(out)
+    if next == Next::Nothing || (is_cut && !out.is_empty()) {
+        Ok(out)
+    } else {
+        Err(at)
+    }
 }
 
 fn after_value(open: &[u8]) -> Next {
@@ -101,11 +132,6 @@ fn after_value(open: &[u8]) -> Next {
     } else {
         Next::CommaOrEnd
     }
-}
-
-fn new_line(out: &mut Vec<u8>, depth: usize) {
-    out.push(b'\n');
-    out.resize(out.len() + 2 * depth, b' ');
 }
 
 /// The length of the string that begins a text, with its quotes.
@@ -141,6 +167,19 @@ mod tests {
         assert_eq!(text(json, false).as_deref(), Some(expected));
         assert_eq!(text(expected, false).as_deref(), Some(expected));
         assert_eq!(text(" \"alone\" ", false).as_deref(), Some("\"alone\""));
+    }
+
+    #[test]
+    fn white_space_is_taken_out() {
+        let json = "{ \"a b\" :\r\n[ 1 ,\t-2.50E+3 ] , \"c\":{ },\"d\" : [\n] }\n";
+        let compact = r#"{"a b":[1,-2.50E+3],"c":{},"d":[]}"#;
+        assert_eq!(compacted(json.as_bytes()), Ok(compact.into()));
+        assert_eq!(compacted(compact.as_bytes()), Ok(compact.into()));
+        let indented = text(compact, false).unwrap_or_default();
+        assert_eq!(compacted(indented.as_bytes()), Ok(compact.into()));
+        for (json, good) in [("{\"a\":}", 5), ("[1,\n2", 5), ("", 0), ("[1] x", 4)] {
+            assert_eq!(compacted(json.as_bytes()), Err(good), "{json}");
+        }
     }
 
     #[test]

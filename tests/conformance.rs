@@ -12,7 +12,7 @@ use futures::{StreamExt, stream};
 use tempfile::TempDir;
 use tower_traffic::{
     Exchange, Key, Matching, StoreError, conformance,
-    store::{BoxFuture, BoxStream, Disk, Memory, Replay, Sink, Source, Which},
+    store::{BoxFuture, BoxStream, Disk, DiskCache, Memory, Replay, Sink, Source, Which},
 };
 
 /// Makes a new recording with each call, all in one folder that is deleted in the end.
@@ -75,6 +75,23 @@ async fn har() {
     };
     conformance::sink_and_replay(next).await;
     conformance::sink_and_source(next).await;
+}
+
+#[tokio::test]
+async fn disk_cache() {
+    let folders = Folders::new();
+    let next = || DiskCache::new(folders.next().folder());
+    conformance::cache(async || next()).await;
+    conformance::cache(async || next().indent_json(false)).await;
+    conformance::cache(async || next().exact()).await;
+}
+
+#[tokio::test]
+async fn disk_cache_with_another_matching() {
+    let folders = Folders::new();
+    let matching = Matching::new().ignore_body().only_query::<&str>([]);
+    let next = || DiskCache::new(folders.next().folder()).match_by(matching.clone());
+    conformance::cache(async || next()).await;
 }
 
 /// Disk does its work on threads of its own where there is no runtime.

@@ -40,7 +40,7 @@ pub(crate) fn write_response_head(out: &mut Vec<u8>, response: &RecordedResponse
     write_fields(out, &response.headers, response.body.len());
 }
 
-fn write_target(out: &mut Vec<u8>, uri: &Uri) {
+pub(crate) fn write_target(out: &mut Vec<u8>, uri: &Uri) {
     // `OPTIONS *` over HTTP/2 has an authority; as text that is a URI without a path (RFC 9112, 3.2.4).
     if let ("*", Some(authority)) = (uri.path(), uri.authority()) {
         let scheme = uri.scheme_str().unwrap_or("http");
@@ -94,6 +94,28 @@ pub(crate) fn number<N: FromStr>(value: &[u8]) -> Option<N> {
     str::from_utf8(value).ok()?.parse().ok()
 }
 
+/// Whether `content-length` in a response to this method tells the length of another body than the
+/// response's own (RFC 9110, 8.6).
+pub(crate) fn tells_other_length(method: &Method, status: StatusCode, is_empty: bool) -> bool {
+    is_empty && (method == Method::HEAD || status == StatusCode::NOT_MODIFIED)
+}
+
+/// The fields with this length of the body, where they tell one.
+pub(crate) fn with_length<'a>(
+    fields: impl Iterator<Item = (&'a str, &'a [u8])>,
+    len: usize,
+) -> HeaderList {
+    fields
+        .filter_map(|(name, value)| {
+            let value = match name {
+                "content-length" => Ok(HeaderValue::from(len)),
+                _ => HeaderValue::from_bytes(value),
+            };
+            Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value.ok()?))
+        })
+        .collect()
+}
+
 /// A head taken apart, and where in the text the content begins.
 pub(crate) struct RequestHead {
     pub(crate) method: Method,
@@ -139,7 +161,7 @@ pub(crate) fn read_response_head(text: &[u8]) -> Result<ResponseHead, String> {
     })
 }
 
-fn read_version(text: &[u8]) -> Result<Version, String> {
+pub(crate) fn read_version(text: &[u8]) -> Result<Version, String> {
     match text {
         b"HTTP/0.9" => Ok(Version::HTTP_09),
         b"HTTP/1.0" => Ok(Version::HTTP_10),

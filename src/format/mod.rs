@@ -4,8 +4,10 @@
 mod date;
 #[cfg(any(feature = "har", feature = "vcr"))]
 mod entry;
+pub(crate) mod fixture;
 #[cfg(feature = "har")]
 pub(crate) mod har;
+pub(crate) mod http4k;
 pub(crate) mod http_text;
 #[cfg(any(feature = "har", feature = "vcr"))]
 #[cfg_attr(not(all(feature = "har", feature = "vcr")), allow(dead_code))] // each uses its part

@@ -107,6 +107,23 @@ pub enum StoreError {
         /// What is wrong.
         reason: String,
     },
+    /// A message of an entry, which a person may have edited, is not what it should be. The other
+    /// entries are read.
+    #[error("{}:{line}: expected {expected}; the entry is skipped", file.display())]
+    BadMessage {
+        /// The file.
+        file: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What was expected, and what was found.
+        expected: String,
+    },
+    /// An entry has one message, and not the other.
+    #[error("{}: there is no such file, but the other message of the entry: write it, or delete the folder", file.display())]
+    HalfEntry {
+        /// The file that is missing.
+        file: PathBuf,
+    },
     /// A file is in no format that this crate knows.
     #[error("{}: this is no recording: {reason}", path.display())]
     UnknownFormat {

@@ -34,8 +34,10 @@
 mod blocking;
 mod compression;
 mod disk;
+mod disk_cache;
 mod error;
 mod file;
+mod http4k;
 mod memory;
 mod recording;
 #[cfg(feature = "s3")]
@@ -55,6 +57,7 @@ pub use self::s3::{Bucket, S3, S3Stats};
 pub use self::{
     compression::Compression,
     disk::{Disk, Repair, Report},
+    disk_cache::DiskCache,
     error::{S3Problem, StoreError},
     file::{FileReport, Note},
     memory::Memory,

@@ -17,7 +17,7 @@ pub use self::service::ReplayCacheService;
 use crate::{
     Redact,
     recorder::{self, OnError, Recorder},
-    store::{Disk, Memory, Sink, Source, StoreError},
+    store::{DiskCache, Memory, Sink, Source, StoreError},
 };
 
 /// A layer that answers from a recording, and calls the service inside only on a miss.
@@ -41,7 +41,7 @@ use crate::{
 ///
 /// - **What matches** is said by the recording ([`Source::matching`]): method, URI and body by
 ///   default, with secrets replaced on both sides. To change it, give the store:
-///   `ReplayCache::from(Disk::new("./t").match_by(..))`.
+///   `ReplayCache::cache(DiskCache::new("./t").match_by(..))`.
 /// - **What answers** is a whole recording, never one that was cut short.
 /// - **The service inside** is not asked whether it is ready until it is needed: hits are answered
 ///   while it is down or busy. It is cloned for each miss.
@@ -103,9 +103,10 @@ struct Config {
 }
 
 impl ReplayCache {
-    /// Answers from a folder; misses can be recorded into it ([`OnMiss::Record`]).
+    /// Answers from a folder of any layout; misses can be recorded into it ([`OnMiss::Record`]), as
+    /// entries that a person can read, edit and compare ([`DiskCache`]).
     pub fn disk(folder: impl Into<PathBuf>) -> Self {
-        Self::cache(Disk::new(folder))
+        Self::cache(DiskCache::new(folder))
     }
 
     /// Answers from memory; misses can be recorded into it.

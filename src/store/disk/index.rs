@@ -1,18 +1,44 @@
 //! Where the exchanges of a recording stand.
 
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+};
 
 use super::{
     Report,
-    segment::{self, Event, segments},
+    segment::{self, Event},
+    walk::{Kind, walk},
 };
-use crate::{Key, Matching, StoreError, format::warc::Depth, store::Which};
+use crate::{
+    Exchange, Key, Matching, StoreError,
+    format::warc::Depth,
+    store::{Which, disk_cache::entry, http4k},
+};
+
+/// Folders are read by so many threads, where there are as many processors: most of the time goes
+/// into waiting for the system.
+const MOST_THREADS: usize = 8;
+/// Fewer folders are not worth a thread.
+const FEWEST_FOLDERS: usize = 64;
 
 /// A hash and a position for each exchange: a look-up costs the same in any recording.
-pub(super) struct Index {
+pub(in crate::store) struct Index {
     pub(super) report: Report,
-    files: Vec<Arc<Path>>,
+    files: Vec<Place>,
+    /// What was recorded in order.
     positions: HashMap<Key, Positions>,
+    /// What a key has one of: it answers whatever else was recorded.
+    entries: HashMap<Key, (Kind, Arc<Path>)>,
+}
+
+/// Where an exchange stands, or many.
+#[derive(Clone)]
+pub(super) enum Place {
+    Segment(Arc<Path>, u64),
+    Folder(Kind, Arc<Path>),
 }
 
 /// Nearly every request was recorded once: the first position needs no allocation.
@@ -33,47 +59,100 @@ impl Index {
             report: Report::default(),
             files: Vec::new(),
             positions: HashMap::new(),
+            entries: HashMap::new(),
         };
-        for path in segments(folder)? {
-            let file: Arc<Path> = path.into();
-            index.report.segments += 1;
-            let mut unplaced = 0;
-            let read = segment::read(&file, Depth::Lookup, |event| {
-                match event {
-                    Event::Exchange(offset, exchange) => {
-                        index.add(&file, offset, matching.key_of(&exchange));
-                    }
-                    Event::Unplaced(_) => {
-                        index.report.exchanges += 1;
-                        unplaced += 1;
-                    }
-                    Event::Skipped(error) => index.report.skipped.push(Arc::new(error)),
-                    Event::Repaired(repair) => index.report.repairs.push(repair),
-                }
-                true
-            });
-            if unplaced > 0 {
-                let error = StoreError::WholeFile {
-                    file: file.to_path_buf(),
-                    exchanges: unplaced,
-                };
-                tracing::warn!(%error, "a part of a recording cannot be looked up");
-                index.report.skipped.push(Arc::new(error));
-            }
-            if let Err(error) = read {
-                index.report.skipped.push(Arc::new(error));
+        let found = walk(folder)?;
+        for error in found.errors {
+            index.skip(error);
+        }
+        for path in found.segments {
+            index.read_segment(path.into(), matching);
+        }
+        let keys = read_folders(&found.folders, matching);
+        for ((kind, path), key) in found.folders.into_iter().zip(keys) {
+            match key {
+                Ok(key) => index.add_folder(kind, path.into(), key),
+                Err(error) => index.skip(error),
             }
         }
+        index.report.others = found.others;
+        index.report.left_alone = found.named;
         Ok(index)
     }
 
-    /// Adds an exchange; without a key it is only counted.
+    fn skip(&mut self, error: StoreError) {
+        tracing::warn!(%error, "a part of a recording cannot be read");
+        self.report.skipped.push(Arc::new(error));
+    }
+
+    fn read_segment(&mut self, file: Arc<Path>, matching: &Matching) {
+        self.report.segments += 1;
+        let mut unplaced = 0;
+        let read = segment::read(&file, Depth::Lookup, |event| {
+            match event {
+                Event::Exchange(offset, exchange) => {
+                    self.add(&file, offset, matching.key_of(&exchange));
+                }
+                Event::Unplaced(_) => {
+                    self.report.exchanges += 1;
+                    unplaced += 1;
+                }
+                Event::Skipped(error) => self.report.skipped.push(Arc::new(error)),
+                Event::Repaired(repair) => self.report.repairs.push(repair),
+            }
+            true
+        });
+        if unplaced > 0 {
+            let error = StoreError::WholeFile {
+                file: file.to_path_buf(),
+                exchanges: unplaced,
+            };
+            tracing::warn!(%error, "a part of a recording cannot be looked up");
+            self.report.skipped.push(Arc::new(error));
+        }
+        if let Err(error) = read {
+            self.report.skipped.push(Arc::new(error));
+        }
+    }
+
+    fn add_folder(&mut self, kind: Kind, path: Arc<Path>, key: Option<Key>) {
+        self.report.exchanges += 1;
+        match kind {
+            Kind::Entry => self.report.entries += 1,
+            Kind::Http4kStream => self.report.http4k_streams += 1,
+            Kind::Http4kCache => self.report.http4k_caches += 1,
+        }
+        let Some(key) = key else { return };
+        match kind {
+            Kind::Http4kStream => {
+                self.files.push(Place::Folder(kind, path));
+                self.push(key, 0);
+            }
+            // Entries come first, and of several the one whose path is the last.
+            Kind::Http4kCache if matches!(self.entries.get(&key), Some((Kind::Entry, _))) => {
+                self.report.hidden += 1;
+            }
+            Kind::Entry | Kind::Http4kCache => {
+                if self.entries.insert(key, (kind, path)).is_some() {
+                    self.report.hidden += 1;
+                }
+            }
+        }
+    }
+
+    /// Adds an exchange of a WARC file; without a key it is only counted.
     pub(super) fn add(&mut self, file: &Arc<Path>, offset: u64, key: Option<Key>) {
         self.report.exchanges += 1;
         let Some(key) = key else { return };
-        if self.files.last() != Some(file) {
-            self.files.push(file.clone());
+        let is_last = matches!(self.files.last(), Some(Place::Segment(last, _)) if last == file);
+        if !is_last {
+            self.files.push(Place::Segment(file.clone(), 0));
         }
+        self.push(key, offset);
+    }
+
+    /// Adds a position in the last of the files.
+    fn push(&mut self, key: Key, offset: u64) {
         let position = Position {
             file: self.files.len() - 1,
             offset,
@@ -87,12 +166,88 @@ impl Index {
             });
     }
 
-    pub(super) fn find(&self, key: Key, which: Which) -> Option<(Arc<Path>, u64)> {
+    pub(super) fn find(&self, key: Key, which: Which) -> Option<Place> {
+        if let Some((kind, path)) = self.entries.get(&key) {
+            return Some(Place::Folder(*kind, path.clone()));
+        }
         let positions = self.positions.get(&key)?;
         let position = match which.index(1 + positions.more.len())? {
             0 => positions.first,
             n => positions.more[n - 1],
         };
-        Some((self.files[position.file].clone(), position.offset))
+        Some(match &self.files[position.file] {
+            Place::Segment(file, _) => Place::Segment(file.clone(), position.offset),
+            folder @ Place::Folder(..) => folder.clone(),
+        })
     }
+
+    /// The folder of a key's entry.
+    pub(in crate::store) fn entry(&self, key: Key) -> Option<&Arc<Path>> {
+        match self.entries.get(&key) {
+            Some((Kind::Entry, path)) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Notes the entry that was written for a key.
+    pub(in crate::store) fn put_entry(&mut self, key: Key, path: Arc<Path>) {
+        if self.entry(key) != Some(&path) {
+            self.add_folder(Kind::Entry, path, Some(key));
+        }
+    }
+
+    /// Forgets what is no longer there; false if the key has another one by now.
+    pub(super) fn forget(&mut self, key: Key, path: &Path) -> bool {
+        let is_there = self.entries.get(&key).is_some_and(|(_, p)| **p == *path);
+        if is_there && let Some((kind, _)) = self.entries.remove(&key) {
+            self.report.exchanges -= 1;
+            match kind {
+                Kind::Http4kCache => self.report.http4k_caches -= 1,
+                _ => self.report.entries -= 1,
+            }
+        }
+        is_there
+    }
+}
+
+impl Kind {
+    pub(super) fn read(self, folder: &Path) -> Result<Exchange, StoreError> {
+        match self {
+            Self::Entry => entry::read(folder),
+            Self::Http4kStream | Self::Http4kCache => http4k::read(folder),
+        }
+    }
+}
+
+type Keys = Vec<Result<Option<Key>, StoreError>>;
+
+/// The keys of what stands in folders.
+fn read_folders(folders: &[(Kind, PathBuf)], matching: &Matching) -> Keys {
+    let read = |folders: &[(Kind, PathBuf)]| -> Keys {
+        let key = |(kind, folder): &(Kind, PathBuf)| Ok(matching.key_of(&kind.read(folder)?));
+        folders.iter().map(key).collect()
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let share = folders.len().div_ceil(threads.min(MOST_THREADS));
+    let mut shares = folders.chunks(share.max(FEWEST_FOLDERS));
+    let first = shares.next().unwrap_or_default();
+    thread::scope(|scope| {
+        let others: Vec<_> = shares
+            .map(|share| {
+                (
+                    share,
+                    thread::Builder::new().spawn_scoped(scope, move || read(share)),
+                )
+            })
+            .collect();
+        let mut keys = read(first);
+        for (share, thread) in others {
+            match thread.map(thread::ScopedJoinHandle::join) {
+                Ok(Ok(more)) => keys.extend(more),
+                // The system has no thread for it.
+                _ => keys.extend(read(share)),
+            }
+        }
+        keys
+    })
 }

@@ -1,37 +1,27 @@
-//! A recording in a folder: WARC segments, each written by one process, all read as one.
+//! A recording in a folder: WARC segments, each written by one process, all read as one, and what
+//! else a folder may have in it.
 
+pub(super) mod contents;
 mod index;
+mod report;
 pub(super) mod segment;
+mod walk;
 
 use std::{
     fmt,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, RwLock,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
+    sync::Arc,
 };
 
-use futures_util::{FutureExt, StreamExt, stream};
-use tokio::sync::mpsc;
+use futures_util::FutureExt;
 
-use self::{
-    index::Index,
-    segment::{Appender, Event, segments},
-};
+pub use self::report::{Repair, Report};
+use self::{contents::Contents, segment::Appender};
 use super::{BoxFuture, BoxStream, Compression, Replay, Sink, Source, StoreError, Which, blocking};
-use crate::{
-    Exchange, Key, Matching,
-    format::warc::Depth,
-    locks::{lock, read, write},
-};
+use crate::{Exchange, Key, Matching};
 
 /// 256 MiB.
 const DEFAULT_SEGMENT_SIZE: u64 = 256 << 20;
-
-/// How many exchanges a replay reads ahead.
-const READ_AHEAD: usize = 16;
 
 /// A recording in a folder. Clones share it.
 ///
@@ -53,6 +43,20 @@ const READ_AHEAD: usize = 16;
 /// `tracing`, and lists it in [`report`](Self::report). Bad bytes anywhere else are never cut, but
 /// skipped and listed.
 ///
+/// # Any layout
+///
+/// Whoever opens a folder, as `Disk` or as [`DiskCache`](crate::store::DiskCache), finds all that is in it and in the folders
+/// within:
+/// - WARC files (`.warc`, `.warc.gz`, `.warc.zst`),
+/// - entries of a `DiskCache`,
+/// - http4k's folders, with a `request.txt` and a `response.txt`: streams, and caches, which are
+///   told by their names, a digest.
+///
+/// An entry answers before an http4k cache, and both before what was recorded in order, which is
+/// [counted](Which::Nth) through WARC files first, then http4k's streams, each by path. A replay gives these in that
+/// order, then entries and http4k's caches by path. Files and folders that are hidden (`.git`) and links to folders are
+/// passed over; all other files are counted in the [`report`](Self::report).
+///
 /// ```
 /// use tower_traffic::{Matching, ReplayCache, store::Disk};
 ///
@@ -65,47 +69,7 @@ pub struct Disk {
     matching: Arc<Matching>,
     segment_size: u64,
     compression: Compression,
-    state: Arc<State>,
-}
-
-#[derive(Default)]
-struct State {
-    appender: Mutex<Appender>,
-    index: RwLock<Option<Index>>,
-    has_told: AtomicBool,
-}
-
-/// What reading a recording's folder came to.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct Report {
-    /// How many files were read.
-    pub segments: usize,
-    /// How many exchanges are in them.
-    pub exchanges: usize,
-    /// Files that ended within an exchange.
-    pub repairs: Vec<Repair>,
-    /// Parts of files that could not be read, and were skipped ([`StoreError::Corrupt`]), and files
-    /// that could not be ([`StoreError::Io`]).
-    ///
-    /// The content of responses is not read for this: damage there is told when it is looked up or
-    /// replayed.
-    pub skipped: Vec<Arc<StoreError>>,
-}
-
-/// A torn tail.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Repair {
-    /// The file.
-    pub file: PathBuf,
-    /// Where the torn exchange began, in bytes from the start of the file.
-    pub offset: u64,
-    /// How many bytes of it were there.
-    pub bytes: u64,
-    /// Whether they were cut off, and kept in `....warc.torn` beside the file; not if the file could not be written, or does not have the name
-    /// that this crate gives its files.
-    pub cut: bool,
+    contents: Arc<Contents<Appender>>,
 }
 
 impl Disk {
@@ -116,7 +80,7 @@ impl Disk {
             matching: Arc::default(),
             segment_size: DEFAULT_SEGMENT_SIZE,
             compression: Compression::default(),
-            state: Arc::default(),
+            contents: Arc::default(),
         }
     }
 
@@ -138,7 +102,7 @@ impl Disk {
     /// To be set before the recording is used.
     pub fn segment_size(mut self, bytes: u64) -> Self {
         self.segment_size = bytes;
-        self.state = Arc::default();
+        self.contents = Arc::default();
         self
     }
 
@@ -148,7 +112,7 @@ impl Disk {
     /// To be set before the recording is used.
     pub fn compress(mut self, compression: Compression) -> Self {
         self.compression = compression;
-        self.state = Arc::default();
+        self.contents = Arc::default();
         self
     }
 
@@ -157,7 +121,7 @@ impl Disk {
     /// To be set before the recording is used.
     pub fn match_by(mut self, matching: Matching) -> Self {
         self.matching = Arc::new(matching);
-        self.state = Arc::default();
+        self.contents = Arc::default();
         self
     }
 
@@ -172,60 +136,24 @@ impl Disk {
     /// As [`open`](Self::open).
     pub async fn report(&self) -> Result<Report, StoreError> {
         let disk = self.clone();
-        blocking(move || disk.with_index(|index| Ok(index.report.clone()))).await
-    }
-
-    /// Calls `ask` with the index, which is built if need be.
-    fn with_index<T>(
-        &self,
-        ask: impl FnOnce(&Index) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        if let Some(index) = &*read(&self.state.index) {
-            return ask(index);
-        }
-        // Nothing is appended meanwhile: it would be missing from the index, or be there twice.
-        let _appender = lock(&self.state.appender);
-        let mut slot = write(&self.state.index);
-        let index = match slot.take() {
-            // Somebody else was faster.
-            Some(index) => index,
-            None => Index::build(&self.folder, &self.matching)?,
-        };
-        ask(slot.insert(index))
+        blocking(move || disk.contents.report(&disk.folder, &disk.matching)).await
     }
 
     fn append(&self, exchanges: Vec<Arc<Exchange>>) -> Result<(), StoreError> {
-        let mut appender = lock(&self.state.appender);
-        // Nobody builds the index meanwhile: that needs the appender too.
-        let is_indexed = read(&self.state.index).is_some();
+        let mut appender = self.contents.writer();
+        let is_indexed = self.contents.is_indexed();
         let keys: Vec<_> = exchanges
             .iter()
             .filter(|_| is_indexed)
             .map(|exchange| self.matching.key_of(exchange))
             .collect();
         let (file, offsets) = appender.append(self, exchanges)?;
-        if let Some(index) = &mut *write(&self.state.index) {
+        if let Some(index) = &mut *self.contents.index() {
             for (key, offset) in keys.into_iter().zip(offsets) {
                 index.add(&file, offset, key);
             }
         }
         Ok(())
-    }
-
-    fn look_up(&self, key: Key, which: Which) -> Result<Option<Arc<Exchange>>, StoreError> {
-        let found = self.with_index(|index| Ok(index.find(key, which)));
-        match found {
-            Ok(Some((file, offset))) => segment::read_at(&file, offset).map(Some),
-            Ok(None) => Ok(None),
-            Err(StoreError::NotFound { path }) => {
-                // The first look-up of a recording that is yet to be made, or a slip in its path.
-                if !self.state.has_told.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(path = %path.display(), "there is no recording here (yet)");
-                }
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
     }
 }
 
@@ -247,66 +175,25 @@ impl Source for Disk {
         which: Which,
     ) -> BoxFuture<'_, Result<Option<Arc<Exchange>>, StoreError>> {
         let disk = self.clone();
-        blocking(move || disk.look_up(key, which)).boxed()
+        blocking(move || {
+            disk.contents
+                .look_up(&disk.folder, &disk.matching, key, which)
+        })
+        .boxed()
     }
 
     fn is_empty(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
-        let report = self.report();
-        async move {
-            match report.await {
-                Ok(report) => Ok(report.exchanges == 0),
-                Err(StoreError::NotFound { .. }) => Ok(true),
-                Err(error) => Err(error),
-            }
-        }
-        .boxed()
+        let disk = self.clone();
+        blocking(move || disk.contents.is_empty(&disk.folder, &disk.matching)).boxed()
     }
 }
 
 impl Replay for Disk {
-    /// Segment after segment, in the order in which their writers began. A folder that does not
-    /// exist is an error here: replaying nothing would look like success.
+    /// File after file, in the order in which their writers began; then what was laid out otherwise
+    /// ([any layout](Self#any-layout)). A folder that does not exist is an error here: replaying nothing would
+    /// look like success.
     fn replay(&self) -> BoxStream<'static, Result<Exchange, StoreError>> {
-        let folder = self.folder.clone();
-        stream::once(async move { read_on_a_thread(folder) })
-            .flatten()
-            .boxed()
-    }
-}
-
-fn read_on_a_thread(folder: Arc<Path>) -> BoxStream<'static, Result<Exchange, StoreError>> {
-    let (sender, mut receiver) = mpsc::channel(READ_AHEAD);
-    let read = move || {
-        // Nobody listening is no error: the stream was dropped.
-        let files = match segments(&folder) {
-            Ok(files) => files,
-            Err(error) => return drop(sender.blocking_send(Err(error))),
-        };
-        for file in files {
-            let mut listening = true;
-            let read = segment::read(&file, Depth::Whole, |event| {
-                let item = match event {
-                    Event::Exchange(_, exchange) | Event::Unplaced(exchange) => Ok(*exchange),
-                    Event::Skipped(error) => Err(error),
-                    Event::Repaired(_) => return true,
-                };
-                listening = sender.blocking_send(item).is_ok();
-                listening
-            });
-            if let Err(error) = read {
-                listening = sender.blocking_send(Err(error)).is_ok();
-            }
-            if !listening {
-                return;
-            }
-        }
-    };
-    match thread::Builder::new()
-        .name("tower-traffic-replay".to_owned())
-        .spawn(read)
-    {
-        Ok(_) => stream::poll_fn(move |cx| receiver.poll_recv(cx)).boxed(),
-        Err(error) => stream::iter([Err(StoreError::other(error))]).boxed(),
+        contents::replay(self.folder.clone())
     }
 }
 

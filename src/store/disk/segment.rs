@@ -10,7 +10,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{Disk, Repair};
+use super::{Disk, Repair, contents};
 use crate::{
     Exchange, StoreError,
     format::warc::{Depth, Encoder, Item, Reader},
@@ -29,20 +29,11 @@ const WRITE_BUFFER: usize = 128 << 10;
 /// A buffer that grew beyond this for one large body is given back.
 const KEPT_BUFFER: usize = 1 << 20;
 
-/// The files of a recording, in the order in which they are read.
-pub(super) fn segments(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
-    let failed = |error| StoreError::io("list the folder", folder, error);
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-        let is_segment = |end: &&str| name.ends_with(end.as_bytes()) && name.len() > end.len();
-        if EXTENSIONS.iter().any(|end| is_segment(&end)) && path.is_file() {
-            files.push(path);
-        }
-    }
-    files.sort_unstable();
-    Ok(files)
+/// Whether a file of this name is read.
+pub(super) fn is_segment(name: &[u8]) -> bool {
+    EXTENSIONS
+        .iter()
+        .any(|end| name.ends_with(end.as_bytes()) && name.len() > end.len())
 }
 
 /// Appends to the recording's files, the current one and those that follow it.
@@ -100,19 +91,7 @@ impl Appender {
 
     fn create(&mut self, disk: &Disk, before: Option<Segment>) -> Result<Segment, StoreError> {
         let folder = &*disk.folder;
-        fs::create_dir_all(folder).map_err(|error| match error.kind() {
-            // A file of that name.
-            io::ErrorKind::AlreadyExists => StoreError::NotAFolder {
-                path: folder.to_owned(),
-            },
-            io::ErrorKind::NotADirectory => StoreError::io("create the folder", folder, error),
-            // That it is not found is what is to be changed.
-            _ => StoreError::Io {
-                action: "create the folder",
-                path: folder.to_owned(),
-                source: error,
-            },
-        })?;
+        contents::create(folder)?;
         let mut format = match &before {
             Some(before) => before.format.after(disk.compression),
             None => first_encoder(folder, disk.compression),
@@ -193,12 +172,16 @@ fn first_encoder(folder: &Path, compression: Compression) -> io::Result<Encoder>
 /// One that knows what the folder's last compressed file of this crate knew.
 #[cfg(feature = "zstd")]
 fn encoder_beside_the_last(folder: &Path) -> Option<Encoder> {
-    let is_ours = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let is_ours = |name: &std::ffi::OsString| {
+        let name = name.as_encoded_bytes();
         name.starts_with(PREFIX.as_bytes()) && name.ends_with(b".zst")
     };
-    let last = segments(folder).ok()?.into_iter().rfind(is_ours)?;
-    let file = File::open(last).ok()?;
+    let names = fs::read_dir(folder)
+        .ok()?
+        .flatten()
+        .map(|file| file.file_name());
+    let last = names.filter(is_ours).max()?;
+    let file = File::open(folder.join(last)).ok()?;
     let end = file.metadata().ok()?.len();
     Encoder::zstd_beside(BufReader::new(file), end).ok()
 }

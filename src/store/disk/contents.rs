@@ -1,0 +1,229 @@
+//! What a folder has in it, to be looked up: shared by the stores that keep a recording in one.
+
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, RwLock, RwLockWriteGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use futures_util::{StreamExt, stream};
+use tokio::sync::mpsc;
+
+use super::{
+    Report,
+    index::{Index, Place},
+    segment::{self, Event},
+    walk::{Found, walk},
+};
+use crate::{
+    Exchange, Key, Matching, StoreError,
+    format::warc::Depth,
+    locks::{lock, read, write},
+    store::{BoxStream, Which},
+};
+
+/// How many exchanges a replay reads ahead.
+const READ_AHEAD: usize = 16;
+
+/// The index of a folder, and the one who writes into it.
+#[derive(Default)]
+pub(in crate::store) struct Contents<W> {
+    writer: Mutex<W>,
+    index: RwLock<Option<Index>>,
+    has_told: AtomicBool,
+}
+
+impl<W> Contents<W> {
+    /// The writer. As long as it is held nobody builds the index: what is written meanwhile would be
+    /// missing from it, or be there twice.
+    pub(in crate::store) fn writer(&self) -> MutexGuard<'_, W> {
+        lock(&self.writer)
+    }
+
+    /// The index, if there is one already.
+    pub(in crate::store) fn index(&self) -> RwLockWriteGuard<'_, Option<Index>> {
+        write(&self.index)
+    }
+
+    pub(in crate::store) fn is_indexed(&self) -> bool {
+        read(&self.index).is_some()
+    }
+
+    /// Builds the index if there is none.
+    pub(in crate::store) fn build(
+        &self,
+        _writer: &MutexGuard<'_, W>,
+        folder: &Path,
+        matching: &Matching,
+    ) -> Result<(), StoreError> {
+        let mut slot = self.index();
+        if slot.is_none() {
+            *slot = Some(Index::build(folder, matching)?);
+        }
+        Ok(())
+    }
+
+    /// Calls `ask` with the index, which is built if need be.
+    fn with_index<T>(
+        &self,
+        folder: &Path,
+        matching: &Matching,
+        ask: impl Fn(&Index) -> T,
+    ) -> Result<T, StoreError> {
+        loop {
+            if let Some(index) = &*read(&self.index) {
+                return Ok(ask(index));
+            }
+            self.build(&self.writer(), folder, matching)?;
+        }
+    }
+
+    pub(in crate::store) fn report(
+        &self,
+        folder: &Path,
+        matching: &Matching,
+    ) -> Result<Report, StoreError> {
+        self.with_index(folder, matching, |index| index.report.clone())
+    }
+
+    /// Whether nothing is recorded. A folder that is not there is empty.
+    pub(in crate::store) fn is_empty(
+        &self,
+        folder: &Path,
+        matching: &Matching,
+    ) -> Result<bool, StoreError> {
+        match self.with_index(folder, matching, |index| index.report.exchanges == 0) {
+            Err(StoreError::NotFound { .. }) => Ok(true),
+            answer => answer,
+        }
+    }
+
+    pub(in crate::store) fn look_up(
+        &self,
+        folder: &Path,
+        matching: &Matching,
+        key: Key,
+        which: Which,
+    ) -> Result<Option<Arc<Exchange>>, StoreError> {
+        loop {
+            let place = match self.with_index(folder, matching, |index| index.find(key, which)) {
+                Ok(Some(place)) => place,
+                Ok(None) => return Ok(None),
+                Err(StoreError::NotFound { path }) => {
+                    // The first look-up of a recording that is yet to be made, or a slip in its path.
+                    if !self.has_told.swap(true, Ordering::Relaxed) {
+                        tracing::warn!(path = %path.display(), "there is no recording here (yet)");
+                    }
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            };
+            let (kind, path) = match place {
+                Place::Segment(file, offset) => return segment::read_at(&file, offset).map(Some),
+                Place::Folder(kind, path) => (kind, path),
+            };
+            match kind.read(&path) {
+                Ok(exchange) => return Ok(Some(Arc::new(exchange))),
+                // Deleting an entry is how a person has it recorded anew.
+                Err(StoreError::NotFound { .. } | StoreError::HalfEntry { .. })
+                    if self.forget(key, &path) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn forget(&self, key: Key, path: &Path) -> bool {
+        self.index()
+            .as_mut()
+            .is_some_and(|index| index.forget(key, path))
+    }
+}
+
+/// Replays a folder: WARC files and http4k's streams in the order of their names, then entries and
+/// http4k's caches by path. A folder that does not exist is an error: replaying nothing would look
+/// like success.
+pub(in crate::store) fn replay(
+    folder: Arc<Path>,
+) -> BoxStream<'static, Result<Exchange, StoreError>> {
+    stream::once(async move { read_on_a_thread(folder) })
+        .flatten()
+        .boxed()
+}
+
+fn read_on_a_thread(folder: Arc<Path>) -> BoxStream<'static, Result<Exchange, StoreError>> {
+    let (sender, mut receiver) = mpsc::channel(READ_AHEAD);
+    // Nobody listening is no error: the stream was dropped.
+    let read = move || {
+        read_all(&folder, &mut |item| {
+            sender.blocking_send(item).map_err(|_| Gone)
+        })
+    };
+    let thread = thread::Builder::new().name("tower-traffic-replay".to_owned());
+    match thread.spawn(read) {
+        Ok(_) => stream::poll_fn(move |cx| receiver.poll_recv(cx)).boxed(),
+        Err(error) => stream::iter([Err(StoreError::other(error))]).boxed(),
+    }
+}
+
+/// Nobody listens any more.
+struct Gone;
+
+type Send<'a> = &'a mut dyn FnMut(Result<Exchange, StoreError>) -> Result<(), Gone>;
+
+fn read_all(folder: &Path, send: Send<'_>) -> Result<(), Gone> {
+    let Found {
+        segments,
+        folders,
+        errors,
+        ..
+    } = match walk(folder) {
+        Ok(found) => found,
+        Err(error) => return send(Err(error)),
+    };
+    for error in errors {
+        send(Err(error))?;
+    }
+    for file in segments {
+        read_segment(&file, send)?;
+    }
+    for (kind, folder) in folders {
+        send(kind.read(&folder))?;
+    }
+    Ok(())
+}
+
+fn read_segment(file: &Path, send: Send<'_>) -> Result<(), Gone> {
+    let mut sent = Ok(());
+    let read = segment::read(file, Depth::Whole, |event| {
+        let item = match event {
+            Event::Exchange(_, exchange) | Event::Unplaced(exchange) => Ok(*exchange),
+            Event::Skipped(error) => Err(error),
+            Event::Repaired(_) => return true,
+        };
+        sent = send(item);
+        sent.is_ok()
+    });
+    sent?;
+    read.or_else(|error| send(Err(error)))
+}
+
+/// Makes a recording's folder.
+pub(in crate::store) fn create(folder: &Path) -> Result<(), StoreError> {
+    std::fs::create_dir_all(folder).map_err(|error| match error.kind() {
+        // A file of that name.
+        io::ErrorKind::AlreadyExists => StoreError::NotAFolder {
+            path: folder.to_owned(),
+        },
+        io::ErrorKind::NotADirectory => StoreError::io("create the folder", folder, error),
+        // That it is not found is what is to be changed.
+        _ => StoreError::Io {
+            action: "create the folder",
+            path: folder.to_owned(),
+            source: error,
+        },
+    })
+}

@@ -1,0 +1,176 @@
+//! Where an entry stands in its folder.
+//!
+//! The names tell a person what is where; nothing is ever read from them. They are safe on every
+//! file system: a few ASCII characters, no name that Windows reserves, none that begins or ends with
+//! a dot, paths of some 150 bytes. What makes an entry's path its own is the key at its end, so that
+//! paths which become the same, by that or by a file system that ignores case, do not collide.
+
+use std::path::PathBuf;
+
+use http::header;
+
+use crate::{Key, RecordedRequest};
+
+const LONGEST_SEGMENT: usize = 48;
+/// Host and path together. Windows has room for 260 bytes, the recording's folder included.
+const LONGEST: usize = 112;
+const LONGEST_METHOD: usize = 16;
+const KEY_DIGITS: usize = 16;
+const NO_HOST: &str = "no-host";
+/// Stands for what there was no room for.
+const MORE: &str = "_more";
+
+/// `<host>/<path>/<METHOD>-<key>`, in as many segments as there is room for.
+pub(super) fn path(request: &RecordedRequest, key: Key) -> PathBuf {
+    let mut path = PathBuf::new();
+    let mut len = 0;
+    let host = host(request);
+    let segments = request.uri.path().split('/').filter(|s| !s.is_empty());
+    for segment in std::iter::once(host.as_str()).chain(segments) {
+        let segment = safe(segment, LONGEST_SEGMENT);
+        len += segment.len() + 1;
+        if len > LONGEST {
+            path.push(MORE);
+            break;
+        }
+        path.push(segment);
+    }
+    let key = key.to_string();
+    let method: String = safe(request.method.as_str(), LONGEST_METHOD);
+    path.join(format!("{method}-{}", &key[..KEY_DIGITS]))
+}
+
+/// The authority, else the host that the request names (RFC 9110, 7.2), with the port.
+fn host(request: &RecordedRequest) -> String {
+    let named = request.headers.get(header::HOST.as_str());
+    let host = match request.uri.authority() {
+        Some(authority) => authority.as_str().as_bytes(),
+        None => named.unwrap_or_default(),
+    };
+    // Without a user's name and password.
+    let host = host.rsplit(|&byte| byte == b'@').next().unwrap_or_default();
+    if host.is_empty() {
+        return NO_HOST.to_owned();
+    }
+    String::from_utf8_lossy(host).to_ascii_lowercase()
+}
+
+fn safe(name: &str, longest: usize) -> String {
+    let mut safe: String = name
+        .chars()
+        .take(longest)
+        .map(|c| match c {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' | '.' | '~' | '@' | '+' | '=' | ',' => c,
+            _ => '_',
+        })
+        .collect();
+    // Hidden, the folder above, or one that is not seen on Windows.
+    for at in [0, safe.len() - 1] {
+        if safe.as_bytes()[at] == b'.' {
+            safe.replace_range(at..=at, "_");
+        }
+    }
+    if is_reserved(&safe) {
+        safe.insert(0, '_');
+    }
+    // An entry's own name is nobody's path.
+    if is_entry(&safe) {
+        safe.push('_');
+    }
+    safe
+}
+
+/// Devices on Windows, with any extension.
+fn is_reserved(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or_default();
+    let stem = stem.to_ascii_uppercase();
+    matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL")
+        || ["COM", "LPT"].iter().any(|device| {
+            stem.strip_prefix(device)
+                .is_some_and(|rest| rest.len() == 1 && rest.as_bytes()[0].is_ascii_digit())
+        })
+}
+
+fn is_entry(name: &str) -> bool {
+    name.rsplit_once('-').is_some_and(|(_, key)| {
+        key.len() >= KEY_DIGITS && key.bytes().take(KEY_DIGITS).all(|b| b.is_ascii_hexdigit())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Component;
+
+    use bytes::Bytes;
+    use http::Request;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Matching;
+
+    fn path_of(uri: &str) -> String {
+        let request: RecordedRequest = Request::get(uri)
+            .header("host", "Example.com:8080")
+            .body(Bytes::new())
+            .expect("a request")
+            .into();
+        let path = path(&request, Matching::new().key(&request));
+        path.to_str().expect("ASCII").replace('\\', "/")
+    }
+
+    #[test]
+    fn names_tell_what_is_where() {
+        for (uri, start) in [
+            ("/users/1", "example.com_8080/users/1/GET-"),
+            ("http://user:pw@api.test/a", "api.test/a/GET-"),
+            ("/", "example.com_8080/GET-"),
+            ("//a//b/", "example.com_8080/a/b/GET-"),
+            (
+                "/../%2e%2e/.git/a.",
+                "example.com_8080/__/_2e_2e/_git/a_/GET-",
+            ),
+            (
+                "/con/AUX.txt/nul/com1/com10/lpt9.x",
+                "example.com_8080/_con/_AUX.txt/_nul/_com1/com10/_lpt9.x/GET-",
+            ),
+            (
+                "/a/GET-0123456789abcdef/b",
+                "example.com_8080/a/GET-0123456789abcdef_/b/GET-",
+            ),
+        ] {
+            let path = path_of(uri);
+            assert!(path.starts_with(start), "{uri}: {path}");
+            assert_eq!(path.len(), start.len() + KEY_DIGITS, "{uri}: {path}");
+        }
+        let request = Request::get("/a")
+            .body(Bytes::new())
+            .expect("a request")
+            .into();
+        let alone = path(&request, Matching::new().key(&request));
+        assert!(alone.starts_with("no-host/a"), "{alone:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn names_are_safe_everywhere(target in "/[ -~\u{e9}]{0,400}", host in "[!-~]{0,80}") {
+            let Ok(request) = Request::get(target.as_str())
+                .header("host", host)
+                .body(Bytes::new())
+            else {
+                return Ok(());
+            };
+            let request = RecordedRequest::from(request);
+            let path = path(&request, Matching::new().key(&request));
+            prop_assert!(path.components().all(|part| matches!(part, Component::Normal(_))));
+            prop_assert!(path.as_os_str().len() <= 160, "{path:?}");
+            for name in path.components() {
+                let name = name.as_os_str().to_str().expect("ASCII");
+                prop_assert!(name.len() <= 64);
+                prop_assert!(!name.starts_with('.') && !name.ends_with(['.', ' ']), "{name}");
+                prop_assert!(!is_reserved(name), "{name}");
+                prop_assert!(!name.contains(['<', '>', ':', '"', '/', '\\', '|', '?', '*', '%', '\0', ' ']));
+                prop_assert!(name.is_ascii());
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What http4k wrote: a folder for each exchange, with one or two messages.
+
+use std::{fs, io, path::Path, time::SystemTime};
+
+use crate::{
+    Exchange, NoResponse, StoreError,
+    format::{
+        http_text::{tells_other_length, with_length},
+        http4k,
+    },
+};
+
+pub(in crate::store) const REQUEST: &str = "request.txt";
+pub(in crate::store) const RESPONSE: &str = "response.txt";
+
+/// A base64 text of a SHA-1, with `_` for the character that is a path's (internal.kt, `toFolder`).
+pub(in crate::store) fn is_digest(name: &[u8]) -> bool {
+    name.len() == 28
+        && name.strip_suffix(b"=").is_some_and(|digits| {
+            digits
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'_' | b'/'))
+        })
+}
+
+/// Reads an exchange. http4k may have been told to store no responses: then it is one without.
+pub(in crate::store) fn read(folder: &Path) -> Result<Exchange, StoreError> {
+    let file = folder.join(REQUEST);
+    let Some(text) = read_file(&file)? else {
+        return Err(if folder.join(RESPONSE).is_file() {
+            StoreError::HalfEntry { file }
+        } else {
+            StoreError::NotFound { path: file }
+        });
+    };
+    let request =
+        http4k::read_request(&text).map_err(|reason| StoreError::corrupt(&file, 0, reason))?;
+    let file = folder.join(RESPONSE);
+    let mut exchange = match read_file(&file)? {
+        Some(text) => {
+            let mut response = http4k::read_response(&text)
+                .map_err(|reason| StoreError::corrupt(&file, 0, reason))?;
+            let len = response.body.len();
+            if !tells_other_length(&request.method, response.status, len == 0) {
+                response.headers = with_length(response.headers.iter(), len);
+            }
+            Exchange::new(request, response)
+        }
+        None => {
+            let why = format!("{}: there is no such file", file.display());
+            Exchange::without_response(request, NoResponse::Failed(why))
+        }
+    };
+    exchange.began = SystemTime::UNIX_EPOCH;
+    Ok(exchange)
+}
+
+fn read_file(file: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    match fs::read(file) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreError::io("read the file", file, error)),
+    }
+}
