@@ -19,7 +19,8 @@ use sha2::{Digest, Sha256};
 use stores::{files, record};
 use tempfile::TempDir;
 use tower_traffic::{
-    BodyEnd, Exchange, HeaderList, NoResponse, RecordedRequest, RecordedResponse, store::Disk,
+    BodyEnd, Exchange, HeaderList, NoResponse, RecordedRequest, RecordedResponse,
+    store::{Compression, Disk},
 };
 
 fn main() -> ExitCode {
@@ -56,9 +57,19 @@ fn missing_program() -> Option<&'static str> {
     (!imports).then_some("python3 -c 'import warcio'")
 }
 
+/// In what `warcio` reads.
+fn recordings() -> Vec<Recording> {
+    let forms = [
+        Compression::None,
+        #[cfg(feature = "gzip")]
+        Compression::Gzip,
+    ];
+    forms.into_iter().map(Recording::new).collect()
+}
+
 fn warcio_accepts_every_segment() {
-    let recording = Recording::new();
-    for file in recording.files() {
+    let recordings = recordings();
+    for file in recordings.iter().flat_map(Recording::files) {
         let output = Command::new("warcio")
             .args(["check", "-v"])
             .arg(&file)
@@ -95,9 +106,14 @@ for path in sys.argv[1:]:
                 'sha256': hashlib.sha256(record.raw_stream.read()).hexdigest(),
             }))
 ";
-    let recording = Recording::new();
+    for recording in recordings() {
+        assert_reads_what_was_recorded(&recording, SCRIPT);
+    }
+}
+
+fn assert_reads_what_was_recorded(recording: &Recording, script: &str) {
     let output = Command::new("python3")
-        .args(["-c", SCRIPT])
+        .args(["-c", script])
         .args(recording.files())
         .output()
         .unwrap();
@@ -174,9 +190,11 @@ struct Recording {
 }
 
 impl Recording {
-    fn new() -> Self {
+    fn new(compression: Compression) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let disk = Disk::new(folder.path()).segment_size(8 << 10);
+        let disk = Disk::new(folder.path())
+            .compress(compression)
+            .segment_size(4 << 10);
         let exchanges = varied();
         for (exchange, _) in &exchanges {
             record(&disk, [exchange.clone()]);
