@@ -1,6 +1,10 @@
 //! The crate's own stores, and one as a user would write it, keep the promises of a store.
 #![cfg(feature = "test-util")]
 
+#[cfg(feature = "s3")]
+#[path = "support/s3.rs"]
+mod s3;
+
 use std::{
     cell::Cell,
     collections::HashMap,
@@ -92,6 +96,20 @@ async fn disk_cache_with_another_matching() {
     let matching = Matching::new().ignore_body().only_query::<&str>([]);
     let next = || DiskCache::new(folders.next().folder()).match_by(matching.clone());
     conformance::cache(async || next()).await;
+}
+
+#[cfg(feature = "s3")]
+#[tokio::test]
+async fn s3() {
+    let spools = TempDir::new().unwrap();
+    let place = s3::Place::new();
+    let count = Cell::new(0);
+    conformance::sink_and_replay(async || {
+        count.set(count.get() + 1);
+        let bucket = place.bucket_at_prefix(&format!("stream/{}", count.get()));
+        tower_traffic::store::S3::new(bucket).spool(spools.path())
+    })
+    .await;
 }
 
 /// Disk does its work on threads of its own where there is no runtime.

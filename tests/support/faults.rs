@@ -6,11 +6,14 @@ use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, mpsc},
     thread,
+    time::Duration,
 };
 
 use bytes::Bytes;
+use futures::{StreamExt, stream};
 use http::{Request, Response, request::Parts};
-use http_body_util::{BodyExt, Full};
+use http_body::Frame;
+use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -19,6 +22,7 @@ use hyper_util::{
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::oneshot,
+    time::sleep,
 };
 
 /// What happens to a request.
@@ -32,11 +36,16 @@ pub(crate) enum Fault {
     SwallowAnswer,
     /// It does what it should, and the connection breaks before the answer.
     CutAnswer,
+    /// It does what it should, and the connection breaks after so many bytes of the answer's body.
+    CutAnswerAfter(usize),
     /// The connection breaks in the middle of its body.
     CutRequest,
     /// The server answers with this status and this code.
     Answer(u16, &'static str),
 }
+
+/// So long what was written takes to be sent.
+const FLUSHED: Duration = Duration::from_millis(50);
 
 type Plan = Box<dyn FnMut(&Parts) -> Fault + Send>;
 
@@ -152,7 +161,7 @@ async fn answer(
     shared: &Shared,
     origin: &str,
     client: &Client<HttpConnector, Full<Bytes>>,
-) -> Result<Response<Full<Bytes>>, &'static str> {
+) -> Result<Response<BoxBody<Bytes, &'static str>>, &'static str> {
     let (mut parts, mut body) = request.into_parts();
     let seen = format!("{} {}", parts.method, parts.uri);
     shared.seen.lock().unwrap().push(seen);
@@ -169,11 +178,11 @@ async fn answer(
                 "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
                  <Error><Code>{code}</Code><Message>injected</Message></Error>"
             );
-            let mut response = Response::new(Full::from(text));
+            let mut response = Response::new(whole(text));
             *response.status_mut() = status.try_into().unwrap();
             return Ok(response);
         }
-        Fault::None | Fault::SwallowAnswer | Fault::CutAnswer => {}
+        Fault::None | Fault::SwallowAnswer | Fault::CutAnswer | Fault::CutAnswerAfter(_) => {}
     }
     let content = body.collect().await.map_err(|_| "no whole request")?;
     // The signature is over the host that the client knows.
@@ -182,9 +191,29 @@ async fn answer(
     let response = client.request(request).await.map_err(|_| "no origin")?;
     let (head, body) = response.into_parts();
     let content = body.collect().await.map_err(|_| "no whole answer")?;
+    let content = content.to_bytes();
     match fault {
         Fault::SwallowAnswer => pending().await,
         Fault::CutAnswer => Err("cut"),
-        _ => Ok(Response::from_parts(head, Full::from(content.to_bytes()))),
+        // Its head says how long it should have been.
+        Fault::CutAnswerAfter(count) if count < content.len() => {
+            let start = Frame::data(content.slice(..count));
+            // What came before is to arrive: a server forgets what it has not sent.
+            let cut = stream::iter([Ok(start)]).chain(stream::once(async {
+                sleep(FLUSHED).await;
+                Err("cut")
+            }));
+            Ok(Response::from_parts(
+                head,
+                BodyExt::boxed(StreamBody::new(cut)),
+            ))
+        }
+        _ => Ok(Response::from_parts(head, whole(content))),
     }
+}
+
+fn whole(content: impl Into<Bytes>) -> BoxBody<Bytes, &'static str> {
+    Full::new(content.into())
+        .map_err(|never| match never {})
+        .boxed()
 }

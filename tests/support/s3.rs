@@ -78,6 +78,14 @@ impl Place {
             .credentials(&self.access_key, &self.secret_key)
     }
 
+    /// A place within this one.
+    pub(crate) fn bucket_at_prefix(&self, rest: &str) -> Bucket {
+        Bucket::from(format!("s3://{}/{}", self.name, self.key(rest)))
+            .endpoint(&self.endpoint)
+            .region(&self.region)
+            .credentials(&self.access_key, &self.secret_key)
+    }
+
     /// As its own SDK reaches it; for the runtime in which it is used first.
     pub(crate) fn client(&self) -> Client {
         let no_certificates = TlsContext::builder().with_trust_store(TrustStore::empty());

@@ -89,7 +89,12 @@ impl Objects {
 
     /// The object's content, as a stream. The stream is not resumed when it breaks.
     pub(crate) async fn get(&self, key: &str) -> Result<Download, StoreError> {
-        let output = self.begin_get(key).await?;
+        self.get_from(key, 0).await
+    }
+
+    /// The same, without its first bytes. There must be more than those.
+    pub(crate) async fn get_from(&self, key: &str, start: u64) -> Result<Download, StoreError> {
+        let output = self.begin_get(key, start).await?;
         Ok(Download {
             objects: self.clone(),
             key: key.to_owned(),
@@ -98,12 +103,14 @@ impl Objects {
         })
     }
 
-    async fn begin_get(&self, key: &str) -> Result<GetObjectOutput, StoreError> {
+    async fn begin_get(&self, key: &str, start: u64) -> Result<GetObjectOutput, StoreError> {
+        let range = (start > 0).then(|| format!("bytes={start}-"));
         self.send("read the object", key, self.answer, || {
             self.client
                 .get_object()
                 .bucket(&*self.bucket)
                 .key(key)
+                .set_range(range.clone())
                 .send()
         })
         .await

@@ -5,6 +5,7 @@ mod name;
 mod owner;
 mod pack;
 mod queue;
+mod replay;
 mod segment;
 mod spool;
 mod stats;
@@ -12,10 +13,11 @@ mod uploads;
 
 use std::{
     fmt, io,
+    ops::RangeBounds,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use futures_util::FutureExt;
@@ -25,7 +27,7 @@ use tokio::{
 };
 
 pub use self::stats::S3Stats;
-use self::{folder::Folder, spool::Spool, uploads::Uploads};
+use self::{folder::Folder, replay::Pick, spool::Spool, uploads::Uploads};
 use super::Bucket;
 use crate::{
     Exchange, StoreError,
@@ -59,6 +61,7 @@ struct Settings {
     segment_age: Duration,
     part_size: u64,
     runtime: Option<Handle>,
+    pick: Pick,
     on_error: Option<Arc<dyn Fn(&StoreError) + Send + Sync>>,
 }
 
@@ -82,6 +85,7 @@ impl S3 {
                 segment_age: DEFAULT_SEGMENT_AGE,
                 part_size: DEFAULT_PART_SIZE,
                 runtime: None,
+                pick: Pick::default(),
                 on_error: None,
             }),
             state: Arc::default(),
@@ -128,6 +132,24 @@ impl S3 {
     /// Is told of every segment that is put into quarantine, and why.
     pub fn on_error(self, hook: impl Fn(&StoreError) + Send + Sync + 'static) -> Self {
         self.set(|settings| settings.on_error = Some(Arc::new(hook)))
+    }
+
+    /// Replays only exchanges that began in a range of times, such as `from..to`.
+    ///
+    /// Only segments that may have any are fetched: those that were begun in the range, in the hour
+    /// before it or the hour after it. An exchange that lasted longer than that hour beyond the
+    /// range's end, or a segment that was open longer ([`segment_age`](Self::segment_age)), is
+    /// missed.
+    pub fn began(self, range: impl RangeBounds<SystemTime>) -> Self {
+        self.set(|settings| settings.pick.set_times(&range))
+    }
+
+    /// Replays only one of so many shares of the segments, counted from 0: when `of` machines replay
+    /// one recording, each its own share, then together they replay every exchange once. A writer's
+    /// exchanges keep their order in a share; which segments are in it depends on their names
+    /// alone. With an `index` that is not below `of` a replay is an error.
+    pub fn share(self, index: u32, of: u32) -> Self {
+        self.set(|settings| settings.pick.set_share(index, of))
     }
 
     /// The place in S3.

@@ -60,6 +60,15 @@ impl Name {
         (is_hour && writer.bytes().all(is_writer) && name.to_string() == stem).then_some(name)
     }
 
+    /// The name in what comes after the prefix.
+    pub(super) fn of_key(key: &str) -> Option<Self> {
+        let (date, rest) = key.strip_prefix("dt=")?.split_once("/hh=")?;
+        let (hour, object) = rest.split_once('/')?;
+        let stem = object.strip_suffix(".warc.gz")?;
+        let name = Self::parse(&format!("{}T{hour}_{stem}", date.replace('-', "")))?;
+        (name.key() == key).then_some(name)
+    }
+
     /// `20261120T235959Z-1a2b3c4d5e6f-0000000042.warc.gz`.
     pub(super) fn object(&self) -> String {
         format!("{}-{:010}.warc.gz", self.writer, self.sequence)
@@ -98,6 +107,7 @@ mod tests {
             name.key(),
             "dt=2026-11-20/hh=23/20261120T235959Z-1a2b3c4d5e6f-0000000042.warc.gz"
         );
+        assert_eq!(Name::of_key(&name.key()), Some(name.clone()));
         assert_eq!(
             Name::parse(&Name::new(begun, &new_writer(), 0).to_string())
                 .unwrap()
@@ -118,6 +128,16 @@ mod tests {
             "20261120T23_../w-0000000042",
         ] {
             assert_eq!(Name::parse(name), None, "{name}");
+        }
+        for key in [
+            "",
+            "dt=2026-11-20/hh=23/w",
+            "dt=2026-11-20/hh=23/w-0000000042.warc",
+            "dt=2026-11-20/hh=23/more/w-0000000042.warc.gz",
+            "dt=20261120/hh=23/w-0000000042.warc.gz",
+            "dt=2026-11-20/hh=2\u{e9}/w-0000000042.warc.gz",
+        ] {
+            assert_eq!(Name::of_key(key), None, "{key}");
         }
     }
 }

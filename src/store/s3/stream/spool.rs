@@ -64,6 +64,10 @@ impl Spool {
         exchanges: &[Arc<Exchange>],
         now: Instant,
     ) -> Result<(), StoreError> {
+        // A segment without exchanges would have the name of the next.
+        if exchanges.is_empty() {
+            return Ok(());
+        }
         let writer = &mut *lock(&self.writer);
         let more: usize = exchanges.iter().map(|exchange| exchange.weight()).sum();
         let held = self.queue.with(|state| state.stats.spooled_bytes);

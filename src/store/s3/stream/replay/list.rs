@@ -1,0 +1,91 @@
+//! Finds the segments of a recording.
+
+use tokio::{runtime::Handle, sync::mpsc};
+
+use super::{Job, Pick, Segment, fetch::Fetching};
+use crate::{
+    StoreError,
+    store::{
+        Bucket,
+        s3::{objects::Objects, stream::name::Name},
+    },
+};
+
+/// Lists the segments and begins to fetch them, each when there is room for it.
+pub(super) async fn segments(bucket: Bucket, pick: Pick, jobs: mpsc::Sender<Job>) {
+    if let Err(error) = list(&bucket, &pick, &jobs).await {
+        // Nobody listening is no error: the stream was dropped.
+        let _ = jobs.send(Job::Failed(error)).await;
+    }
+}
+
+async fn list(bucket: &Bucket, pick: &Pick, jobs: &mpsc::Sender<Job>) -> Result<(), StoreError> {
+    pick.check()?;
+    let objects = bucket.objects().await?;
+    let base = bucket.key("");
+    let prefix = format!("{base}dt=");
+    let (from, to) = pick.hours();
+    let key_of = |hour: &str| {
+        let (date, hour) = hour.split_at("2026-11-20".len());
+        format!("{base}dt={date}/hh={}", &hour[1..])
+    };
+    // Sorts before everything of that hour.
+    let start_after = from.as_deref().map(key_of);
+    let last = to.as_deref().map(key_of);
+    let mut found = 0_u64;
+    let mut strange = 0_u64;
+    let mut next: Option<String> = None;
+    loop {
+        // A continued listing knows where it began.
+        let after = start_after.as_deref().filter(|_| next.is_none());
+        let page = objects.list(&prefix, after, next.as_deref(), None).await?;
+        for object in page.objects {
+            let rest = &object.key[base.len()..];
+            let hour = &object.key[..object
+                .key
+                .len()
+                .min(base.len() + "dt=2026-11-20/hh=23".len())];
+            if last.as_deref().is_some_and(|last| hour > last) {
+                return Ok(());
+            }
+            if Name::of_key(rest).is_none() {
+                strange += 1;
+                if strange == 1 {
+                    tracing::warn!(
+                        %bucket, key = object.key,
+                        "an object among the segments has no segment's name: it is passed over, and so are others"
+                    );
+                }
+                continue;
+            }
+            found += 1;
+            if pick.has_name(rest) {
+                let Ok(room) = jobs.reserve().await else {
+                    return Ok(());
+                };
+                room.send(Job::Segment(segment(&objects, object.key, object.size)));
+            }
+        }
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    if strange > 0 {
+        tracing::warn!(%bucket, objects = strange, "objects among the segments were passed over");
+    }
+    if found == 0 && pick.is_all() {
+        let path = bucket.to_string().into();
+        return Err(StoreError::NotFound { path });
+    }
+    Ok(())
+}
+
+fn segment(objects: &Objects, key: String, size: u64) -> Segment {
+    let fetching = Fetching::begin(objects.clone(), key.clone(), size, Handle::current());
+    Segment {
+        key,
+        size,
+        fetching,
+    }
+}

@@ -1,0 +1,146 @@
+//! Reads a recording in S3: listed page by page, a few segments ahead, an exchange at a time.
+
+mod fetch;
+mod list;
+mod pick;
+
+use std::{path::PathBuf, thread};
+
+use futures_util::{FutureExt, StreamExt, stream};
+use tokio::{runtime::Handle, sync::mpsc};
+
+use self::fetch::{Fetched, Fetching};
+pub(super) use self::pick::Pick;
+use super::S3;
+use crate::{
+    Exchange, StoreError,
+    format::warc::{Depth, Item, Reader},
+    store::{BoxStream, Bucket, Replay},
+};
+
+/// How many exchanges are read ahead.
+const READ_AHEAD: usize = 16;
+
+/// How many segments are fetched ahead of the one that is read.
+const SEGMENTS_AHEAD: usize = 2;
+
+/// What there is to read.
+enum Job {
+    Segment(Segment),
+    Failed(StoreError),
+}
+
+struct Segment {
+    key: String,
+    size: u64,
+    fetching: Fetching,
+}
+
+impl Replay for S3 {
+    /// Segment after segment, in the order of their keys: by the hour in which they were begun, then by
+    /// writer, in the order in which it wrote. What [`began`](S3::began) and [`share`](S3::share)
+    /// leave out is not read.
+    ///
+    /// A place without any segment is an error ([`StoreError::NotFound`]): replaying nothing would
+    /// look like success.
+    fn replay(&self) -> BoxStream<'static, Result<Exchange, StoreError>> {
+        let bucket = self.settings.bucket.clone();
+        let pick = self.settings.pick.clone();
+        async move { start(bucket, pick) }
+            .into_stream()
+            .flatten()
+            .boxed()
+    }
+}
+
+/// Listing and fetching are tasks of the caller's runtime; a thread decodes what they bring. All of
+/// them end when the stream is dropped.
+fn start(bucket: Bucket, pick: Pick) -> BoxStream<'static, Result<Exchange, StoreError>> {
+    let fail = |error| stream::iter([Err(error)]).boxed();
+    let Ok(runtime) = Handle::try_current() else {
+        return fail(StoreError::other(
+            "S3 can only be asked within a tokio runtime",
+        ));
+    };
+    let (jobs, mut jobs_receiver) = mpsc::channel(SEGMENTS_AHEAD);
+    let (sender, mut receiver) = mpsc::channel(READ_AHEAD);
+    let place = bucket.clone();
+    let decode = {
+        let pick = pick.clone();
+        move || {
+            let mut decoding = Decoding {
+                sender,
+                pick,
+                place,
+            };
+            while let Some(job) = jobs_receiver.blocking_recv() {
+                if !decoding.job(job) {
+                    return;
+                }
+            }
+        }
+    };
+    let thread = thread::Builder::new().name("tower-traffic-replay".to_owned());
+    if let Err(error) = thread.spawn(decode) {
+        return fail(StoreError::other(error));
+    }
+    runtime.spawn(list::segments(bucket, pick, jobs));
+    stream::poll_fn(move |cx| receiver.poll_recv(cx)).boxed()
+}
+
+struct Decoding {
+    sender: mpsc::Sender<Result<Exchange, StoreError>>,
+    pick: Pick,
+    place: Bucket,
+}
+
+impl Decoding {
+    /// Reads what there is; false if nobody listens any more.
+    fn job(&mut self, job: Job) -> bool {
+        match job {
+            Job::Failed(error) => self.send(Err(error)),
+            Job::Segment(segment) => {
+                let path = PathBuf::from(format!("s3://{}/{}", self.place.name(), segment.key));
+                let input = Fetched::new(segment.fetching);
+                match self.segment(&path, input, segment.size) {
+                    Ok(listening) => listening,
+                    Err(error) => self.send(Err(error)),
+                }
+            }
+        }
+    }
+
+    fn segment(&mut self, path: &PathBuf, input: Fetched, size: u64) -> Result<bool, StoreError> {
+        let failed = |error: std::io::Error| match error.downcast::<StoreError>() {
+            Ok(error) => error,
+            Err(error) => StoreError::io("read the object", path, error),
+        };
+        let mut reader = Reader::new(input, size).map_err(failed)?;
+        while let Some(item) = reader.next(Depth::Whole).map_err(failed)? {
+            let item = match item {
+                Item::Exchange(_, exchange) | Item::Within(exchange) => {
+                    if !self.pick.has(exchange.began) {
+                        continue;
+                    }
+                    Ok(*exchange)
+                }
+                Item::Bad(offset, reason) => Err(StoreError::corrupt(path, offset, reason)),
+                Item::Torn(offset) => {
+                    let reason = "the object ends within the exchange";
+                    Err(StoreError::corrupt(path, offset, reason))
+                }
+            };
+            if let Err(error) = &item {
+                tracing::warn!(%error, "a part of a recording cannot be read");
+            }
+            if !self.send(item) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn send(&self, item: Result<Exchange, StoreError>) -> bool {
+        self.sender.blocking_send(item).is_ok()
+    }
+}

@@ -1,0 +1,94 @@
+//! Which part of a recording is read.
+
+use std::{
+    ops::{Bound, RangeBounds},
+    time::{Duration, SystemTime},
+};
+
+use sha2::{Digest, Sha256};
+
+use crate::StoreError;
+
+/// How far a segment may be from the exchanges in it: it has the hour in which it was begun in its key,
+/// and exchanges that began before that, or come later.
+const SLACK: Duration = Duration::from_hours(1);
+
+#[derive(Clone, Debug)]
+pub(in super::super) struct Pick {
+    from: Bound<SystemTime>,
+    to: Bound<SystemTime>,
+    /// One of so many shares, counted from 0.
+    share: (u32, u32),
+}
+
+impl Default for Pick {
+    fn default() -> Self {
+        Self {
+            from: Bound::Unbounded,
+            to: Bound::Unbounded,
+            share: (0, 1),
+        }
+    }
+}
+
+impl Pick {
+    pub(in super::super) fn set_times(&mut self, range: &impl RangeBounds<SystemTime>) {
+        (self.from, self.to) = (range.start_bound().cloned(), range.end_bound().cloned());
+    }
+
+    pub(in super::super) fn set_share(&mut self, index: u32, of: u32) {
+        self.share = (index, of);
+    }
+
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        let (index, of) = self.share;
+        if index < of {
+            return Ok(());
+        }
+        Err(StoreError::other(format!(
+            "there is no share {index} of {of}: they are counted from 0"
+        )))
+    }
+
+    pub(super) fn is_all(&self) -> bool {
+        matches!((self.from, self.to), (Bound::Unbounded, Bound::Unbounded)) && self.share.1 == 1
+    }
+
+    /// Whether an exchange of this time is to be read.
+    pub(super) fn has(&self, began: SystemTime) -> bool {
+        (self.from, self.to).contains(&began)
+    }
+
+    /// Whether a segment is of the share. It depends on nothing but its name, so that shares that are
+    /// read at different times, while segments are added, still have each segment once.
+    pub(super) fn has_name(&self, name: &str) -> bool {
+        let (index, of) = self.share;
+        let digest = Sha256::digest(name);
+        let number = digest
+            .iter()
+            .take(8)
+            .fold(0, |number, byte| number << 8 | u64::from(*byte));
+        number % u64::from(of) == u64::from(index)
+    }
+
+    /// The hours of segments that may have something of it, as `2026-11-20T23`.
+    pub(super) fn hours(&self) -> (Option<String>, Option<String>) {
+        let time = |bound: Bound<SystemTime>| match bound {
+            Bound::Included(time) | Bound::Excluded(time) => Some(time),
+            Bound::Unbounded => None,
+        };
+        let from = time(self.from).and_then(|from| from.checked_sub(SLACK));
+        let to = time(self.to).and_then(|to| to.checked_add(SLACK));
+        (from.and_then(hour), to.and_then(hour))
+    }
+}
+
+/// `2026-11-20T23`; what is before 1970 or after 9999 is no bound.
+fn hour(time: SystemTime) -> Option<String> {
+    const YEAR_10000: u64 = 253_402_300_800;
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    (since.as_secs() < YEAR_10000).then_some(())?;
+    let mut text = humantime::format_rfc3339_seconds(time).to_string();
+    text.truncate("2026-11-20T23".len());
+    Some(text)
+}
