@@ -15,6 +15,7 @@ use aws_sdk_s3::{
 use aws_smithy_http_client::Builder as HttpBuilder;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use bytes::Bytes;
+use futures::StreamExt;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
@@ -23,7 +24,10 @@ use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
 use s3s_fs::FileSystem;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot};
-use tower_traffic::store::Bucket;
+use tower_traffic::{
+    Exchange,
+    store::{Bucket, Disk, Replay},
+};
 use uuid::Uuid;
 
 /// A bucket that exists, and a prefix that nobody else uses.
@@ -145,6 +149,27 @@ impl Place {
         }
     }
 
+    /// The exchanges of the recording under the prefix, each by the number at the end of its path.
+    /// Fails if one is there twice.
+    pub(crate) async fn recorded(&self) -> BTreeMap<u64, Exchange> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut recorded = BTreeMap::new();
+        let objects = self.objects().await;
+        let segments = objects.iter().filter(|(key, _)| key.ends_with(".warc.gz"));
+        for (key, content) in segments {
+            fs::write(folder.path().join(key.replace('/', "_")), content).unwrap();
+        }
+        let mut exchanges = Disk::new(folder.path()).replay();
+        while let Some(exchange) = exchanges.next().await {
+            let exchange = exchange.unwrap();
+            let path = exchange.request.uri.path();
+            let number = path.rsplit('/').next().unwrap().parse().unwrap();
+            let is_new = recorded.insert(number, exchange).is_none();
+            assert!(is_new, "{number} is there twice");
+        }
+        recorded
+    }
+
     async fn get(&self, client: &Client, key: &str) -> Bytes {
         let got = client.get_object().bucket(&self.name).key(key).send().await;
         got.unwrap().body.collect().await.unwrap().into_bytes()
@@ -158,6 +183,17 @@ impl Place {
             .send()
             .await
             .unwrap();
+    }
+
+    /// Whether the server knows `If-None-Match` with a PUT; Garage 2.5 does not, and replaces.
+    pub(crate) async fn knows_conditions(&self) -> bool {
+        if self.server.is_some() {
+            return true;
+        }
+        self.put("conditions", "1").await;
+        let put = self.client().put_object().bucket(&self.name);
+        let put = put.key(self.key("conditions")).if_none_match("*");
+        put.send().await.is_err()
     }
 
     /// Where the server in this process keeps the bucket's objects; the user's has no such place.

@@ -1,5 +1,6 @@
 //! A recording in S3, as segments that are spooled on disk until they are uploaded.
 
+mod delivery;
 mod folder;
 mod name;
 mod owner;

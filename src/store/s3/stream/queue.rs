@@ -22,6 +22,8 @@ pub(super) struct Sealed {
     pub(super) size: u64,
     /// Its end may be torn.
     pub(super) needs_repair: bool,
+    /// An attempt may have got through already.
+    pub(super) was_tried: bool,
     /// How often it was refused.
     pub(super) refusals: u32,
     /// It was refused for what it is: trying again in this run is of no use.

@@ -1,21 +1,14 @@
 //! What runs beside the recorder: seals what is old, packs what is sealed, uploads what is packed.
 
-use std::{
-    fs::{self, File},
-    io::Read,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, io::ErrorKind, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use crc32fast::Hasher;
 use tokio::{
     sync::{Mutex, MutexGuard},
     time::{Instant, sleep, sleep_until},
 };
 
 use super::{
+    delivery::{Delivery, is_there_already},
     folder::Kind,
     queue::{Refusal, Sealed, State},
     spool::Spool,
@@ -24,11 +17,8 @@ use crate::{
     StoreError,
     guard::Guard,
     store::{
-        Bucket, S3Problem, blocking,
-        s3::{
-            backoff::Backoff,
-            objects::{Objects, Put, is_transient},
-        },
+        Bucket, blocking,
+        s3::{backoff::Backoff, objects::is_transient},
     },
 };
 
@@ -44,10 +34,6 @@ const FIRST_REFUSED: Duration = Duration::from_secs(30);
 const LONGEST_REFUSED: Duration = Duration::from_mins(10);
 /// So often a segment is taken out of quarantine because others get through.
 const MOST_REFUSALS: u32 = 3;
-/// RFC 6713.
-const CONTENT_TYPE: &str = "application/gzip";
-/// The object's metadata that says what it holds: a CRC-32 (ISO-HDLC, as in gzip), in hex.
-const CHECKSUM: &str = "traffic-crc32";
 
 type OnError = Arc<dyn Fn(&StoreError) + Send + Sync>;
 
@@ -182,7 +168,7 @@ impl Uploads {
     }
 
     /// Uploads a segment, however long that takes, or puts it into quarantine.
-    async fn send(&self, sealed: Sealed) {
+    async fn send(&self, mut sealed: Sealed) {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             let hurries = self.spool.queue.hurries();
@@ -200,6 +186,7 @@ impl Uploads {
                     return;
                 }
                 Err(error) => {
+                    sealed.was_tried = true;
                     let first = self.spool.queue.change(|state| {
                         state.stats.retried += 1;
                         state.stats.retried == 1
@@ -258,35 +245,15 @@ impl Uploads {
         }
     }
 
-    /// Uploads a segment, or finds that an earlier attempt did; gives its size.
     async fn attempt(&self, sealed: &Sealed) -> Result<u64, StoreError> {
-        let objects = self.bucket.objects().await?;
-        let key = self.bucket.key(&sealed.name.key());
-        let file = self.spool.folder.file(&sealed.name, Kind::Packed);
-        let (size, checksum, whole) = read(file.clone(), self.part_size).await?;
-        let text = format!("{checksum:08x}");
-        let metadata = [(CHECKSUM, text.as_str())];
-        let put = match whole {
-            Some(content) => {
-                let once = objects.clone().attempts(1);
-                once.put(&key, content, Put::IfAbsent, CONTENT_TYPE, &metadata)
-                    .await
-            }
-            None => {
-                let parts = self.part_size;
-                let put = Put::IfAbsent;
-                objects
-                    .put_parts(&key, &file, size, parts, put, CONTENT_TYPE, &metadata)
-                    .await
-            }
+        let delivery = Delivery {
+            bucket: &self.bucket,
+            folder: &self.spool.folder,
+            name: &sealed.name,
+            part_size: self.part_size,
+            was_tried: sealed.was_tried,
         };
-        match put {
-            Err(error) if is_there_already(&error) => {
-                let ours = is_ours(&objects, &key, size, checksum).await?;
-                ours.then_some(size).ok_or(error)
-            }
-            put => put.map(|()| size),
-        }
+        delivery.attempt().await
     }
 
     async fn uploaded(&self, sealed: Sealed, size: u64, probe: Option<MutexGuard<'_, Backoff>>) {
@@ -368,6 +335,7 @@ impl Uploads {
         }
         self.spool.queue.change(|state| {
             state.settle(&sealed.name);
+            sealed.was_tried = true;
             sealed.refusals += 1;
             sealed.is_hopeless = is_hopeless;
             state.in_quarantine.push(sealed);
@@ -387,76 +355,6 @@ fn is_for_good(error: &StoreError) -> bool {
 
 /// Whether a segment's file is none.
 fn is_hopeless(error: &StoreError) -> bool {
-    use std::io::ErrorKind::{InvalidData, UnexpectedEof};
-    matches!(error, StoreError::Io { source, .. } if matches!(source.kind(), InvalidData | UnexpectedEof))
-}
-
-fn is_there_already(error: &StoreError) -> bool {
-    let there = S3Problem::AlreadyThere;
-    matches!(error, StoreError::S3 { problem, .. } if *problem == there)
-}
-
-/// Whether the object there has the content that we would have put.
-async fn is_ours(
-    objects: &Objects,
-    key: &str,
-    size: u64,
-    checksum: u32,
-) -> Result<bool, StoreError> {
-    let there = match objects.head(key).await {
-        // Gone meanwhile, or never there: the next attempt will show.
-        Err(StoreError::S3 {
-            problem: S3Problem::NotFound,
-            source,
-            ..
-        }) => {
-            return Err(objects.error("put the object", key, S3Problem::Transient, source));
-        }
-        there => there?,
-    };
-    if there.size != size {
-        return Ok(false);
-    }
-    let text = format!("{checksum:08x}");
-    let mut metadata = there.metadata.iter();
-    if let Some((_, said)) = metadata.find(|(name, _)| name == CHECKSUM) {
-        return Ok(*said == text);
-    }
-    // Its server does not keep metadata.
-    let mut download = objects.get(key).await?;
-    let mut hasher = Hasher::new();
-    while let Some(chunk) = download.chunk().await? {
-        hasher.update(&chunk);
-    }
-    Ok(hasher.finalize() == checksum)
-}
-
-/// A file's size and checksum, and its content if it has at most `limit` bytes.
-async fn read(path: PathBuf, limit: u64) -> Result<(u64, u32, Option<Bytes>), StoreError> {
-    blocking(move || {
-        let read = || {
-            let mut file = File::open(&path)?;
-            let size = file.metadata()?.len();
-            let mut hasher = Hasher::new();
-            if size <= limit {
-                let mut content = Vec::new();
-                file.read_to_end(&mut content)?;
-                hasher.update(&content);
-                return Ok((
-                    content.len() as u64,
-                    hasher.finalize(),
-                    Some(content.into()),
-                ));
-            }
-            let mut buffer = vec![0; 256 << 10];
-            loop {
-                match file.read(&mut buffer)? {
-                    0 => return Ok((size, hasher.finalize(), None)),
-                    n => hasher.update(&buffer[..n]),
-                }
-            }
-        };
-        read().map_err(|error| StoreError::io("read the file", &path, error))
-    })
-    .await
+    let is_format = |kind| matches!(kind, ErrorKind::InvalidData | ErrorKind::UnexpectedEof);
+    matches!(error, StoreError::Io { source, .. } if is_format(source.kind()))
 }

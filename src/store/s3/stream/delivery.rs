@@ -1,0 +1,152 @@
+//! One attempt to get a segment into the bucket.
+
+use std::{fs::File, io::Read, path::PathBuf};
+
+use bytes::Bytes;
+use crc32fast::Hasher;
+
+use super::{
+    folder::{Folder, Kind},
+    name::Name,
+};
+use crate::{
+    StoreError,
+    store::{
+        Bucket, S3Problem, blocking,
+        s3::objects::{Objects, Put, is_transient},
+    },
+};
+
+/// RFC 6713.
+const CONTENT_TYPE: &str = "application/gzip";
+/// The object's metadata that says what it holds: a CRC-32 (ISO-HDLC, as in gzip), in hex.
+const CHECKSUM: &str = "traffic-crc32";
+
+/// What was tried, in errors.
+const PUT: &str = "put the object";
+
+/// What is to be uploaded, and whether an attempt may have got through already.
+pub(super) struct Delivery<'a> {
+    pub(super) bucket: &'a Bucket,
+    pub(super) folder: &'a Folder,
+    pub(super) name: &'a Name,
+    /// In bytes; what is larger goes up in parts of this size.
+    pub(super) part_size: u64,
+    pub(super) was_tried: bool,
+}
+
+impl Delivery<'_> {
+    /// Uploads a segment, or finds that an earlier attempt did; gives its size.
+    pub(super) async fn attempt(&self) -> Result<u64, StoreError> {
+        let objects = self.bucket.objects().await?;
+        // How long to wait before another attempt is not for each request to say.
+        let once = objects.clone().attempts(1);
+        let key = self.bucket.key(&self.name.key());
+        let file = self.folder.file(self.name, Kind::Packed);
+        let (size, checksum, whole) = read(file.clone(), self.part_size).await?;
+        if self.was_tried {
+            // What is there need not be sent again. And Garage 2.5, for one, replaces an object also if
+            // told not to.
+            match is_ours(&once, &key, size, checksum).await {
+                Ok(true) => return Ok(size),
+                Ok(false) => {
+                    let (problem, said) = (S3Problem::AlreadyThere, "with other content");
+                    return Err(objects.error(PUT, &key, problem, said));
+                }
+                Err(error) if is_transient(&error) => return Err(error),
+                // Nothing is there; or it may not be looked at, but perhaps be put.
+                Err(_) => {}
+            }
+        }
+        let text = format!("{checksum:08x}");
+        let metadata = [(CHECKSUM, text.as_str())];
+        let put = match whole {
+            Some(content) => {
+                once.put(&key, content, Put::IfAbsent, CONTENT_TYPE, &metadata)
+                    .await
+            }
+            None => {
+                // A part that fails is tried again by itself.
+                let (part, put) = (self.part_size, Put::IfAbsent);
+                objects
+                    .put_parts(&key, &file, size, part, put, CONTENT_TYPE, &metadata)
+                    .await
+            }
+        };
+        let Err(refused) = put else { return Ok(size) };
+        if !is_there_already(&refused) {
+            return Err(refused);
+        }
+        match is_ours(&once, &key, size, checksum).await {
+            Ok(true) => Ok(size),
+            Ok(false) => Err(refused),
+            // Gone meanwhile, or never there: the next attempt will show.
+            Err(StoreError::S3 {
+                problem: S3Problem::NotFound,
+                source,
+                ..
+            }) => Err(objects.error(PUT, &key, S3Problem::Transient, source)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+pub(super) fn is_there_already(error: &StoreError) -> bool {
+    let there = S3Problem::AlreadyThere;
+    matches!(error, StoreError::S3 { problem, .. } if *problem == there)
+}
+
+/// Whether the object there has the content that we would have put.
+async fn is_ours(
+    objects: &Objects,
+    key: &str,
+    size: u64,
+    checksum: u32,
+) -> Result<bool, StoreError> {
+    let there = objects.head(key).await?;
+    if there.size != size {
+        return Ok(false);
+    }
+    let text = format!("{checksum:08x}");
+    let mut metadata = there.metadata.iter();
+    if let Some((_, said)) = metadata.find(|(name, _)| name == CHECKSUM) {
+        return Ok(*said == text);
+    }
+    // Its server does not keep metadata.
+    let mut download = objects.get(key).await?;
+    let mut hasher = Hasher::new();
+    while let Some(chunk) = download.chunk().await? {
+        hasher.update(&chunk);
+    }
+    Ok(hasher.finalize() == checksum)
+}
+
+/// A file's size and checksum, and its content if it has at most `limit` bytes.
+async fn read(path: PathBuf, limit: u64) -> Result<(u64, u32, Option<Bytes>), StoreError> {
+    blocking(move || {
+        let read = || {
+            let mut file = File::open(&path)?;
+            let size = file.metadata()?.len();
+            let mut hasher = Hasher::new();
+            if size <= limit {
+                let mut content = Vec::new();
+                file.read_to_end(&mut content)?;
+                hasher.update(&content);
+                return Ok((
+                    content.len() as u64,
+                    hasher.finalize(),
+                    Some(content.into()),
+                ));
+            }
+            let mut buffer = vec![0; 256 << 10];
+            loop {
+                match file.read(&mut buffer)? {
+                    0 => return Ok((size, hasher.finalize(), None)),
+                    n => hasher.update(&buffer[..n]),
+                }
+            }
+        };
+        read().map_err(|error| StoreError::io("read the file", &path, error))
+    })
+    .await
+}
