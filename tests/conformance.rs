@@ -100,6 +100,21 @@ async fn disk_cache_with_another_matching() {
 
 #[cfg(feature = "s3")]
 #[tokio::test]
+async fn s3_cache() {
+    let place = s3::Place::new();
+    let count = Cell::new(0);
+    let next = || {
+        count.set(count.get() + 1);
+        let bucket = place.bucket_at_prefix(&format!("cache/{}", count.get()));
+        tower_traffic::store::S3Cache::new(bucket)
+    };
+    conformance::cache(async || next()).await;
+    let time = std::time::Duration::from_secs(60);
+    conformance::cache(async || next().remember_misses(time)).await;
+}
+
+#[cfg(feature = "s3")]
+#[tokio::test]
 async fn s3() {
     let spools = TempDir::new().unwrap();
     let place = s3::Place::new();

@@ -53,7 +53,7 @@ pub use self::file::Har;
 #[cfg(feature = "vcr")]
 pub use self::file::Vcr;
 #[cfg(feature = "s3")]
-pub use self::s3::{Bucket, S3, S3Stats};
+pub use self::s3::{Bucket, S3, S3Cache, S3Stats};
 pub use self::{
     compression::Compression,
     disk::{Disk, Repair, Report},

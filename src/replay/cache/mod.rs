@@ -109,6 +109,16 @@ impl ReplayCache {
         Self::cache(DiskCache::new(folder))
     }
 
+    /// Answers from a cache in S3; misses can be recorded into it. The place is `"bucket"`,
+    /// `"bucket/prefix"` or `"s3://bucket/prefix"`, or a [`Bucket`](crate::store::Bucket).
+    ///
+    /// It finds what such a layer recorded: see [`S3Cache`](crate::store::S3Cache) for how, what it
+    /// costs and how long it may take.
+    #[cfg(feature = "s3")]
+    pub fn s3(bucket: impl Into<crate::store::Bucket>) -> Self {
+        Self::cache(crate::store::S3Cache::new(bucket))
+    }
+
     /// Answers from memory; misses can be recorded into it.
     pub fn memory(memory: Memory) -> Self {
         Self::cache(memory)

@@ -2,6 +2,7 @@
 
 mod backoff;
 mod bucket;
+mod cache;
 mod client;
 mod multipart;
 mod objects;
@@ -10,6 +11,7 @@ mod stream;
 
 pub use self::{
     bucket::Bucket,
+    cache::S3Cache,
     stream::{S3, S3Stats},
 };
 

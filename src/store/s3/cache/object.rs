@@ -1,0 +1,39 @@
+//! An entry as an object.
+
+use std::{io::Cursor, path::Path};
+
+use bytes::Bytes;
+
+use crate::{
+    Exchange, StoreError,
+    format::warc::{Depth, Encoder, Item, Reader},
+    store::Compression,
+};
+
+pub(super) fn write(exchange: &Exchange, key: &str) -> Result<Bytes, StoreError> {
+    let name = key.rsplit('/').next().unwrap_or(key);
+    let mut content = Vec::new();
+    let mut write = || {
+        let mut encoder = Encoder::new(Compression::Gzip)?;
+        encoder.open(&mut content, name)?;
+        encoder.exchange(&mut content, exchange)
+    };
+    write().map_err(|error| StoreError::io("compress the exchange for", Path::new(key), error))?;
+    Ok(content.into())
+}
+
+/// The exchange in an object, which is called so in errors.
+pub(super) fn read(content: &[u8], url: &Path) -> Result<Exchange, StoreError> {
+    let failed = |error| StoreError::io("read the object", url, error);
+    let end = content.len() as u64;
+    let mut reader = Reader::new(Cursor::new(content), end).map_err(failed)?;
+    match reader.next(Depth::Whole).map_err(failed)? {
+        Some(Item::Exchange(_, exchange) | Item::Within(exchange)) => Ok(*exchange),
+        Some(Item::Bad(offset, reason)) => Err(StoreError::corrupt(url, offset, reason)),
+        Some(Item::Torn(offset)) => {
+            let reason = "the object ends within the exchange";
+            Err(StoreError::corrupt(url, offset, reason))
+        }
+        None => Err(StoreError::corrupt(url, 0, "there is no exchange in it")),
+    }
+}
