@@ -1,7 +1,10 @@
 //! Where the exchanges of a recording stand.
 
 use std::{
-    collections::HashMap,
+    collections::{
+        HashMap,
+        hash_map::Entry::{Occupied, Vacant},
+    },
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -128,15 +131,13 @@ impl Index {
                 self.files.push(Place::Folder(kind, path));
                 self.push(key, 0);
             }
-            // Entries come first, and of several the one whose path is the last.
-            Kind::Http4kCache if matches!(self.entries.get(&key), Some((Kind::Entry, _))) => {
-                self.report.hidden += 1;
-            }
-            Kind::Entry | Kind::Http4kCache => {
-                if self.entries.insert(key, (kind, path)).is_some() {
-                    self.report.hidden += 1;
+            // They come by kind and path: entries before http4k's, and of several the first answers.
+            Kind::Entry | Kind::Http4kCache => match self.entries.entry(key) {
+                Vacant(place) => {
+                    place.insert((kind, path));
                 }
-            }
+                Occupied(_) => self.report.hidden += 1,
+            },
         }
     }
 
@@ -191,8 +192,13 @@ impl Index {
 
     /// Notes the entry that was written for a key.
     pub(in crate::store) fn put_entry(&mut self, key: Key, path: Arc<Path>) {
-        if self.entry(key) != Some(&path) {
-            self.add_folder(Kind::Entry, path, Some(key));
+        if self.entry(key) == Some(&path) {
+            return;
+        }
+        self.report.exchanges += 1;
+        self.report.entries += 1;
+        if self.entries.insert(key, (Kind::Entry, path)).is_some() {
+            self.report.hidden += 1;
         }
     }
 

@@ -66,7 +66,8 @@ const MOST_NAMESAKES: usize = 1000;
 /// line break) or `# @trailer name: value`: leave them, or delete one to have the text served as it
 /// stands. A text with a mistake is skipped, and told with file, line and what was expected
 /// ([`StoreError::BadMessage`], also in the [`report`](Self::report)); the others answer. An entry that is
-/// deleted is a miss, and recorded anew by [`OnMiss::Record`](crate::OnMiss::Record).
+/// deleted is a miss, and recorded anew by [`OnMiss::Record`](crate::OnMiss::Record). Of several entries for the
+/// same requests the first by its path answers, and the report counts the others as hidden.
 ///
 /// **Writing.** An entry appears with one renaming, and is changed file by file so that whoever
 /// reads finds the old one or the new one. Several processes may write one folder; what another one
@@ -200,24 +201,28 @@ impl DiskCache {
 
     /// Where the entry of a key stands, or is to stand.
     fn place(&self, key: Key, request: &RecordedRequest) -> Arc<Path> {
+        let is_free = |place: &Path| match entry::read(place) {
+            Ok(there) => self.matching.key(&there.request) == key,
+            // Another's entry, since somebody edited it, is not replaced, nor one with a mistake.
+            Err(error) => matches!(
+                error,
+                StoreError::NotFound { .. } | StoreError::HalfEntry { .. }
+            ),
+        };
         let known = self
             .contents
             .index()
             .as_ref()
             .and_then(|index| index.entry(key).cloned());
-        if let Some(path) = known.filter(|path| path.exists()) {
+        if let Some(path) = known.filter(|path| path.exists() && is_free(path)) {
             return path;
         }
         let path = self.folder.join(names::path(request, key));
         let name = path.file_name().unwrap_or_default().to_os_string();
         let mut place = path.clone();
         for number in 2..MOST_NAMESAKES {
-            // Somebody may have edited the request there: then it is another's entry, and so is one
-            // with a mistake in it.
-            match entry::read_request(&place) {
-                Ok(there) if self.matching.key(&there) != key => {}
-                Ok(_) | Err(StoreError::NotFound { .. } | StoreError::HalfEntry { .. }) => break,
-                Err(_) => {}
+            if is_free(&place) {
+                break;
             }
             let mut name = name.clone();
             name.push(format!("-{number}"));
