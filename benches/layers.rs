@@ -22,6 +22,7 @@ use std::{
 
 use bytes::Bytes;
 use criterion::Criterion;
+use futures::FutureExt;
 use http::{Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
@@ -29,8 +30,8 @@ use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service, ServiceBuilder, service_fn};
 use tower_http::{map_request_body::MapRequestBodyLayer, map_response_body::MapResponseBodyLayer};
 use tower_traffic::{
-    DebugDump, Exchange, RecordTraffic, Recorder, ReplayCache, ReportLatency, debug::Printer,
-    store::Memory,
+    DebugDump, Exchange, Matching, RecordTraffic, Recorder, ReplayCache, ReportLatency,
+    debug::Printer, store::Memory,
 };
 
 /// How many requests are made at a time, off the clock.
@@ -111,6 +112,18 @@ where
     S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
     B: Body<Data = Bytes, Error = Infallible>,
 {
+    calls_of(service, count, request).await
+}
+
+async fn calls_of<S, B>(
+    service: &mut S,
+    count: u64,
+    request: impl Fn() -> Request<Full<Bytes>>,
+) -> Duration
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
+    B: Body<Data = Bytes, Error = Infallible>,
+{
     let mut left = count;
     let mut time = Duration::ZERO;
     while left > 0 {
@@ -185,6 +198,34 @@ fn replayed() -> ReplayCache {
         request().map(|_| Bytes::new()),
         response().map(|_| Bytes::from_static(&KIBIBYTE)),
     )]))
+}
+
+/// A request with 1 KiB of JSON.
+fn json_request(content_type: &'static str) -> Request<Full<Bytes>> {
+    const MEMBER: &str =
+        r#"{"sku":"A-1234-B","count":12,"price":19.90,"name":"a thing","on":true},"#;
+    let mut json = String::from(r#"{"customer":"bob","items":["#);
+    while json.len() + MEMBER.len() < 1020 {
+        json.push_str(MEMBER);
+    }
+    json.pop();
+    json.push_str("]}");
+    json.push_str(&" ".repeat(1024 - json.len()));
+    Request::post("/orders")
+        .header("host", "127.0.0.1:3000")
+        .header("content-type", content_type)
+        .body(Full::from(json))
+        .expect("a request")
+}
+
+/// What has been recorded for that.
+fn replayed_json(content_type: &'static str, matching: Matching) -> ReplayCache {
+    let (parts, _) = json_request(content_type).into_parts();
+    let body = json_request(content_type).into_body();
+    let body = body.collect().now_or_never().expect("it is there");
+    let request = Request::from_parts(parts, body.expect("a body").to_bytes());
+    let exchange = Exchange::new(request, response().map(|_| Bytes::from_static(&KIBIBYTE)));
+    ReplayCache::memory(Memory::from_iter([exchange]).match_by(matching))
 }
 
 fn reporting() -> ReportLatency {
@@ -319,10 +360,49 @@ fn in_turn() {
     }
 }
 
+/// What it costs a hit to look into 1 KiB of JSON, measured in turn.
+fn keys_in_turn() {
+    const ROUNDS: usize = 301;
+    const CALLS: u32 = 1_000;
+    const JSON: &str = "application/json";
+    const BYTES: &str = "application/octet-stream";
+    let runtime = runtime();
+    let mut bytes = replayed_json(BYTES, Matching::new()).layer(service_fn(answer));
+    let mut json = replayed_json(JSON, Matching::new()).layer(service_fn(answer));
+    let by_value = Matching::new().ignore_json_order();
+    let mut by_value = replayed_json(JSON, by_value).layer(service_fn(answer));
+    let names = [
+        "bytes",
+        "JSON, looked into for secrets",
+        "JSON, in any order of members",
+    ];
+    let mut costs = names.map(|_| Vec::new());
+    for _ in 0..ROUNDS {
+        let times = runtime.block_on(async {
+            [
+                calls_of(&mut bytes, CALLS.into(), || json_request(BYTES)).await,
+                calls_of(&mut json, CALLS.into(), || json_request(JSON)).await,
+                calls_of(&mut by_value, CALLS.into(), || json_request(JSON)).await,
+            ]
+        });
+        for (costs, time) in costs.iter_mut().zip(times) {
+            costs.push(time.as_secs_f64() * 1e9 / f64::from(CALLS));
+        }
+    }
+    println!(
+        "a hit for a request with 1 KiB, medians of {ROUNDS} rounds of {CALLS} calls in turn:"
+    );
+    for (name, mut costs) in names.into_iter().zip(costs) {
+        costs.sort_by(f64::total_cmp);
+        println!("  {name:<30}{:.0} ns", costs[ROUNDS / 2]);
+    }
+}
+
 fn main() {
     layers(&mut Criterion::default().configure_from_args());
     Criterion::default().configure_from_args().final_summary();
     if !env::args().any(|argument| argument == "--test" || argument == "--list") {
         in_turn();
+        keys_in_turn();
     }
 }

@@ -8,7 +8,7 @@ mod names;
 
 use std::{borrow::Cow, fmt::Write};
 
-use http::{HeaderValue, Method, Uri, request::Parts};
+use http::{HeaderValue, Method, Uri, header, request::Parts};
 use percent_encoding::percent_decode_str;
 
 pub use self::key::Key;
@@ -323,8 +323,11 @@ impl Matching {
 
     /// The key of a request that has just come.
     pub(crate) fn key_of_parts(&self, parts: &Parts, body: &RecordedBody) -> Key {
-        let content_type = parts.headers.get("content-type").map(HeaderValue::as_bytes);
-        let encodings = parts.headers.get_all("content-encoding");
+        let content_type = parts
+            .headers
+            .get(header::CONTENT_TYPE)
+            .map(HeaderValue::as_bytes);
+        let encodings = parts.headers.get_all(header::CONTENT_ENCODING);
         let encodings = encodings.iter().map(HeaderValue::as_bytes);
         if !self.functions.is_empty() || self.is_to_be_cleaned(content_type, encodings, body) {
             let mut request = RecordedRequest::from_parts(parts);
