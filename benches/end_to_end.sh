@@ -2,12 +2,19 @@
 # What recording costs a whole axum app: requests a second with and without the layer, in turn, on the
 # same machine, and the memory of a 1 GiB download. Needs wrk and curl.
 #
-#   benches/end_to_end.sh [PAIRS] [SECONDS]
+#   benches/end_to_end.sh [ROUNDS] [SECONDS]
+#
+# With S3_TEST_ENDPOINT and S3_TEST_BUCKET in the environment, and what the AWS SDK signs with, the
+# app records to S3 as well, in turn with the others:
+#
+#   .ci/garage up /tmp/garage 1 && . /tmp/garage/env && benches/end_to_end.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
-pairs=${1:-9} seconds=${2:-4}
+rounds=${1:-9} seconds=${2:-4}
 
-cargo build --quiet --release --example axum_app
+features=()
+[ -z "${S3_TEST_ENDPOINT:-}" ] || features=(--features s3)
+cargo build --quiet --release "${features[@]}" --example axum_app
 app=${CARGO_TARGET_DIR:-target}/release/examples/axum_app
 folder=$(mktemp -d)
 pid=
@@ -29,23 +36,43 @@ load() { wrk -t1 -c32 -d"${seconds}s" "$url/" | awk '/^Requests\/sec/ {print $2}
 median() { sort -g | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
 memory() { awk -v name="$1" '$1 == name":" {print $2}' "/proc/$pid/status"; }
 
-echo "requests a second, $pairs pairs of ${seconds} s, wrk -t1 -c32, 1 KiB:"
-: >"$folder/ratios"
-for _ in $(seq "$pairs"); do
-    start
-    without=$(load)
-    stop
-    rm -rf "$folder/t"
-    start RECORD="$folder/t"
-    with=$(load)
+# Requests a second of the app that was started, and then what its recorder says.
+measure() {
+    rate=$(load)
     # The last exchanges may still be on their way to the store.
     until curl -s "$url/stats" | grep -q '"queued":0'; do sleep 0.05; done
     stats=$(curl -s "$url/stats")
+    # To S3: until everything is uploaded, or the drain deadline has passed.
     stop
-    awk -v a="$without" -v b="$with" 'BEGIN {printf "%.3f\n", b / a}' >>"$folder/ratios"
-    echo "  without $without  with $with  ratio $(tail -1 "$folder/ratios")  $stats"
+}
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.3f\n", b / a}'; }
+
+echo "requests a second, $rounds rounds of ${seconds} s each, wrk -t1 -c32, 1 KiB:"
+for _ in $(seq "$rounds"); do
+    start
+    without=$(load)
+    stop
+    start RECORD="$folder/t"
+    measure
+    rm -rf "$folder/t"
+    disk=$rate
+    ratio "$without" "$disk" >>"$folder/disk"
+    echo "  without $without  to disk $disk  ratio $(tail -1 "$folder/disk")  $stats"
+    [ -n "${S3_TEST_ENDPOINT:-}" ] || continue
+    mkdir "$folder/state"
+    start RECORD="s3://${S3_TEST_BUCKET:?}/end_to_end/$$" AWS_ENDPOINT_URL_S3="$S3_TEST_ENDPOINT" \
+        STATE_DIRECTORY="$folder/state"
+    measure
+    left=$(find "$folder/state" -name '*.warc*' | wc -l)
+    rm -rf "$folder/state"
+    ratio "$without" "$rate" >>"$folder/s3"
+    ratio "$disk" "$rate" >>"$folder/s3_by_disk"
+    echo "    to S3 $rate  ratio $(tail -1 "$folder/s3")  $stats, segments not uploaded: $left"
 done
-echo "median ratio: $(median <"$folder/ratios")"
+echo "median ratio: $(median <"$folder/disk")"
+if [ -n "${S3_TEST_ENDPOINT:-}" ]; then
+    echo "median ratio to S3: $(median <"$folder/s3"), by to disk: $(median <"$folder/s3_by_disk")"
+fi
 
 start RECORD="$folder/big"
 curl -s -o /dev/null "$url/"
