@@ -92,7 +92,7 @@ async fn kill_loses_nothing_that_was_stored() {
         io::stderr(),
         "{kills} kills, {in_uploads} in an upload: {} recorded, {} known to be stored, {:?}",
         recorded.len(),
-        next as usize - unknown.len(),
+        next - unknown.len() as u64,
         store.stats()
     );
 }
@@ -184,8 +184,8 @@ async fn recorder() {
     let var = |name| env::var(name).unwrap();
     let bucket = Bucket::from(var("RECORDER_BUCKET"));
     let store = store(&bucket, Path::new(&var("RECORDER_SPOOL")));
-    let first: u64 = var("RECORDER_FIRST").parse().unwrap();
-    for first in (first..).step_by(BATCH as usize) {
+    let mut first: u64 = var("RECORDER_FIRST").parse().unwrap();
+    loop {
         let exchanges = (first..first + BATCH).map(|number| {
             let request = Request::get(format!("http://h/numbers/{number}"));
             Arc::new(Exchange::new(
@@ -194,7 +194,8 @@ async fn recorder() {
             ))
         });
         store.store(exchanges.collect()).await.unwrap();
-        println!("stored up to {}", first + BATCH);
+        first += BATCH;
+        println!("stored up to {first}");
         // Not much faster than they are sent.
         tokio::time::sleep(Duration::from_millis(2)).await;
     }

@@ -236,8 +236,8 @@ impl S3Server {
                         let service = service.clone();
                         tokio::spawn(async move {
                             let server = auto::Builder::new(TokioExecutor::new());
-                            let served = server.serve_connection(TokioIo::new(stream), service);
-                            let _ = served.await;
+                            let connection = TokioIo::new(stream);
+                            let _ = server.serve_connection(connection, service).await;
                         });
                     }
                 };

@@ -19,7 +19,7 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// `~/.aws`, single sign-on, a web identity, the roles of containers and of EC2
 /// ([AWS SDKs: credential providers](https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html)).
 ///
-/// MinIO, Garage and others that speak the protocol are reached through
+/// `MinIO`, Garage and others that speak the protocol are reached through
 /// [`endpoint`](Self::endpoint), or the environment variables `AWS_ENDPOINT_URL_S3` or
 /// `AWS_ENDPOINT_URL`. The bucket then stands in the path of each request, unless
 /// [`path_style`](Self::path_style) says otherwise, and a region that is not said is `us-east-1`.
@@ -105,7 +105,7 @@ impl Bucket {
         self.set(|settings| settings.answer_timeout = timeout.min(FOREVER))
     }
 
-    /// Signs requests with these keys, as MinIO and Garage hand them out, and looks for no others.
+    /// Signs requests with these keys, as `MinIO` and Garage hand them out, and looks for no others.
     pub fn credentials(
         self,
         access_key_id: impl Into<String>,

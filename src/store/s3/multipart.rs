@@ -22,16 +22,22 @@ use crate::{
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).
 const MOST_PARTS: u64 = 10_000;
 
+/// A file that goes up in parts.
+pub(crate) struct Parts<'a> {
+    pub(crate) file: &'a Path,
+    /// Of the file, in bytes.
+    pub(crate) size: u64,
+    /// In bytes, 5 MiB at least; parts are larger where there would be too many.
+    pub(crate) part_size: u64,
+}
+
 impl Objects {
-    /// Puts a file's content, in parts of this many bytes (5 MiB at least), or larger ones where
-    /// there would be too many. What was sent is given up when a part fails for good, or this future
+    /// Puts a file's content. What was sent is given up when a part fails for good, or this future
     /// is dropped; the second leaves parts behind that a rule of the bucket has to remove.
     pub(crate) async fn put_parts(
         &self,
         key: &str,
-        file: &Path,
-        size: u64,
-        part_size: u64,
+        parts: Parts<'_>,
         put: Put,
         content_type: &str,
         metadata: &[(&str, &str)],
@@ -52,9 +58,8 @@ impl Objects {
             let said = "the answer has no upload id";
             return Err(self.error("begin the upload", key, S3Problem::Refused, said));
         };
-        let part_size = part_size.max(size.div_ceil(MOST_PARTS));
         let sent = async {
-            let parts = self.parts(key, &upload, file, size, part_size).await?;
+            let parts = self.parts(key, &upload, &parts).await?;
             self.complete(key, &upload, parts, put).await
         };
         let outcome = sent.await;
@@ -80,10 +85,13 @@ impl Objects {
         &self,
         key: &str,
         upload: &str,
-        file: &Path,
-        size: u64,
-        part_size: u64,
+        &Parts {
+            file,
+            size,
+            part_size,
+        }: &Parts<'_>,
     ) -> Result<Vec<CompletedPart>, StoreError> {
+        let part_size = part_size.max(size.div_ceil(MOST_PARTS));
         let mut parts = Vec::new();
         let mut offset = 0;
         for number in 1.. {
@@ -151,7 +159,7 @@ async fn read(path: &Path, offset: u64, len: u64) -> Result<Bytes, StoreError> {
         let read = || {
             let mut file = File::open(&path)?;
             file.seek(SeekFrom::Start(offset))?;
-            let mut content = Vec::with_capacity(len as usize);
+            let mut content = Vec::new();
             file.take(len).read_to_end(&mut content)?;
             Ok(content.into())
         };

@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 
-use super::objects::{Objects, Put};
+use super::{
+    multipart::Parts,
+    objects::{Objects, Put},
+};
 use crate::store::{Bucket, S3Problem, StoreError};
 
 #[path = "../../../tests/support/s3.rs"]
@@ -102,14 +105,20 @@ async fn large_files_go_up_in_parts() {
     let objects = objects(&place).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
-    let content: Vec<u8> = (0..(11 << 20) + 1).map(|n: u32| (n >> 7) as u8).collect();
+    let blocks = (0..=11_u8).flat_map(|n| std::iter::repeat_n(n, 1 << 20));
+    let content: Vec<u8> = blocks.take((11 << 20) + 1).collect();
     std::fs::write(&file, &content).unwrap();
     let put = |key: String, put| {
         let (objects, file) = (&objects, &file);
         let size = content.len() as u64;
         async move {
+            let parts = Parts {
+                file,
+                size,
+                part_size: 5 << 20,
+            };
             objects
-                .put_parts(&key, file, size, 5 << 20, put, PLAIN, &[("crc", "12")])
+                .put_parts(&key, parts, put, PLAIN, &[("crc", "12")])
                 .await
         }
     };

@@ -13,7 +13,10 @@ use crate::{
     StoreError,
     store::{
         Bucket, S3Problem, blocking,
-        s3::objects::{Objects, Put, is_transient},
+        s3::{
+            multipart::Parts,
+            objects::{Objects, Put, is_transient},
+        },
     },
 };
 
@@ -60,18 +63,19 @@ impl Delivery<'_> {
         }
         let text = format!("{checksum:08x}");
         let metadata = [(CHECKSUM, text.as_str())];
-        let put = match whole {
-            Some(content) => {
-                once.put(&key, content, Put::IfAbsent, CONTENT_TYPE, &metadata)
-                    .await
-            }
-            None => {
-                // A part that fails is tried again by itself.
-                let (part, put) = (self.part_size, Put::IfAbsent);
-                objects
-                    .put_parts(&key, &file, size, part, put, CONTENT_TYPE, &metadata)
-                    .await
-            }
+        let put = if let Some(content) = whole {
+            once.put(&key, content, Put::IfAbsent, CONTENT_TYPE, &metadata)
+                .await
+        } else {
+            let parts = Parts {
+                file: &file,
+                size,
+                part_size: self.part_size,
+            };
+            // A part that fails is tried again by itself.
+            objects
+                .put_parts(&key, parts, Put::IfAbsent, CONTENT_TYPE, &metadata)
+                .await
         };
         let Err(refused) = put else { return Ok(size) };
         if !is_there_already(&refused) {

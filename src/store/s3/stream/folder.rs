@@ -47,11 +47,8 @@ impl Folder {
     pub(super) fn of(spool: Option<&Path>, bucket: &Bucket) -> Self {
         let spool = spool.map_or_else(default_spool, Path::to_owned);
         let digest = Sha256::digest(bucket.to_string());
-        let hash: String = digest[..4]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        Self(spool.join(format!("{}-{hash}", bucket.name())).into())
+        let hash = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
+        Self(spool.join(format!("{}-{hash:08x}", bucket.name())).into())
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -63,7 +60,7 @@ impl Folder {
     }
 
     /// Makes it, for its user alone where the system knows users: it holds what clients sent.
-    pub(super) fn create(&self, path: &Path) -> Result<(), StoreError> {
+    pub(super) fn create(path: &Path) -> Result<(), StoreError> {
         let mut builder = DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]

@@ -16,7 +16,7 @@ use std::{
     fmt, io,
     ops::RangeBounds,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
     thread,
     time::{Duration, SystemTime},
 };
@@ -33,6 +33,7 @@ use super::Bucket;
 use crate::{
     Exchange, StoreError,
     locks::lock,
+    recorder::OnError,
     store::{BoxFuture, Sink, blocking},
 };
 
@@ -63,7 +64,7 @@ struct Settings {
     part_size: u64,
     runtime: Option<Handle>,
     pick: Pick,
-    on_error: Option<Arc<dyn Fn(&StoreError) + Send + Sync>>,
+    on_error: Option<OnError>,
 }
 
 /// Ends the uploads with the last clone of the store.
@@ -71,7 +72,7 @@ struct Settings {
 struct State {
     spool: OnceLock<Arc<Spool>>,
     /// Whether the uploads were begun.
-    has_begun: std::sync::Mutex<bool>,
+    has_begun: Mutex<bool>,
 }
 
 impl S3 {

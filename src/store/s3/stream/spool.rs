@@ -113,7 +113,7 @@ impl Spool {
     }
 
     fn begin(&self, writer: &mut Writer) -> Result<Segment, StoreError> {
-        self.folder.create(self.folder.path())?;
+        Folder::create(self.folder.path())?;
         let owner = match &writer.owner {
             Some(owner) => owner,
             None => writer
@@ -281,7 +281,7 @@ impl Spool {
 
     /// Puts a segment into quarantine.
     pub(super) fn quarantine(&self, name: &Name, kind: Kind) -> Result<(), StoreError> {
-        self.folder.create(&self.folder.quarantine())?;
+        Folder::create(&self.folder.quarantine())?;
         let from = self.folder.file(name, kind);
         fs::rename(&from, self.folder.quarantined(name, kind))
             .map_err(|error| StoreError::io("put the file into quarantine", &from, error))

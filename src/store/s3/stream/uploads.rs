@@ -16,6 +16,7 @@ use super::{
 use crate::{
     StoreError,
     guard::Guard,
+    recorder::OnError,
     store::{
         Bucket, blocking,
         s3::{backoff::Backoff, objects::is_transient},
@@ -34,8 +35,6 @@ const FIRST_REFUSED: Duration = Duration::from_secs(30);
 const LONGEST_REFUSED: Duration = Duration::from_mins(10);
 /// So often a segment is taken out of quarantine because others get through.
 const MOST_REFUSALS: u32 = 3;
-
-type OnError = Arc<dyn Fn(&StoreError) + Send + Sync>;
 
 pub(super) struct Uploads {
     pub(super) spool: Arc<Spool>,
