@@ -842,7 +842,10 @@ fn what_a_killed_writer_left_is_no_entry_and_goes() {
         fs::write(left.join("0/request.http"), "GET /a HT").unwrap();
         left
     };
-    let (old, new) = (left(".tmp-old"), left(".tmp-new"));
+    let (old, new) = (
+        left(".tower-traffic-tmp-old"),
+        left(".tower-traffic-tmp-new"),
+    );
     let hours_ago = SystemTime::now() - Duration::from_secs(2 * 3600);
     fs::File::open(&old)
         .unwrap()
@@ -908,7 +911,7 @@ impl Fixtures {
         let folders: HashSet<_> = self
             .snapshot()
             .into_keys()
-            .filter(|file| !file.starts_with(".tmp-new"))
+            .filter(|file| !file.starts_with(".tower-traffic-tmp-new"))
             .map(|file| self.path().join(file.parent().unwrap()))
             .collect();
         folders.into_iter().collect()

@@ -37,7 +37,8 @@ mod disk;
 mod disk_cache;
 mod error;
 mod file;
-mod http4k;
+mod files;
+pub mod http4k;
 mod memory;
 mod recording;
 #[cfg(feature = "s3")]

@@ -190,16 +190,16 @@ impl Index {
         }
     }
 
-    /// Notes the entry that was written for a key.
-    pub(in crate::store) fn put_entry(&mut self, key: Key, path: Arc<Path>) {
-        if self.entry(key) == Some(&path) {
-            return;
-        }
-        self.report.exchanges += 1;
-        self.report.entries += 1;
-        if self.entries.insert(key, (Kind::Entry, path)).is_some() {
+    /// Notes the folder that was written for a key.
+    pub(in crate::store) fn put(&mut self, kind: Kind, key: Key, path: Arc<Path>) {
+        if let Some((k, p)) = self.entries.remove(&key) {
+            if (k, &p) == (kind, &path) {
+                self.entries.insert(key, (k, p));
+                return;
+            }
             self.report.hidden += 1;
         }
+        self.add_folder(kind, path, Some(key));
     }
 
     /// Forgets what is no longer there; false if the key has another one by now.

@@ -16,6 +16,7 @@ use std::{
 use futures_util::FutureExt;
 
 pub use self::report::{Repair, Report};
+pub(super) use self::walk::Kind;
 use self::{contents::Contents, segment::Appender};
 use super::{BoxFuture, BoxStream, Compression, Replay, Sink, Source, StoreError, Which, blocking};
 use crate::{Exchange, Key, Matching};

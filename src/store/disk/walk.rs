@@ -16,7 +16,7 @@ const MOST_NAMED: usize = 100;
 
 /// A folder with one exchange, by who laid it out. In the order in which they are replayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(in crate::store) enum Kind {
     Http4kStream,
     Entry,
     Http4kCache,

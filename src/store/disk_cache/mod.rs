@@ -13,10 +13,13 @@ use std::{
 
 use futures_util::FutureExt;
 
-use self::entry::{Files, Staging};
 use super::{
     BoxFuture, BoxStream, Replay, Report, Sink, Source, StoreError, Which, blocking,
-    disk::contents::{self, Contents},
+    disk::{
+        Kind,
+        contents::{self, Contents},
+    },
+    files::Staging,
 };
 use crate::{Exchange, Key, Matching, RecordedRequest, format::fixture::Style};
 
@@ -181,7 +184,7 @@ impl DiskCache {
         let staging = Staging::new(&self.folder)?;
         let mut staged = Vec::with_capacity(keyed.len());
         for (number, (key, exchange)) in keyed.into_iter().enumerate() {
-            if let Some(files) = Files::new(exchange, self.style) {
+            if let Some(files) = entry::write(exchange, self.style) {
                 files.stage(&staging.folder(number))?;
                 staged.push((key, exchange, files, staging.folder(number)));
             }
@@ -192,8 +195,9 @@ impl DiskCache {
         for (key, exchange, files, staged) in staged {
             let path = self.place(key, &exchange.request);
             files.commit(&staged, &path)?;
+            entry::remove_stale(&path, &files);
             if let Some(index) = &mut *self.contents.index() {
-                index.put_entry(key, path);
+                index.put(Kind::Entry, key, path);
             }
         }
         Ok(())
