@@ -81,7 +81,7 @@ fn entry(request: Value, response: Value) -> Value {
 }
 
 /// What a HAR with one entry is read as, and what is noted of it.
-fn read_noted(entry: Value) -> (Exchange, Vec<String>) {
+fn read_noted(entry: &Value) -> (Exchange, Vec<String>) {
     let file = har(&json!([entry]));
     let (mut read, errors) = replay(&Har::new(&file.path));
     assert!(errors.is_empty(), "{errors:?}");
@@ -94,7 +94,7 @@ fn read_noted(entry: Value) -> (Exchange, Vec<String>) {
 }
 
 fn read(request: Value, response: Value) -> Exchange {
-    let (exchange, notes) = read_noted(entry(request, response));
+    let (exchange, notes) = read_noted(&entry(request, response));
     assert!(notes.is_empty(), "{notes:?}");
     exchange
 }
@@ -138,7 +138,7 @@ fn a_browsers_entry_is_an_exchange() {
 
 #[test]
 fn missing_fields_are_put_up_with() {
-    let (exchange, notes) = read_noted(json!({
+    let (exchange, notes) = read_noted(&json!({
         "request": {"method": "GET", "url": "http://example.com/"},
         "response": {"status": 204},
     }));
@@ -247,7 +247,7 @@ fn bad_fields_are_left_out_and_noted() {
         {"name": "good", "value": "1"},
         ["as-a-list", "2"],
     ]);
-    let (exchange, notes) = read_noted(entry(json!({"headers": headers}), json!({})));
+    let (exchange, notes) = read_noted(&entry(json!({"headers": headers}), json!({})));
     assert_eq!(
         lines(&exchange.request.headers),
         ["good: 1", "as-a-list: 2"]
@@ -314,13 +314,13 @@ fn a_status_of_zero_is_no_response() {
         );
         assert_eq!(exchange.time_to_head, None);
     }
-    let (exchange, _) = read_noted(json!({"request": {"method": "GET", "url": "http://a/"}}));
+    let (exchange, _) = read_noted(&json!({"request": {"method": "GET", "url": "http://a/"}}));
     assert!(exchange.response.is_err());
 }
 
 #[test]
 fn a_content_that_is_missing_never_answers() {
-    let (exchange, notes) = read_noted(entry(json!({}), json!({"content": {"size": 100}})));
+    let (exchange, notes) = read_noted(&entry(json!({}), json!({"content": {"size": 100}})));
     assert_eq!(response(&exchange).body.end, BodyEnd::Limit);
     assert_eq!(notes.len(), 1);
     assert_eq!(Matching::new().key_of(&exchange), None);
@@ -530,9 +530,12 @@ fn what_is_written_is_har_1_2() {
     assert_eq!(entries[1]["response"]["_error"], "refused");
 }
 
+/// A field, and whether its value has the right type.
+type Required = (&'static str, fn(&Value) -> bool);
+
 /// Every field that the specification asks for, with its type; and none that it does not know.
 fn assert_valid(entry: &Value) {
-    let check = |value: &Value, required: &[(&str, fn(&Value) -> bool)], optional: &[&str]| {
+    let check = |value: &Value, required: &[Required], optional: &[&str]| {
         for (name, is_right) in required {
             assert!(value.get(name).is_some_and(is_right), "{name} in {value}");
         }
@@ -600,7 +603,7 @@ fn assert_valid(entry: &Value) {
         &[("size", Value::is_i64), ("mimeType", Value::is_string)],
         &["text", "encoding"],
     );
-    let timings: &[(&str, fn(&Value) -> bool)] = &[
+    let timings: &[Required] = &[
         ("send", Value::is_number),
         ("wait", Value::is_number),
         ("receive", Value::is_number),

@@ -4,6 +4,7 @@
 mod stores;
 
 use std::{
+    fmt::Write,
     fs,
     time::{Duration, SystemTime},
 };
@@ -361,7 +362,7 @@ fn bombs_are_refused() {
     let mut text = "a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n".to_owned();
     for n in 1..9 {
         let aliases = vec![format!("*a{}", n - 1); 10].join(", ");
-        text.push_str(&format!("a{n}: &a{n} [{aliases}]\n"));
+        writeln!(text, "a{n}: &a{n} [{aliases}]").unwrap();
     }
     text.push_str("interactions: []\n");
     let (_, errors, _) = read(&text);

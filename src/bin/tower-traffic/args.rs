@@ -1,5 +1,7 @@
 //! The arguments.
 
+#![allow(clippy::doc_markdown)] // the texts are shown as they stand here
+
 use std::{ffi::OsString, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -27,7 +29,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Inspect(Inspect),
+    Inspect(Box<Inspect>),
     Convert(Convert),
     Verify(Verify),
 }

@@ -18,13 +18,13 @@ use crate::{
     text,
 };
 
-pub(crate) async fn run(args: Inspect) -> Result<Outcome, Failure> {
+pub(crate) async fn run(args: &Inspect) -> Result<Outcome, Failure> {
     let recording = source::open(&args.location).await?;
     let mut source = Source::new(&recording, !args.no_redact);
     let mut output = Output::stdout();
     match args.show {
-        Some(number) => show_one(&args, number, &mut source, &mut output).await?,
-        None => list(&args, &mut source, &mut output).await?,
+        Some(number) => show_one(args, number, &mut source, &mut output).await?,
+        None => list(args, &mut source, &mut output).await?,
     }
     Ok(if source.damaged > 0 {
         Outcome::Damaged

@@ -65,7 +65,7 @@ fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<Outcome, Failure> {
     match command {
-        Command::Inspect(args) => inspect::run(args).await,
+        Command::Inspect(args) => inspect::run(&args).await,
         Command::Convert(args) => convert::run(args).await,
         Command::Verify(args) => verify::run(args).await,
     }

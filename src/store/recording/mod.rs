@@ -122,7 +122,8 @@ impl Recording {
         self
     }
 
-    /// Reads the recording, unless that was done already, and says what it found.
+    /// Reads the recording, unless that was done already, and says what it found. Of a file nothing is
+    /// kept in memory.
     ///
     /// # Errors
     /// If the recording cannot be read. A part that cannot be is no error: it is in the report.
@@ -137,8 +138,8 @@ impl Recording {
                 })
             }
             Kind::File(file) => {
-                let (file, matching) = (file.clone(), self.matching.clone());
-                blocking(move || file.report(&matching)).await
+                let file = file.clone();
+                blocking(move || file.scan()).await
             }
         }
     }
