@@ -292,8 +292,10 @@ fn what_steers_a_terminal_is_escaped() {
     let bad = json!({"request": {"method": "GET", "url": "x\u{1b}]0;title\u{7}:"}});
     fs::write(&path, json!({"log": {"entries": [entry, bad]}}).to_string()).unwrap();
     let path = path.to_str().unwrap();
+    let missing = "missing\u{1b}[2J";
     for arguments in [
-        &["inspect", path][..],
+        &["inspect", missing][..],
+        &["inspect", path],
         &["inspect", path, "--show", "1"],
         &["verify", path],
     ] {
