@@ -71,10 +71,10 @@
 //! # Where things are
 //!
 //! What most users name stands here at the top. [`proxy`], [`latency`] and [`debug`] have the rest of
-//! their layers. [`store`] has the traits that a store implements, and
-//! the stores that come with the crate. [`body`] has the bodies that the layers wrap messages in:
-//! they, [`Capture`] and [`RecordTrafficFuture`] are public only because they stand in the layers'
-//! signatures. `conformance` (feature `test-util`) checks stores.
+//! their layers. [`store`] has the traits that a store implements, and the stores that come with the
+//! crate; [`store::open`] reads a recording of any form. [`body`] has the bodies that the layers wrap
+//! messages in: they, [`Capture`] and [`RecordTrafficFuture`] are public only because they stand in the
+//! layers' signatures. `conformance` (feature `test-util`) checks stores.
 
 #![forbid(unsafe_code)]
 // Links lead to what other features bring: on docs.rs all are on.

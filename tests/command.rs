@@ -1,5 +1,7 @@
 //! The command `tower-traffic`, run as a user runs it.
 
+#[path = "support/s3.rs"]
+mod s3;
 mod stores;
 
 use std::{
@@ -12,6 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
+use s3::Place;
 use serde_json::{Value, json};
 use stores::{exchange, files, record, replay, replay_all};
 use tempfile::TempDir;
@@ -33,11 +36,15 @@ struct Ran {
 }
 
 fn run(arguments: &[&str]) -> Ran {
+    finish(command(arguments))
+}
+
+fn finish(mut command: Command) -> Ran {
     let Output {
         status,
         stdout,
         stderr,
-    } = command(arguments).output().unwrap();
+    } = command.output().unwrap();
     Ran {
         code: status.code().unwrap(),
         out: String::from_utf8(stdout).unwrap(),
@@ -406,13 +413,14 @@ fn a_torn_file_is_told_and_left_as_it_is() {
     let whole = fs::read(&file).unwrap();
     let torn = &whole[..whole.len() - 10];
     fs::write(&file, torn).unwrap();
-    let ran = run(&["verify", file.to_str().unwrap()]);
-    assert_eq!(ran.code, 1);
-    assert!(
-        ran.out.contains("the file ends within this exchange"),
-        "{}",
-        ran.out
-    );
+    for location in [file.to_str().unwrap(), &recorded.folder] {
+        let ran = run(&["verify", location]);
+        assert_eq!(ran.code, 1);
+        let told = "the file ends within this exchange";
+        assert!(ran.out.contains(told), "{}", ran.out);
+        assert_eq!(run(&["inspect", location]).code, 1);
+    }
+    assert_eq!(files(Path::new(&recorded.folder)).len(), 1);
     assert_eq!(fs::read(&file).unwrap(), torn);
 }
 
@@ -467,6 +475,84 @@ fn a_recording_goes_through_every_form_and_comes_back() {
             .unwrap()
             .starts_with(&[0x1f, 0x8b])
     );
+}
+
+#[test]
+fn fixtures_keep_what_can_answer_and_the_rest_is_told() {
+    let mut exchanges = kinds();
+    exchanges.push(exchanges[0].clone());
+    let recorded = recorded(exchanges);
+    let to = recorded.place("fixtures");
+    let ran = run(&["convert", &recorded.folder, &to, "--to", "fixtures"]);
+    let expected = "left out: 3 exchanges without a whole request and response\n\
+        left out: 1 exchange followed by another of the same request\n";
+    assert_eq!((ran.code, ran.err.as_str()), (0, expected));
+    let rows = rows(&good(&["inspect", &to, "--json"]));
+    let mut uris: Vec<_> = rows
+        .iter()
+        .map(|row| row["uri"].as_str().unwrap())
+        .collect();
+    uris.sort_unstable();
+    assert_eq!(
+        uris,
+        ["/broken", "/missing", "/users", "/users/1?token=REDACTED"]
+    );
+}
+
+/// Runs where the usual variables say how S3 is reached.
+fn run_in(place: &Place, arguments: &[&str]) -> Ran {
+    let mut command = command(arguments);
+    command
+        .env("AWS_ENDPOINT_URL", &place.endpoint)
+        .env("AWS_REGION", &place.region)
+        .env("AWS_ACCESS_KEY_ID", &place.access_key)
+        .env("AWS_SECRET_ACCESS_KEY", &place.secret_key);
+    finish(command)
+}
+
+#[test]
+fn s3_is_written_to_and_read_from() {
+    let place = Place::new();
+    let recorded = recorded(kinds());
+    let at = format!("s3://{}/{}", place.name, place.prefix);
+    let nothing = run_in(&place, &["inspect", &at]);
+    assert_eq!(nothing.code, 2);
+    assert!(
+        nothing.err.contains("there is no recording here"),
+        "{}",
+        nothing.err
+    );
+
+    let ran = run_in(&place, &["convert", &recorded.folder, &at]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let ran = run_in(&place, &["verify", &at]);
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (0, "S3: 7 exchanges, all good\n")
+    );
+    let ran = run_in(&place, &["inspect", &at, "--json", "--status", "404"]);
+    assert_eq!(rows(&ran.out)[0]["number"], 3);
+
+    let ran = run_in(&place, &["convert", &recorded.folder, &at]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("--force to add to it"), "{}", ran.err);
+    let ran = run_in(&place, &["convert", &recorded.folder, &at, "--force"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let back = recorded.place("back.har");
+    let ran = run_in(&place, &["convert", &at, &back]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let read = replay(&Har::new(&back)).0;
+    assert_eq!(read[..7], redacted(kinds()));
+    assert_eq!(read[7..], redacted(kinds()));
+}
+
+#[test]
+fn a_bucket_that_cannot_be_read_is_told() {
+    let place = Place::new();
+    let ran = run_in(&place, &["verify", "s3://no-such-bucket/prefix"]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
+    assert!(ran.err.contains("s3://no-such-bucket/"), "{}", ran.err);
+    assert!(!ran.err.contains(&place.secret_key));
 }
 
 #[test]

@@ -234,6 +234,20 @@ impl StoreError {
         }
     }
 
+    /// Whether it is about a part of a recording, of which the rest is read: bytes, an entry, a file
+    /// among others.
+    pub fn is_of_a_part(&self) -> bool {
+        matches!(
+            self,
+            Self::Corrupt { .. }
+                | Self::Syntax { .. }
+                | Self::BadEntry { .. }
+                | Self::BadMessage { .. }
+                | Self::HalfEntry { .. }
+                | Self::WholeFile { .. }
+        )
+    }
+
     /// What a file is in can be read by another build only.
     #[allow(dead_code)] // with all features there is none
     pub(crate) fn feature_off(path: &Path, feature: &'static str) -> Self {

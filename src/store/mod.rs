@@ -6,6 +6,9 @@
 //! | [`Source`] | looks up the recorded response for a request | [`ReplayCache`](crate::ReplayCache), [`Responder`](crate::Responder) |
 //! | [`Replay`] | streams exchanges in recorded order | [`ReplayStream`](crate::ReplayStream), [`Resend`](crate::Resend) |
 //!
+//! [`open`] finds out what a recording is in, and reads it: a folder of any layout, a WARC file, a HAR
+//! (`Har`), a VCR cassette (`Vcr`), or segments in S3.
+//!
 //! A store of your own implements those that make sense for it, and shows with the checks of
 //! `tower_traffic::conformance` (feature `test-util`) that it keeps their promises. A Redis list as
 //! a sink, for instance:

@@ -12,7 +12,7 @@ use crate::{
 };
 
 const LOCATIONS: &str = "\
-LOCATION is a folder, a file (WARC, also .gz and .zst; HAR; a VCR cassette in YAML or JSON: told by \
+LOCATION is a folder (of WARC files, fixtures, http4k's texts), a file (WARC, also .gz and .zst; HAR; a VCR cassette in YAML or JSON: told by \
 its content), or s3://bucket/prefix. For S3 the usual variables of AWS count (AWS_PROFILE, \
 AWS_REGION, AWS_ENDPOINT_URL, ...).
 
@@ -105,18 +105,18 @@ pub(crate) enum EndedAs {
 /// Writes a recording in another form
 ///
 /// Secrets are replaced by REDACTED on the way, as when traffic is recorded. What cannot be carried
-/// over is told. TO appears only when all of it is written.
+/// over is told. TO appears only when all of it is written, except in S3.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = LOCATIONS)]
 pub(crate) struct Convert {
     /// The recording
     pub(crate) from: OsString,
-    /// Where to write it: NAME.har, NAME.warc, NAME.warc.gz, or a folder
+    /// Where to write it: NAME.har, NAME.warc, NAME.warc.gz, s3://bucket/prefix, or a folder
     pub(crate) to: OsString,
     /// The form, where TO's name does not tell it; a folder has WARC files by default
     #[arg(long = "to", value_name = "FORM", id = "form")]
     pub(crate) form: Option<Form>,
-    /// Replace what stands at TO
+    /// Replace what stands at TO; in S3, add to it
     #[arg(long)]
     pub(crate) force: bool,
     /// Keep secrets as the recording has them

@@ -1,8 +1,8 @@
 //! `tower-traffic convert`
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
-use tower_traffic::StoreError;
+use tower_traffic::{Exchange, Key, Matching, StoreError};
 
 use crate::{
     Outcome,
@@ -21,23 +21,31 @@ const BATCH_BYTES: usize = 4 << 20;
 
 pub(crate) async fn run(args: Convert) -> Result<Outcome, Failure> {
     let recording = source::open(&args.from).await?;
-    let target = Target::new(&args.to, args.form, args.force)?;
+    let target = Target::new(&args.to, args.form, args.force).await?;
     let mut source = Source::new(&recording, !args.no_redact);
+    let mut lost = target.form.is_cache().then(Lost::default);
     // Dropping the target takes away what is written so far.
     tokio::select! {
-        result = copy(&mut source, &target) => result?,
+        result = copy(&mut source, &target, &mut lost) => result?,
         Ok(()) = tokio::signal::ctrl_c() => return Err(Failure::Interrupted),
     }
-    if source.count == 0 {
+    let kept = match &lost {
+        Some(lost) => lost.kept.len() as u64,
+        None => source.count,
+    };
+    if let Some(lost) = lost {
+        lost.tell();
+    }
+    if kept == 0 {
         complain(format_args!(
-            "the recording has no exchanges: nothing is written"
+            "there are no exchanges to write: nothing is written"
         ));
     } else {
         target.finish().await?;
     }
     let mut output = Output::stdout();
-    if output.width.is_some() && source.count > 0 {
-        let exchanges = text::counted(source.count, "exchange");
+    if output.width.is_some() && kept > 0 {
+        let exchanges = text::counted(kept, "exchange");
         output.line(&format!("{exchanges} written"))?;
         output.flush()?;
     }
@@ -48,7 +56,11 @@ pub(crate) async fn run(args: Convert) -> Result<Outcome, Failure> {
     })
 }
 
-async fn copy(source: &mut Source, target: &Target) -> Result<(), Failure> {
+async fn copy(
+    source: &mut Source,
+    target: &Target,
+    lost: &mut Option<Lost>,
+) -> Result<(), Failure> {
     let mut progress = Progress::new(true);
     let mut batch = Vec::new();
     let mut bytes = 0;
@@ -60,6 +72,9 @@ async fn copy(source: &mut Source, target: &Target) -> Result<(), Failure> {
             break;
         };
         progress.add(&exchange);
+        if let Some(lost) = lost {
+            lost.add(&exchange);
+        }
         bytes += exchange.request.body.len();
         bytes += exchange
             .response
@@ -76,4 +91,34 @@ async fn copy(source: &mut Source, target: &Target) -> Result<(), Failure> {
     }
     progress.finish();
     Ok(())
+}
+
+/// What a cache does not keep.
+#[derive(Default)]
+struct Lost {
+    matching: Matching,
+    kept: HashSet<Key>,
+    cannot_answer: u64,
+    replaced: u64,
+}
+
+impl Lost {
+    fn add(&mut self, exchange: &Exchange) {
+        match self.matching.key_of(exchange) {
+            None => self.cannot_answer += 1,
+            Some(key) => self.replaced += u64::from(!self.kept.insert(key)),
+        }
+    }
+
+    fn tell(&self) {
+        for (number, why) in [
+            (self.cannot_answer, "without a whole request and response"),
+            (self.replaced, "followed by another of the same request"),
+        ] {
+            if number > 0 {
+                let exchanges = text::counted(number, "exchange");
+                complain(format_args!("left out: {exchanges} {why}"));
+            }
+        }
+    }
 }

@@ -10,6 +10,7 @@ mod filter;
 mod inspect;
 mod json;
 mod output;
+mod place;
 mod progress;
 mod show;
 mod source;

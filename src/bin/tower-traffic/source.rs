@@ -48,7 +48,8 @@ impl Source {
                     }
                     return Ok(Some(exchange));
                 }
-                Err(error) if is_damage(&error) => {
+                // Where nothing at all can be read, that is no damage.
+                Err(error) if self.count > 0 || is_damage(&error) => {
                     self.damaged += 1;
                     complain(&error);
                 }
@@ -59,13 +60,6 @@ impl Source {
     }
 }
 
-/// Whether an error is about a part of a recording.
-pub(crate) fn is_damage(error: &StoreError) -> bool {
-    matches!(
-        error,
-        StoreError::Corrupt { .. }
-            | StoreError::Syntax { .. }
-            | StoreError::BadEntry { .. }
-            | StoreError::Io { .. }
-    )
+fn is_damage(error: &StoreError) -> bool {
+    error.is_of_a_part() || matches!(error, StoreError::Io { .. })
 }

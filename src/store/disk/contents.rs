@@ -149,16 +149,28 @@ impl<W> Contents<W> {
 pub(in crate::store) fn replay(
     folder: Arc<Path>,
 ) -> BoxStream<'static, Result<Exchange, StoreError>> {
-    stream::once(async move { read_on_a_thread(folder) })
+    stream::once(async move { read_on_a_thread(folder, true) })
         .flatten()
         .boxed()
 }
 
-fn read_on_a_thread(folder: Arc<Path>) -> BoxStream<'static, Result<Exchange, StoreError>> {
+/// Replays a folder and changes nothing in it: a torn tail is an error.
+pub(in crate::store) fn examine(
+    folder: Arc<Path>,
+) -> BoxStream<'static, Result<Exchange, StoreError>> {
+    stream::once(async move { read_on_a_thread(folder, false) })
+        .flatten()
+        .boxed()
+}
+
+fn read_on_a_thread(
+    folder: Arc<Path>,
+    may_mend: bool,
+) -> BoxStream<'static, Result<Exchange, StoreError>> {
     let (sender, mut receiver) = mpsc::channel(READ_AHEAD);
     // Nobody listening is no error: the stream was dropped.
     let read = move || {
-        read_all(&folder, &mut |item| {
+        read_all(&folder, may_mend, &mut |item| {
             sender.blocking_send(item).map_err(|_| Gone)
         })
     };
@@ -174,7 +186,7 @@ struct Gone;
 
 type Send<'a> = &'a mut dyn FnMut(Result<Exchange, StoreError>) -> Result<(), Gone>;
 
-fn read_all(folder: &Path, send: Send<'_>) -> Result<(), Gone> {
+fn read_all(folder: &Path, may_mend: bool, send: Send<'_>) -> Result<(), Gone> {
     let Found {
         segments,
         folders,
@@ -188,7 +200,7 @@ fn read_all(folder: &Path, send: Send<'_>) -> Result<(), Gone> {
         send(Err(error))?;
     }
     for file in segments {
-        read_segment(&file, send)?;
+        read_segment(&file, may_mend, send)?;
     }
     for (kind, folder) in folders {
         send(kind.read(&folder))?;
@@ -196,18 +208,23 @@ fn read_all(folder: &Path, send: Send<'_>) -> Result<(), Gone> {
     Ok(())
 }
 
-fn read_segment(file: &Path, send: Send<'_>) -> Result<(), Gone> {
-    let mut sent = Ok(());
-    let read = segment::read(file, Depth::Whole, |event| {
+fn read_segment(file: &Path, may_mend: bool, send: Send<'_>) -> Result<(), Gone> {
+    let mut outcome = Ok(());
+    let on_event = |event| {
         let item = match event {
             Event::Exchange(_, exchange) | Event::Unplaced(exchange) => Ok(*exchange),
             Event::Skipped(error) => Err(error),
             Event::Repaired(_) => return true,
         };
-        sent = send(item);
-        sent.is_ok()
-    });
-    sent?;
+        outcome = send(item);
+        outcome.is_ok()
+    };
+    let read = if may_mend {
+        segment::read(file, Depth::Whole, on_event)
+    } else {
+        segment::examine(file, on_event)
+    };
+    outcome?;
     read.or_else(|error| send(Err(error)))
 }
 

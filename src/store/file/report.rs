@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc};
 
 use super::Item;
-use crate::StoreError;
+use crate::{StoreError, store::Report};
 
 /// So many different notes are kept.
 const MOST_NOTES: usize = 100;
@@ -17,6 +17,8 @@ pub struct FileReport {
     /// What was left out of exchanges, or changed in them, because HTTP does not allow it or the file
     /// does not have it; at most 100 different ones.
     pub notes: Vec<Note>,
+    /// Of a folder, what it has of each layout.
+    pub folder: Option<Report>,
 }
 
 /// Something that was left out of an exchange, or changed in it.

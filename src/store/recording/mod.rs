@@ -1,5 +1,7 @@
 //! A recording wherever it is, and whatever it is in.
 
+#[cfg(feature = "s3")]
+mod bucket;
 mod detect;
 
 use std::{ffi::OsStr, fmt, path::Path, sync::Arc};
@@ -9,6 +11,7 @@ use futures_util::FutureExt;
 use self::detect::detect;
 use super::{
     BoxFuture, BoxStream, Disk, FileReport, Replay, Source, StoreError, Which, blocking,
+    disk::contents::examine,
     file::{File, Form},
 };
 use crate::{Exchange, Key, Matching};
@@ -17,8 +20,12 @@ use crate::{Exchange, Key, Matching};
 ///
 /// It is what [`open`] gives, and goes wherever a recording is read:
 /// [`ReplayStream::from`](crate::ReplayStream::from), [`Resend::from`](crate::Resend::from),
-/// [`ReplayCache::from`](crate::ReplayCache::from). A look-up in a file reads all of it into memory
-/// first; one in a folder builds an index.
+/// [`ReplayCache::from`](crate::ReplayCache::from). A look-up in a file or in S3 reads all of it into
+/// memory first; one in a folder builds an index.
+///
+/// A replay changes nothing: the torn tail that a killed writer leaves is an error here
+/// ([`StoreError::Corrupt`]), and stays where it is. A look-up in a folder mends it, as
+/// [`Disk`] does.
 #[derive(Clone)]
 pub struct Recording {
     kind: Kind,
@@ -30,13 +37,15 @@ pub struct Recording {
 enum Kind {
     Folder(Disk),
     File(Arc<File>),
+    #[cfg(feature = "s3")]
+    Bucket(bucket::Stream),
 }
 
 /// What a recording is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Format {
-    /// A folder, read by [`Disk`].
+    /// A folder of any layout, read by [`Disk`].
     Folder,
     /// One WARC file, compressed or not.
     Warc,
@@ -44,6 +53,8 @@ pub enum Format {
     Har,
     /// A VCR cassette (`Vcr`, feature `vcr`).
     Vcr,
+    /// Segments in S3 (`S3`, feature `s3`).
+    S3,
 }
 
 impl fmt::Display for Format {
@@ -53,14 +64,17 @@ impl fmt::Display for Format {
             Self::Warc => "WARC",
             Self::Har => "HAR",
             Self::Vcr => "VCR cassette",
+            Self::S3 => "S3",
         })
     }
 }
 
-/// Opens the recording at a location: a folder, or a file in any format that this crate reads.
+/// Opens the recording at a location: a folder of any layout, a file in any format that this crate
+/// reads, or `s3://bucket/prefix`.
 ///
 /// A file's format is told by its content, not by its name: WARC (`.warc`, `.warc.gz`, `.warc.zst`), HAR,
-/// or a VCR cassette in YAML or JSON. Only its beginning is read for that.
+/// or a VCR cassette in YAML or JSON. Only its beginning is read for that. S3 is not asked before it is
+/// read from; credentials and endpoint are those that `store::Bucket` finds.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -84,6 +98,9 @@ impl fmt::Display for Format {
 /// - [`StoreError::FeatureOff`] if it needs a feature of this crate that is off,
 /// - [`StoreError::Io`] if the system does not let it be read.
 pub async fn open(location: impl AsRef<OsStr>) -> Result<Recording, StoreError> {
+    if let Some(place) = location.as_ref().to_str().filter(|text| is_s3(text)) {
+        return in_s3(place);
+    }
     let path: Arc<Path> = Path::new(location.as_ref()).into();
     let (kind, format) = blocking(move || {
         let Some(form) = detect(&path)? else {
@@ -104,6 +121,26 @@ pub async fn open(location: impl AsRef<OsStr>) -> Result<Recording, StoreError> 
     })
 }
 
+fn is_s3(location: &str) -> bool {
+    let scheme = location.split_once("://").map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("s3"))
+}
+
+#[cfg(feature = "s3")]
+#[expect(clippy::unnecessary_wraps, reason = "as without the feature")]
+fn in_s3(place: &str) -> Result<Recording, StoreError> {
+    Ok(Recording {
+        kind: Kind::Bucket(bucket::Stream::new(place)),
+        format: Format::S3,
+        matching: Arc::default(),
+    })
+}
+
+#[cfg(not(feature = "s3"))]
+fn in_s3(place: &str) -> Result<Recording, StoreError> {
+    Err(StoreError::feature_off(Path::new(place), "s3"))
+}
+
 impl Recording {
     /// What it is in.
     pub fn format(&self) -> Format {
@@ -117,6 +154,8 @@ impl Recording {
         self.kind = match self.kind {
             Kind::Folder(disk) => Kind::Folder(disk.match_by(matching.clone())),
             Kind::File(file) => Kind::File(Arc::new(file.anew())),
+            #[cfg(feature = "s3")]
+            Kind::Bucket(stream) => Kind::Bucket(stream.anew()),
         };
         self.matching = Arc::new(matching);
         self
@@ -133,14 +172,17 @@ impl Recording {
                 let report = disk.report().await?;
                 Ok(FileReport {
                     exchanges: report.exchanges,
-                    skipped: report.skipped,
-                    notes: Vec::new(),
+                    skipped: report.skipped.clone(),
+                    folder: Some(report),
+                    ..FileReport::default()
                 })
             }
             Kind::File(file) => {
                 let file = file.clone();
                 blocking(move || file.scan()).await
             }
+            #[cfg(feature = "s3")]
+            Kind::Bucket(stream) => stream.report().await,
         }
     }
 }
@@ -161,6 +203,8 @@ impl Source for Recording {
                 let (file, matching) = (file.clone(), self.matching.clone());
                 blocking(move || file.find(&matching, key, which)).boxed()
             }
+            #[cfg(feature = "s3")]
+            Kind::Bucket(stream) => stream.find(&self.matching, key, which).boxed(),
         }
     }
 
@@ -171,6 +215,8 @@ impl Source for Recording {
                 let (file, matching) = (file.clone(), self.matching.clone());
                 blocking(move || file.is_empty(&matching)).boxed()
             }
+            #[cfg(feature = "s3")]
+            Kind::Bucket(stream) => stream.is_empty().boxed(),
         }
     }
 }
@@ -179,8 +225,10 @@ impl Replay for Recording {
     /// In the order in which the recording has them. Only a few are in memory at a time.
     fn replay(&self) -> BoxStream<'static, Result<Exchange, StoreError>> {
         match &self.kind {
-            Kind::Folder(disk) => disk.replay(),
+            Kind::Folder(disk) => examine(disk.folder().into()),
             Kind::File(file) => file.replay(),
+            #[cfg(feature = "s3")]
+            Kind::Bucket(stream) => stream.replay(),
         }
     }
 }

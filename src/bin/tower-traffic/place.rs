@@ -1,0 +1,95 @@
+//! A place in the file system that something takes only when it is whole.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process,
+};
+
+use crate::failure::Failure;
+
+pub(crate) struct Place {
+    target: PathBuf,
+    partial: PathBuf,
+    /// What is written is a folder, and the file in it is meant.
+    is_one_of: bool,
+    is_taken: bool,
+}
+
+impl Place {
+    pub(crate) fn new(place: &Path, is_one_of: bool, force: bool) -> Result<Self, Failure> {
+        if !force && fs::symlink_metadata(place).is_ok() {
+            return Err(Failure::Exists(place.to_owned()));
+        }
+        Ok(Self {
+            partial: beside(place, "partial")?,
+            target: place.to_owned(),
+            is_one_of,
+            is_taken: false,
+        })
+    }
+
+    /// Where to write.
+    pub(crate) fn partial(&self) -> &Path {
+        &self.partial
+    }
+
+    /// Puts what was written there in its place.
+    pub(crate) fn take(mut self) -> Result<(), Failure> {
+        let mut written = self.partial.clone();
+        if self.is_one_of {
+            let failed = |error| failed("list", &self.partial, error);
+            let mut files = fs::read_dir(&self.partial).map_err(failed)?;
+            if let Some(first) = files.next() {
+                written = first.map_err(failed)?.path();
+            }
+        }
+        // A folder cannot take another's place: what is there goes aside first.
+        let old = beside(&self.target, "old")?;
+        let has_old = fs::symlink_metadata(&self.target).is_ok_and(|there| there.is_dir());
+        if has_old {
+            fs::rename(&self.target, &old)
+                .map_err(|error| failed("replace", &self.target, error))?;
+        }
+        if let Err(error) = fs::rename(&written, &self.target) {
+            if has_old {
+                let _ = fs::rename(&old, &self.target);
+            }
+            return Err(failed("write", &self.target, error));
+        }
+        self.is_taken = !self.is_one_of;
+        if has_old {
+            fs::remove_dir_all(&old).map_err(|error| failed("remove", &old, error))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !self.is_taken {
+            let _ = fs::remove_file(&self.partial);
+            let _ = fs::remove_dir_all(&self.partial);
+        }
+    }
+}
+
+/// A name in the same folder, so that the one can become the other in one step.
+fn beside(place: &Path, what: &str) -> Result<PathBuf, Failure> {
+    let Some(name) = place.file_name() else {
+        return Err(Failure::Target {
+            what: place.display().to_string(),
+            reason: "this is no name to write to".to_owned(),
+        });
+    };
+    let name = name.to_string_lossy();
+    Ok(place.with_file_name(format!(".{name}.{what}-{}", process::id())))
+}
+
+fn failed(action: &'static str, path: &Path, source: io::Error) -> Failure {
+    Failure::File {
+        action,
+        path: path.to_owned(),
+        source,
+    }
+}
