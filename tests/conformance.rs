@@ -109,7 +109,7 @@ async fn s3_cache() {
         tower_traffic::store::S3Cache::new(bucket)
     };
     conformance::cache(async || next()).await;
-    let time = std::time::Duration::from_secs(60);
+    let time = std::time::Duration::from_mins(1);
     conformance::cache(async || next().remember_misses(time)).await;
 }
 

@@ -16,13 +16,14 @@ use std::{
 
 use bytes::Bytes;
 use faults::{Fault, Faults, always, first, first_of};
+use futures::StreamExt;
 use http::{Request, Response, StatusCode};
 use s3::Place;
 use support::{Origin, ask, get, soon};
 use tower::Layer;
 use tower_traffic::{
     Exchange, Matching, OnMiss, ReplayCache, StoreError,
-    store::{S3, S3Cache, S3Problem, Sink, Source, Which},
+    store::{Replay, S3, S3Cache, S3Problem, Sink, Source, Which},
 };
 
 fn exchange(path: &str, answer: &str) -> Exchange {
@@ -129,8 +130,6 @@ async fn a_stream_in_the_same_place_is_not_seen() {
     assert_eq!(find(&cache, &exchange("/a", "")).await.unwrap(), None);
     store(&cache, &exchange("/b", "hello")).await;
     assert!(!soon(cache.is_empty()).await.unwrap());
-    use futures::StreamExt;
-    use tower_traffic::store::Replay;
     assert_eq!(stream.replay().count().await, 1);
 }
 
@@ -148,7 +147,7 @@ async fn a_miss_is_remembered_only_if_asked_for_and_for_its_time() {
         assert_eq!(find(&forgetful, &exchange).await.unwrap(), None);
         assert_eq!(proxy.count("GET"), gets);
     }
-    let cache = S3Cache::new(bucket).remember_misses(Duration::from_secs(60));
+    let cache = S3Cache::new(bucket).remember_misses(Duration::from_mins(1));
     for _ in 0..3 {
         assert_eq!(find(&cache, &exchange).await.unwrap(), None);
         assert_eq!(proxy.count("GET"), 3);
@@ -165,7 +164,7 @@ async fn a_miss_is_remembered_only_if_asked_for_and_for_its_time() {
 #[tokio::test]
 async fn what_is_stored_here_is_found_at_once() {
     let place = Place::new();
-    let cache = S3Cache::new(place.bucket()).remember_misses(Duration::from_secs(60));
+    let cache = S3Cache::new(place.bucket()).remember_misses(Duration::from_mins(1));
     let exchange = exchange("/a", "hello");
     assert_eq!(find(&cache, &exchange).await.unwrap(), None);
     store(&cache, &exchange).await;
@@ -176,8 +175,7 @@ async fn what_is_stored_here_is_found_at_once() {
 async fn an_error_is_not_remembered_as_a_miss() {
     let place = Place::new();
     let proxy = Faults::before(&place.endpoint, always(Fault::Answer(403, "AccessDenied")));
-    let cache =
-        S3Cache::new(place.bucket_at(&proxy.url())).remember_misses(Duration::from_secs(60));
+    let cache = S3Cache::new(place.bucket_at(&proxy.url())).remember_misses(Duration::from_mins(1));
     let exchange = exchange("/a", "hello");
     find(&cache, &exchange).await.unwrap_err();
     store(&S3Cache::new(place.bucket()), &exchange).await;

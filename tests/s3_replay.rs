@@ -261,7 +261,7 @@ async fn what_breaks_off_is_taken_up_again() {
     });
     let numbers = read_all(&S3::new(place.bucket_at(&proxy.url()))).await;
     assert_eq!(numbers, (0..100).collect::<Vec<_>>());
-    assert!(proxy.count("GET") >= 1 + 20, "{:?}", proxy.seen());
+    assert!(proxy.count("GET") > 20, "{:?}", proxy.seen());
 }
 
 #[tokio::test]
@@ -338,7 +338,8 @@ async fn a_server_that_hangs_is_told() {
 #[tokio::test]
 async fn a_range_of_times_reads_only_what_may_be_in_it() {
     let place = Place::new();
-    let midnight = humantime("2026-11-20T00:00:00Z");
+    // 2026-11-20T00:00:00Z.
+    let midnight = SystemTime::UNIX_EPOCH + Duration::from_hours(24 * 20_777);
     let at = |minutes: u64| midnight + Duration::from_mins(minutes);
     for hour in 0..8 {
         // Begun some minutes before the segment's hour, and in it.
@@ -391,12 +392,6 @@ async fn a_range_of_times_reads_only_what_may_be_in_it() {
             .len(),
         24
     );
-}
-
-fn humantime(text: &str) -> SystemTime {
-    // 1,763,596,800 s are 2025-11-20T00:00:00Z.
-    assert_eq!(text, "2026-11-20T00:00:00Z");
-    SystemTime::UNIX_EPOCH + Duration::from_secs(1_763_596_800 + 365 * 86_400)
 }
 
 #[tokio::test]

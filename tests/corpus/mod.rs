@@ -251,7 +251,7 @@ impl Corpus {
     }
 
     fn pick(&mut self, from: &[&'static str]) -> &'static str {
-        from[self.below(from.len() as u64) as usize]
+        from[usize::try_from(self.below(from.len() as u64)).unwrap()]
     }
 
     fn hex(&mut self, digits: usize) -> String {
@@ -293,7 +293,7 @@ impl Corpus {
     fn item(&mut self) -> String {
         format!(
             r#"{{"sku":"{}-{:05}","name":"{}","quantity":{},"unit_price":{}}}"#,
-            ["HH", "GD", "KT", "OF"][self.below(4) as usize],
+            self.pick(&["HH", "GD", "KT", "OF"]),
             self.below(100_000),
             self.pick(&PRODUCTS),
             1 + self.below(9),
@@ -302,7 +302,7 @@ impl Corpus {
     }
 
     fn items(&mut self) -> String {
-        let items: Vec<_> = (0..1 + self.below(2)).map(|_| self.item()).collect();
+        let items: Vec<_> = (0..=self.below(2)).map(|_| self.item()).collect();
         items.join(",")
     }
 

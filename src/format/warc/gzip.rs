@@ -43,9 +43,12 @@ impl Gzip {
         self.length = 0;
     }
 
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the format counts modulo 2^32"
+    )]
     pub(super) fn text(&mut self, text: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         self.checksum.update(text);
-        // Modulo 2^32, says the format.
         self.length = self.length.wrapping_add(text.len() as u32);
         let mut read = 0;
         while read < text.len() {

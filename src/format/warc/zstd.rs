@@ -87,8 +87,8 @@ impl Compress for Zstd {
         compressor.set_parameter(CParameter::ChecksumFlag(true))?;
         let frame = compressor.compress(&self.dictionary)?;
         out.extend_from_slice(ZSTD_DICTIONARY);
-        // A dictionary of 64 KiB does not become 4 GiB.
-        out.extend_from_slice(&(frame.len() as u32).to_le_bytes());
+        let length = u32::try_from(frame.len()).map_err(io::Error::other)?;
+        out.extend_from_slice(&length.to_le_bytes());
         out.extend_from_slice(&frame);
         Ok(())
     }

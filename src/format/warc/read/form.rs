@@ -19,15 +19,21 @@ const ZSTD_SKIPPABLE: u32 = 0x184d_2a50;
 /// Of a skippable frame too, and of what the specification keeps it for.
 pub(crate) const ZSTD_DICTIONARY: &[u8] = &0x184d_2a5d_u32.to_le_bytes();
 
-/// What decodes the file, by the bytes at its place; an error within says why nothing does.
-pub(super) fn decoder<R: BufRead + Seek>(
-    file: &mut Bounded<R>,
-) -> io::Result<Result<Option<Box<dyn Decode>>, String>> {
+/// What was found out about a file.
+pub(super) enum Found {
+    Plain,
+    Members(Box<dyn Decode>),
+    /// Why nothing can be read.
+    Broken(String),
+}
+
+/// How the file is to be read, by the bytes at its place.
+pub(super) fn found<R: BufRead + Seek>(file: &mut Bounded<R>) -> io::Result<Found> {
     match form(&file.peek(4)?) {
         Some(form) => form,
         None => likely_form(&file.peek(LOOKED_AT)?),
     }
-    .decoder(file)
+    .found(file)
 }
 
 /// How a file is compressed.
@@ -39,14 +45,18 @@ enum Form {
 }
 
 impl Form {
-    fn decoder<R: BufRead + Seek>(
-        self,
-        file: &mut Bounded<R>,
-    ) -> io::Result<Result<Option<Box<dyn Decode>>, String>> {
+    #[cfg_attr(not(feature = "zstd"), expect(unused_variables))]
+    fn found<R: BufRead + Seek>(self, file: &mut Bounded<R>) -> io::Result<Found> {
         match self {
-            Self::Plain => Ok(Ok(None)),
-            Self::Gzip => gzip(),
+            Self::Plain => Ok(Found::Plain),
+            #[cfg(feature = "gzip")]
+            Self::Gzip => Ok(Found::Members(Box::new(super::gzip::Gzip::new()))),
+            #[cfg(not(feature = "gzip"))]
+            Self::Gzip => Err(crate::format::needs_feature("gzip")),
+            #[cfg(feature = "zstd")]
             Self::Zstd => zstd(file),
+            #[cfg(not(feature = "zstd"))]
+            Self::Zstd => Err(crate::format::needs_feature("zstd")),
         }
     }
 }
@@ -83,26 +93,13 @@ fn likely_form(bytes: &[u8]) -> Form {
         .map_or(Form::Plain, |(_, form)| form)
 }
 
-#[cfg(feature = "gzip")]
-fn gzip() -> io::Result<Result<Option<Box<dyn Decode>>, String>> {
-    Ok(Ok(Some(Box::new(super::gzip::Gzip::new()))))
-}
-
-#[cfg(not(feature = "gzip"))]
-fn gzip() -> io::Result<Result<Option<Box<dyn Decode>>, String>> {
-    Err(crate::format::needs_feature("gzip"))
-}
-
 #[cfg(feature = "zstd")]
-fn zstd<R: BufRead + Seek>(
-    file: &mut Bounded<R>,
-) -> io::Result<Result<Option<Box<dyn Decode>>, String>> {
+fn zstd<R: BufRead + Seek>(file: &mut Bounded<R>) -> io::Result<Found> {
     let start = file.position;
     let dictionary = dictionary(file)?;
     file.seek(start)?;
-    Ok(dictionary
-        .and_then(|dictionary| super::zstd::Zstd::new(&dictionary))
-        .map(|decoder| -> Option<Box<dyn Decode>> { Some(Box::new(decoder)) }))
+    let decoder = dictionary.and_then(|dictionary| super::zstd::Zstd::new(&dictionary));
+    Ok(decoder.map_or_else(Found::Broken, |decoder| Found::Members(Box::new(decoder))))
 }
 
 /// The dictionary at the start of the file, empty if there is none; or what is wrong with it.
@@ -137,11 +134,4 @@ pub(super) fn dictionary<R: BufRead + Seek>(
         None => Ok(Vec::new()),
         Some(_) => Err("the dictionary is longer than the file".to_owned()),
     })
-}
-
-#[cfg(not(feature = "zstd"))]
-fn zstd<R: BufRead + Seek>(
-    _: &mut Bounded<R>,
-) -> io::Result<Result<Option<Box<dyn Decode>>, String>> {
-    Err(crate::format::needs_feature("zstd"))
 }

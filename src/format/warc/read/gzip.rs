@@ -135,6 +135,10 @@ impl Decode for Gzip {
         MAGIC
     }
 
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "counts of bytes in buffers; the format's own is modulo 2^32"
+    )]
     fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, String> {
         let mut read = 0;
         loop {
@@ -144,7 +148,6 @@ impl Decode for Gzip {
                     .inflate
                     .decompress(&input[read..], output, FlushDecompress::None)
                     .map_err(|error| format!("the gzip member is damaged: {error}"))?;
-                // No more than the buffers hold.
                 read += (self.inflate.total_in() - before.0) as usize;
                 let written = (self.inflate.total_out() - before.1) as usize;
                 self.checksum.update(&output[..written]);

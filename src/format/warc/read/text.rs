@@ -7,7 +7,7 @@ use memchr::memmem;
 use super::{
     super::{MARK, MAX_COMPRESSED},
     Fault,
-    form::decoder,
+    form::{Found, found},
 };
 
 /// What is decoded at once, in bytes.
@@ -81,9 +81,10 @@ impl<R: BufRead + Seek> Text<R> {
             input,
             end,
         };
-        let (decoder, broken) = match decoder(&mut file)? {
-            Ok(decoder) => (decoder, None),
-            Err(reason) => (None, Some(reason)),
+        let (decoder, broken) = match found(&mut file)? {
+            Found::Plain => (None, None),
+            Found::Members(decoder) => (Some(decoder), None),
+            Found::Broken(reason) => (None, Some(reason)),
         };
         Ok(Self {
             members: decoder.map(|decoder| Members {
@@ -345,9 +346,14 @@ impl<R: BufRead + Seek> Bounded<R> {
     pub(super) fn peek(&mut self, length: u64) -> io::Result<Vec<u8>> {
         let start = self.position;
         let bytes = self.read(length)?;
-        self.input.seek_relative(-(bytes.len() as i64))?;
+        self.seek_back(bytes.len())?;
         self.position = start;
         Ok(bytes)
+    }
+
+    #[expect(clippy::cast_possible_wrap, reason = "no buffer is that large")]
+    fn seek_back(&mut self, count: usize) -> io::Result<()> {
+        self.input.seek_relative(-(count as i64))
     }
 
     /// Reads so many bytes, or as many as there are.

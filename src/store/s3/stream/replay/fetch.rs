@@ -200,7 +200,7 @@ impl Fetched {
         for (piece, bytes) in self.held.iter().enumerate() {
             let len = bytes.len() as u64;
             if left < len {
-                (self.piece, self.within) = (piece, left as usize);
+                (self.piece, self.within) = (piece, usize::try_from(left).unwrap_or_default());
                 self.position = to;
                 return true;
             }

@@ -4,7 +4,10 @@ mod fetch;
 mod list;
 mod pick;
 
-use std::{path::PathBuf, thread};
+use std::{
+    path::{Path, PathBuf},
+    thread,
+};
 
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::{runtime::Handle, sync::mpsc};
@@ -110,7 +113,7 @@ impl Decoding {
         }
     }
 
-    fn segment(&mut self, path: &PathBuf, input: Fetched, size: u64) -> Result<bool, StoreError> {
+    fn segment(&mut self, path: &Path, input: Fetched, size: u64) -> Result<bool, StoreError> {
         let failed = |error: std::io::Error| match error.downcast::<StoreError>() {
             Ok(error) => error,
             Err(error) => StoreError::io("read the object", path, error),
