@@ -39,33 +39,33 @@ mod compression;
 mod disk;
 mod disk_cache;
 mod error;
-mod file;
 mod files;
 pub mod http4k;
 mod memory;
 mod recording;
 #[cfg(feature = "s3")]
 mod s3;
+mod single_file;
 
 use std::sync::Arc;
 
 pub use futures_util::{future::BoxFuture, stream::BoxStream};
 
 use self::blocking::blocking;
-#[cfg(feature = "har")]
-pub use self::file::Har;
-#[cfg(feature = "vcr")]
-pub use self::file::Vcr;
 #[cfg(feature = "s3")]
 pub use self::s3::{Bucket, S3, S3Cache, S3Stats};
+#[cfg(feature = "har")]
+pub use self::single_file::Har;
+#[cfg(feature = "vcr")]
+pub use self::single_file::Vcr;
 pub use self::{
     compression::Compression,
     disk::{Disk, Repair, Report},
     disk_cache::DiskCache,
     error::{S3Problem, StoreError},
-    file::{FileReport, Note},
     memory::Memory,
     recording::{Format, Recording, open},
+    single_file::{FileReport, Note},
 };
 use crate::{Exchange, Key, Matching};
 

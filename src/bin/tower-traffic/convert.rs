@@ -31,8 +31,9 @@ pub(crate) async fn run(args: Convert) -> Result<Outcome, Failure> {
     }
     let kept = match &lost {
         Some(lost) => lost.kept.len() as u64,
-        None => source.count,
+        None => source.count - target.skipped(),
     };
+    told_left_out(target.skipped(), "that http4k could not read");
     if let Some(lost) = lost {
         lost.tell();
     }
@@ -111,14 +112,14 @@ impl Lost {
     }
 
     fn tell(&self) {
-        for (number, why) in [
-            (self.cannot_answer, "without a whole request and response"),
-            (self.replaced, "followed by another of the same request"),
-        ] {
-            if number > 0 {
-                let exchanges = text::counted(number, "exchange");
-                complain(format_args!("left out: {exchanges} {why}"));
-            }
-        }
+        told_left_out(self.cannot_answer, "without a whole request and response");
+        told_left_out(self.replaced, "followed by another of the same request");
+    }
+}
+
+fn told_left_out(number: u64, why: &str) {
+    if number > 0 {
+        let exchanges = text::counted(number, "exchange");
+        complain(format_args!("left out: {exchanges} {why}"));
     }
 }

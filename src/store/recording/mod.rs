@@ -12,7 +12,7 @@ use self::detect::detect;
 use super::{
     BoxFuture, BoxStream, Disk, FileReport, Replay, Source, StoreError, Which, blocking,
     disk::contents::examine,
-    file::{File, Form},
+    single_file::{File, Form},
 };
 use crate::{Exchange, Key, Matching};
 
