@@ -373,12 +373,18 @@ fn secretive() -> Origin {
     })
 }
 
-/// Every byte of every file in a folder.
+/// Every byte of every file in a folder and in those within.
 fn all_bytes(folder: &Path) -> Vec<u8> {
-    let files = fs::read_dir(folder).expect("a folder");
-    files
-        .flat_map(|file| fs::read(file.expect("a file").path()).expect("a file"))
-        .collect()
+    let mut bytes = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        bytes.extend(if path.is_dir() {
+            all_bytes(&path)
+        } else {
+            fs::read(path).expect("a file")
+        });
+    }
+    bytes
 }
 
 fn contains(bytes: &[u8], text: &str) -> bool {

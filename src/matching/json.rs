@@ -1,6 +1,6 @@
 //! JSON written in one way, however it was sent.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use crate::media::{
     json::{self, Item, Walk},
@@ -86,10 +86,9 @@ impl Canonical {
 
     fn begin(&self, writer: &mut Writer, walk: &Walk<'_>, is_outermost: bool) {
         if self.only.is_some() && is_outermost {
-            writer.begin(Some(&path(walk)));
+            writer.begin(Some(&escaped(&path(walk))));
         } else {
-            let name = walk.name().map(json::unescaped);
-            writer.begin(name.as_deref());
+            writer.begin(walk.name());
         }
     }
 }
@@ -102,7 +101,7 @@ fn path(walk: &Walk<'_>) -> Vec<u8> {
         match step {
             Step::Index(index) => path.extend(index.to_string().bytes()),
             Step::Name(name) => {
-                for byte in json::unescaped(name) {
+                for &byte in json::unescaped(name).iter() {
                     match byte {
                         b'~' => path.extend(b"~0"),
                         b'/' => path.extend(b"~1"),
@@ -149,7 +148,7 @@ enum Container {
 }
 
 impl Writer {
-    /// A value comes, of a member if there is a name.
+    /// A value comes, of a member if there is a name, which is given as between quotes.
     fn begin(&mut self, name: Option<&[u8]>) {
         let has_values = match self.open.last_mut() {
             Some(Container::Sorted(object)) => !self.objects[*object].members.is_empty(),
@@ -182,7 +181,7 @@ impl Writer {
             self.objects.push(Object {
                 place: self.out.len()..0,
                 next: 0,
-                members: Vec::new(),
+                members: Vec::with_capacity(8),
             });
         } else {
             self.open.push(Container::Other(false));
@@ -209,7 +208,7 @@ impl Writer {
 
     fn scalar(&mut self, value: &[u8]) {
         if value.starts_with(b"\"") {
-            write_string(&mut self.out, &json::unescaped(json::inside(value)));
+            write_string(&mut self.out, json::inside(value));
         } else {
             self.out.extend_from_slice(value);
         }
@@ -257,8 +256,20 @@ impl Writer {
     }
 }
 
-fn write_string(out: &mut Vec<u8>, text: &[u8]) {
+/// Writes a string of which this stands between the quotes.
+fn write_string(out: &mut Vec<u8>, inside: &[u8]) {
     out.push(b'"');
+    match json::unescaped(inside) {
+        // Nothing in it needs to be escaped, or it would be.
+        Cow::Borrowed(plain) => out.extend_from_slice(plain),
+        Cow::Owned(text) => out.extend(escaped(&text)),
+    }
+    out.push(b'"');
+}
+
+/// A text as it stands between quotes, with as little escaped as can be.
+fn escaped(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
     for &byte in text {
         match byte {
             b'"' | b'\\' => out.extend([b'\\', byte]),
@@ -266,7 +277,7 @@ fn write_string(out: &mut Vec<u8>, text: &[u8]) {
             _ => out.push(byte),
         }
     }
-    out.push(b'"');
+    out
 }
 
 #[cfg(test)]

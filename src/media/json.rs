@@ -3,7 +3,7 @@
 //! It is no parser of values: what is to be changed in a text is changed in its place, and what
 //! broke off in the middle is read as far as it goes. Memory is bounded by the depth.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use memchr::memchr2;
 
@@ -245,7 +245,10 @@ pub(crate) fn is_closed(string: &[u8]) -> bool {
 
 /// What stands between quotes, without its escapes. Half of a surrogate pair is no
 /// character: it becomes three bytes that no text in UTF-8 has.
-pub(crate) fn unescaped(inside: &[u8]) -> Vec<u8> {
+pub(crate) fn unescaped(inside: &[u8]) -> Cow<'_, [u8]> {
+    if !inside.contains(&b'\\') {
+        return Cow::Borrowed(inside);
+    }
     let mut out = Vec::with_capacity(inside.len());
     let mut rest = inside;
     while let Some(at) = memchr::memchr(b'\\', rest) {
@@ -269,7 +272,7 @@ pub(crate) fn unescaped(inside: &[u8]) -> Vec<u8> {
         rest = &rest[len..];
     }
     out.extend_from_slice(rest);
-    out
+    Cow::Owned(out)
 }
 
 /// Reads `\uXXXX`, or two of them; says how much of the text that was.

@@ -90,10 +90,7 @@ impl Pointer {
 impl Step<'_> {
     fn is(self, name: &str) -> bool {
         match self {
-            Self::Name(found) if memchr::memchr(b'\\', found).is_some() => {
-                super::json::unescaped(found) == name.as_bytes()
-            }
-            Self::Name(found) => found == name.as_bytes(),
+            Self::Name(found) => *super::json::unescaped(found) == *name.as_bytes(),
             // A number has no leading zeros (RFC 6901, section 4).
             Self::Index(index) => {
                 !(name.len() > 1 && name.starts_with('0')) && name.parse() == Ok(index)

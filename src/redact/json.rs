@@ -36,20 +36,21 @@ impl Values {
     }
 
     /// How the value that the walk is at is secret.
-    fn rule(&self, walk: &Walk<'_>) -> Option<Rule> {
+    fn rule(&self, walk: &Walk<'_>, is_string: bool) -> Option<Rule> {
         if self.pointers.iter().any(|pointer| walk.is_at(pointer)) {
             return Some(Rule::Named);
         }
-        self.rule_of(walk.name()?)
+        if !is_string && !self.names.has_named() {
+            return None;
+        }
+        let rule = self.rule_of(walk.name()?);
+        // Another value is not likely to be one.
+        rule.filter(|rule| is_string || *rule == Rule::Named)
     }
 
     /// How a member of this name is secret.
     fn rule_of(&self, name: &[u8]) -> Option<Rule> {
-        if memchr(b'\\', name).is_some() {
-            self.names.find(&json::unescaped(name))
-        } else {
-            self.names.find(name)
-        }
+        self.names.find(&json::unescaped(name))
     }
 
     /// Replaces the secrets of a text; `None` if it has none. Everything else stays byte for byte.
@@ -78,17 +79,17 @@ impl Values {
                     break;
                 }
                 (Some(Item::Open(start)), None) => {
-                    if self.rule(&walk) == Some(Rule::Named) {
+                    if self.rule(&walk, false).is_some() {
                         secret = Some((start, 1));
                     }
                 }
-                (Some(Item::Value(place)), None) => match self.rule(&walk) {
-                    // There is no secret.
-                    Some(_) if text[place.clone()] == *b"null" => {}
-                    Some(Rule::Usual) if text[place.start] != b'"' => {}
-                    Some(_) => replace(&mut edits, text, place, mark),
-                    None => {}
-                },
+                (Some(Item::Value(place)), None) => {
+                    let is_string = text[place.start] == b'"';
+                    // Where null stands, there is no secret.
+                    if self.rule(&walk, is_string).is_some() && text[place.clone()] != *b"null" {
+                        replace(&mut edits, text, place, mark);
+                    }
+                }
                 (Some(Item::Bad(at)), None) if is_declared && self.has_named() => {
                     if !mark.is_mark(&text[at..]) {
                         edits.replace(at..text.len(), mark.of(&text[at..]).as_bytes());

@@ -101,6 +101,9 @@ pub(super) const DIGESTS: [&str; 4] = ["content-digest", "repr-digest", "digest"
 pub(super) struct Names {
     usual: Vec<String>,
     named: Vec<String>,
+    /// A bit for each length that a name has, the last also for all that are longer: most names in a
+    /// text are no secret's by that alone.
+    lengths: u64,
 }
 
 /// How sure it is that something is secret.
@@ -117,10 +120,12 @@ impl Names {
         Self {
             usual: names.iter().copied().map(String::from).collect(),
             named: Vec::new(),
+            lengths: names.iter().fold(0, |all, name| all | length(name.len())),
         }
     }
 
     pub(super) fn add(&mut self, name: &str) {
+        self.lengths |= length(name.len());
         self.named.push(name.to_ascii_lowercase());
     }
 
@@ -139,6 +144,9 @@ impl Names {
     }
 
     pub(super) fn find(&self, name: &[u8]) -> Option<Rule> {
+        if self.lengths & length(name.len()) == 0 {
+            return None;
+        }
         let is_in = |names: &[String]| {
             let mut names = names.iter();
             names.any(|other| other.as_bytes().eq_ignore_ascii_case(name))
@@ -159,4 +167,9 @@ impl Names {
         });
         self.find(name).or_else(|| self.find(last?))
     }
+}
+
+/// The bit for a length.
+fn length(len: usize) -> u64 {
+    1 << len.min(63)
 }
