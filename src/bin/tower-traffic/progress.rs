@@ -29,6 +29,7 @@ impl Progress {
         ) {
             bar.set_style(style);
         }
+        bar.set_message(format!("{} of bodies", text::size(0)));
         bar.enable_steady_tick(Duration::from_millis(200));
         Self { bar, bytes: 0 }
     }
