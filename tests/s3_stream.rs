@@ -313,6 +313,15 @@ fn object(name: &str) -> String {
     object.split('.').next().unwrap().to_owned()
 }
 
+/// What a file's name says of the key, after the prefix.
+fn key(name: &str) -> String {
+    let (hour, _) = name.split_once('_').unwrap();
+    let (date, hour) = hour.split_once('T').unwrap();
+    let (year, month, day) = (&date[..4], &date[4..6], &date[6..]);
+    let object = object(name);
+    format!("dt={year}-{month}-{day}/hh={hour}/{object}.warc.gz")
+}
+
 async fn until_flushed(sink: &S3, uploaded: u64) {
     soon(async {
         while sink.stats().uploaded < uploaded {
@@ -512,16 +521,7 @@ async fn an_object_of_somebody_else_is_not_replaced() {
     let mut names = names_in(&folder);
     names.sort_by_key(|name| object(name));
     names.dedup_by_key(|name| object(name));
-    // Of the second one's key.
-    let (hour, _) = names[1].split_once('_').unwrap();
-    let object = object(&names[1]);
-    let (date, hour) = hour.split_once('T').unwrap();
-    let rest = format!(
-        "dt={}-{}-{}/hh={hour}/{object}.warc.gz",
-        &date[..4],
-        &date[4..6],
-        &date[6..]
-    );
+    let rest = key(&names[1]);
     fixture.place.put(&rest, "somebody else's").await;
 
     let sink = fixture.store();
@@ -542,6 +542,23 @@ async fn an_object_of_somebody_else_is_not_replaced() {
     store(&sink, 3..4).await;
     soon(sink.flush()).await.unwrap_err();
     assert_eq!(sink.stats().uploaded, 3);
+}
+
+#[tokio::test]
+async fn nor_by_the_first_attempt() {
+    let fixture = Fixture::new();
+    if !fixture.place.knows_conditions().await {
+        return;
+    }
+    let sink = fixture.store();
+    store(&sink, 0..1).await;
+    let rest = key(&spooled(&sink)[0]);
+    fixture.place.put(&rest, "somebody else's").await;
+    let error = soon(sink.flush()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Quarantined { .. }), "{error}");
+    let objects = fixture.place.objects().await;
+    assert_eq!(objects[&fixture.place.key(&rest)], "somebody else's");
+    assert_eq!(spooled(&sink).len(), 1);
 }
 
 #[tokio::test]

@@ -104,3 +104,18 @@ fn yield_to_others() {
         tracing::debug!(%error, "segments are packed at the usual priority");
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use rustix::process::getpriority_process;
+
+    use super::*;
+
+    #[test]
+    fn only_the_thread_in_the_background_yields() {
+        let before = getpriority_process(None).unwrap();
+        let inside = in_the_background(|| getpriority_process(None).unwrap());
+        assert_eq!(inside.unwrap(), 19);
+        assert_eq!(getpriority_process(None).unwrap(), before);
+    }
+}
