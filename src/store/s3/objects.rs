@@ -66,8 +66,6 @@ pub(crate) struct Page {
 pub(crate) struct Download {
     objects: Objects,
     key: String,
-    /// As the server says.
-    pub(crate) size: Option<u64>,
     body: ByteStream,
 }
 
@@ -98,7 +96,6 @@ impl Objects {
         Ok(Download {
             objects: self.clone(),
             key: key.to_owned(),
-            size: output.content_length.and_then(|size| size.try_into().ok()),
             body: output.body,
         })
     }
