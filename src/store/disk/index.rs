@@ -35,6 +35,8 @@ pub(in crate::store) struct Index {
     positions: HashMap<Key, Positions>,
     /// What a key has one of: it answers whatever else was recorded.
     entries: HashMap<Key, (Kind, Arc<Path>)>,
+    /// Entries whose response has a mistake: where nothing else answers, it is told what is wrong.
+    faulty: HashMap<Key, Arc<Path>>,
 }
 
 /// Where an exchange stands, or many.
@@ -63,6 +65,7 @@ impl Index {
             files: Vec::new(),
             positions: HashMap::new(),
             entries: HashMap::new(),
+            faulty: HashMap::new(),
         };
         let found = walk(folder)?;
         for error in found.errors {
@@ -75,7 +78,12 @@ impl Index {
         for ((kind, path), key) in found.folders.into_iter().zip(keys) {
             match key {
                 Ok(key) => index.add_folder(kind, path.into(), key),
-                Err(error) => index.skip(error),
+                Err((error, key)) => {
+                    index.skip(error);
+                    if let Some(key) = key {
+                        index.faulty.entry(key).or_insert_with(|| path.into());
+                    }
+                }
             }
         }
         index.report.others = found.others;
@@ -171,7 +179,10 @@ impl Index {
         if let Some((kind, path)) = self.entries.get(&key) {
             return Some(Place::Folder(*kind, path.clone()));
         }
-        let positions = self.positions.get(&key)?;
+        let Some(positions) = self.positions.get(&key) else {
+            let faulty = self.faulty.get(&key)?;
+            return Some(Place::Folder(Kind::Entry, faulty.clone()));
+        };
         let position = match which.index(1 + positions.more.len())? {
             0 => positions.first,
             n => positions.more[n - 1],
@@ -204,6 +215,9 @@ impl Index {
 
     /// Forgets what is no longer there; false if the key has another one by now.
     pub(super) fn forget(&mut self, key: Key, path: &Path) -> bool {
+        if self.faulty.get(&key).is_some_and(|p| **p == *path) {
+            return self.faulty.remove(&key).is_some();
+        }
         let is_there = self.entries.get(&key).is_some_and(|(_, p)| **p == *path);
         if is_there && let Some((kind, _)) = self.entries.remove(&key) {
             self.report.exchanges -= 1;
@@ -225,13 +239,23 @@ impl Kind {
     }
 }
 
-type Keys = Vec<Result<Option<Key>, StoreError>>;
+/// What a folder's request is looked up by; or what is wrong with it, and perhaps the key too.
+type Keys = Vec<Result<Option<Key>, (StoreError, Option<Key>)>>;
 
 /// The keys of what stands in folders.
 fn read_folders(folders: &[(Kind, PathBuf)], matching: &Matching) -> Keys {
     let read = |folders: &[(Kind, PathBuf)]| -> Keys {
-        let key = |(kind, folder): &(Kind, PathBuf)| Ok(matching.key_of(&kind.read(folder)?));
-        folders.iter().map(key).collect()
+        folders
+            .iter()
+            .map(|(kind, folder)| match kind.read(folder) {
+                Ok(exchange) => Ok(matching.key_of(&exchange)),
+                Err(error @ StoreError::BadMessage { .. }) => {
+                    let request = entry::read_request(folder).ok();
+                    Err((error, request.map(|request| matching.key(&request))))
+                }
+                Err(error) => Err((error, None)),
+            })
+            .collect()
     };
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let share = folders.len().div_ceil(threads.min(MOST_THREADS));
