@@ -1,5 +1,8 @@
 //! A proxy that fetches each thing once, and has it from the folder `cache` from then on.
 //!
+//! Each thing is a folder there, with its request and its response as text: what is edited is served
+//! as edited, and what is deleted is fetched again.
+//!
 //! ```text
 //! cargo run --features forward --example disk_cache
 //! ```

@@ -312,6 +312,35 @@ async fn disk_cache() {
         proxy.stop().await;
     }
     assert_eq!(origin.calls.load(Ordering::Relaxed), 1);
+
+    // What is edited is served as edited, and what is deleted is fetched again.
+    let cache = origin.folder.path().join("cache");
+    let entry = walk(&cache)
+        .find(|path| path.ends_with("response.http"))
+        .expect("an entry");
+    let text = fs::read_to_string(&entry).expect("a text");
+    fs::write(&entry, text.replace("bob 1", "alice, as I like her")).expect("written");
+    let proxy = origin.proxy("disk_cache").await;
+    let url = origin.url("/users/1");
+    assert_eq!(proxy.ask(&url).await, "alice, as I like her");
+    fs::remove_dir_all(entry.parent().expect("a folder")).expect("removed");
+    assert_eq!(proxy.ask(&url).await, "bob 1");
+    proxy.stop().await;
+    assert_eq!(origin.calls.load(Ordering::Relaxed), 2);
+}
+
+/// The files within a folder.
+fn walk(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let mut open = vec![folder.to_owned()];
+    std::iter::from_fn(move || {
+        while let Some(path) = open.pop() {
+            let Ok(items) = fs::read_dir(&path) else {
+                return Some(path);
+            };
+            open.extend(items.map(|item| item.expect("an item").path()));
+        }
+        None
+    })
 }
 
 #[tokio::test]
