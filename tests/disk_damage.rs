@@ -448,6 +448,7 @@ fn a_damaged_dictionary_is_told_and_nothing_wrong_is_read() {
     let good = Recorded::compressed(varied(), Compression::Zstd);
     let end = good.dictionary_end();
     assert!(end > 500, "{end}");
+    let mut unharmed = 0;
     // Every byte before the content, and some within.
     for position in (0..20).chain((20..end).step_by(7)) {
         let mut bytes = good.bytes.clone();
@@ -455,9 +456,10 @@ fn a_damaged_dictionary_is_told_and_nothing_wrong_is_read() {
         let damaged = good.with(&bytes);
         let (read, errors) = replay(&Disk::new(damaged.folder()));
         // A length that is a little off, and a bit that says nothing, leave the dictionary as it is.
-        let is_unharmed = [4, 12].contains(&position) && read == good.exchanges;
+        let is_unharmed = read == good.exchanges;
         let is_told = read.is_empty() && !errors.is_empty();
         assert!(is_unharmed || is_told, "{position}: {read:?} {errors:?}");
+        unharmed += usize::from(is_unharmed);
         for error in &errors {
             assert_names(error, damaged.file);
         }
@@ -465,6 +467,7 @@ fn a_damaged_dictionary_is_told_and_nothing_wrong_is_read() {
         assert!(found.repairs.is_empty(), "{position}: {found:?}");
         assert_eq!(damaged.bytes(), bytes, "{position}");
     }
+    assert!(unharmed < 10, "{unharmed}");
 }
 
 #[test]
@@ -512,10 +515,10 @@ fn members_in_a_recorded_body_are_never_read() {
             exchange("3"),
         ]) {
             let (start, end) = (good.starts[1], good.starts[2]);
-            for len in (start + 1..end).step_by(13) {
+            for len in (start + 1..end).step_by((end - start) / 100) {
                 good.assert_torn(len, start, 1);
             }
-            for position in (start..end).step_by(3) {
+            for position in (start..end).step_by((end - start) / 150) {
                 let mut bytes = good.bytes.clone();
                 bytes[position] ^= 0xff;
                 good.assert_one_is_damaged(position, &bytes, &format!("{position}"));

@@ -13,7 +13,7 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 use tower_traffic::{
     BodyEnd, Exchange, HeaderList, Key, NoResponse, RecordedBody, RecordedRequest,
     RecordedResponse,
-    store::{Disk, Replay, Sink, Source, Which},
+    store::{Compression, Disk, Replay, Sink, Source, Which},
 };
 
 proptest! {
@@ -24,9 +24,18 @@ proptest! {
     fn exchanges_come_back_equal(
         batches in vec(vec(exchange(), 0..=8), 1..=4),
         segment_size in select(vec![1, 4 << 10, 1 << 20]),
+        compression in select(vec![
+            Compression::None,
+            #[cfg(feature = "gzip")]
+            Compression::Gzip,
+            #[cfg(feature = "zstd")]
+            Compression::Zstd,
+        ]),
     ) {
         let folder = tempfile::tempdir().unwrap();
-        let writer = Disk::new(folder.path()).segment_size(segment_size);
+        let writer = Disk::new(folder.path())
+            .segment_size(segment_size)
+            .compress(compression);
         // Reads the empty folder: from now on the writer's own index is kept up to date.
         block_on(writer.report()).unwrap();
         for batch in &batches {

@@ -3,8 +3,12 @@
 //!
 //! Without `warcio` these tests are reported as ignored.
 
+#[cfg(feature = "zstd")]
+mod corpus;
 mod stores;
 
+#[cfg(feature = "zstd")]
+use std::fs;
 use std::{
     collections::HashSet,
     path::PathBuf,
@@ -41,15 +45,22 @@ fn main() -> ExitCode {
             "warcio_reads_what_was_recorded",
             warcio_reads_what_was_recorded,
         ),
+        #[cfg(feature = "zstd")]
+        trial(
+            "zstd_and_warcio_accept_every_segment",
+            zstd_and_warcio_accept_every_segment,
+        )
+        .with_ignored_flag(missing.is_some() || !runs("zstd", &["--version"])),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
+fn runs(program: &str, arguments: &[&str]) -> bool {
+    let output = Command::new(program).args(arguments).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
 fn missing_program() -> Option<&'static str> {
-    let runs = |program: &str, arguments: &[&str]| {
-        let output = Command::new(program).args(arguments).output();
-        output.is_ok_and(|output| output.status.success())
-    };
     if !runs("warcio", &["--version"]) {
         return Some("warcio");
     }
@@ -87,6 +98,48 @@ fn warcio_accepts_every_segment() {
             "{text}"
         );
     }
+}
+
+/// `warcio` does not read zstd, and `zstd` does not look for the dictionary, but with it in a file of
+/// its own it gives WARC.
+#[cfg(feature = "zstd")]
+fn zstd_and_warcio_accept_every_segment() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Disk::new(folder.path().join("t")).compress(Compression::Zstd);
+    for batch in corpus::exchanges(1000).chunks(100) {
+        record(&disk, batch);
+    }
+    let (dictionary, plain) = (
+        folder.path().join("dictionary"),
+        folder.path().join("a.warc"),
+    );
+    let mut dictionaries = 0;
+    for file in files(disk.folder()) {
+        let content = fs::read(&file).unwrap();
+        let mut zstd = Command::new("zstd");
+        if let Some(([0x5d, 0x2a, 0x4d, 0x18, length @ ..], rest)) = content.split_at_checked(8) {
+            let length = u32::from_le_bytes(length.try_into().unwrap()) as usize;
+            let content = zstd::decode_all(&rest[..length]).unwrap();
+            fs::write(&dictionary, content).unwrap();
+            zstd.arg("-D").arg(&dictionary);
+            dictionaries += 1;
+        }
+        let output = zstd
+            .args(["-d", "-f"])
+            .arg(&file)
+            .arg("-o")
+            .arg(&plain)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert!(runs("warcio", &["check", plain.to_str().unwrap()]));
+        assert!(fs::metadata(&plain).unwrap().len() > 500_000);
+    }
+    assert_eq!(dictionaries, 1);
 }
 
 fn warcio_reads_what_was_recorded() {

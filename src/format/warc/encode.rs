@@ -22,9 +22,10 @@ pub(super) trait Compress: Send {
         false
     }
 
-    /// What the next file can use, whose ids begin so.
-    fn dictionary(&self, _id_prefix: &str) -> Vec<u8> {
-        Vec::new()
+    /// What compresses the next file, whose ids begin so, if that can use what this one has learned.
+    #[cfg(feature = "zstd")]
+    fn successor(&mut self, _id_prefix: &str) -> io::Result<Option<Box<dyn Compress>>> {
+        Ok(None)
     }
 }
 
@@ -52,43 +53,38 @@ impl Encoder {
             #[cfg(feature = "zstd")]
             Compression::Zstd => Some(Box::new(super::zstd::Zstd::new(Vec::new())?)),
         };
-        Ok(Self {
-            format: Writer::new(),
-            members: compress.map(|compress| Members {
-                compress,
-                plain: Vec::new(),
-            }),
-        })
+        Ok(Self::with(Writer::new(), compress))
     }
 
-    /// For the file after one of this writer.
-    pub(crate) fn after(&self, compression: Compression) -> io::Result<Self> {
-        match (&self.members, compression) {
-            #[cfg(feature = "zstd")]
-            (Some(members), Compression::Zstd) => {
-                Self::zstd(|prefix| Ok(members.compress.dictionary(prefix)))
+    /// For the file after this one.
+    pub(crate) fn next(&mut self, compression: Compression) -> io::Result<Self> {
+        #[cfg(feature = "zstd")]
+        if let (Some(members), Compression::Zstd) = (&mut self.members, compression) {
+            let format = Writer::new();
+            if let Some(compress) = members.compress.successor(&format.id_prefix())? {
+                return Ok(Self::with(format, Some(compress)));
             }
-            _ => Self::new(compression),
         }
+        Self::new(compression)
     }
 
     /// For a file beside one that may be of use, because it is of the same traffic.
     #[cfg(feature = "zstd")]
     pub(crate) fn zstd_beside(other: impl BufRead + Seek, end: u64) -> io::Result<Self> {
-        Self::zstd(|prefix| super::zstd::dictionary_of(other, end, prefix))
+        let format = Writer::new();
+        let dictionary = super::zstd::dictionary_of(other, end, &format.id_prefix())?;
+        let compress = super::zstd::Zstd::new(dictionary)?;
+        Ok(Self::with(format, Some(Box::new(compress))))
     }
 
-    #[cfg(feature = "zstd")]
-    fn zstd(dictionary: impl FnOnce(&str) -> io::Result<Vec<u8>>) -> io::Result<Self> {
-        let format = Writer::new();
-        let dictionary = dictionary(&format.id_prefix())?;
-        Ok(Self {
-            members: Some(Members {
-                compress: Box::new(super::zstd::Zstd::new(dictionary)?),
+    fn with(format: Writer, compress: Option<Box<dyn Compress>>) -> Self {
+        Self {
+            format,
+            members: compress.map(|compress| Members {
+                compress,
                 plain: Vec::new(),
             }),
-            format,
-        })
+        }
     }
 
     /// Whether it is time for the next file, however small this one is.

@@ -10,6 +10,7 @@
 use std::{
     collections::VecDeque,
     io::{self, BufRead, Seek},
+    mem,
 };
 
 use memchr::memmem;
@@ -41,6 +42,8 @@ pub(super) struct Zstd {
     /// The last records.
     samples: VecDeque<Vec<u8>>,
     sampled: usize,
+    /// Nothing could be learned from the samples before these.
+    in_vain: bool,
     frame: Vec<u8>,
 }
 
@@ -58,14 +61,18 @@ impl Zstd {
             dictionary,
             samples: VecDeque::new(),
             sampled: 0,
+            in_vain: false,
             frame: Vec::new(),
         })
     }
 
+    fn is_enough(&self) -> bool {
+        self.samples.len() >= SAMPLES || self.sampled >= SAMPLED
+    }
+
     fn sample(&mut self, record: &[u8]) {
-        let is_full = |zstd: &Self| zstd.samples.len() >= SAMPLES || zstd.sampled >= SAMPLED;
         let mut sample = Vec::new();
-        while is_full(self)
+        while self.is_enough()
             && let Some(oldest) = self.samples.pop_front()
         {
             self.sampled -= oldest.len();
@@ -108,15 +115,24 @@ impl Compress for Zstd {
     }
 
     fn has_learned(&self) -> bool {
-        self.dictionary.is_empty() && (self.samples.len() >= SAMPLES || self.sampled >= SAMPLED)
+        self.dictionary.is_empty() && !self.in_vain && self.is_enough()
     }
 
-    fn dictionary(&self, id_prefix: &str) -> Vec<u8> {
-        let samples: Vec<_> = self.samples.iter().collect();
-        // What is too little, or all the same, teaches nothing.
-        let trained = dict::from_samples(&samples, DICTIONARY);
-        let dictionary = trained.unwrap_or_else(|_| self.dictionary.clone());
-        adapted(dictionary, id_prefix)
+    fn successor(&mut self, id_prefix: &str) -> io::Result<Option<Box<dyn Compress>>> {
+        let is_enough = self.is_enough();
+        let mut dictionary = mem::take(&mut self.dictionary);
+        let mut samples = mem::take(&mut self.samples);
+        let mut sampled = mem::take(&mut self.sampled);
+        if is_enough {
+            let trained = dict::from_samples(samples.make_contiguous(), DICTIONARY);
+            // Samples that are all the same teach nothing.
+            dictionary = trained.unwrap_or(dictionary);
+            (samples, sampled) = (VecDeque::new(), 0);
+        }
+        let mut successor = Self::new(adapted(dictionary, id_prefix))?;
+        (successor.samples, successor.sampled) = (samples, sampled);
+        successor.in_vain = is_enough && successor.dictionary.is_empty();
+        Ok(Some(Box::new(successor)))
     }
 }
 

@@ -69,7 +69,7 @@ impl Appender {
             {
                 segment
             }
-            before => self.create(disk, before.as_ref())?,
+            before => self.create(disk, before)?,
         };
         let segment = self.segment.insert(segment);
         let before = segment.len;
@@ -89,11 +89,11 @@ impl Appender {
         }
     }
 
-    fn create(&mut self, disk: &Disk, before: Option<&Segment>) -> Result<Segment, StoreError> {
+    fn create(&mut self, disk: &Disk, before: Option<Segment>) -> Result<Segment, StoreError> {
         let folder = &*disk.folder;
         contents::create(folder)?;
         let mut format = match before {
-            Some(before) => before.format.after(disk.compression),
+            Some(mut before) => before.format.next(disk.compression),
             None => first_encoder(folder, disk.compression),
         }
         .map_err(|error| StoreError::io("compress into the folder", folder, error))?;

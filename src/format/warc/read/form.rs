@@ -22,8 +22,16 @@ pub(crate) const ZSTD_DICTIONARY: &[u8] = &0x184d_2a5d_u32.to_le_bytes();
 /// What was found out about a file.
 pub(super) enum Found {
     Plain,
+    #[cfg_attr(
+        not(any(feature = "gzip", feature = "zstd")),
+        expect(dead_code, reason = "nothing decodes")
+    )]
     Members(Box<dyn Decode>),
     /// Why nothing can be read.
+    #[cfg_attr(
+        not(feature = "zstd"),
+        expect(dead_code, reason = "only a dictionary can be broken")
+    )]
     Broken(String),
 }
 
