@@ -122,15 +122,15 @@ impl Compress for Zstd {
         let is_enough = self.is_enough();
         let mut dictionary = mem::take(&mut self.dictionary);
         let mut samples = mem::take(&mut self.samples);
-        let mut sampled = mem::take(&mut self.sampled);
+        let mut bytes = mem::take(&mut self.sampled);
         if is_enough {
             let trained = dict::from_samples(samples.make_contiguous(), DICTIONARY);
             // Samples that are all the same teach nothing.
             dictionary = trained.unwrap_or(dictionary);
-            (samples, sampled) = (VecDeque::new(), 0);
+            (samples, bytes) = (VecDeque::new(), 0);
         }
         let mut successor = Self::new(adapted(dictionary, id_prefix))?;
-        (successor.samples, successor.sampled) = (samples, sampled);
+        (successor.samples, successor.sampled) = (samples, bytes);
         successor.in_vain = is_enough && successor.dictionary.is_empty();
         Ok(Some(Box::new(successor)))
     }

@@ -27,8 +27,8 @@ const DEFAULT_SEGMENT_SIZE: u64 = 256 << 20;
 /// A recording in a folder. Clones share it.
 ///
 /// It is written as WARC 1.1 (ISO 28500), one exchange after the other, into files that can be read
-/// in a pager and by every WARC tool: `traffic-<start>-<writer>-<number>.warc`. A file is full at
-/// 256 MiB ([`segment_size`](Self::segment_size)), and the next is begun. Several processes may
+/// in a pager and by every WARC tool: `traffic-<start>-<writer>-<number>.warc`, or compressed
+/// ([`compress`](Self::compress)) and then `.warc.gz` or `.warc.zst`. A file is full at 256 MiB ([`segment_size`](Self::segment_size)), and the next is begun. Several processes may
 /// record into one folder: each writes files of its own.
 ///
 /// Nothing is created or read before it is needed: the folder is made with the first exchange, and
