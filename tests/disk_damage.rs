@@ -415,9 +415,15 @@ fn a_compressed_tail_torn_anywhere_is_cut_and_told() {
                 good.assert_torn(len, start, n);
             }
         }
-        for len in (1..good.starts[0]).step_by(7) {
+        // The first record begins after the dictionary.
+        let first = good.dictionary_end();
+        for len in (1..first).step_by(7) {
             good.assert_torn(len, 0, 0);
         }
+        for len in first + 1..good.starts[0] {
+            good.assert_torn(len, first, 0);
+        }
+        assert!(replay_all(good.with(&good.bytes[..first]).folder()).is_empty());
         for (n, &len) in good.starts.iter().enumerate() {
             let damaged = good.with(&good.bytes[..len]);
             assert_eq!(replay_all(damaged.folder()), good.exchanges[..n]);

@@ -105,7 +105,11 @@ fn likely_form(bytes: &[u8]) -> Form {
 fn zstd<R: BufRead + Seek>(file: &mut Bounded<R>) -> io::Result<Found> {
     let start = file.position;
     let dictionary = dictionary(file)?;
-    file.seek(start)?;
+    // The first record begins after a dictionary that is whole.
+    let is_after = start == 0 && dictionary.as_ref().is_ok_and(|read| !read.is_empty());
+    if !is_after {
+        file.seek(start)?;
+    }
     let decoder = dictionary.and_then(|dictionary| super::zstd::Zstd::new(&dictionary));
     Ok(decoder.map_or_else(Found::Broken, |decoder| Found::Members(Box::new(decoder))))
 }
