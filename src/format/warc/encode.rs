@@ -1,5 +1,11 @@
 //! Segments as they are stored: plain, or with a compressed member for each record.
 
+// Only zstd can fail, or learns anything.
+#![cfg_attr(
+    not(feature = "zstd"),
+    allow(clippy::unnecessary_wraps, clippy::unused_self)
+)]
+
 use std::io;
 #[cfg(feature = "zstd")]
 use std::io::{BufRead, Seek};
