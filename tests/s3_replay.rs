@@ -199,6 +199,22 @@ async fn objects_of_others_are_passed_over_or_told() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_not_ascii_hides_nothing() {
+    let place = Place::new();
+    place
+        .put(&key("00", "a", 1), segment([exchange(1, 10)]))
+        .await;
+    // Where the hour ends, this one is in the middle of a character.
+    place
+        .put("dt=2026-11-20/hh=0\u{e9}/notes.txt", "notes")
+        .await;
+    place
+        .put(&key("12", "a", 2), segment([exchange(2, 10)]))
+        .await;
+    assert_eq!(read_all(&S3::new(place.bucket())).await, [1, 2]);
+}
+
+#[tokio::test]
 async fn damage_costs_what_it_hits() {
     let place = Place::new();
     let whole = segment((0..10).map(|n| exchange(n, 20_000)));

@@ -40,12 +40,11 @@ async fn list(bucket: &Bucket, pick: &Pick, jobs: &mpsc::Sender<Job>) -> Result<
         let after = start_after.as_deref().filter(|_| next.is_none());
         let page = objects.list(&prefix, after, next.as_deref(), None).await?;
         for object in page.objects {
-            let rest = &object.key[base.len()..];
-            let hour = &object.key[..object
-                .key
-                .len()
-                .min(base.len() + "dt=2026-11-20/hh=23".len())];
-            if last.as_deref().is_some_and(|last| hour > last) {
+            let rest = object.key.strip_prefix(&base).unwrap_or_default();
+            // Others' keys need not have a character's end there.
+            let key = object.key.as_bytes();
+            let hour = &key[..key.len().min(base.len() + "dt=2026-11-20/hh=23".len())];
+            if last.as_deref().is_some_and(|last| hour > last.as_bytes()) {
                 return Ok(());
             }
             if Name::of_key(rest).is_none() {
