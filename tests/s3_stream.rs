@@ -510,6 +510,105 @@ async fn quarantine_is_sent_again_by_the_next_start_and_by_hand() {
 }
 
 #[tokio::test]
+async fn a_segment_that_was_changed_in_quarantine_is_counted_as_it_is() {
+    let fixture = Fixture::new();
+    let proxy = fixture.faults(always(Fault::Answer(403, "AccessDenied")));
+    let sink = fixture.store_at(&proxy.url()).segment_size(1);
+    store(&sink, 0..1).await;
+    until(|| sink.stats().quarantined == 1).await;
+    let folder = sink.spool_folder();
+    let name = &names_in(&folder.join("quarantine"))[0];
+    let held = folder.join("quarantine").join(name);
+    let mut content = fs::read(&held).unwrap();
+    content.extend_from_slice(&random_bytes(10_000));
+    fs::write(&held, content).unwrap();
+    fs::rename(held, folder.join(name)).unwrap();
+    proxy.plan(always(Fault::None));
+    flush(&sink).await;
+    let stats = sink.stats();
+    assert_eq!((stats.uploaded, stats.spooled), (1, 0));
+    assert_eq!(stats.spooled_bytes, 0);
+}
+
+#[tokio::test]
+async fn a_deleted_segment_holds_up_no_other() {
+    let fixture = Fixture::new();
+    let proxy = fixture.faults(always(Fault::Answer(500, "InternalError")));
+    let sink = fixture.store_at(&proxy.url()).segment_size(1);
+    store(&sink, 0..5).await;
+    until(|| {
+        let names = names_in(&sink.spool_folder());
+        names.len() == 5 && names.iter().all(|name| name.ends_with(".gz"))
+    })
+    .await;
+    until(|| sink.stats().retried >= 3).await;
+    // Somebody makes room.
+    for name in names_in(&sink.spool_folder()) {
+        fs::remove_file(sink.spool_folder().join(name)).unwrap();
+    }
+    proxy.plan(always(Fault::None));
+    store(&sink, 5..6).await;
+    flush(&sink).await;
+    assert_eq!(fixture.recorded().await, [5].into());
+    let stats = sink.stats();
+    assert_eq!((stats.uploaded, stats.spooled), (1, 0));
+    assert_eq!(stats.spooled_bytes, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_segment_that_was_deleted_in_quarantine_is_forgotten() {
+    let _still = still();
+    let fixture = Fixture::new();
+    let proxy = fixture.faults(always(Fault::Answer(403, "AccessDenied")));
+    let sink = fixture.store_at(&proxy.url()).segment_size(1);
+    let sink = sink.runtime(Handle::current());
+    store(&sink, 0..1).await;
+    until(|| sink.stats().quarantined == 1).await;
+    let folder = sink.spool_folder().join("quarantine");
+    for name in names_in(&folder) {
+        fs::remove_file(folder.join(name)).unwrap();
+    }
+    // When it is its turn again.
+    tokio::time::advance(Duration::from_secs(31)).await;
+    until(|| sink.stats().spooled == 0).await;
+    let stats = sink.stats();
+    assert_eq!((stats.quarantined, stats.spooled_bytes), (0, 0));
+    proxy.plan(always(Fault::None));
+    store(&sink, 1..2).await;
+    tokio::time::advance(Duration::from_mins(11)).await;
+    until(|| sink.stats().uploaded == 1).await;
+    flush(&sink).await;
+    assert_eq!(fixture.recorded().await, [1].into());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn flushes_count_no_segment_twice() {
+    const SEGMENTS: u64 = 300;
+    let fixture = Fixture::new();
+    let proxy = fixture.faults(always(Fault::Answer(503, "SlowDown")));
+    let sink = fixture.store_at(&proxy.url()).segment_size(1);
+    store(&sink, 0..SEGMENTS).await;
+    proxy.plan(always(Fault::None));
+    join_all((0..8).map(|_| {
+        let sink = sink.clone();
+        tokio::spawn(async move {
+            while sink.stats().uploaded < SEGMENTS {
+                tokio::select! {
+                    _ = sink.flush() => {}
+                    () = tokio::time::sleep(Duration::from_millis(5)) => {}
+                }
+            }
+        })
+    }))
+    .await;
+    flush(&sink).await;
+    let stats = sink.stats();
+    assert_eq!((stats.recovered, stats.uploaded), (0, SEGMENTS));
+    assert_eq!((stats.spooled, stats.spooled_bytes), (0, 0));
+    assert_eq!(fixture.recorded().await, (0..SEGMENTS).collect());
+}
+
+#[tokio::test]
 async fn an_object_of_somebody_else_is_not_replaced() {
     let fixture = Fixture::new();
     let sink = fixture.store_at(NOWHERE).segment_size(1);

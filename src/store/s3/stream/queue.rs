@@ -138,10 +138,27 @@ impl State {
         self.pending.remove(name);
     }
 
-    /// Takes those segments out of quarantine that are to be.
-    pub(super) fn release(&mut self, is_to_be: impl FnMut(&mut Sealed) -> bool) -> Vec<Sealed> {
-        let released = self.in_quarantine.extract_if(.., is_to_be).collect();
+    /// Forgets a segment whose file is gone.
+    pub(super) fn lose(&mut self, sealed: &Sealed) {
+        self.stats.spooled -= 1;
+        self.stats.spooled_bytes -= sealed.size;
+        self.settle(&sealed.name);
+    }
+
+    /// Puts a segment into quarantine.
+    pub(super) fn hold(&mut self, sealed: Sealed) {
+        self.settle(&sealed.name);
+        self.in_quarantine.push(sealed);
         self.stats.quarantined = self.in_quarantine.len() as u64;
+    }
+
+    /// Takes those segments out of quarantine that are to be. They are pending from then on, so that
+    /// nobody takes their files for those of others.
+    pub(super) fn release(&mut self, is_to_be: impl FnMut(&mut Sealed) -> bool) -> Vec<Sealed> {
+        let released: Vec<_> = self.in_quarantine.extract_if(.., is_to_be).collect();
+        self.stats.quarantined = self.in_quarantine.len() as u64;
+        let names = released.iter().map(|sealed| sealed.name.clone());
+        self.pending.extend(names);
         released
     }
 }

@@ -210,17 +210,24 @@ impl Spool {
                 is_hopeless: false,
                 _owner: owner.clone(),
             };
+            let file = self.folder.file(&sealed.name, entry.kind);
             self.queue.change(|state| {
-                // Somebody may have taken it out of quarantine.
-                let before = state.in_quarantine.len();
-                state.in_quarantine.retain(|held| held.name != sealed.name);
-                let was_known = state.in_quarantine.len() < before;
-                state.stats.quarantined = state.in_quarantine.len() as u64;
-                if state.push(sealed, is_packed) && !was_known {
+                // It may have been uploaded, or put into quarantine, since the folder was listed.
+                if state.pending.contains(&sealed.name) || !file.exists() {
+                    return;
+                }
+                let mut held = state.in_quarantine.iter();
+                // Somebody may have taken it out of quarantine, and changed it there.
+                if let Some(place) = held.position(|held| held.name == sealed.name) {
+                    let held = state.in_quarantine.remove(place);
+                    state.stats.quarantined = state.in_quarantine.len() as u64;
+                    state.stats.spooled_bytes -= held.size;
+                } else {
                     state.stats.recovered += 1;
                     state.stats.spooled += 1;
-                    state.stats.spooled_bytes += entry.size;
                 }
+                state.stats.spooled_bytes += sealed.size;
+                state.push(sealed, is_packed);
             });
         }
         // Where nothing is left, the lock goes too.
@@ -257,19 +264,28 @@ impl Spool {
         Ok(())
     }
 
-    /// Sends segments again that were taken out of quarantine.
-    pub(super) fn resend(&self, released: Vec<Sealed>) {
+    /// Sends segments again that were taken out of quarantine; false if one could not be moved.
+    pub(super) fn resend(&self, released: Vec<Sealed>) -> bool {
+        let mut all = true;
         for sealed in released {
+            let file = self.folder.file(&sealed.name, Kind::Packed);
             match self.release(&sealed.name, Kind::Packed) {
-                Ok(()) => self.queue.change(|state| {
-                    state.push(sealed, true);
-                }),
+                Ok(()) => self.queue.change(|state| state.to_send.push_back(sealed)),
+                Err(error) if is_gone(&error) && !file.exists() => self.lose(&sealed, &error),
                 Err(error) => {
                     tracing::warn!(%error, "a segment stays in quarantine");
-                    self.queue.change(|state| state.in_quarantine.push(sealed));
+                    self.queue.change(|state| state.hold(sealed));
+                    all = false;
                 }
             }
         }
+        all
+    }
+
+    /// Goes on without a segment whose file is gone. If it comes back it is found.
+    pub(super) fn lose(&self, sealed: &Sealed, error: &StoreError) {
+        tracing::error!(%error, "a file of the spool was deleted");
+        self.queue.change(|state| state.lose(sealed));
     }
 
     /// Takes a segment out of quarantine.
@@ -313,4 +329,9 @@ impl Spool {
         let held = self.queue.with(|state| state.stats.spooled_bytes);
         held > self.limit / 4
     }
+}
+
+/// Whether a file is not there.
+pub(super) fn is_gone(error: &StoreError) -> bool {
+    matches!(error, StoreError::NotFound { .. })
 }

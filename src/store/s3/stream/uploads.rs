@@ -11,7 +11,7 @@ use super::{
     delivery::{Delivery, is_there_already},
     folder::Kind,
     queue::{Refusal, Sealed, State},
-    spool::Spool,
+    spool::{Spool, is_gone},
 };
 use crate::{
     StoreError,
@@ -133,6 +133,9 @@ impl Uploads {
                 (Err(error), Ok(owned)) if is_hopeless(&error) => {
                     return self.quarantine(owned, Kind::Plain, true, &error).await;
                 }
+                (Err(error), Ok(owned)) if is_gone(&error) => {
+                    return self.spool.lose(&owned, &error);
+                }
                 (Err(error), owned) => {
                     tracing::warn!(%error, "a segment of the spool cannot be compressed yet");
                     sealed = owned.map_or_else(|shared| shared, Arc::new);
@@ -184,6 +187,7 @@ impl Uploads {
                     }
                     return;
                 }
+                Err(error) if is_gone(&error) => return self.spool.lose(&sealed, &error),
                 Err(error) => {
                     sealed.was_tried = true;
                     let first = self.spool.queue.change(|state| {
@@ -304,17 +308,17 @@ impl Uploads {
             let released = queue.change(|state| {
                 state.release(|held| !held.is_hopeless && std::mem::take(&mut is_first))
             });
-            self.resend(released).await;
+            let hurries = queue.hurries();
+            if !self.resend(released).await {
+                queue.pause(FIRST_REFUSED, hurries).await;
+            }
         }
     }
 
-    async fn resend(&self, released: Vec<Sealed>) {
+    async fn resend(&self, released: Vec<Sealed>) -> bool {
         let spool = self.spool.clone();
-        let resent = blocking(move || {
-            spool.resend(released);
-            Ok(())
-        });
-        let _ = resent.await;
+        let resent = blocking(move || Ok(spool.resend(released)));
+        resent.await.unwrap_or_default()
     }
 
     async fn quarantine(
@@ -333,12 +337,10 @@ impl Uploads {
             self.guard.call("on_error", || hook(error));
         }
         self.spool.queue.change(|state| {
-            state.settle(&sealed.name);
             sealed.was_tried = true;
             sealed.refusals += 1;
             sealed.is_hopeless = is_hopeless;
-            state.in_quarantine.push(sealed);
-            state.stats.quarantined = state.in_quarantine.len() as u64;
+            state.hold(sealed);
         });
     }
 }
