@@ -67,7 +67,7 @@ fn fixtures(c: &mut Criterion) {
         });
     });
 
-    let mut hit = |name: &str, cache: ReplayCache| hit(&mut group, &runtime, name, cache);
+    let mut hit = |name: &str, cache: ReplayCache| hit(&mut group, &runtime, name, &cache);
     hit(
         "a hit through ReplayCache",
         ReplayCache::disk(folder.path()).on_miss(OnMiss::Refuse),
@@ -92,7 +92,7 @@ fn hit(
     group: &mut criterion::BenchmarkGroup<'_, criterion::measurement::WallTime>,
     runtime: &Runtime,
     name: &str,
-    cache: ReplayCache,
+    cache: &ReplayCache,
 ) {
     let mut number = 0;
     group.bench_function(name, |b| {

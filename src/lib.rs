@@ -64,7 +64,7 @@
 //! | [`Replay`](store::Replay) | streams exchanges in recorded order |
 //! | cache | a `Sink` and `Source`, laid out for retrieval |
 //! | stream | a `Sink` and `Replay`, laid out for iteration |
-//! | recording | what a store holds: a folder ([`Disk`](store::Disk)), a value in memory ([`Memory`](store::Memory)) |
+//! | recording | what a store holds: a folder ([`Disk`](store::Disk), [`DiskCache`](store::DiskCache)), a value in memory ([`Memory`](store::Memory)) |
 //! | origin | the server whose traffic it is |
 //! | upstream | where a proxy sends a request next |
 //!

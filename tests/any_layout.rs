@@ -7,7 +7,7 @@ use std::fs;
 
 use axum::Router;
 use futures::{StreamExt, executor::block_on};
-use stores::{exchange, exchange_of, files, find, record, replay, replay_all};
+use stores::{exchange, exchange_of, files, record, replay};
 use support::{Origin, ask, get, soon};
 use tempfile::TempDir;
 use tower::ServiceBuilder;

@@ -583,135 +583,124 @@ fn of_two_entries_for_one_request_the_first_by_path_answers() {
 // ---- mistakes
 
 #[test]
-fn a_mistake_is_told_with_file_and_line_and_the_rest_is_served() {
-    let request = "request.http";
-    let response = "response.http";
-    for (file, text, line, expected) in [
+fn a_mistake_in_a_request_is_told_and_the_rest_is_served() {
+    for (text, line, expected) in [
         (
-            request,
             "",
             1,
             "a request line such as `GET /users/1 HTTP/1.1`, found nothing",
         ),
-        (request, "GET\n", 1, "a request line"),
-        (request, "GET /a HTTP/7\n", 1, "found `GET /a HTTP/7`"),
-        (request, "G(T /a HTTP/1.1\n", 1, "a request line"),
-        (request, "GET http://[/ HTTP/1.1\n", 1, "a request line"),
+        ("GET\n", 1, "a request line"),
+        ("GET /a HTTP/7\n", 1, "found `GET /a HTTP/7`"),
+        ("G(T /a HTTP/1.1\n", 1, "a request line"),
+        ("GET http://[/ HTTP/1.1\n", 1, "a request line"),
         (
-            request,
             "# one\n\nGET /a HTTP/1.1\nhost example.com\n",
             4,
             "a header field such as `name: value`, or an empty line, found `host example.com`",
         ),
-        (request, "GET /a HTTP/1.1\nx y: z\n", 2, "a header field"),
-        (request, "GET /a HTTP/1.1\nx: \x01\n", 2, "a header field"),
+        ("GET /a HTTP/1.1\nx y: z\n", 2, "a header field"),
+        ("GET /a HTTP/1.1\nx: \x01\n", 2, "a header field"),
+        ("# @json\nGET /a HTTP/1.1\n", 1, "one of `json compact`"),
+        ("# @body-end\nGET /a HTTP/1.1\n", 1, "one of `json compact`"),
         (
-            request,
-            "# @json\nGET /a HTTP/1.1\n",
-            1,
-            "one of `json compact`",
-        ),
-        (
-            request,
-            "# @body-end\nGET /a HTTP/1.1\n",
-            1,
-            "one of `json compact`",
-        ),
-        (
-            request,
             "# @body ../../secret\nGET /a HTTP/1.1\n",
             1,
             "the name of a file, `request.body....`, found `../../secret`",
         ),
         (
-            request,
             "# @body request.body./../../secret\nGET /a HTTP/1.1\n",
             1,
             "the name of a file",
         ),
         (
-            request,
             "# @body response.body.png\nGET /a HTTP/1.1\n",
             1,
             "the name of a file",
         ),
         (
-            request,
             "# @body request.body.png\nGET /a HTTP/1.1\n",
             1,
             "a file `request.body.png` beside this one",
         ),
+    ] {
+        assert_told("request.http", text, line, expected);
+    }
+}
+
+#[test]
+fn a_mistake_in_a_response_is_told_and_the_rest_is_served() {
+    for (text, line, expected) in [
         (
-            response,
             "200 OK\n",
             1,
             "a status line such as `HTTP/1.1 200 OK`, found `200 OK`",
         ),
-        (response, "HTTP/1.1 OK\n", 1, "a status line"),
-        (response, "HTTP/1.1 99\n", 1, "a status line"),
+        ("HTTP/1.1 OK\n", 1, "a status line"),
+        ("HTTP/1.1 99\n", 1, "a status line"),
         (
-            response,
             "# @final-newlines 99999999\nHTTP/1.1 200\n\na",
             1,
             "a number up to 16, found `99999999`",
         ),
         (
-            response,
             "# @trailer x-sum 12\nHTTP/1.1 200\n\na",
             1,
             "a header field",
         ),
         (
-            response,
             "# @json compact\nHTTP/1.1 200\nx: y\n\n{\n  \"a\": 1,\n  \"b\" 2\n}\n",
             7,
             "JSON, as line 1 says",
         ),
         (
-            response,
             "# @json compact\r\nHTTP/1.1 200\r\n\r\n[1,\r\n,2]\r\n",
             5,
             "found `,2]`",
         ),
         (
-            response,
             "# @body response.body.txt\nHTTP/1.1 200\n\ntext\n",
             3,
             "nothing beneath the head",
         ),
     ] {
-        let fixtures = Fixtures::new();
-        fixtures.record([exchange("a")]);
-        let bad = fixtures.entry().join(file);
-        fixtures.record([exchange("good")]);
-        fs::write(&bad, text).unwrap();
-
-        let cache = fixtures.open();
-        let is_told = |error: &StoreError| {
-            let StoreError::BadMessage {
-                file,
-                line: at,
-                expected: what,
-            } = error
-            else {
-                panic!("{text:?}: {error}")
-            };
-            assert_eq!((file, *at), (&bad, line), "{text:?}: {what}");
-            assert!(what.contains(expected), "{text:?}: {what}");
-            let shown = error.to_string();
-            assert!(
-                shown.starts_with(&format!("{}:{line}: expected ", bad.display())),
-                "{shown}"
-            );
-        };
-        let found = block_on(cache.report()).unwrap();
-        assert_eq!(found.skipped.len(), 1, "{text:?}: {found}");
-        is_told(&found.skipped[0]);
-        assert_eq!(body(&cache, &exchange("good")), "good");
-        let (read, errors) = replay(&cache);
-        assert_eq!((read.len(), errors.len()), (1, 1), "{text:?}");
-        is_told(&errors[0]);
+        assert_told("response.http", text, line, expected);
     }
+}
+
+/// This text in an entry is told with file and line, and the other entry is served.
+fn assert_told(file: &str, text: &str, line: usize, expected: &str) {
+    let fixtures = Fixtures::new();
+    fixtures.record([exchange("a")]);
+    let bad = fixtures.entry().join(file);
+    fixtures.record([exchange("good")]);
+    fs::write(&bad, text).unwrap();
+
+    let cache = fixtures.open();
+    let is_told = |error: &StoreError| {
+        let StoreError::BadMessage {
+            file,
+            line: at,
+            expected: what,
+        } = error
+        else {
+            panic!("{text:?}: {error}")
+        };
+        assert_eq!((file, *at), (&bad, line), "{text:?}: {what}");
+        assert!(what.contains(expected), "{text:?}: {what}");
+        let shown = error.to_string();
+        assert!(
+            shown.starts_with(&format!("{}:{line}: expected ", bad.display())),
+            "{shown}"
+        );
+    };
+    let found = block_on(cache.report()).unwrap();
+    assert_eq!(found.skipped.len(), 1, "{text:?}: {found}");
+    is_told(&found.skipped[0]);
+    assert_eq!(body(&cache, &exchange("good")), "good");
+    let (read, errors) = replay(&cache);
+    assert_eq!((read.len(), errors.len()), (1, 1), "{text:?}");
+    is_told(&errors[0]);
 }
 
 #[test]
@@ -846,7 +835,7 @@ fn what_a_killed_writer_left_is_no_entry_and_goes() {
         left(".tower-traffic-tmp-old"),
         left(".tower-traffic-tmp-new"),
     );
-    let hours_ago = SystemTime::now() - Duration::from_secs(2 * 3600);
+    let hours_ago = SystemTime::now() - Duration::from_hours(2);
     fs::File::open(&old)
         .unwrap()
         .set_modified(hours_ago)

@@ -24,30 +24,13 @@ use crate::{
 /// that is to be compared by others writes the same bytes for the same exchange.
 ///
 /// ```
-/// # #[derive(Default)]
-/// # struct MyCache(tower_traffic::Matching, std::sync::Mutex<std::collections::HashMap<tower_traffic::Key, std::sync::Arc<tower_traffic::Exchange>>>);
-/// # impl tower_traffic::store::Sink for MyCache {
-/// #     fn store(&self, exchanges: Vec<std::sync::Arc<tower_traffic::Exchange>>) -> tower_traffic::store::BoxFuture<'_, Result<(), tower_traffic::StoreError>> {
-/// #         let keyed = exchanges.into_iter().filter_map(|exchange| Some((self.0.key_of(&exchange)?, exchange)));
-/// #         self.1.lock().unwrap().extend(keyed);
-/// #         Box::pin(async { Ok(()) })
-/// #     }
-/// # }
-/// # impl tower_traffic::store::Source for MyCache {
-/// #     fn matching(&self) -> &tower_traffic::Matching { &self.0 }
-/// #     fn find(&self, key: tower_traffic::Key, _: tower_traffic::store::Which) -> tower_traffic::store::BoxFuture<'_, Result<Option<std::sync::Arc<tower_traffic::Exchange>>, tower_traffic::StoreError>> {
-/// #         let found = self.1.lock().unwrap().get(&key).cloned();
-/// #         Box::pin(async { Ok(found) })
-/// #     }
-/// #     fn is_empty(&self) -> tower_traffic::store::BoxFuture<'_, Result<bool, tower_traffic::StoreError>> {
-/// #         let is_empty = self.1.lock().unwrap().is_empty();
-/// #         Box::pin(async move { Ok(is_empty) })
-/// #     }
-/// # }
-/// use tower_traffic::conformance;
+/// # let root = tempfile::tempdir()?;
+/// # let count = std::cell::Cell::new(0);
+/// # let new_folder = || { count.set(count.get() + 1); root.path().join(count.get().to_string()) };
+/// use tower_traffic::{conformance, store::DiskCache};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-/// conformance::cache(async || MyCache::default()).await;
+/// conformance::cache(async || DiskCache::new(new_folder())).await;
 /// # });
 /// # Ok::<(), std::io::Error>(())
 /// ```

@@ -84,7 +84,7 @@ pub(super) struct Staging {
 impl Staging {
     const PREFIX: &str = ".tower-traffic-tmp-";
     /// No batch is written for so long.
-    const STALE: Duration = Duration::from_secs(3600);
+    const STALE: Duration = Duration::from_hours(1);
 
     pub(super) fn new(base: &Path) -> Result<Self, StoreError> {
         Self::clean(base);

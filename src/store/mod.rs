@@ -6,6 +6,9 @@
 //! | [`Source`] | looks up the recorded response for a request | [`ReplayCache`](crate::ReplayCache), [`Responder`](crate::Responder) |
 //! | [`Replay`] | streams exchanges in recorded order | [`ReplayStream`](crate::ReplayStream), [`Resend`](crate::Resend) |
 //!
+//! In a folder, [`Disk`] keeps everything in order, as WARC, and [`DiskCache`] one entry for each request,
+//! as text that a person edits. Both read whatever is in the folder, [`http4k`]'s folders too.
+//!
 //! [`open`] finds out what a recording is in, and reads it: a folder of any layout, a WARC file, a HAR
 //! (`Har`), a VCR cassette (`Vcr`), or segments in S3.
 //!

@@ -72,7 +72,7 @@ impl Index {
             index.skip(error);
         }
         for path in found.segments {
-            index.read_segment(path.into(), matching);
+            index.read_segment(&path.into(), matching);
         }
         let keys = read_folders(&found.folders, matching);
         for ((kind, path), key) in found.folders.into_iter().zip(keys) {
@@ -96,13 +96,13 @@ impl Index {
         self.report.skipped.push(Arc::new(error));
     }
 
-    fn read_segment(&mut self, file: Arc<Path>, matching: &Matching) {
+    fn read_segment(&mut self, file: &Arc<Path>, matching: &Matching) {
         self.report.segments += 1;
         let mut unplaced = 0;
-        let read = segment::read(&file, Depth::Lookup, |event| {
+        let read = segment::read(file, Depth::Lookup, |event| {
             match event {
                 Event::Exchange(offset, exchange) => {
-                    self.add(&file, offset, matching.key_of(&exchange));
+                    self.add(file, offset, matching.key_of(&exchange));
                 }
                 Event::Unplaced(_) => {
                     self.report.exchanges += 1;

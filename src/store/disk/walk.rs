@@ -84,7 +84,9 @@ fn list(folder: &Path, open: &mut Vec<PathBuf>, found: &mut Found) -> Result<(),
     if is_entry {
         found.folders.push((Kind::Entry, folder.to_owned()));
     } else {
-        bodies.into_iter().for_each(|body| found.leave(body));
+        for body in bodies {
+            found.leave(body);
+        }
     }
     if is_http4k {
         let name = folder.file_name().unwrap_or_default();

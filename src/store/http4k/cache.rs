@@ -92,15 +92,11 @@ impl Cache {
     }
 
     fn place(&self, path: &str, request: &[u8]) -> Option<PathBuf> {
-        let is_safe = |segment: &str| {
-            !matches!(segment, "." | "..")
-                && segment.len() <= 255
-                && !segment.contains('\\')
-                && !(cfg!(windows) && segment.contains(['<', '>', ':', '"', '|', '?', '*']))
-        };
         let mut place = self.folder.to_path_buf();
         for segment in path.split('/').filter(|segment| !segment.is_empty()) {
-            if !is_safe(segment) {
+            let leads_elsewhere = matches!(segment, "." | "..") || segment.contains('\\');
+            let is_no_name = segment.len() > 255 || segment.contains(NO_NAME);
+            if leads_elsewhere || is_no_name {
                 return None;
             }
             place.push(segment);
@@ -112,6 +108,13 @@ impl Cache {
         (place.as_os_str().len() <= LONGEST).then_some(place)
     }
 }
+
+/// What no name may have on Windows.
+const NO_NAME: &[char] = if cfg!(windows) {
+    &['<', '>', ':', '"', '|', '?', '*']
+} else {
+    &[]
+};
 
 /// Linux has room for 4096 bytes, with the file's name.
 const LONGEST: usize = 4000;

@@ -36,20 +36,17 @@ pub(in crate::store) fn read(folder: &Path) -> Result<Exchange, StoreError> {
     let request =
         http4k::read_request(&text).map_err(|reason| StoreError::corrupt(&file, 0, reason))?;
     let file = folder.join(RESPONSE);
-    let mut exchange = match read_file(&file)? {
-        Some(text) => {
-            let mut response = http4k::read_response(&text)
-                .map_err(|reason| StoreError::corrupt(&file, 0, reason))?;
-            let len = response.body.len();
-            if !tells_other_length(&request.method, response.status, len == 0) {
-                response.headers = with_length(response.headers.iter(), len);
-            }
-            Exchange::new(request, response)
+    let mut exchange = if let Some(text) = read_file(&file)? {
+        let mut response =
+            http4k::read_response(&text).map_err(|reason| StoreError::corrupt(&file, 0, reason))?;
+        let len = response.body.len();
+        if !tells_other_length(&request.method, response.status, len == 0) {
+            response.headers = with_length(response.headers.iter(), len);
         }
-        None => {
-            let why = format!("{}: there is no such file", file.display());
-            Exchange::without_response(request, NoResponse::Failed(why))
-        }
+        Exchange::new(request, response)
+    } else {
+        let why = format!("{}: there is no such file", file.display());
+        Exchange::without_response(request, NoResponse::Failed(why))
     };
     exchange.began = SystemTime::UNIX_EPOCH;
     Ok(exchange)
