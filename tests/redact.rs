@@ -499,3 +499,31 @@ fn a_uri_in_utf_8_loses_its_secrets() {
         Some("/grüße?token=REDACTED&a=ö".as_bytes())
     );
 }
+
+#[test]
+fn a_query_within_a_query_loses_its_secrets() {
+    let redact = Redact::default();
+    for (before, after) in [
+        ("/a?b?token=x", "/a?b?token=REDACTED"),
+        ("/a?b?c?token=x?d&e=1", "/a?b?c?token=REDACTED&e=1"),
+        ("/a?b&c?to%6ben=x).", "/a?b&c?to%6ben=REDACTED)."),
+        (
+            "/a?b?token=REDACTED&c?pwd=y",
+            "/a?b?token=REDACTED&c?pwd=REDACTED",
+        ),
+        ("/a?b?token", "/a?b?token"),
+    ] {
+        let after = after.as_bytes();
+        assert_eq!(value(&redact, "referer", before), after, "{before}");
+    }
+}
+
+#[test]
+fn a_text_of_question_marks_is_read_once() {
+    let started = std::time::Instant::now();
+    for text in ["?", "?a=", "?a&", "?token=REDACTED&", "#", "://", "#?"] {
+        let text = format!("/{}", text.repeat(60_000 / text.len()));
+        assert_eq!(value(&Redact::default(), "referer", &text), text.as_bytes());
+    }
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+}

@@ -5,6 +5,7 @@ use std::ops::Range;
 use http::{HeaderValue, Uri, uri::PathAndQuery};
 
 use super::{Rules, form};
+use crate::media::form::decoded;
 
 impl Rules {
     /// The URI without its secrets; `None` if it has none.
@@ -59,14 +60,18 @@ impl Rules {
     pub(super) fn redact_text(&self, text: &str) -> Option<String> {
         let mut redacted = String::new();
         let mut kept = 0;
+        // Where the last query or fragment ended.
+        let mut queried = 0;
         for (at, mark) in text.match_indices(['/', '?', '#']) {
+            if at < kept {
+                continue;
+            }
             let secret = match mark {
                 "/" => self.user_info(text, at),
-                _ => self.query_in(text, at + 1),
+                _ if at < queried => self.pair_in(&text[..queried], at + 1),
+                _ => self.query_in(text, at + 1, &mut queried),
             };
-            if at >= kept
-                && let Some((part, clean)) = secret
-            {
+            if let Some((part, clean)) = secret {
                 redacted.push_str(&text[kept..part.start]);
                 redacted.push_str(&clean);
                 kept = part.end;
@@ -94,13 +99,30 @@ impl Rules {
     }
 
     /// Where a query or a fragment with secrets stands, if one begins here, and it without them.
-    fn query_in(&self, text: &str, start: usize) -> Option<(Range<usize>, String)> {
+    fn query_in(
+        &self,
+        text: &str,
+        start: usize,
+        end: &mut usize,
+    ) -> Option<(Range<usize>, String)> {
         let rest = &text[start..];
         let query = &rest[..rest.find(|c| c == '#' || ends_uri(c)).unwrap_or(rest.len())];
         // These may stand in a query, but at its end they are more likely the text's.
         let query = query.trim_end_matches([')', ']', '}', '\'', ',', ';', ':', '.']);
+        *end = start + query.len();
         let clean = self.query_string(query)?;
-        Some((start..start + query.len(), clean))
+        Some((start..*end, clean))
+    }
+
+    /// As [`query_in`](Self::query_in), within a query that has no secrets as it stands: only the
+    /// pair that begins here is another one. No more than that is read, because there may be many.
+    fn pair_in(&self, query: &str, start: usize) -> Option<(Range<usize>, String)> {
+        let rest = &query[start..];
+        let name = &rest[..rest.find(['=', '&', '?'])?];
+        self.query.find_nested(&decoded(name.as_bytes()))?;
+        let pair = &rest[..rest.find('&').unwrap_or(rest.len())];
+        let clean = self.query_string(pair)?;
+        Some((start..start + pair.len(), clean))
     }
 }
 
