@@ -452,3 +452,24 @@ fn a_bomb_is_replaced_as_a_whole() {
     Redact::default().json_field("pin").request(&mut request);
     assert_eq!(request.body.to_bytes(), "\"REDACTED\"");
 }
+
+// ---- what is not as it usually is
+
+#[test]
+fn parts_of_forms_are_known_however_their_heads_are_written() {
+    let content_type = "multipart/form-data; boundary=b";
+    let form = |head: &str, value: &str| format!("--b\r\n{head}{value}\r\n--b--\r\n");
+    for head in [
+        "Content-Disposition: form-data;\r\n name=\"pin\"\r\n\r\n",
+        "Content-Disposition:\r\n\tform-data; name=pin\r\nx: y\r\n\r\n",
+        "x: y\r\n z\r\nContent-Disposition: form-data; name=pin\r\n\r\n",
+        "Content-Disposition: form-data; name=pin\n\r\n",
+    ] {
+        let named = Redact::none().form_field("pin");
+        assert_eq!(
+            redacted(&named, content_type, form(head, "1234")),
+            form(head, REDACTED),
+            "{head}"
+        );
+    }
+}

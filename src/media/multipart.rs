@@ -1,6 +1,6 @@
 //! Parts of `multipart/...` (RFC 2046, section 5.1.1).
 
-use std::ops::Range;
+use std::{iter, ops::Range};
 
 use memchr::memmem;
 
@@ -16,7 +16,15 @@ pub(crate) struct Part {
 impl Part {
     /// A field of the part's head.
     fn field<'a>(&self, text: &'a [u8], name: &str) -> Option<&'a [u8]> {
-        let lines = text[self.head.clone()].split(|&byte| byte == b'\n');
+        let mut rest = &text[self.head.clone()];
+        let lines = iter::from_fn(|| {
+            // A line that begins with white space goes on with the one before.
+            let mut ends = memchr::memchr_iter(b'\n', rest);
+            let end = ends.find(|at| !matches!(rest.get(at + 1), Some(b' ' | b'\t')));
+            let (line, after) = rest.split_at(end.unwrap_or(rest.len()));
+            rest = after.get(1..).unwrap_or_default();
+            (end.is_some() || !line.is_empty()).then_some(line)
+        });
         let fields = lines.filter_map(|line| {
             let colon = memchr::memchr(b':', line)?;
             Some((line[..colon].trim_ascii(), line[colon + 1..].trim_ascii()))
@@ -83,7 +91,7 @@ fn part(text: &[u8], whole: Range<usize>) -> Part {
     let empty_line = [(&b"\r\n"[..], 2), (b"\n", 1)]
         .into_iter()
         .find_map(|(start, len)| part.starts_with(start).then_some((0, len)));
-    let ends = [(&b"\r\n\r\n"[..], 4), (b"\n\n", 2)]
+    let ends = [(&b"\r\n\r\n"[..], 4), (b"\n\n", 2), (b"\n\r\n", 3)]
         .into_iter()
         .filter_map(|(end, len)| Some((memmem::find(part, end)?, len)));
     let (head, line) = empty_line.or_else(|| ends.min()).unwrap_or((part.len(), 0));
