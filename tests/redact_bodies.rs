@@ -473,3 +473,24 @@ fn parts_of_forms_are_known_however_their_heads_are_written() {
         );
     }
 }
+
+#[test]
+fn a_form_that_begins_like_json_is_a_form() {
+    let named = Redact::default().form_field("pin");
+    check(
+        &named,
+        FORM,
+        &[
+            ("[a]=1&pin=1234", "[a]=1&pin=REDACTED"),
+            ("{a}=1&password=hunter2", "{a}=1&password=REDACTED"),
+            (
+                r#"{"password":"a&b", "x":1,}"#,
+                r#"{"password":"REDACTED", "x":1,}"#,
+            ),
+            (
+                r#"{"a":"&pin=1","token":"x"#,
+                r#"{"a":"&pin=1","token":"REDACTED""#,
+            ),
+        ],
+    );
+}

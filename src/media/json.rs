@@ -192,6 +192,13 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// Whether a text is JSON, as far as it goes.
+pub(crate) fn is_json(text: &[u8]) -> bool {
+    let mut walk = Walk::new(text);
+    let mut items = std::iter::from_fn(|| walk.next());
+    !items.any(|item| matches!(item, Item::Bad(_)))
+}
+
 /// The length of the string that begins a text, with its quotes, or as much of it as is there.
 pub(crate) fn string(text: &[u8]) -> usize {
     let mut at = 1;

@@ -31,8 +31,8 @@ pub(crate) fn kind<'a>(content_type: Option<&'a [u8]>, content: &[u8]) -> Option
         Some(Declared::Kind(Kind::Form) | Declared::Text) | None
     ) {
         // `curl -d` calls everything a form, and `navigator.sendBeacon` sends JSON as text.
-        let start = content.iter().find(|byte| !byte.is_ascii_whitespace());
-        if matches!(start, Some(b'{' | b'[')) {
+        let is_form = matches!(declared, Some(Declared::Kind(Kind::Form)));
+        if looks_like_json(content) && (!is_form || json::is_json(content)) {
             return Some(Kind::Json { is_declared: false });
         }
     }
@@ -40,6 +40,11 @@ pub(crate) fn kind<'a>(content_type: Option<&'a [u8]>, content: &[u8]) -> Option
         Some(Declared::Kind(kind)) => Some(kind),
         _ => None,
     }
+}
+
+/// Whether a content begins as JSON does.
+pub(crate) fn looks_like_json(content: &[u8]) -> bool {
+    matches!(content.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
 /// What a content is by its media type alone.

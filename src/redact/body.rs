@@ -45,8 +45,10 @@ impl Rules {
         let mut bytes = body.chunks().flat_map(|chunk| chunk.iter());
         let start = bytes.find(|byte| !byte.is_ascii_whitespace());
         let start = start.map(std::slice::from_ref).unwrap_or_default();
-        let kind = media::kind(content_type, start)?;
-        let bytes = self.clean_content(kind, &body.to_bytes())?.into();
+        media::kind(content_type, start)?;
+        let content = body.to_bytes();
+        let kind = media::kind(content_type, &content)?;
+        let bytes = self.clean_content(kind, &content)?.into();
         Some(Clean {
             bytes,
             is_decoded: false,
@@ -91,7 +93,14 @@ impl Rules {
             Kind::Json { .. } | Kind::Events if values.is_empty() => None,
             Kind::Json { is_declared } => values.redact(content, mark, is_declared),
             Kind::Events => events::redact(content, values, mark),
-            Kind::Form => form::urlencoded(content, &self.form, mark),
+            Kind::Form => {
+                // What is sent as a form may be JSON that is broken.
+                let is_json = media::looks_like_json(content) && !values.is_empty();
+                let scanned = is_json.then(|| values.redact(content, mark, false));
+                let scanned = scanned.flatten();
+                let content = scanned.as_deref().unwrap_or(content);
+                form::urlencoded(content, &self.form, mark).or(scanned)
+            }
             Kind::Multipart(boundary) => {
                 form::multipart(content, boundary, &self.form, values, mark)
             }
