@@ -494,3 +494,15 @@ fn a_form_that_begins_like_json_is_a_form() {
         ],
     );
 }
+
+#[test]
+fn events_after_a_byte_order_mark_are_looked_into() {
+    check(
+        &Redact::default(),
+        "text/event-stream",
+        &[(
+            "\u{feff}data: {\"token\":\"x\"}\n\n",
+            "\u{feff}data: {\"token\":\"REDACTED\"}\n\n",
+        )],
+    );
+}

@@ -13,7 +13,11 @@ use super::{edits::Edits, json::Values, mark::Mark};
 pub(super) fn redact(text: &[u8], values: &Values, mark: &Mark) -> Option<Vec<u8>> {
     let mut edits = Edits::new(text);
     let mut data: Vec<Range<usize>> = Vec::new();
-    let mut at = 0;
+    let mut at = match text {
+        // A byte order mark is no part of the first line.
+        [0xef, 0xbb, 0xbf, ..] => 3,
+        _ => 0,
+    };
     while at < text.len() {
         let len = memchr2(b'\n', b'\r', &text[at..]).unwrap_or(text.len() - at);
         let line = at..at + len;
