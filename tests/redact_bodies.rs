@@ -506,3 +506,13 @@ fn events_after_a_byte_order_mark_are_looked_into() {
         )],
     );
 }
+
+#[test]
+fn a_long_name_is_not_read_again_with_every_value() {
+    let named = Redact::none().json_pointer("/a/*");
+    let name = "b".repeat(200_000);
+    let body = format!("{{\"\\u0061{name}\":[{}1]}}", "1,".repeat(50_000));
+    let started = std::time::Instant::now();
+    unchanged(&named, JSON, &[&body]);
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+}

@@ -7,6 +7,11 @@ use crate::media::{
     pointer::{Pointer, Step},
 };
 
+/// How much longer than a text what counts of it may be, because each value is named by where it
+/// stands: so many times, and so many bytes.
+const LONGER: usize = 16;
+const LONGEST: usize = 1 << 20;
+
 /// Which values of a JSON text count, and whether the order of an object's members does.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Canonical {
@@ -18,19 +23,21 @@ pub(super) struct Canonical {
 
 impl Canonical {
     /// The values that count, without white space, and with strings escaped in one way. Numbers stay
-    /// as they are: what is 1.0 to one reader is no 1 to another. `None` if it is no JSON, or nested
-    /// too deep.
+    /// as they are: what is 1.0 to one reader is no 1 to another. `None` if it is no JSON, nested
+    /// too deep, or has names so long that this would be far longer.
     pub(super) fn write(&self, text: &[u8]) -> Option<Vec<u8>> {
         let mut writer = Writer::default();
         if self.only.is_some() {
             // What counts becomes the members of one object, named by where it stood.
             writer.open(b'{', true);
         }
+        let most = text.len().saturating_mul(LONGER).saturating_add(LONGEST);
         let mut walk = Walk::new(text);
         // How many containers are open in one that is ignored, in one that counts, and elsewhere.
         let (mut ignored, mut counting) = (0, 0);
         while let Some(item) = walk.next() {
             match item {
+                _ if writer.out.len() > most => return None,
                 Item::Bad(_) => return None,
                 Item::Open(_) if ignored > 0 => ignored += 1,
                 Item::Close(_) if ignored > 0 => ignored -= 1,

@@ -90,6 +90,8 @@ impl Pointer {
 impl Step<'_> {
     fn is(self, name: &str) -> bool {
         match self {
+            // No escape is longer, and a name is asked for again with every value under it.
+            Self::Name(found) if found.len() > 6 * name.len() => false,
             Self::Name(found) => *super::json::unescaped(found) == *name.as_bytes(),
             // A number has no leading zeros (RFC 6901, section 4).
             Self::Index(index) => {
