@@ -294,3 +294,22 @@ async fn a_refusal_is_told_and_not_tried_again() {
     assert!(is_denied(&error), "{error:?}");
     assert_eq!(proxy.seen().len(), 2);
 }
+
+#[tokio::test]
+async fn an_object_that_stands_for_much_holds_up_nobody() {
+    let place = Place::new();
+    let cache = S3Cache::new(place.bucket());
+    let large = exchange("/large", &"0".repeat(32 << 20));
+    store(&cache, &large).await;
+    let mut ticks = 0;
+    let mut find = std::pin::pin!(find(&cache, &large));
+    let found = loop {
+        tokio::select! {
+            found = &mut find => break found,
+            () = tokio::time::sleep(Duration::from_millis(1)) => ticks += 1,
+        }
+    };
+    assert!(found.unwrap().is_some());
+    // It takes a while, and this thread is free meanwhile.
+    assert!(ticks > 3, "{ticks}");
+}

@@ -3,7 +3,7 @@
 mod misses;
 mod object;
 
-use std::{collections::HashMap, fmt, path::Path, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio::time::timeout;
@@ -13,7 +13,7 @@ use super::{Bucket, objects::Put};
 use crate::{
     Exchange, Key, Matching, StoreError,
     forever::FOREVER,
-    store::{BoxFuture, S3Problem, Sink, Source, Which},
+    store::{BoxFuture, S3Problem, Sink, Source, Which, blocking},
 };
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -119,23 +119,25 @@ impl S3Cache {
 
     async fn get(&self, key: Key) -> Result<Option<Arc<Exchange>>, StoreError> {
         let object = self.object_key(key);
+        let url = PathBuf::from(format!("s3://{}/{object}", self.bucket.name()));
         let get = async {
             let objects = self.bucket.objects().await?;
-            objects.get_whole(&object, self.limit).await
+            let content = objects.get_whole(&object, self.limit).await?;
+            let url = url.clone();
+            // A few bytes can stand for many.
+            blocking(move || object::read(&content, &url)).await
         };
-        let content = match timeout(self.timeout, get).await {
+        let exchange = match timeout(self.timeout, get).await {
             Ok(Err(StoreError::S3 {
                 problem: S3Problem::NotFound,
                 ..
             })) => return Ok(None),
-            Ok(content) => content?,
+            Ok(exchange) => exchange?,
             Err(_) => return Err(StoreError::TimedOut(self.timeout)),
         };
-        let url = format!("s3://{}/{object}", self.bucket.name());
-        let exchange = object::read(&content, Path::new(&url))?;
         if self.matching.key_of(&exchange) != Some(key) {
             let reason = "the exchange of another request";
-            return Err(StoreError::corrupt(Path::new(&url), 0, reason));
+            return Err(StoreError::corrupt(&url, 0, reason));
         }
         Ok(Some(Arc::new(exchange)))
     }
@@ -167,7 +169,8 @@ impl S3Cache {
                 let objects = objects.clone();
                 async move {
                     let object = self.object_key(key);
-                    let content = object::write(&exchange, &object)?;
+                    let name = object.clone();
+                    let content = blocking(move || object::write(&exchange, &name)).await?;
                     let put = objects.put(&object, content, Put::Replace, CONTENT_TYPE, &[]);
                     let stored = put.await;
                     // Where the answer was lost, it may be there.
