@@ -538,7 +538,7 @@ async fn a_deleted_segment_holds_up_no_other() {
     store(&sink, 0..5).await;
     until(|| {
         let names = names_in(&sink.spool_folder());
-        names.len() == 5 && names.iter().all(|name| name.ends_with(".gz"))
+        names.len() == 5 && names.iter().all(|name| name.ends_with("warc.gz"))
     })
     .await;
     until(|| sink.stats().retried >= 3).await;
