@@ -582,6 +582,35 @@ fn of_two_entries_for_one_request_the_first_by_path_answers() {
 
 // ---- mistakes
 
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_told_and_not_waited_for() {
+    let fixtures = Fixtures::new();
+    fixtures.record([exchange("a"), exchange("b")]);
+    for (entry, name) in fixtures
+        .entries()
+        .iter()
+        .zip(["request.http", "response.http"])
+    {
+        let pipe = entry.join(name);
+        fs::remove_file(&pipe).unwrap();
+        make_pipe(&pipe);
+    }
+    make_pipe(&fixtures.path().join("x.warc"));
+    let report = block_on(fixtures.open().report()).unwrap();
+    assert_eq!(report.exchanges, 0);
+    assert_eq!(report.skipped.len(), 2, "{:?}", report.skipped);
+    for error in &report.skipped {
+        assert!(error.to_string().contains("is a pipe"), "{error}");
+    }
+}
+
+#[cfg(unix)]
+fn make_pipe(path: &Path) {
+    let made = std::process::Command::new("mkfifo").arg(path).status();
+    assert!(made.unwrap().success());
+}
+
 #[test]
 fn a_mistake_in_a_request_is_told_and_the_rest_is_served() {
     for (text, line, expected) in [

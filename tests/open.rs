@@ -123,6 +123,14 @@ fn what_is_no_recording_is_told() {
     assert!(error(Path::new("a\0b")).to_string().contains("cannot read"));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_device_is_told_and_not_read() {
+    let error = block_on(open("/dev/zero")).unwrap_err().to_string();
+    assert!(error.contains("/dev/zero: "), "{error}");
+    assert!(error.contains("give a file"), "{error}");
+}
+
 #[cfg(not(feature = "har"))]
 #[test]
 fn a_feature_that_is_off_is_named() {

@@ -1,7 +1,7 @@
 //! Folders that appear whole.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -67,8 +67,19 @@ impl Files {
     }
 }
 
+/// Reads a file. A pipe or a device is an error, because reading it might never end.
+pub(super) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    let kind = fs::metadata(path)?.file_type();
+    if kind.is_file() || kind.is_dir() {
+        fs::read(path)
+    } else {
+        let what = "it is a pipe or a device, and no file";
+        Err(io::Error::new(io::ErrorKind::InvalidInput, what))
+    }
+}
+
 /// That something is not found is what is to be changed: it is an error like any other.
-fn failed(path: &Path, source: std::io::Error) -> StoreError {
+fn failed(path: &Path, source: io::Error) -> StoreError {
     StoreError::Io {
         action: "write",
         path: path.to_owned(),

@@ -69,7 +69,8 @@ fn list(folder: &Path, open: &mut Vec<PathBuf>, found: &mut Found) -> Result<(),
             open.push(item.path());
             continue;
         }
-        if kind.is_symlink() && !item.path().is_file() {
+        // A pipe, a device, or a link to one or to a folder.
+        if !kind.is_file() && !item.path().is_file() {
             found.leave(item.path());
             continue;
         }

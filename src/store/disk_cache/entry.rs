@@ -8,7 +8,7 @@ use http::Method;
 use crate::{
     Exchange, RecordedRequest, RecordedResponse, StoreError,
     format::fixture::{self, Fault, Style, Written},
-    store::files::Files,
+    store::files::{Files, read_regular},
 };
 
 pub(in crate::store) const REQUEST: &str = "request.http";
@@ -53,7 +53,7 @@ fn read_message<T>(
 ) -> Result<T, StoreError> {
     let file = folder.join(name);
     let read = || {
-        fs::read(&file).map_err(|error| match error.kind() {
+        read_regular(&file).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound if folder.join(other).is_file() => {
                 StoreError::HalfEntry { file: file.clone() }
             }
@@ -63,7 +63,7 @@ fn read_message<T>(
     let mut text = read()?;
     loop {
         let parsed = parse(&text, &mut |name| {
-            fs::read(folder.join(name)).map(Bytes::from)
+            read_regular(&folder.join(name)).map(Bytes::from)
         });
         let fault = match parsed {
             Ok(message) => return Ok(message),

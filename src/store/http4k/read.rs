@@ -1,6 +1,6 @@
 //! What http4k wrote: a folder for each exchange, with one or two messages.
 
-use std::{fs, io, path::Path, time::SystemTime};
+use std::{io, path::Path, time::SystemTime};
 
 use crate::{
     Exchange, NoResponse, StoreError,
@@ -8,6 +8,7 @@ use crate::{
         http_text::{tells_other_length, with_length},
         http4k,
     },
+    store::files::read_regular,
 };
 
 pub(in crate::store) const REQUEST: &str = "request.txt";
@@ -53,7 +54,7 @@ pub(in crate::store) fn read(folder: &Path) -> Result<Exchange, StoreError> {
 }
 
 fn read_file(file: &Path) -> Result<Option<Vec<u8>>, StoreError> {
-    match fs::read(file) {
+    match read_regular(file) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(StoreError::io("read the file", file, error)),

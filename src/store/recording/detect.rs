@@ -11,19 +11,23 @@ const LOOKED_AT: u64 = 64 << 10;
 /// The form of a file; `None` if it is a folder.
 pub(super) fn detect(path: &Path) -> Result<Option<Form>, StoreError> {
     let failed = |error| StoreError::io("read", path, error);
-    if fs::metadata(path).map_err(failed)?.is_dir() {
+    let unknown = |reason| StoreError::UnknownFormat {
+        path: path.to_owned(),
+        reason,
+    };
+    let kind = fs::metadata(path).map_err(failed)?.file_type();
+    if kind.is_dir() {
         return Ok(None);
+    }
+    if !kind.is_file() {
+        let reason = "it is a pipe or a device, and is to be read more than once: give a file";
+        return Err(unknown(reason.to_owned()));
     }
     let mut start = Vec::new();
     fs::File::open(path)
         .and_then(|file| file.take(LOOKED_AT).read_to_end(&mut start))
         .map_err(failed)?;
-    form(&start, path)
-        .map(Some)
-        .map_err(|reason| StoreError::UnknownFormat {
-            path: path.to_owned(),
-            reason,
-        })
+    form(&start, path).map(Some).map_err(unknown)
 }
 
 fn form(start: &[u8], path: &Path) -> Result<Form, String> {
