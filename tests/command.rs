@@ -595,6 +595,25 @@ fn nothing_is_overwritten_unless_that_is_asked_for() {
 }
 
 #[test]
+fn a_folder_with_other_files_is_not_replaced() {
+    let recorded = recorded([exchange("a")]);
+    let to = recorded.place("to");
+    good(&["convert", &recorded.folder, &to, "--to", "fixtures"]);
+    let within = Path::new(&to).join("notes");
+    fs::create_dir(&within).unwrap();
+    for name in [".gitattributes", "README.md"] {
+        let other = within.join(name);
+        fs::write(&other, "mine").unwrap();
+        let error = refused(&["convert", &recorded.folder, &to, "--force"]);
+        assert!(error.contains(other.to_str().unwrap()), "{error}");
+        assert_eq!(fs::read_to_string(&other).unwrap(), "mine");
+        fs::remove_file(&other).unwrap();
+    }
+    good(&["convert", &recorded.folder, &to, "--force"]);
+    assert!(!within.exists());
+}
+
+#[test]
 fn a_conversion_that_fails_leaves_nothing() {
     let recorded = recorded([exchange("a")]);
     let missing = recorded.place("missing");

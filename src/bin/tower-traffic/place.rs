@@ -18,8 +18,13 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new(place: &Path, is_one_of: bool, force: bool) -> Result<Self, Failure> {
-        if !force && fs::symlink_metadata(place).is_ok() {
-            return Err(Failure::Exists(place.to_owned()));
+        if let Ok(there) = fs::symlink_metadata(place) {
+            if !force {
+                return Err(Failure::Exists(place.to_owned()));
+            }
+            if there.is_dir() {
+                refuse_others(place)?;
+            }
         }
         Ok(Self {
             partial: beside(place, "partial")?,
@@ -72,6 +77,40 @@ impl Drop for Place {
             let _ = fs::remove_dir_all(&self.partial);
         }
     }
+}
+
+/// A folder is replaced with all that is in it, which must be nothing but a recording.
+fn refuse_others(folder: &Path) -> Result<(), Failure> {
+    let mut open = vec![folder.to_owned()];
+    while let Some(next) = open.pop() {
+        let failed = |error| failed("list", &next, error);
+        for item in fs::read_dir(&next).map_err(failed)? {
+            let item = item.map_err(failed)?;
+            if item.file_type().map_err(failed)?.is_dir() {
+                open.push(item.path());
+            } else if !is_of_recording(&item.file_name().to_string_lossy()) {
+                return Err(Failure::Target {
+                    what: folder.display().to_string(),
+                    reason: format!(
+                        "--force would delete {}, which is of no recording: give another name, \
+                         or move it away",
+                        item.path().display()
+                    ),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_of_recording(name: &str) -> bool {
+    let begins = ["request.body.", "response.body."];
+    let ends = [".warc", ".warc.gz", ".warc.zst", ".warc.torn"];
+    matches!(
+        name,
+        "request.http" | "response.http" | "request.txt" | "response.txt"
+    ) || begins.iter().any(|begin| name.starts_with(begin))
+        || ends.iter().any(|end| name.ends_with(end))
 }
 
 /// A name in the same folder, so that the one can become the other in one step.
