@@ -560,6 +560,33 @@ fn s3_is_written_to_and_read_from() {
 }
 
 #[test]
+fn a_har_with_mistakes_is_told_in_whole_sentences() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("x.har");
+    let har = file.to_str().unwrap();
+    for (content, says) in [
+        (
+            "{\"log\": {}}",
+            "$.log.entries: a list of entries is missing",
+        ),
+        (
+            "{\"x\": {}, \"entries\": []}",
+            "$.log: an object with `entries` is missing",
+        ),
+        (
+            "{\"log\": {\"entries\": [{}, {\"request\": {\"method\": \"GET\", \
+             \"url\": \"http://h/\"}, \"response\": {\"status\": 200}}]}}",
+            "HAR: 1 exchange is good, 1 part is damaged",
+        ),
+    ] {
+        fs::write(&file, content).unwrap();
+        let ran = run(&["verify", har]);
+        assert_eq!(ran.code, 1);
+        assert!(ran.out.contains(says), "{}", ran.out);
+    }
+}
+
+#[test]
 fn a_bucket_that_cannot_be_read_is_told() {
     let place = Place::new();
     let ran = run_in(&place, &["verify", "s3://no-such-bucket/prefix"]);

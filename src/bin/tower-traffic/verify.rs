@@ -65,12 +65,14 @@ pub(crate) async fn run(args: Verify) -> Result<Outcome, Failure> {
 
 fn summary(format: &str, source: &Source) -> String {
     let exchanges = text::counted(source.count, "exchange");
-    let (is, parts) = match source.damaged {
-        1 => ("is", text::counted(1, "part")),
-        n => ("are", text::counted(n, "part")),
-    };
+    let are = |count| if count == 1 { "is" } else { "are" };
+    let parts = text::counted(source.damaged, "part");
     match source.damaged {
         0 => format!("{format}: {exchanges}, all good"),
-        _ => format!("{format}: {exchanges} are good, {parts} {is} damaged"),
+        _ => format!(
+            "{format}: {exchanges} {} good, {parts} {} damaged",
+            are(source.count),
+            are(source.damaged)
+        ),
     }
 }

@@ -110,7 +110,7 @@ impl<'a> Inner<'a> for Log<'a> {
     }
 
     fn missing(&mut self, path: &str) {
-        missing(self, path, "an object with `entries`: this is no HAR");
+        missing(self, path, "an object with `entries`");
     }
 }
 
