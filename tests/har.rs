@@ -366,6 +366,15 @@ fn uris_are_made_fit() {
 }
 
 #[test]
+fn secrets_in_a_bad_uri_are_not_told() {
+    let url = "http://bob:hunter2@[x/?access_token=hunter2&id=7";
+    let file = har(&json!([entry(json!({"url": url}), json!({}))]));
+    let bad = bad(&file);
+    assert!(!bad[0].1.contains("hunter2"), "{bad:?}");
+    assert!(bad[0].1.contains("id=7"), "{bad:?}");
+}
+
+#[test]
 fn bad_entries_are_told_by_their_path_and_the_rest_is_served() {
     let good = || entry(json!({}), json!({}));
     let file = har(&json!([

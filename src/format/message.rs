@@ -8,7 +8,7 @@ use http::{
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::node::{At, Bad};
-use crate::HeaderList;
+use crate::{HeaderList, Redact};
 
 /// What no URI contains.
 const NOT_IN_URI: &AsciiSet = &CONTROLS
@@ -46,9 +46,11 @@ pub(super) fn uri(at: &At<'_>, text: &str) -> Result<Uri, Bad> {
     }
 }
 
-/// A `data:` URI can be as long as a picture.
+/// A `data:` URI can be as long as a picture. What is told of a file can end in a log: secrets do not.
 fn shortened(text: &str) -> String {
     const SHOWN: usize = 80;
+    let redacted = Redact::default().redact_text(text);
+    let text = redacted.as_deref().unwrap_or(text);
     let mut shown: String = text.chars().take(SHOWN).collect();
     if shown.len() < text.len() {
         shown.push_str("...");
