@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use s3::Place;
 use serde_json::{Value, json};
-use stores::{exchange, files, record, replay, replay_all};
+use stores::{exchange, exchange_of, files, record, replay, replay_all};
 use tempfile::TempDir;
 use tower_traffic::{
     BodyEnd, Exchange, NoResponse,
@@ -557,6 +557,21 @@ fn s3_is_written_to_and_read_from() {
     let read = replay(&Har::new(&back)).0;
     assert_eq!(read[..7], redacted(kinds()));
     assert_eq!(read[7..], redacted(kinds()));
+}
+
+#[test]
+fn json_cannot_steer_a_terminal() {
+    let text = "\u{1b}[2J\u{9b}31m\u{202e}\u{7f}b\u{e9}";
+    let shown = exchange_of("a", text);
+    let recorded = recorded([shown]);
+    let out = good(&["inspect", &recorded.folder, "--show", "1", "--json"]);
+    assert_eq!(rows(&out)[0]["response"]["body"], text);
+    let out = out.trim_end();
+    assert!(
+        !out.contains(|c: char| c.is_control() || c == '\u{202e}'),
+        "{out:?}"
+    );
+    assert!(out.contains('\u{e9}'), "{out}");
 }
 
 #[test]

@@ -56,7 +56,7 @@ async fn show_one(
         });
     };
     if args.json {
-        output.line(&json::whole(number, &exchange).to_string())?;
+        output.json(&json::whole(number, &exchange))?;
     } else {
         let text = show::text(number, &exchange, output.is_colored, !args.no_redact);
         output.raw(&text)?;
@@ -81,7 +81,7 @@ async fn list(args: &Inspect, source: &mut Source, output: &mut Output) -> Resul
             continue;
         }
         if args.json {
-            output.line(&json::row(source.count, &exchange).to_string())?;
+            output.json(&json::row(source.count, &exchange))?;
         } else {
             if sums.count == 0 {
                 output.line(&table.head())?;

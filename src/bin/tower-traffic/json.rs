@@ -1,6 +1,6 @@
 //! Exchanges as JSON, for programs.
 
-use std::time::Duration;
+use std::{fmt::Write, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use humantime::format_rfc3339_nanos;
@@ -42,6 +42,26 @@ pub(crate) fn whole(number: u64, exchange: &Exchange) -> Value {
         Err(_) => Value::Null,
     };
     value
+}
+
+/// JSON in which what could steer a terminal, or change how text looks, is escaped.
+pub(crate) fn steady(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\u{7f}'..='\u{9f}'
+            | '\u{61c}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' => {
+                // Writing to a text cannot fail.
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            _ => out.push(c),
+        }
+    }
+    out
 }
 
 fn milliseconds(time: Duration) -> f64 {

@@ -6,8 +6,9 @@ use std::{
 };
 
 use console::Term;
+use serde_json::Value;
 
-use crate::{failure::Failure, text::clean};
+use crate::{failure::Failure, json::steady, text::clean};
 
 /// The standard output.
 pub(crate) struct Output {
@@ -34,6 +35,11 @@ impl Output {
     pub(crate) fn line(&mut self, text: &str) -> Result<(), Failure> {
         self.raw(text)?;
         self.out.write_all(b"\n").map_err(Failure::Print)
+    }
+
+    /// A line of JSON that a terminal shows as it is.
+    pub(crate) fn json(&mut self, value: &Value) -> Result<(), Failure> {
+        self.line(&steady(&value.to_string()))
     }
 
     pub(crate) fn raw(&mut self, text: &str) -> Result<(), Failure> {

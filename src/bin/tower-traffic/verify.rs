@@ -7,6 +7,7 @@ use crate::{
     Outcome,
     args::Verify,
     failure::Failure,
+    json::steady,
     output::Output,
     progress::Progress,
     source::{self, Source},
@@ -22,7 +23,7 @@ pub(crate) async fn run(args: Verify) -> Result<Outcome, Failure> {
     loop {
         let told = |error: &StoreError| {
             let line = if args.json {
-                json!({ "damage": error.to_string() }).to_string()
+                steady(&json!({ "damage": error.to_string() }).to_string())
             } else {
                 clean(&format!("damaged: {error}"))
             };
@@ -44,7 +45,7 @@ pub(crate) async fn run(args: Verify) -> Result<Outcome, Failure> {
     if matches!(recording.format(), Format::Har | Format::Vcr) {
         for note in recording.report().await?.notes {
             output.line(&if args.json {
-                json!({ "note": note.to_string() }).to_string()
+                steady(&json!({ "note": note.to_string() }).to_string())
             } else {
                 clean(&format!("note: {note}"))
             })?;
