@@ -21,7 +21,7 @@ fn answer(path: &str, writer: u8) -> Exchange {
     let mut it = exchange(path);
     let response = it.response.as_mut().unwrap();
     let body = vec![
-        if writer % 2 == 0 {
+        if writer.is_multiple_of(2) {
             b'a' + writer
         } else {
             0x80 | writer
