@@ -7,6 +7,8 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
     time::SystemTime,
 };
 
@@ -119,17 +121,36 @@ fn several_write_one_stream() {
     const WRITERS: usize = 4;
     let root = TempDir::new().unwrap();
     let folder = root.path().join("stream");
-    std::thread::scope(|scope| {
-        for writer in 0..WRITERS {
-            let folder = &folder;
-            scope.spawn(move || {
-                let stream = http4k::Stream::new(folder);
-                for n in 0..10 {
-                    record(&stream, [exchange(&format!("{writer}/{n}"))]);
+    fs::create_dir(&folder).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| {
+                let folder = &folder;
+                scope.spawn(move || {
+                    let stream = http4k::Stream::new(folder);
+                    for n in 0..10 {
+                        record(&stream, [exchange(&format!("{writer}/{n}"))]);
+                    }
+                })
+            })
+            .collect();
+        // As http4k reads it: every file in the folder is one with two messages (Replay.kt).
+        let http4k = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                for folder in files(&folder) {
+                    let messages = ["request.txt", "response.txt"].map(|name| folder.join(name));
+                    assert!(messages.iter().all(|file| file.is_file()), "{folder:?}");
                 }
-            });
+            }
+        });
+        for writer in writers {
+            writer.join().unwrap();
         }
+        done.store(true, Ordering::Relaxed);
+        http4k.join().unwrap();
     });
+    assert_eq!(files(root.path()), [folder.clone()]);
     let read = replay_all(&folder);
     assert_eq!(read.len(), WRITERS * 10);
     for writer in 0..WRITERS {

@@ -3,7 +3,10 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use futures_util::FutureExt;
@@ -37,8 +40,8 @@ pub struct Stream {
     folder: Arc<Path>,
     /// The last name.
     last: Arc<Mutex<Option<String>>>,
-    /// Whether what is made beside the folder can be moved into it.
-    is_movable: Arc<OnceLock<bool>>,
+    /// Whether what is made beside the folder cannot be moved into it.
+    is_apart: Arc<AtomicBool>,
     skipped: Arc<Skipped>,
 }
 
@@ -48,7 +51,7 @@ impl Stream {
         Self {
             folder: folder.into().into(),
             last: Arc::default(),
-            is_movable: Arc::default(),
+            is_apart: Arc::default(),
             skipped: Arc::default(),
         }
     }
@@ -62,31 +65,40 @@ impl Stream {
     fn write(&self, exchanges: &[Arc<Exchange>]) -> Result<(), StoreError> {
         let mut last = lock(&self.last);
         contents::create(&self.folder)?;
-        let staging = self.staging()?;
+        let mut staging = self.staging()?;
         for (number, exchange) in exchanges.iter().enumerate() {
             let Some((_, files)) = self.skipped.files(exchange) else {
                 continue;
             };
             let staged = staging.folder(number);
             files.stage(&staged)?;
-            *last = Some(self.put(&staged, last.take())?);
+            let put = self.put(&staged, last.take());
+            let is_apart = |source: &io::Error| source.kind() == io::ErrorKind::CrossesDevices;
+            *last = Some(match put {
+                Err(StoreError::Io { source, .. }) if is_apart(&source) => {
+                    self.is_apart.store(true, Ordering::Relaxed);
+                    staging = self.staging()?;
+                    let staged = staging.folder(number);
+                    files.stage(&staged)?;
+                    self.put(&staged, None)?
+                }
+                put => put?,
+            });
         }
         Ok(())
     }
 
     /// Beside the folder, because http4k reads whatever is in it.
     fn staging(&self) -> Result<Staging, StoreError> {
-        let beside = fs::canonicalize(&self.folder).ok();
-        let beside = beside.as_ref().and_then(|folder| folder.parent());
+        let folder = fs::canonicalize(&self.folder).ok();
+        let beside = folder.as_ref().and_then(|folder| folder.parent());
         if let Some(beside) = beside
+            && !self.is_apart.load(Ordering::Relaxed)
             && let Ok(staging) = Staging::new(beside)
-            && *self
-                .is_movable
-                .get_or_init(|| is_movable(&staging.folder(usize::MAX), &self.folder))
         {
             return Ok(staging);
         }
-        // The folder is all there is, or a file system of its own.
+        // The folder is all that can be written, or a file system of its own.
         Staging::new(&self.folder)
     }
 
@@ -106,7 +118,13 @@ impl Stream {
             }
             match fs::rename(staged, &path) {
                 Ok(()) => return Ok(name),
-                Err(error) => failed = Some(error),
+                Err(error) => {
+                    let is_hopeless = error.kind() == io::ErrorKind::CrossesDevices;
+                    failed = Some(error);
+                    if is_hopeless {
+                        break;
+                    }
+                }
             }
         }
         Err(StoreError::Io {
@@ -128,15 +146,6 @@ impl Stream {
         }
         Ok(last)
     }
-}
-
-/// Whether a folder made here can be moved there.
-fn is_movable(probe: &Path, to: &Path) -> bool {
-    let name = probe.parent().and_then(Path::file_name).unwrap_or_default();
-    let moved = to.join(name);
-    let is_movable = fs::create_dir(probe).is_ok() && fs::rename(probe, &moved).is_ok();
-    let _ = fs::remove_dir(moved);
-    is_movable
 }
 
 /// A name that comes after another: the next number, where it has one of as many digits.
