@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Report,
@@ -28,6 +28,9 @@ use crate::{
 
 /// How many exchanges a replay reads ahead.
 const READ_AHEAD: usize = 16;
+/// None is read ahead of one with a body over so many bytes: there a few bytes in a file can stand for
+/// a gigabyte, and sixteen of them for more than there is.
+const LARGE: usize = 1 << 20;
 
 /// The index of a folder, and the one who writes into it.
 #[derive(Default)]
@@ -171,14 +174,30 @@ fn read_on_a_thread(
     // Nobody listening is no error: the stream was dropped.
     let read = move || {
         read_all(&folder, may_mend, &mut |item| {
-            sender.blocking_send(item).map_err(|_| Gone)
+            let is_large = item.as_ref().is_ok_and(is_large);
+            let (held, taken) = oneshot::channel::<()>();
+            sender.blocking_send((item, held)).map_err(|_| Gone)?;
+            if is_large {
+                // Ends when the item leaves the queue, and `held` is dropped.
+                let _ = taken.blocking_recv();
+            }
+            Ok(())
         })
     };
     let thread = thread::Builder::new().name("tower-traffic-replay".to_owned());
     match thread.spawn(read) {
-        Ok(_) => stream::poll_fn(move |cx| receiver.poll_recv(cx)).boxed(),
+        Ok(_) => stream::poll_fn(move |cx| {
+            let received = receiver.poll_recv(cx);
+            received.map(|received| received.map(|(item, _held)| item))
+        })
+        .boxed(),
         Err(error) => stream::iter([Err(StoreError::other(error))]).boxed(),
     }
+}
+
+fn is_large(exchange: &Exchange) -> bool {
+    let response = exchange.response.as_ref();
+    exchange.request.body.len() + response.map_or(0, |response| response.body.len()) > LARGE
 }
 
 /// Nobody listens any more.
