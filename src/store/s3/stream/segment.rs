@@ -91,6 +91,13 @@ impl Segment {
         self.write(buffer)
     }
 
+    /// From here on nothing can be written, nor cut.
+    #[cfg(all(test, target_os = "linux"))]
+    pub(super) fn break_file(&mut self) {
+        let full = OpenOptions::new().append(true).open("/dev/full");
+        self.file = full.unwrap();
+    }
+
     fn write(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
         self.file.write_all(buffer)?;
         self.len += buffer.len() as u64;

@@ -103,7 +103,8 @@ impl Spool {
         let appended = open.append(exchanges, &mut writer.buffer);
         let grown = open.len - before;
         self.queue.with(|state| state.stats.spooled_bytes += grown);
-        if appended.is_ok() {
+        // What is torn may have some of them, and is not to share its name with the next.
+        if appended.is_ok() || open.is_torn {
             writer.sequence += exchanges.len() as u64;
         }
         if open.is_torn || open.len >= self.segment_size {
@@ -334,4 +335,37 @@ impl Spool {
 /// Whether a file is not there.
 pub(super) fn is_gone(error: &StoreError) -> bool {
     matches!(error, StoreError::NotFound { .. })
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use bytes::Bytes;
+    use http::{Request, Response};
+
+    use super::*;
+    use crate::store::Bucket;
+
+    #[test]
+    fn after_a_torn_segment_comes_one_of_another_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Folder::of(Some(folder.path()), &Bucket::from("traffic"));
+        let spool = Spool::new(folder, 1 << 20, 1 << 20, Duration::from_secs(60));
+        let exchange = Exchange::new(
+            Request::new(Bytes::new()),
+            Response::new(Bytes::from_static(b"hello")),
+        );
+        let exchanges = [Arc::new(exchange)];
+        let mut open = spool.begin(&mut lock(&spool.writer)).unwrap();
+        open.break_file();
+        let torn = open.name.clone();
+        lock(&spool.writer).open = Some(open);
+        spool.append(&exchanges, Instant::now()).unwrap_err();
+        assert!(spool.queue.with(|state| state.pending.contains(&torn)));
+
+        // As if it were packed by now: the file of that name is gone.
+        fs::remove_file(spool.folder.file(&torn, Kind::Plain)).unwrap();
+        spool.append(&exchanges, Instant::now()).unwrap();
+        let next = lock(&spool.writer).open.as_ref().unwrap().name.clone();
+        assert_ne!(next, torn);
+    }
 }
