@@ -196,6 +196,16 @@ async fn no_bucket_drops_and_counts() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_is_no_url_is_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let bucket = Bucket::from("traffic").endpoint("127.0.0.1:9000");
+    let sink = S3::new(bucket).spool(folder.path());
+    let error = sink.store(vec![exchange(0, 1)]).await.unwrap_err();
+    assert!(matches!(error, StoreError::BadBucket { .. }), "{error}");
+    assert!(files(folder.path()).is_empty());
+}
+
+#[tokio::test]
 async fn puts_are_as_few_as_the_size_allows() {
     const SIZE: u64 = 100_000;
     let fixture = Fixture::new();

@@ -1,6 +1,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use aws_sdk_s3::config::Credentials;
+use http::Uri;
 
 use super::{client::Clients, objects::Objects};
 use crate::{StoreError, forever::FOREVER};
@@ -167,6 +168,10 @@ impl Bucket {
     /// Whether it can be a place in S3. The rules for names are those that all servers share; AWS
     /// has more.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
+        let endpoint = self.settings.endpoint.as_deref();
+        if let Some(url) = endpoint.filter(|_| self.settings.client.is_none()) {
+            check_endpoint(url)?;
+        }
         let bad = |reason| {
             let location = self.settings.location.clone();
             Err(StoreError::BadBucket { location, reason })
@@ -202,6 +207,25 @@ impl Bucket {
             return bad("the prefix has control characters");
         }
         Ok(())
+    }
+}
+
+/// Without this, each request would fail in a way that looks as if it may pass.
+pub(super) fn check_endpoint(url: &str) -> Result<(), StoreError> {
+    let bad = |reason| {
+        let location = url.to_owned();
+        Err(StoreError::BadBucket { location, reason })
+    };
+    let lower = url.to_ascii_lowercase();
+    if !["http://", "https://"]
+        .iter()
+        .any(|scheme| lower.starts_with(scheme))
+    {
+        return bad("it is the endpoint: write http:// or https:// before it");
+    }
+    match url.parse::<Uri>() {
+        Ok(uri) if uri.host().is_some_and(|host| !host.is_empty()) => Ok(()),
+        _ => bad("it is the endpoint, and no URL"),
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::{
     sync::OnceCell,
 };
 
-use super::bucket::Settings;
+use super::bucket::{Settings, check_endpoint};
 use crate::{StoreError, locks::lock};
 
 /// Until a connection stands.
@@ -49,7 +49,7 @@ impl Clients {
         if let Some(client) = known(&clients) {
             return Ok(client);
         }
-        let client = client(config, settings);
+        let client = client(config, settings)?;
         if clients.len() >= RUNTIMES {
             clients.remove(0);
         }
@@ -74,10 +74,13 @@ async fn load(settings: &Settings) -> SdkConfig {
     loader.load().await
 }
 
-fn client(config: &SdkConfig, settings: &Settings) -> Client {
+fn client(config: &SdkConfig, settings: &Settings) -> Result<Client, StoreError> {
     let from_env = env::var("AWS_ENDPOINT_URL_S3").ok();
     let endpoint = settings.endpoint.as_deref().or(from_env.as_deref());
     let endpoint = endpoint.or(config.endpoint_url());
+    if let Some(url) = endpoint {
+        check_endpoint(url)?;
+    }
     let needs_tls = endpoint.is_none_or(|url| !url.starts_with("http://"));
     let path_style = settings.path_style.unwrap_or(endpoint.is_some());
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).build();
@@ -97,7 +100,7 @@ fn client(config: &SdkConfig, settings: &Settings) -> Client {
     if config.region().is_none() && endpoint.is_some() {
         builder = builder.region(Region::new("us-east-1"));
     }
-    Client::from_conf(builder.build())
+    Ok(Client::from_conf(builder.build()))
 }
 
 fn http_client(needs_tls: bool) -> SharedHttpClient {

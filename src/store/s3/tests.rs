@@ -183,3 +183,35 @@ fn texts_that_name_no_bucket() {
         assert!(matches!(error, StoreError::BadBucket { .. }), "{text:?}");
     }
 }
+
+#[tokio::test]
+async fn endpoints_that_are_no_urls() {
+    for endpoint in [
+        "127.0.0.1:9000",
+        "localhost",
+        "ftp://h",
+        "http://",
+        "h:x",
+        "",
+    ] {
+        let error = Bucket::from("bucket").endpoint(endpoint).objects().await;
+        let error = error.unwrap_err();
+        assert!(
+            matches!(error, StoreError::BadBucket { .. }),
+            "{endpoint:?}"
+        );
+    }
+    let bucket = Bucket::from("bucket").endpoint("127.0.0.1:9000");
+    let error = bucket.check().unwrap_err().to_string();
+    assert!(error.contains("\"127.0.0.1:9000\""), "{error}");
+    assert!(
+        error.contains("write http:// or https:// before it"),
+        "{error}"
+    );
+    for endpoint in ["http://127.0.0.1:9000", "https://h/path/", "HTTP://[::1]:1"] {
+        Bucket::from("bucket").endpoint(endpoint).check().unwrap();
+    }
+    // A client has an endpoint of its own.
+    let client = Place::new().client();
+    bucket.client(client).check().unwrap();
+}
