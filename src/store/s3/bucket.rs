@@ -65,6 +65,8 @@ impl Bucket {
     /// The place that a text names.
     pub fn new(location: impl Into<String>) -> Self {
         let location = location.into();
+        // From here on nothing has what is not to be told.
+        let location = without_user(&location);
         let place = location.strip_prefix("s3://").unwrap_or(&location);
         let (name, prefix) = place.split_once('/').unwrap_or((place, ""));
         let settings = Settings {
@@ -179,6 +181,9 @@ impl Bucket {
         let name = &self.settings.name;
         let is_name_byte =
             |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        if name.contains('@') {
+            return bad("it has keys, which are given in `credentials`, or an `@` in its name");
+        }
         if name.contains(':') {
             return bad(
                 "write \"bucket/prefix\" or \"s3://bucket/prefix\", and the server in `endpoint`",
@@ -210,10 +215,23 @@ impl Bucket {
     }
 }
 
+/// A URL, or what was meant as one, with `***` for user and password. A secret may have slashes.
+fn without_user(url: &str) -> String {
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), url),
+    };
+    let host = rest.split('/').next().unwrap_or_default();
+    match rest.rsplit_once('@') {
+        Some((_, rest)) if host.contains([':', '@']) => format!("{scheme}***@{rest}"),
+        _ => url.to_owned(),
+    }
+}
+
 /// Without this, each request would fail in a way that looks as if it may pass.
 pub(super) fn check_endpoint(url: &str) -> Result<(), StoreError> {
     let bad = |reason| {
-        let location = url.to_owned();
+        let location = without_user(url);
         Err(StoreError::BadBucket { location, reason })
     };
     let lower = url.to_ascii_lowercase();
@@ -262,7 +280,10 @@ impl fmt::Debug for Bucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bucket")
             .field("location", &self.settings.location)
-            .field("endpoint", &self.settings.endpoint)
+            .field(
+                "endpoint",
+                &self.settings.endpoint.as_deref().map(without_user),
+            )
             .field("region", &self.settings.region)
             .finish_non_exhaustive()
     }

@@ -215,3 +215,30 @@ async fn endpoints_that_are_no_urls() {
     let client = Place::new().client();
     bucket.client(client).check().unwrap();
 }
+
+#[test]
+fn a_password_in_a_url_is_never_told() {
+    let bucket = Bucket::from("bucket/a@b").endpoint("http://AKID:SECRET@h:9000/x");
+    let told = format!("{bucket:?}");
+    assert!(told.contains("a@b") && told.contains("@h:9000/x"), "{told}");
+    assert!(!told.contains("AKID") && !told.contains("SECRET"), "{told}");
+    for endpoint in ["AKID:SECRET@h", "ftp://AKID:SEC/SECRET@h"] {
+        let bucket = Bucket::from("bucket").endpoint(endpoint);
+        let error = bucket.check().unwrap_err();
+        let told = format!("{error} {error:?} {bucket:?}");
+        assert!(!told.contains("AKID") && !told.contains("SECRET"), "{told}");
+    }
+    for text in [
+        "https://AKID:SECRET@h/bucket",
+        "https://AKID:S/SECRET@h/bucket",
+        "s3://AKID:SECRET@bucket/prefix",
+        "AKID:SECRET@bucket",
+        "AKID@bucket",
+    ] {
+        let bucket = Bucket::from(text);
+        let error = bucket.check().unwrap_err();
+        assert!(matches!(error, StoreError::BadBucket { .. }), "{text:?}");
+        let told = format!("{bucket} {bucket:?} {error} {error:?}");
+        assert!(!told.contains("AKID") && !told.contains("SECRET"), "{told}");
+    }
+}
