@@ -205,6 +205,30 @@ async fn an_endpoint_that_is_no_url_is_told_at_once() {
     assert!(files(folder.path()).is_empty());
 }
 
+#[test]
+fn without_its_runtime_a_flush_fails() {
+    for is_gone_before in [true, false] {
+        let fixture = Fixture::new();
+        let uploads = tokio::runtime::Runtime::new().unwrap();
+        let sink = fixture.store().runtime(uploads.handle().clone());
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let mut uploads = Some(uploads);
+        if is_gone_before {
+            uploads.take();
+        }
+        runtime.block_on(store(&sink, 0..3));
+        drop(uploads);
+        let error = runtime.block_on(soon(sink.flush())).unwrap_err();
+        assert!(error.to_string().contains("S3::runtime"), "{error}");
+        assert_eq!(spooled(&sink).len(), 1);
+        drop(sink);
+
+        // What is there is for the next.
+        runtime.block_on(until_flushed(&fixture.store(), 1));
+        assert_eq!(runtime.block_on(fixture.recorded()), (0..3).collect());
+    }
+}
+
 #[tokio::test]
 async fn puts_are_as_few_as_the_size_allows() {
     const SIZE: u64 = 100_000;

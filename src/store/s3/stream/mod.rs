@@ -126,7 +126,8 @@ impl S3 {
     }
 
     /// Uploads on this runtime. By default there is a thread for it, with a runtime of its own that
-    /// outlives the app's. Where this one ends, uploads end.
+    /// outlives the app's. Where this one ends, uploads end: segments stay in the spool, and a flush of
+    /// any is an error.
     pub fn runtime(self, runtime: Handle) -> Self {
         self.set(|settings| settings.runtime = Some(runtime))
     }
@@ -236,12 +237,16 @@ impl S3 {
         let in_quarantine = queue.until(|state| {
             waiting.retain(|name| state.pending.contains(name));
             let is_over = waiting.is_empty() || state.refusals > refusals;
+            if !is_over && state.has_ended {
+                let said = "segments stay in the spool: the runtime of their uploads (`S3::runtime`) is gone";
+                return Some(Err(StoreError::other(said)));
+            }
             is_over.then(|| {
                 let reason = state.refusal.as_ref().map(|refusal| refusal.reason.clone());
-                (!state.in_quarantine.is_empty() || reason.is_some()).then_some(reason)
+                Ok((!state.in_quarantine.is_empty() || reason.is_some()).then_some(reason))
             })
         });
-        match in_quarantine.await {
+        match in_quarantine.await? {
             None => Ok(()),
             Some(reason) => Err(StoreError::Quarantined {
                 folder: spool.folder.quarantine(),

@@ -55,6 +55,8 @@ pub(super) struct State {
     /// Counts those who cannot wait.
     hurries: u64,
     is_closed: bool,
+    /// Nothing is uploaded any more.
+    pub(super) has_ended: bool,
 }
 
 /// The bucket takes nothing at present.

@@ -54,6 +54,7 @@ impl Uploads {
         part_size: u64,
         on_error: Option<OnError>,
     ) -> Self {
+        spool.queue.with(|state| state.has_ended = false);
         Self {
             spool,
             bucket,
@@ -342,6 +343,13 @@ impl Uploads {
             sealed.is_hopeless = is_hopeless;
             state.hold(sealed);
         });
+    }
+}
+
+impl Drop for Uploads {
+    /// Also where their runtime is gone, before they began or in their midst.
+    fn drop(&mut self) {
+        self.spool.queue.change(|state| state.has_ended = true);
     }
 }
 
