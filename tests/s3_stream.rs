@@ -11,7 +11,7 @@ mod support;
 use std::{
     collections::BTreeSet,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -24,7 +24,7 @@ use s3::Place;
 use stores::files;
 use support::{Origin, all_kinds, all_requests, ask, assert_adds_up, get, random_bytes, soon};
 use tempfile::TempDir;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::timeout};
 use tower::{Layer, Service};
 use tower_traffic::{
     Exchange, RecordTraffic, StoreError,
@@ -587,6 +587,74 @@ async fn a_deleted_segment_holds_up_no_other() {
     let stats = sink.stats();
     assert_eq!((stats.uploaded, stats.spooled), (1, 0));
     assert_eq!(stats.spooled_bytes, 0);
+}
+
+/// Puts a folder where the file was, so that nobody can read it; gives where it is now.
+fn make_unreadable(folder: &Path, name: &str) -> PathBuf {
+    let kept = folder.join(name).with_extension("kept");
+    fs::rename(folder.join(name), &kept).unwrap();
+    fs::create_dir(folder.join(name)).unwrap();
+    kept
+}
+
+fn make_readable(folder: &Path, name: &str, kept: &Path) {
+    fs::remove_dir(folder.join(name)).unwrap();
+    fs::rename(kept, folder.join(name)).unwrap();
+}
+
+#[tokio::test]
+async fn segments_that_cannot_be_read_hold_up_no_upload() {
+    let fixture = Fixture::new();
+    let proxy = fixture.faults(always(Fault::Answer(500, "InternalError")));
+    let sink = fixture.store_at(&proxy.url()).segment_size(1);
+    store(&sink, 0..5).await;
+    let folder = sink.spool_folder();
+    until(|| {
+        let names = names_in(&folder);
+        names.len() == 5 && names.iter().all(|name| name.ends_with("warc.gz"))
+    })
+    .await;
+    let names = names_in(&folder);
+    let kept: Vec<_> = names
+        .iter()
+        .map(|name| make_unreadable(&folder, name))
+        .collect();
+    proxy.plan(always(Fault::None));
+    store(&sink, 5..8).await;
+    until(|| sink.stats().uploaded == 3).await;
+    assert_eq!(fixture.recorded().await, (5..8).collect());
+    assert_eq!(sink.stats().spooled, 5);
+
+    for (name, kept) in names.iter().zip(&kept) {
+        make_readable(&folder, name, kept);
+    }
+    flush(&sink).await;
+    assert_eq!(fixture.recorded().await, (0..8).collect());
+    assert_eq!(spooled(&sink), [""; 0]);
+}
+
+#[tokio::test]
+async fn nor_does_one_that_cannot_be_packed() {
+    let fixture = Fixture::new();
+    let sink = fixture.store();
+    store(&sink, 0..1).await;
+    let folder = sink.spool_folder();
+    let [name] = &names_in(&folder)[..] else {
+        panic!()
+    };
+    let kept = make_unreadable(&folder, name);
+    let waits = timeout(SHORT, sink.flush()).await;
+    assert!(waits.is_err(), "{waits:?}");
+    store(&sink, 1..3).await;
+    let waits = timeout(SHORT, sink.flush()).await;
+    assert!(waits.is_err(), "{waits:?}");
+    until(|| sink.stats().uploaded == 1).await;
+    assert_eq!(fixture.recorded().await, (1..3).collect());
+
+    make_readable(&folder, name, &kept);
+    flush(&sink).await;
+    assert_eq!(fixture.recorded().await, (0..3).collect());
+    assert_eq!((sink.stats().spooled, sink.stats().spooled_bytes), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 /// Waits that double, each cut at random by up to a half, so that many who failed together do not
 /// come back together.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Backoff {
     first: Duration,
     longest: Duration,

@@ -8,20 +8,26 @@ use std::{
 
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep},
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::{name::Name, owner::Owner, stats::S3Stats};
-use crate::locks::lock;
+use crate::{locks::lock, store::s3::backoff::Backoff};
+
+/// After a failure that may pass.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// A sealed segment.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Sealed {
     pub(super) name: Name,
     /// Bytes on disk.
     pub(super) size: u64,
     /// Its end may be torn.
     pub(super) needs_repair: bool,
+    /// Between attempts to pack it, and then to upload it.
+    pub(super) backoff: Backoff,
     /// An attempt may have got through already.
     pub(super) was_tried: bool,
     /// How often it was refused.
@@ -30,6 +36,20 @@ pub(super) struct Sealed {
     pub(super) is_hopeless: bool,
     /// The right to it, held by whoever works on it.
     pub(super) _owner: Arc<Owner>,
+}
+
+impl Sealed {
+    pub(super) fn backoff() -> Backoff {
+        Backoff::new(FIRST_PAUSE, LONGEST_PAUSE)
+    }
+}
+
+/// A segment that is to be tried again.
+#[derive(Debug)]
+struct Later {
+    at: Instant,
+    sealed: Sealed,
+    is_packed: bool,
 }
 
 /// What the writer, the packer and the uploads share.
@@ -45,6 +65,7 @@ pub(super) struct State {
     pub(super) open_until: Option<Instant>,
     pub(super) to_pack: VecDeque<Sealed>,
     pub(super) to_send: VecDeque<Sealed>,
+    later: Vec<Later>,
     /// Sealed, and neither uploaded nor in quarantine.
     pub(super) pending: BTreeSet<Name>,
     pub(super) in_quarantine: Vec<Sealed>,
@@ -108,10 +129,40 @@ impl Queue {
     pub(super) fn hurry(&self) {
         self.change(|state| {
             state.hurries += 1;
+            let now = Instant::now();
+            state.later.iter_mut().for_each(|later| later.at = now);
             if let Some(refusal) = &mut state.refusal {
-                refusal.try_again = Instant::now();
+                refusal.try_again = now;
             }
         });
+    }
+
+    /// Takes a segment up again after its pause; until then the others have their turn.
+    pub(super) fn put_back(&self, mut sealed: Sealed, is_packed: bool, hurries: u64) {
+        let mut at = Instant::now() + sealed.backoff.next();
+        self.change(|state| {
+            if state.hurries != hurries {
+                at = Instant::now();
+            }
+            state.later.push(Later {
+                at,
+                sealed,
+                is_packed,
+            });
+        });
+    }
+
+    /// Gives back, when it is time, what was put back.
+    pub(super) async fn give_back(&self) {
+        let next = |state: &mut State| state.later.iter().map(|later| later.at).min();
+        loop {
+            let time = self.until(next).await;
+            tokio::select! {
+                () = sleep_until(time) => self.change(|state| state.give_back(time)),
+                // Another is earlier, or somebody is in a hurry.
+                () = self.until(|state| (next(state) != Some(time)).then_some(())) => {}
+            }
+        }
     }
 
     /// Ends the uploads.
@@ -134,6 +185,16 @@ impl State {
             self.to_pack.push_back(sealed);
         }
         is_new
+    }
+
+    fn give_back(&mut self, time: Instant) {
+        for later in self.later.extract_if(.., |later| later.at <= time) {
+            if later.is_packed {
+                self.to_send.push_back(later.sealed);
+            } else {
+                self.to_pack.push_back(later.sealed);
+            }
+        }
     }
 
     pub(super) fn settle(&mut self, name: &Name) {

@@ -27,9 +27,6 @@ use crate::{
 const UPLOADS: usize = 3;
 /// How often the spool is looked through for segments of others that have died.
 const LOOK_AROUND: Duration = Duration::from_mins(1);
-/// After a failure that may pass.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// After a refusal, until one segment is tried again.
 const FIRST_REFUSED: Duration = Duration::from_secs(30);
 const LONGEST_REFUSED: Duration = Duration::from_mins(10);
@@ -73,6 +70,7 @@ impl Uploads {
             () = self.seal_old() => {}
             () = self.look_around() => {}
             () = self.pack_all() => {}
+            () = queue.give_back() => {}
             () = self.try_refused() => {}
             _ = sends => {}
             () = queue.closed() => {}
@@ -121,29 +119,19 @@ impl Uploads {
     }
 
     async fn pack(&self, sealed: Sealed) {
-        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-        let mut sealed = Arc::new(sealed);
-        loop {
-            let hurries = self.spool.queue.hurries();
-            let (spool, segment) = (self.spool.clone(), sealed.clone());
-            let packed = blocking(move || spool.pack(&segment, spool.is_crowded())).await;
-            // The call is over, and with it the other reference.
-            let owned = Arc::try_unwrap(sealed);
-            match (packed, owned) {
-                (Ok(size), Ok(owned)) => return self.packed(owned, size),
-                (Err(error), Ok(owned)) if is_hopeless(&error) => {
-                    return self.quarantine(owned, Kind::Plain, true, &error).await;
-                }
-                (Err(error), Ok(owned)) if is_gone(&error) => {
-                    return self.spool.lose(&owned, &error);
-                }
-                (Err(error), owned) => {
-                    tracing::warn!(%error, "a segment of the spool cannot be compressed yet");
-                    sealed = owned.map_or_else(|shared| shared, Arc::new);
-                }
-                (Ok(_), Err(shared)) => sealed = shared,
+        let hurries = self.spool.queue.hurries();
+        let (spool, segment) = (self.spool.clone(), sealed.clone());
+        let packed = blocking(move || spool.pack(&segment, spool.is_crowded())).await;
+        match packed {
+            Ok(size) => self.packed(sealed, size),
+            Err(error) if is_hopeless(&error) => {
+                self.quarantine(sealed, Kind::Plain, true, &error).await;
             }
-            self.spool.queue.pause(backoff.next(), hurries).await;
+            Err(error) if is_gone(&error) => self.spool.lose(&sealed, &error),
+            Err(error) => {
+                tracing::warn!(%error, "a segment of the spool cannot be compressed yet");
+                self.spool.queue.put_back(sealed, false, hurries);
+            }
         }
     }
 
@@ -154,6 +142,7 @@ impl Uploads {
             if let Some(size) = size {
                 state.stats.spooled_bytes += size;
                 sealed.size = size;
+                sealed.backoff.reset();
                 state.to_send.push_back(sealed);
             } else {
                 state.stats.spooled -= 1;
@@ -170,9 +159,9 @@ impl Uploads {
         }
     }
 
-    /// Uploads a segment, however long that takes, or puts it into quarantine.
+    /// Uploads a segment, however long S3 takes, or puts it into quarantine, or back if it cannot be
+    /// read.
     async fn send(&self, mut sealed: Sealed) {
-        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             let hurries = self.spool.queue.hurries();
             let probe = self.admitted().await;
@@ -200,10 +189,14 @@ impl Uploads {
                     } else {
                         tracing::debug!(%error, "an upload failed and is tried again");
                     }
+                    if !is_transient(&error) {
+                        return self.spool.queue.put_back(sealed, true, hurries);
+                    }
                 }
             }
             drop(probe);
-            self.spool.queue.pause(backoff.next(), hurries).await;
+            let pause = sealed.backoff.next();
+            self.spool.queue.pause(pause, hurries).await;
         }
     }
 
