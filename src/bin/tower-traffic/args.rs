@@ -116,7 +116,7 @@ pub(crate) struct Convert {
     /// The form, where TO's name does not tell it; a folder has WARC files by default
     #[arg(long = "to", value_name = "FORM", id = "form")]
     pub(crate) form: Option<Form>,
-    /// Replace what stands at TO; in S3, add to it
+    /// Replace what stands at TO, unless it is a folder with files of no recording; in S3, add to it
     #[arg(long)]
     pub(crate) force: bool,
     /// Keep secrets as the recording has them
