@@ -1071,3 +1071,24 @@ fn compressed(text: &str) -> Vec<(&'static str, Vec<u8>)> {
         ("zstd", zstd),
     ]
 }
+
+#[test]
+fn a_file_too_large_to_be_held_is_skipped_and_none_is_written() {
+    const LIMIT: usize = 256 << 20;
+    let fixtures = Fixtures::new();
+    fixtures.record([exchange("a")]);
+    fixtures.record([exchange_of("b", vec![0; LIMIT + 1])]);
+    let found = block_on(fixtures.cache().report()).unwrap();
+    assert_eq!((found.entries, found.skipped.len()), (1, 0), "{found}");
+
+    for name in ["request.http", "response.http"] {
+        let file = fixtures.entry().join(name);
+        let before = fs::read(&file).unwrap();
+        let sparse = fs::File::options().write(true).open(&file).unwrap();
+        sparse.set_len(3 << 30).unwrap();
+        let found = block_on(fixtures.cache().report()).unwrap();
+        assert_eq!((found.entries, found.skipped.len()), (0, 1), "{found}");
+        assert!(found.to_string().contains("larger than 268435456 bytes"));
+        fs::write(&file, before).unwrap();
+    }
+}

@@ -1,7 +1,8 @@
 //! Folders that appear whole.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, Read},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -69,9 +70,28 @@ impl Files {
 
 /// Reads a file. A pipe or a device is an error, because reading it might never end.
 pub(super) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
-    let kind = fs::metadata(path)?.file_type();
+    read_at_most(path, u64::MAX)
+}
+
+/// Reads a file as [`read_regular`] does, unless it has more bytes.
+pub(super) fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let metadata = fs::metadata(path)?;
+    let kind = metadata.file_type();
     if kind.is_file() || kind.is_dir() {
-        fs::read(path)
+        let mut content = Vec::new();
+        let mut len = metadata.len();
+        if len <= limit {
+            content.try_reserve_exact(usize::try_from(len).unwrap_or_default())?;
+            // It may grow meanwhile.
+            let mut file = File::open(path)?.take(limit.saturating_add(1));
+            file.read_to_end(&mut content)?;
+            len = content.len() as u64;
+        }
+        if len <= limit {
+            return Ok(content);
+        }
+        let what = format!("it is larger than {limit} bytes, and no larger one is read");
+        Err(io::Error::new(io::ErrorKind::FileTooLarge, what))
     } else {
         let what = "it is a pipe or a device, and no file";
         Err(io::Error::new(io::ErrorKind::InvalidInput, what))

@@ -8,13 +8,15 @@ use http::Method;
 use crate::{
     Exchange, RecordedRequest, RecordedResponse, StoreError,
     format::fixture::{self, Fault, Style, Written},
-    store::files::{Files, read_regular},
+    store::files::{Files, read_at_most},
 };
 
 pub(in crate::store) const REQUEST: &str = "request.http";
 pub(in crate::store) const RESPONSE: &str = "response.http";
 /// How the names of files with bodies begin.
 const BODIES: [&str; 2] = ["request.body.", "response.body."];
+/// What a file may have, in bytes: all of it is held in memory, several times while it is read.
+const LIMIT: u64 = 256 << 20;
 
 pub(in crate::store) fn is_body(name: &[u8]) -> bool {
     BODIES.iter().any(|body| name.starts_with(body.as_bytes()))
@@ -53,7 +55,7 @@ fn read_message<T>(
 ) -> Result<T, StoreError> {
     let file = folder.join(name);
     let read = || {
-        read_regular(&file).map_err(|error| match error.kind() {
+        read_at_most(&file, LIMIT).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound if folder.join(other).is_file() => {
                 StoreError::HalfEntry { file: file.clone() }
             }
@@ -63,7 +65,7 @@ fn read_message<T>(
     let mut text = read()?;
     loop {
         let parsed = parse(&text, &mut |name| {
-            read_regular(&folder.join(name)).map(Bytes::from)
+            read_at_most(&folder.join(name), LIMIT).map(Bytes::from)
         });
         let fault = match parsed {
             Ok(message) => return Ok(message),
@@ -88,12 +90,23 @@ fn read_message<T>(
     }
 }
 
-/// The files of an entry; `None` if the exchange has no response.
+/// The files of an entry; `None` if the exchange has no response, or one could not be read again.
 pub(super) fn write(exchange: &Exchange, style: Style) -> Option<Files> {
     let request = &exchange.request;
     let response = exchange.response.as_ref().ok()?;
+    let is_large = |len: usize| len as u64 > LIMIT;
+    let told = || {
+        let uri = request.uri.path();
+        tracing::warn!(uri, limit = LIMIT, "too large for an entry: not stored");
+    };
+    if is_large(request.body.len()) || is_large(response.body.len()) {
+        told();
+        return None;
+    }
     let mut files = Files::default();
+    let mut fits = true;
     let mut add = |name: &str, written: Written| {
+        fits &= !is_large(written.text.len());
         files.add_last(name, written.text);
         if let Some(body) = written.body {
             files.add(body.name, body.content);
@@ -105,6 +118,10 @@ pub(super) fn write(exchange: &Exchange, style: Style) -> Option<Files> {
         fixture::write_response(response, &request.method, style),
     );
     add(REQUEST, fixture::write_request(request, style));
+    if !fits {
+        told();
+        return None;
+    }
     Some(files)
 }
 

@@ -78,6 +78,9 @@ const MOST_NAMESAKES: usize = 1000;
 /// but not a power cut. To keep git from changing line ends in bodies that are no text, say
 /// `*.body.* -text` in `.gitattributes`.
 ///
+/// **Sizes.** A file of more than 256 MiB is not read: its entry is skipped, and told. What would
+/// make one is not stored, with a warning.
+///
 /// **Names** are safe on every file system, and say to a person what is where. Nothing is read from
 /// them: a folder can be opened with another [`Matching`](Self::match_by), and moved about.
 ///
