@@ -84,7 +84,7 @@ fn processes_that_are_killed_leave_whole_entries() {
     }
     let cache = DiskCache::new(folder);
     record(&cache, read);
-    assert_eq!(leftovers(folder), [PathBuf::new(); 0]);
+    assert_eq!(leftovers(folder), Vec::<PathBuf>::new());
     for entry in files(&folder.join("no-host")) {
         for entry in files(&entry) {
             let count = files(&entry).len();
@@ -121,7 +121,7 @@ fn assert_answers(exchange: &Exchange) {
 fn answer(writer: u32, n: usize) -> Bytes {
     let mut body = format!("{writer} answers {n}\n").repeat(2000).into_bytes();
     if n % 2 == 1 {
-        body.extend([0xff; 20_000]);
+        body.resize(body.len() + 20_000, 0xff);
     }
     body.into()
 }
