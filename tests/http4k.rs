@@ -150,7 +150,7 @@ fn several_write_one_stream() {
         done.store(true, Ordering::Relaxed);
         http4k.join().unwrap();
     });
-    assert_eq!(files(root.path()), [folder.clone()]);
+    assert_eq!(files(root.path()), std::slice::from_ref(&folder));
     let read = replay_all(&folder);
     assert_eq!(read.len(), WRITERS * 10);
     for writer in 0..WRITERS {
