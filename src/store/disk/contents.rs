@@ -187,8 +187,8 @@ fn read_on_a_thread(
     let thread = thread::Builder::new().name("tower-traffic-replay".to_owned());
     match thread.spawn(read) {
         Ok(_) => stream::poll_fn(move |cx| {
-            let received = receiver.poll_recv(cx);
-            received.map(|received| received.map(|(item, _held)| item))
+            let next = receiver.poll_recv(cx);
+            next.map(|next| next.map(|(item, _held)| item))
         })
         .boxed(),
         Err(error) => stream::iter([Err(StoreError::other(error))]).boxed(),

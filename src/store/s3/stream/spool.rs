@@ -351,7 +351,7 @@ mod tests {
     fn after_a_torn_segment_comes_one_of_another_name() {
         let folder = tempfile::tempdir().unwrap();
         let folder = Folder::of(Some(folder.path()), &Bucket::from("traffic"));
-        let spool = Spool::new(folder, 1 << 20, 1 << 20, Duration::from_secs(60));
+        let spool = Spool::new(folder, 1 << 20, 1 << 20, Duration::from_mins(1));
         let exchange = Exchange::new(
             Request::new(Bytes::new()),
             Response::new(Bytes::from_static(b"hello")),
