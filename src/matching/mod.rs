@@ -105,6 +105,9 @@ impl Matching {
     }
 
     /// Does not let the body count: it is then not read ahead either.
+    ///
+    /// What header fields say of its bytes does not count then either, as far as redaction may change
+    /// it: `content-length` and digests, and `content-encoding` if you have named secrets of bodies.
     pub fn ignore_body(mut self) -> Self {
         self.body = false;
         self
@@ -299,6 +302,10 @@ impl Matching {
         }
         let mut clean = request.clone();
         self.clean_head(&mut clean);
+        clean.headers.remove(self.left_out());
+        if !self.body {
+            clean.body = RecordedBody::default();
+        }
         let said = self.functions.of(&clean).collect::<Option<_>>()?;
         Some(self.hash(Request {
             method: &clean.method,
@@ -359,6 +366,15 @@ impl Matching {
         has_functions || self.body && self.redact.changes_body(content_type, encodings, body)
     }
 
+    /// Header fields that never count: where the body is not known, neither is what redaction makes of
+    /// these.
+    fn left_out(&self) -> &'static [&'static str] {
+        if self.body {
+            return &[];
+        }
+        self.redact.changed_with_bodies()
+    }
+
     fn clean_head(&self, request: &mut RecordedRequest) {
         if let Some(uri) = self.redact.uri(&request.uri) {
             request.uri = uri;
@@ -383,8 +399,9 @@ impl Matching {
     }
 
     fn hash_headers<'a>(&self, hash: &mut Fields, headers: impl Iterator<Item = Field<'a>>) {
+        let left_out = self.left_out();
         let mut headers: Vec<_> = headers
-            .filter(|(name, ..)| self.headers.contains(name))
+            .filter(|(name, ..)| self.headers.contains(name) && !left_out.contains(name))
             .collect();
         // Values of one name keep their order; the order of names means nothing (RFC 9110, 5.3).
         headers.sort_by_key(|(name, ..)| *name);
@@ -458,8 +475,9 @@ impl Matching {
         if self.functions.only {
             return text;
         }
+        let left_out = self.left_out();
         for (name, value) in clean.headers.iter() {
-            if self.headers.contains(name) {
+            if self.headers.contains(name) && !left_out.contains(&name) {
                 show(name, value);
             }
         }

@@ -28,6 +28,11 @@ impl Rules {
         !self.values.is_empty() || !self.form.is_empty()
     }
 
+    /// Whether somebody has named secrets of bodies.
+    pub(super) fn has_named(&self) -> bool {
+        self.values.has_named() || self.form.has_named()
+    }
+
     /// A body without its secrets; `None` if it has none.
     pub(super) fn clean<'a>(
         &self,

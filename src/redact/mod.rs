@@ -381,6 +381,18 @@ impl Redact {
             || self.rules.clean(content_type, encodings, body).is_some()
     }
 
+    /// The header fields that may be others than were sent, because a request's body is.
+    pub(crate) fn changed_with_bodies(&self) -> &'static [&'static str] {
+        let rules = &self.rules;
+        if rules.has_named() {
+            &names::OF_BODIES
+        } else if rules.concern_bodies() || !rules.functions.requests.is_empty() {
+            &names::OF_BODIES[1..]
+        } else {
+            &[]
+        }
+    }
+
     /// Whether functions are called with requests, and with responses.
     pub(crate) fn has_functions(&self) -> (bool, bool) {
         let functions = &self.rules.functions;

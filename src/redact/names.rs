@@ -96,6 +96,16 @@ pub(super) const URI_HEADERS: [&str; 9] = [
 /// replaced, and would let a short secret be guessed.
 pub(super) const DIGESTS: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-md5"];
 
+/// Header fields that change with a body; the first only if it was compressed.
+pub(super) const OF_BODIES: [&str; 6] = [
+    "content-encoding",
+    "content-length",
+    "content-digest",
+    "repr-digest",
+    "digest",
+    "content-md5",
+];
+
 /// Names in some place: those that are usually secret, and those that somebody has named.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names {
