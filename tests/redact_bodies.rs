@@ -516,3 +516,23 @@ fn a_long_name_is_not_read_again_with_every_value() {
     unchanged(&named, JSON, &[&body]);
     assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
 }
+
+#[test]
+fn json_is_known_after_a_byte_order_mark_and_by_the_first_of_several_types() {
+    let redact = Redact::default().json_field("pin");
+    for content_type in ["text/plain", "", FORM, JSON] {
+        check(
+            &redact,
+            content_type,
+            &[(
+                "\u{feff} {\"pin\":1,\"token\":\"x\"}",
+                "\u{feff} {\"pin\":\"REDACTED\",\"token\":\"REDACTED\"}",
+            )],
+        );
+    }
+    check(
+        &redact,
+        "application/json, application/json",
+        &[("{\"pin\":1}", "{\"pin\":\"REDACTED\"}")],
+    );
+}

@@ -44,6 +44,7 @@ pub(crate) fn kind<'a>(content_type: Option<&'a [u8]>, content: &[u8]) -> Option
 
 /// Whether a content begins as JSON does.
 pub(crate) fn looks_like_json(content: &[u8]) -> bool {
+    let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
     matches!(content.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
@@ -64,7 +65,10 @@ enum Declared<'a> {
 
 fn declared(content_type: Option<&[u8]>) -> Option<Declared<'_>> {
     let content_type = content_type?;
-    let essence = essence(content_type).to_ascii_lowercase();
+    // Where a proxy has made one field of two, the first counts.
+    let mut types = essence(content_type).split(|&byte| byte == b',');
+    let essence = types.next().unwrap_or_default().trim_ascii();
+    let essence = essence.to_ascii_lowercase();
     let kind = match essence.as_slice() {
         b"" => return None,
         b"text/plain" => return Some(Declared::Text),
@@ -150,7 +154,9 @@ mod tests {
             ("application/jsonp", "{", None),
             ("application/x-www-form-urlencoded", "a=1", Some(Kind::Form)),
             ("application/x-www-form-urlencoded", " {\"a\"", looks),
+            ("application/json, text/html", "x", json),
             ("text/plain; charset=utf-8", "[1]", looks),
+            ("text/plain", "\u{feff} [1]", looks),
             ("text/plain", "a", None),
             ("", "{", looks),
             ("text/event-stream", "{", Some(Kind::Events)),

@@ -48,7 +48,9 @@ impl Rules {
             return self.clean_compressed(content_type, &codings, body);
         }
         let mut bytes = body.chunks().flat_map(|chunk| chunk.iter());
-        let start = bytes.find(|byte| !byte.is_ascii_whitespace());
+        // A byte order mark may stand before it.
+        let start =
+            bytes.find(|byte| !byte.is_ascii_whitespace() && !b"\xef\xbb\xbf".contains(byte));
         let start = start.map(std::slice::from_ref).unwrap_or_default();
         media::kind(content_type, start)?;
         let content = body.to_bytes();

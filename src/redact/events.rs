@@ -5,6 +5,7 @@ use std::ops::Range;
 use memchr::memchr2;
 
 use super::{edits::Edits, json::Values, mark::Mark};
+use crate::media;
 
 /// Replaces the secrets in the data of each event; `None` if there are none.
 ///
@@ -47,9 +48,8 @@ fn event(
 ) {
     let lines: Vec<&[u8]> = data.iter().map(|line| &text[line.clone()]).collect();
     let whole = lines.join(&b'\n');
-    let looks_like_json = matches!(whole.trim_ascii_start().first(), Some(b'{' | b'['));
     // That is how some APIs say that nothing follows.
-    if looks_like_json
+    if media::looks_like_json(&whole)
         && whole.trim_ascii() != b"[DONE]"
         && let Some(clean) = values.redact(&whole, mark, true)
     {
