@@ -26,10 +26,7 @@ pub(crate) enum Kind<'a> {
 /// What a content is by its media type and, where that says little, by how it looks.
 pub(crate) fn kind<'a>(content_type: Option<&'a [u8]>, content: &[u8]) -> Option<Kind<'a>> {
     let declared = declared(content_type);
-    if matches!(
-        declared,
-        Some(Declared::Kind(Kind::Form) | Declared::Text) | None
-    ) {
+    if may_be_json(content_type) {
         // `curl -d` calls everything a form, and `navigator.sendBeacon` sends JSON as text.
         let is_form = matches!(declared, Some(Declared::Kind(Kind::Form)));
         if looks_like_json(content) && (!is_form || json::is_json(content)) {
@@ -40,6 +37,14 @@ pub(crate) fn kind<'a>(content_type: Option<&'a [u8]>, content: &[u8]) -> Option
         Some(Declared::Kind(kind)) => Some(kind),
         _ => None,
     }
+}
+
+/// Whether a content is taken for JSON if it looks like it.
+pub(crate) fn may_be_json(content_type: Option<&[u8]>) -> bool {
+    matches!(
+        declared(content_type),
+        Some(Declared::Kind(Kind::Form) | Declared::Text) | None
+    )
 }
 
 /// Whether a content begins as JSON does.

@@ -69,23 +69,32 @@ impl Rules {
         codings: &[Cow<'_, str>],
         body: &RecordedBody,
     ) -> Option<Clean> {
-        let kind = media::declared_kind(content_type)?;
-        let has_named = match kind {
-            Kind::Json { .. } | Kind::Events => self.values.has_named(),
-            Kind::Form => self.form.has_named(),
-            Kind::Multipart(_) => self.form.has_named() || self.values.has_named(),
+        let declared = media::declared_kind(content_type);
+        let has_named = match declared {
+            Some(Kind::Json { .. } | Kind::Events) => self.values.has_named(),
+            Some(Kind::Form | Kind::Multipart(_)) => self.has_named(),
+            None => self.values.has_named() && media::may_be_json(content_type),
         };
         if !has_named {
             return None;
         }
         let is_cut = body.end != BodyEnd::Complete;
-        let bytes = match decode::decode(codings, &body.to_bytes(), DECODED) {
+        let content = body.to_bytes();
+        let bytes = match decode::decode(codings, &content, DECODED) {
             Ok(Decoded { content, stop })
                 if stop == Stop::End || (is_cut && stop != Stop::Limit) =>
             {
-                self.clean_content(kind, &content)?
+                self.clean_content(media::kind(content_type, &content)?, &content)?
             }
-            _ => self.instead_of(kind, &body.to_bytes()),
+            // How it begins shows whether it would be looked into.
+            Ok(Decoded { content, .. }) if !content.trim_ascii().is_empty() => {
+                let kind = declared.or_else(|| media::kind(content_type, &content))?;
+                self.instead_of(kind, &body.to_bytes())
+            }
+            _ => match declared {
+                Some(kind) => self.instead_of(kind, &content),
+                None => self.mark.of(&content).into_bytes(),
+            },
         };
         Some(Clean {
             bytes: bytes.into(),
