@@ -582,3 +582,92 @@ fn what_is_named_is_found_in_what_is_compressed_and_not_declared() {
     let found = clean(&form, FORM, gzip("pin=1&a=2"));
     assert_eq!(found.as_deref(), Some("pin=REDACTED&a=2"));
 }
+
+#[test]
+fn parts_that_are_not_as_they_should_be_do_not_get_through() {
+    let redact = Redact::none().form_field("pin").json_field("pin");
+    let content_type = "multipart/form-data; boundary=b";
+    let form = |part: &str| format!("--b\r\n{part}\r\n--b--\r\n");
+    let pin = "Content-Disposition: form-data; name=\"pin\"";
+    let other = "Content-Disposition: form-data; name=\"a\"";
+    let urlencoded = "Content-Type: application/x-www-form-urlencoded";
+    let json = "Content-Type: application/json";
+    for (before, after) in [
+        // No empty line, or not where it should be.
+        (format!("{pin}\r\n1234"), REDACTED.to_owned()),
+        (format!("{pin}\r\n1234\r\n\r\n5"), REDACTED.to_owned()),
+        ("pin=1234".to_owned(), REDACTED.to_owned()),
+        // Names.
+        (
+            "Content-Disposition: form-data; name=\"p\\in\"\r\n\r\n1234".to_owned(),
+            format!("Content-Disposition: form-data; name=\"p\\in\"\r\n\r\n{REDACTED}"),
+        ),
+        (
+            "Content-Disposition: form-data; name=a; Name*=utf-8''p%69n\r\n\r\n1234".to_owned(),
+            format!("Content-Disposition: form-data; name=a; Name*=utf-8''p%69n\r\n\r\n{REDACTED}"),
+        ),
+        (
+            "Content-Disposition: form-data; name*0=p; name*1=in\r\n\r\n1234".to_owned(),
+            format!("Content-Disposition: form-data; name*0=p; name*1=in\r\n\r\n{REDACTED}"),
+        ),
+        // Parts that have secrets in them.
+        (
+            format!("{other}\r\n{urlencoded}\r\n\r\nx=1&pin=1234"),
+            format!("{other}\r\n{urlencoded}\r\n\r\nx=1&pin={REDACTED}"),
+        ),
+        (
+            format!("{other}\r\n{json}\r\ncontent-transfer-encoding: base64\r\n\r\neyJwaW4iOjF9"),
+            format!("{other}\r\n{json}\r\ncontent-transfer-encoding: base64\r\n\r\n{REDACTED}"),
+        ),
+        (
+            format!(
+                "{other}\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n{pin}\r\n\r\n1234\
+                 \r\n--c\r\n{json}\r\n\r\n{{\"pin\":1}}\r\n--c--"
+            ),
+            format!(
+                "{other}\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n{pin}\r\n\r\n{REDACTED}\
+                 \r\n--c\r\n{json}\r\n\r\n{{\"pin\":\"{REDACTED}\"}}\r\n--c--"
+            ),
+        ),
+        (
+            format!("{other}\r\nContent-Type: multipart/mixed\r\n\r\n--c\r\n{pin}\r\n\r\n1234"),
+            format!("{other}\r\nContent-Type: multipart/mixed\r\n\r\n{REDACTED}"),
+        ),
+    ] {
+        assert_eq!(
+            redacted(&redact, content_type, form(&before)),
+            form(&after),
+            "{before}"
+        );
+    }
+    // Outside of all parts.
+    let whole = form(&format!("{other}\r\n\r\n1"));
+    assert_eq!(
+        redacted(
+            &redact,
+            content_type,
+            format!("pin=1\r\n{whole}{pin}: 2\r\n--b\r\n3\r\n")
+        ),
+        format!("REDACTED\r\n{whole}REDACTED\r\n")
+    );
+    assert_eq!(
+        redacted(&redact, content_type, "--b--pin=1"),
+        "--b--REDACTED"
+    );
+    unchanged(
+        &redact,
+        content_type,
+        &[&whole, &format!("\r\n{whole}\r\n"), "--b\r\n\r\n--b--"],
+    );
+    // Nobody has named anything: only what is known to be secret is replaced.
+    let password = form("Content-Disposition: form-data; name=password\r\nhunter2");
+    assert_eq!(
+        redacted(&Redact::default(), content_type, password),
+        form(REDACTED)
+    );
+    unchanged(
+        &Redact::default(),
+        content_type,
+        &[&format!("x\r\n{whole}y"), &form("x")],
+    );
+}

@@ -60,9 +60,9 @@ impl Contents {
             return None;
         }
         let mut out = Vec::new();
-        for part in multipart::parts(text, boundary)? {
+        for part in multipart::parts(text, boundary)?.parts {
             if self.name_counts(part.name(text).unwrap_or_default()) {
-                let part = part.whole(text);
+                let part = &text[part.whole()];
                 out.extend_from_slice(format!("part of {} bytes\n", part.len()).as_bytes());
                 out.extend_from_slice(part);
                 out.push(b'\n');

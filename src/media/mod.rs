@@ -107,27 +107,35 @@ fn is_json(essence: &[u8]) -> bool {
 
 /// A parameter of a field's value, without its quotes; what is escaped in it stays so.
 pub(crate) fn parameter<'a>(value: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    let mut rest = &value[memchr::memchr(b';', value)?..];
-    while let Some(after) = rest.strip_prefix(b";") {
-        let equals = after.iter().position(|byte| matches!(byte, b'=' | b';'))?;
-        let (found, after) = after.split_at(equals);
-        let Some(after) = after.strip_prefix(b"=") else {
-            rest = after;
-            continue;
-        };
-        let after = after.trim_ascii_start();
-        let (value, after) = if let Some(quoted) = after.strip_prefix(b"\"") {
-            quoted.split_at(end_of_quoted(quoted))
-        } else {
-            let end = memchr::memchr(b';', after).unwrap_or(after.len());
-            (after[..end].trim_ascii(), &after[end..])
-        };
-        if found.trim_ascii().eq_ignore_ascii_case(name.as_bytes()) {
-            return Some(value);
+    let mut all = parameters(value);
+    let found = all.find(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes()));
+    found.map(|(_, value)| value)
+}
+
+/// Names and values of all parameters, as [`parameter`] gives them.
+fn parameters(value: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let start = memchr::memchr(b';', value).unwrap_or(value.len());
+    let mut rest = &value[start..];
+    std::iter::from_fn(move || {
+        while let Some(after) = rest.strip_prefix(b";") {
+            let equals = after.iter().position(|byte| matches!(byte, b'=' | b';'))?;
+            let (name, after) = after.split_at(equals);
+            let Some(after) = after.strip_prefix(b"=") else {
+                rest = after;
+                continue;
+            };
+            let after = after.trim_ascii_start();
+            let (value, after) = if let Some(quoted) = after.strip_prefix(b"\"") {
+                quoted.split_at(end_of_quoted(quoted))
+            } else {
+                let end = memchr::memchr(b';', after).unwrap_or(after.len());
+                (after[..end].trim_ascii(), &after[end..])
+            };
+            rest = &after[memchr::memchr(b';', after).unwrap_or(after.len())..];
+            return Some((name.trim_ascii(), value));
         }
-        rest = &after[memchr::memchr(b';', after).unwrap_or(after.len())..];
-    }
-    None
+        None
+    })
 }
 
 /// Where the quote stands that ends a quoted string.

@@ -1,36 +1,102 @@
 //! Parts of `multipart/...` (RFC 2046, section 5.1.1).
 
-use std::{iter, ops::Range};
+use std::{borrow::Cow, iter, ops::Range};
 
 use memchr::memmem;
+use percent_encoding::percent_decode;
 
-use super::parameter;
+use super::{parameter, parameters};
+
+/// What a content is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Content {
+    /// What stands before the first part.
+    pub(crate) before: Range<usize>,
+    pub(crate) parts: Vec<Part>,
+    /// What stands after the last part.
+    pub(crate) after: Range<usize>,
+}
 
 /// Where a part stands in a content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
     head: Range<usize>,
     pub(crate) content: Range<usize>,
+    /// Whether an empty line stands between the two.
+    is_split: bool,
 }
 
 impl Part {
-    /// A field of the part's head.
-    fn field<'a>(&self, text: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    /// The lines of the part's head.
+    fn lines<'a>(&self, text: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         let mut rest = &text[self.head.clone()];
-        let lines = iter::from_fn(|| {
+        iter::from_fn(move || {
             // A line that begins with white space goes on with the one before.
             let mut ends = memchr::memchr_iter(b'\n', rest);
             let end = ends.find(|at| !matches!(rest.get(at + 1), Some(b' ' | b'\t')));
             let (line, after) = rest.split_at(end.unwrap_or(rest.len()));
             rest = after.get(1..).unwrap_or_default();
             (end.is_some() || !line.is_empty()).then_some(line)
-        });
-        let fields = lines.filter_map(|line| {
+        })
+    }
+
+    /// The fields of this name in the part's head.
+    fn fields<'a>(&self, text: &'a [u8], name: &str) -> impl Iterator<Item = &'a [u8]> {
+        let fields = self.lines(text).filter_map(|line| {
             let colon = memchr::memchr(b':', line)?;
             Some((line[..colon].trim_ascii(), line[colon + 1..].trim_ascii()))
         });
-        let mut fields = fields.filter(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes()));
-        fields.next().map(|(_, value)| value)
+        let fields = fields.filter(move |(found, _)| found.eq_ignore_ascii_case(name.as_bytes()));
+        fields.map(|(_, value)| value)
+    }
+
+    fn field<'a>(&self, text: &'a [u8], name: &str) -> Option<&'a [u8]> {
+        self.fields(text, name).next()
+    }
+
+    /// Whether nothing stands in its head but fields, and its end is known.
+    pub(crate) fn is_sound(&self, text: &[u8]) -> bool {
+        let is_field = |line: &[u8]| {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
+            let has_name = !name.trim_ascii().is_empty() && name.len() < line.len();
+            let is_name = name.trim_ascii().iter().all(u8::is_ascii_graphic);
+            let mut ends = memchr::memchr_iter(b'\r', line);
+            has_name && is_name && ends.all(|at| line.get(at + 1) == Some(&b'\n'))
+        };
+        self.is_split && self.lines(text).all(is_field)
+    }
+
+    /// All that a reader may take for the name of the form's field; `None` for one that is written in
+    /// pieces (RFC 2231).
+    pub(crate) fn names<'a>(&self, text: &'a [u8]) -> impl Iterator<Item = Option<Cow<'a, [u8]>>> {
+        let dispositions = self.fields(text, "content-disposition");
+        let parameters = dispositions.flat_map(parameters);
+        parameters.flat_map(|(name, value)| {
+            let (first, second) = match name.to_ascii_lowercase().as_slice() {
+                b"name" => (
+                    Some(Some(Cow::Borrowed(value))),
+                    value.contains(&b'\\').then(|| Some(unquoted(value))),
+                ),
+                b"name*" => (Some(Some(extended(value))), None),
+                name if name.starts_with(b"name*") => (Some(None), None),
+                _ => (None, None),
+            };
+            first.into_iter().chain(second)
+        })
+    }
+
+    /// Whether its content is written in another way, so that it cannot be looked into.
+    pub(crate) fn is_encoded(&self, text: &[u8]) -> bool {
+        let mut transfer = self.fields(text, "content-transfer-encoding");
+        let is_plain = |coding: &[u8]| {
+            let plain: [&[u8]; 5] = [b"7bit", b"8bit", b"binary", b"identity", b""];
+            plain.iter().any(|plain| plain.eq_ignore_ascii_case(coding))
+        };
+        transfer.any(|coding| !is_plain(coding))
+            || self
+                .fields(text, "content-encoding")
+                .any(|coding| !is_plain(coding))
     }
 
     /// The name of the form's field that the part is.
@@ -42,15 +108,36 @@ impl Part {
         self.field(text, "content-type")
     }
 
-    /// The part's head and content as they stand there.
-    pub(crate) fn whole<'a>(&self, text: &'a [u8]) -> &'a [u8] {
-        &text[self.head.start..self.content.end]
+    /// Where the part's head and content stand.
+    pub(crate) fn whole(&self) -> Range<usize> {
+        self.head.start..self.content.end
     }
+}
+
+/// A quoted string without its backslashes.
+fn unquoted(value: &[u8]) -> Cow<'_, [u8]> {
+    let mut out = Vec::with_capacity(value.len());
+    let mut bytes = value.iter();
+    while let Some(&byte) = bytes.next() {
+        let byte = if byte == b'\\' {
+            bytes.next()
+        } else {
+            Some(&byte)
+        };
+        out.extend(byte);
+    }
+    Cow::Owned(out)
+}
+
+/// What stands behind charset and language, decoded (RFC 8187).
+fn extended(value: &[u8]) -> Cow<'_, [u8]> {
+    let text = value.splitn(3, |&byte| byte == b'\'').nth(2);
+    Cow::from(percent_decode(text.unwrap_or(value)))
 }
 
 /// Finds the parts; `None` if there are none. A text that was cut may end anywhere: what it has of
 /// the last part counts as one.
-pub(crate) fn parts(text: &[u8], boundary: &[u8]) -> Option<Vec<Part>> {
+pub(crate) fn parts(text: &[u8], boundary: &[u8]) -> Option<Content> {
     let delimiter = [b"--", boundary].concat();
     let mut delimiters = memmem::find_iter(text, &delimiter).filter_map(|start| {
         let is_line = start == 0 || text[start - 1] == b'\n';
@@ -73,16 +160,29 @@ pub(crate) fn parts(text: &[u8], boundary: &[u8]) -> Option<Vec<Part>> {
         let next = text.len() - after.len() + padding + end;
         is_line.then_some((start, next, is_last))
     });
-    let (_, mut from, mut is_last) = delimiters.next()?;
+    let (first, mut from, mut is_last) = delimiters.next()?;
     let mut parts = Vec::new();
     while !is_last && from < text.len() {
         let next = delimiters.next();
         let end = next.map_or(text.len(), |(start, ..)| start.max(from));
         parts.push(part(text, from..end));
-        let Some((_, next, last)) = next else { break };
+        let Some((_, next, last)) = next else {
+            from = text.len();
+            break;
+        };
         (from, is_last) = (next, last);
     }
-    Some(parts)
+    // The last delimiter ends with two hyphens, which are not a part of what follows.
+    let after = &text[from..];
+    let after = after
+        .strip_prefix(b"--")
+        .filter(|_| is_last)
+        .unwrap_or(after);
+    Some(Content {
+        before: 0..first,
+        parts,
+        after: text.len() - after.len()..text.len(),
+    })
 }
 
 fn part(text: &[u8], whole: Range<usize>) -> Part {
@@ -94,8 +194,10 @@ fn part(text: &[u8], whole: Range<usize>) -> Part {
     let ends = [(&b"\r\n\r\n"[..], 4), (b"\n\n", 2), (b"\n\r\n", 3)]
         .into_iter()
         .filter_map(|(end, len)| Some((memmem::find(part, end)?, len)));
-    let (head, line) = empty_line.or_else(|| ends.min()).unwrap_or((part.len(), 0));
+    let split = empty_line.or_else(|| ends.min());
+    let (head, line) = split.unwrap_or((part.len(), 0));
     Part {
+        is_split: split.is_some(),
         head: whole.start..whole.start + head,
         content: whole.start + head + line..whole.end,
     }
@@ -108,7 +210,7 @@ mod tests {
     /// Name and content of each part.
     fn read(text: &str) -> Option<Vec<(String, String)>> {
         let bytes = text.as_bytes();
-        let parts = parts(bytes, b"b")?;
+        let parts = parts(bytes, b"b")?.parts;
         let lossy = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
         let part = |part: &Part| {
             (

@@ -104,6 +104,16 @@ impl Rules {
 
     /// A content without its secrets; `None` if it has none.
     pub(super) fn clean_content(&self, kind: Kind<'_>, content: &[u8]) -> Option<Vec<u8>> {
+        self.clean_nested(kind, content, 0)
+    }
+
+    /// As [`clean_content`](Self::clean_content), in so many others.
+    pub(super) fn clean_nested(
+        &self,
+        kind: Kind<'_>,
+        content: &[u8],
+        depth: usize,
+    ) -> Option<Vec<u8>> {
         let (values, mark) = (&self.values, &self.mark);
         match kind {
             Kind::Json { .. } | Kind::Events if values.is_empty() => None,
@@ -117,9 +127,7 @@ impl Rules {
                 let content = scanned.as_deref().unwrap_or(content);
                 form::urlencoded(content, &self.form, mark).or(scanned)
             }
-            Kind::Multipart(boundary) => {
-                form::multipart(content, boundary, &self.form, values, mark)
-            }
+            Kind::Multipart(boundary) => self.multipart(content, boundary, depth),
         }
     }
 

@@ -8,6 +8,7 @@ mod form;
 mod functions;
 mod json;
 mod mark;
+mod multipart;
 mod names;
 mod uri;
 

@@ -1,0 +1,85 @@
+//! Secrets in the parts of `multipart/...`.
+
+use std::ops::Range;
+
+use super::{Rules, edits::Edits};
+use crate::media::{
+    self,
+    multipart::{self, Part},
+};
+
+/// How deep parts may be in parts.
+const DEEPEST: usize = 8;
+
+impl Rules {
+    /// Replaces the contents of secret parts, and the secrets in parts that are looked into; `None` if
+    /// there are none.
+    ///
+    /// If somebody has named secrets, what has no parts where it should is replaced as a whole, and so
+    /// is what stands outside of them, and a part that is not as it should be.
+    pub(super) fn multipart(
+        &self,
+        text: &[u8],
+        boundary: Option<&[u8]>,
+        depth: usize,
+    ) -> Option<Vec<u8>> {
+        let mut edits = Edits::new(text);
+        let boundary = boundary.filter(|_| depth < DEEPEST);
+        let Some(found) = boundary.and_then(|boundary| multipart::parts(text, boundary)) else {
+            if self.has_named() {
+                self.hide(text, 0..text.len(), &mut edits);
+            }
+            return edits.finish();
+        };
+        if self.has_named() {
+            self.hide(text, found.before, &mut edits);
+        }
+        for part in found.parts {
+            self.part(text, part, depth, &mut edits);
+        }
+        if self.has_named() {
+            self.hide(text, found.after, &mut edits);
+        }
+        edits.finish()
+    }
+
+    fn part(&self, text: &[u8], part: Part, depth: usize, edits: &mut Edits<'_>) {
+        let is_secret = part.names(text).any(|name| match name {
+            Some(name) => self.form.find_nested(&name).is_some(),
+            None => self.form.has_named(),
+        });
+        if !part.is_sound(text) && (is_secret || self.has_named()) {
+            self.hide(text, part.whole(), edits);
+            return;
+        }
+        let content = &text[part.content.clone()];
+        if is_secret {
+            if !self.mark.is_mark(content) {
+                edits.replace(part.content, self.mark.of(content).as_bytes());
+            }
+            return;
+        }
+        let content_type = part.content_type(text);
+        if part.is_encoded(text) {
+            let may_be = media::declared_kind(content_type).is_some()
+                || self.values.has_named() && media::may_be_json(content_type);
+            if self.has_named() && may_be {
+                self.hide(text, part.content, edits);
+            }
+        } else if let Some(kind) = media::kind(content_type, content)
+            && let Some(clean) = self.clean_nested(kind, content, depth + 1)
+        {
+            edits.replace(part.content, &clean);
+        }
+    }
+
+    /// Replaces what stands in a place, but for the white space around it.
+    fn hide(&self, text: &[u8], place: Range<usize>, edits: &mut Edits<'_>) {
+        let start = place.end - text[place.clone()].trim_ascii_start().len();
+        let end = start + text[start..place.end].trim_ascii_end().len();
+        let hidden = &text[start..end];
+        if !hidden.is_empty() && !self.mark.is_mark(hidden) {
+            edits.replace(start..end, self.mark.of(hidden).as_bytes());
+        }
+    }
+}
