@@ -81,10 +81,10 @@ fn what_redaction_makes_of_a_head_does_not_count_without_the_body() {
             Matching::new().ignore_body().all_headers_except::<&str>([]),
             Matching::new().ignore_body().header("content-length"),
             Matching::new().ignore_body().also_by(|request| {
-                let names = request.headers.iter().map(|(name, _)| name);
+                let fields = request.headers.iter().map(|(name, _)| name);
                 format!(
                     "{} {}",
-                    names.collect::<Vec<_>>().join(" "),
+                    fields.collect::<Vec<_>>().join(" "),
                     request.body.len()
                 )
             }),

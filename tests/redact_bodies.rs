@@ -63,6 +63,10 @@ fn usual_secrets_are_replaced_in_forms() {
             ),
             ("user[password]=a+b%20c&x=1", "user[password]=REDACTED&x=1"),
             (
+                "password[]=one&password[]=two&x=1",
+                "password[]=REDACTED&password[]=REDACTED&x=1",
+            ),
+            (
                 "%70assword=x&Password=",
                 "%70assword=REDACTED&Password=REDACTED",
             ),

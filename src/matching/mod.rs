@@ -152,7 +152,9 @@ impl Matching {
     }
 
     /// Lets only the JSON values count that these pointers lead to, which are written as in
-    /// [`ignore_json`](Self::ignore_json), and where they stand. What is no JSON counts as it is.
+    /// [`ignore_json`](Self::ignore_json), and where they stand. What is no JSON counts as it is, and so
+    /// does a body in which what counts, with its paths, is more than 16 times as long as the body (and
+    /// 1 MiB).
     ///
     /// ```
     /// use tower_traffic::Matching;

@@ -170,6 +170,8 @@ impl Names {
 
     /// As [`find`](Self::find); of a name like `user[password]` the last part counts too.
     pub(super) fn find_nested(&self, name: &[u8]) -> Option<Rule> {
+        // `password[]` has several values of one name.
+        let name = name.strip_suffix(b"[]").unwrap_or(name);
         let nested = name.strip_suffix(b"]");
         let last = nested.and_then(|name| {
             let at = memchr::memrchr(b'[', name)?;

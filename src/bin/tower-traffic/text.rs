@@ -148,7 +148,7 @@ mod tests {
             (60, uri),
             (46, "example.com/a/long/path/to/users/1?and=a&query"),
             (40, "example.com/a/long/path/to/users/1?an..."),
-            (20, "examp.../to/users/1"),
+            (20, "examp...h/to/users/1"),
             (3, uri),
         ] {
             let short = shortened(uri, width);
