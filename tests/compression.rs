@@ -324,6 +324,14 @@ mod gzip {
         }
     }
 
+    #[test]
+    fn what_only_looks_like_members_is_passed_over() {
+        let mut file = pair(1).map(|record| member(record.as_bytes())).concat();
+        file.extend(b"\x1f\x8b\x08\0\0\0\0\0\0\0".repeat(100_000));
+        let (answers, errors) = read("a.warc.gz", &file);
+        assert_eq!((answers.len(), errors.len()), (1, 1));
+    }
+
     /// There is no checksum of ours in it.
     #[test]
     fn damage_in_another_tools_file_gives_no_wrong_answer() {

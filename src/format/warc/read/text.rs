@@ -102,7 +102,7 @@ impl<R: BufRead + Seek> Text<R> {
     /// Why nothing can be read, the first time that it is asked for.
     pub(super) fn broken(&mut self) -> Option<String> {
         let reason = self.broken.take()?;
-        self.file.position = self.file.end;
+        self.file.end = self.file.position;
         Some(reason)
     }
 
@@ -137,13 +137,13 @@ impl<R: BufRead + Seek> Text<R> {
         self.file.seek(place)
     }
 
-    /// Goes to the end.
+    /// Ends here.
     pub(super) fn give_up(&mut self) {
         if let Some(members) = &mut self.members {
             members.place = Place::Between;
             members.from = members.to;
         }
-        self.file.position = self.file.end;
+        self.file.end = self.file.position;
     }
 
     /// The text at hand, never empty.
@@ -337,7 +337,12 @@ impl<R: BufRead + Seek> Bounded<R> {
     }
 
     pub(super) fn seek(&mut self, position: u64) -> io::Result<()> {
-        self.input.seek(SeekFrom::Start(position))?;
+        // Keeps what is in the input's buffer: there may be a candidate in every few bytes.
+        let distance = i128::from(position) - i128::from(self.position);
+        match i64::try_from(distance) {
+            Ok(distance) => self.input.seek_relative(distance)?,
+            Err(_) => drop(self.input.seek(SeekFrom::Start(position))?),
+        }
         self.position = position;
         Ok(())
     }
