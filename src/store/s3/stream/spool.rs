@@ -330,7 +330,7 @@ impl Spool {
     /// Whether so much waits that it should no longer wait for others.
     pub(super) fn is_crowded(&self) -> bool {
         let held = self.queue.with(|state| state.stats.spooled_bytes);
-        held > self.limit / 4
+        held > self.limit - self.limit / 4
     }
 }
 
