@@ -45,6 +45,7 @@ mod error;
 mod files;
 pub mod http4k;
 mod memory;
+mod read_ahead;
 mod recording;
 #[cfg(feature = "s3")]
 mod s3;

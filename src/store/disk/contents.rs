@@ -7,11 +7,7 @@ use std::{
         Arc, Mutex, MutexGuard, RwLock, RwLockWriteGuard,
         atomic::{AtomicBool, Ordering},
     },
-    thread,
 };
-
-use futures_util::{StreamExt, stream};
-use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Report,
@@ -23,14 +19,8 @@ use crate::{
     Exchange, Key, Matching, StoreError,
     format::warc::Depth,
     locks::{lock, read, write},
-    store::{BoxStream, Which},
+    store::{BoxStream, Which, read_ahead::on_a_thread},
 };
-
-/// How many exchanges a replay reads ahead.
-const READ_AHEAD: usize = 16;
-/// None is read ahead of one with a body over so many bytes: there a few bytes in a file can stand for
-/// a gigabyte, and sixteen of them for more than there is.
-const LARGE: usize = 1 << 20;
 
 /// The index of a folder, and the one who writes into it.
 #[derive(Default)]
@@ -152,52 +142,30 @@ impl<W> Contents<W> {
 pub(in crate::store) fn replay(
     folder: Arc<Path>,
 ) -> BoxStream<'static, Result<Exchange, StoreError>> {
-    stream::once(async move { read_on_a_thread(folder, true) })
-        .flatten()
-        .boxed()
+    read_ahead(folder, true)
 }
 
 /// Replays a folder and changes nothing in it: a torn tail is an error.
 pub(in crate::store) fn examine(
     folder: Arc<Path>,
 ) -> BoxStream<'static, Result<Exchange, StoreError>> {
-    stream::once(async move { read_on_a_thread(folder, false) })
-        .flatten()
-        .boxed()
+    read_ahead(folder, false)
 }
 
-fn read_on_a_thread(
+fn read_ahead(
     folder: Arc<Path>,
     may_mend: bool,
 ) -> BoxStream<'static, Result<Exchange, StoreError>> {
-    let (sender, mut receiver) = mpsc::channel(READ_AHEAD);
-    // Nobody listening is no error: the stream was dropped.
-    let read = move || {
-        read_all(&folder, may_mend, &mut |item| {
-            let is_large = item.as_ref().is_ok_and(is_large);
-            let (held, taken) = oneshot::channel::<()>();
-            sender.blocking_send((item, held)).map_err(|_| Gone)?;
-            if is_large {
-                // Ends when the item leaves the queue, and `held` is dropped.
-                let _ = taken.blocking_recv();
+    on_a_thread(move |listener| {
+        // Nobody listening is no error: the stream was dropped.
+        let _ = read_all(&folder, may_mend, &mut |item| {
+            if listener.send(item) {
+                Ok(())
+            } else {
+                Err(Gone)
             }
-            Ok(())
-        })
-    };
-    let thread = thread::Builder::new().name("tower-traffic-replay".to_owned());
-    match thread.spawn(read) {
-        Ok(_) => stream::poll_fn(move |cx| {
-            let next = receiver.poll_recv(cx);
-            next.map(|next| next.map(|(item, _held)| item))
-        })
-        .boxed(),
-        Err(error) => stream::iter([Err(StoreError::other(error))]).boxed(),
-    }
-}
-
-fn is_large(exchange: &Exchange) -> bool {
-    let response = exchange.response.as_ref();
-    exchange.request.body.len() + response.map_or(0, |response| response.body.len()) > LARGE
+        });
+    })
 }
 
 /// Nobody listens any more.

@@ -10,11 +10,7 @@ mod vcr;
 use std::{
     path::Path,
     sync::{Arc, Mutex},
-    thread,
 };
-
-use futures_util::{StreamExt, stream};
-use tokio::sync::mpsc;
 
 #[cfg(feature = "har")]
 pub use self::har::Har;
@@ -22,11 +18,8 @@ pub(super) use self::read::{Form, Item, read};
 pub use self::report::{FileReport, Note};
 #[cfg(feature = "vcr")]
 pub use self::vcr::Vcr;
-use super::{BoxStream, Memory, StoreError, Which};
+use super::{BoxStream, Memory, StoreError, Which, read_ahead::on_a_thread};
 use crate::{Exchange, Key, Matching, locks::lock};
-
-/// How many exchanges a replay reads ahead.
-const READ_AHEAD: usize = 16;
 
 /// A file that is read: as a stream from its place, and for look-ups all of it into memory.
 pub(super) struct File {
@@ -140,36 +133,16 @@ impl File {
     /// Every exchange, read on a thread as it is asked for.
     pub(super) fn replay(&self) -> BoxStream<'static, Result<Exchange, StoreError>> {
         let (path, form) = (self.path.clone(), self.form);
-        stream::once(async move { read_on_a_thread(path, form) })
-            .flatten()
-            .boxed()
-    }
-}
-
-fn read_on_a_thread(
-    path: Arc<Path>,
-    form: Form,
-) -> BoxStream<'static, Result<Exchange, StoreError>> {
-    let (sender, mut receiver) = mpsc::channel(READ_AHEAD);
-    let work = move || {
-        let result = read(&path, form, &mut |item| {
-            let item = match item {
-                Item::Exchange(exchange) => Ok(*exchange),
-                Item::Skipped(error) => Err(error),
-                Item::Noted(..) => return true,
-            };
-            sender.blocking_send(item).is_ok()
-        });
-        if let Err(error) = result {
-            // Nobody listening is no error: the stream was dropped.
-            let _ = sender.blocking_send(Err(error));
-        }
-    };
-    match thread::Builder::new()
-        .name("tower-traffic-replay".to_owned())
-        .spawn(work)
-    {
-        Ok(_) => stream::poll_fn(move |cx| receiver.poll_recv(cx)).boxed(),
-        Err(error) => stream::iter([Err(StoreError::other(error))]).boxed(),
+        on_a_thread(move |listener| {
+            let result = read(&path, form, &mut |item| match item {
+                Item::Exchange(exchange) => listener.send(Ok(*exchange)),
+                Item::Skipped(error) => listener.send(Err(error)),
+                Item::Noted(..) => true,
+            });
+            if let Err(error) = result {
+                // Nobody listening is no error: the stream was dropped.
+                listener.send(Err(error));
+            }
+        })
     }
 }

@@ -4,10 +4,7 @@ mod fetch;
 mod list;
 mod pick;
 
-use std::{
-    path::{Path, PathBuf},
-    thread,
-};
+use std::path::{Path, PathBuf};
 
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::{runtime::Handle, sync::mpsc};
@@ -18,11 +15,11 @@ use super::S3;
 use crate::{
     Exchange, StoreError,
     format::warc::{Depth, Item, Reader},
-    store::{BoxStream, Bucket, Replay},
+    store::{
+        BoxStream, Bucket, Replay,
+        read_ahead::{Listener, on_a_thread},
+    },
 };
-
-/// How many exchanges are read ahead.
-const READ_AHEAD: usize = 16;
 
 /// How many segments are fetched ahead of the one that is read.
 const SEGMENTS_AHEAD: usize = 2;
@@ -59,40 +56,28 @@ impl Replay for S3 {
 /// Listing and fetching are tasks of the caller's runtime; a thread decodes what they bring. All of
 /// them end when the stream is dropped.
 fn start(bucket: Bucket, pick: Pick) -> BoxStream<'static, Result<Exchange, StoreError>> {
-    let fail = |error| stream::iter([Err(error)]).boxed();
     let Ok(runtime) = Handle::try_current() else {
-        return fail(StoreError::other(
-            "S3 can only be asked within a tokio runtime",
-        ));
+        let error = StoreError::other("S3 can only be asked within a tokio runtime");
+        return stream::iter([Err(error)]).boxed();
     };
     let (jobs, mut jobs_receiver) = mpsc::channel(SEGMENTS_AHEAD);
-    let (sender, mut receiver) = mpsc::channel(READ_AHEAD);
-    let place = bucket.clone();
-    let decode = {
-        let pick = pick.clone();
-        move || {
-            let mut decoding = Decoding {
-                sender,
-                pick,
-                place,
-            };
-            while let Some(job) = jobs_receiver.blocking_recv() {
-                if !decoding.job(job) {
-                    return;
-                }
+    runtime.spawn(list::segments(bucket.clone(), pick.clone(), jobs));
+    on_a_thread(move |listener| {
+        let mut decoding = Decoding {
+            listener,
+            pick,
+            place: bucket,
+        };
+        while let Some(job) = jobs_receiver.blocking_recv() {
+            if !decoding.job(job) {
+                return;
             }
         }
-    };
-    let thread = thread::Builder::new().name("tower-traffic-replay".to_owned());
-    if let Err(error) = thread.spawn(decode) {
-        return fail(StoreError::other(error));
-    }
-    runtime.spawn(list::segments(bucket, pick, jobs));
-    stream::poll_fn(move |cx| receiver.poll_recv(cx)).boxed()
+    })
 }
 
 struct Decoding {
-    sender: mpsc::Sender<Result<Exchange, StoreError>>,
+    listener: Listener,
     pick: Pick,
     place: Bucket,
 }
@@ -101,13 +86,13 @@ impl Decoding {
     /// Reads what there is; false if nobody listens any more.
     fn job(&mut self, job: Job) -> bool {
         match job {
-            Job::Failed(error) => self.send(Err(error)),
+            Job::Failed(error) => self.listener.send(Err(error)),
             Job::Segment(segment) => {
                 let path = PathBuf::from(format!("s3://{}/{}", self.place.name(), segment.key));
                 let input = Fetched::new(segment.fetching);
                 match self.segment(&path, input, segment.size) {
                     Ok(listening) => listening,
-                    Err(error) => self.send(Err(error)),
+                    Err(error) => self.listener.send(Err(error)),
                 }
             }
         }
@@ -136,14 +121,10 @@ impl Decoding {
             if let Err(error) = &item {
                 tracing::warn!(%error, "a part of a recording cannot be read");
             }
-            if !self.send(item) {
+            if !self.listener.send(item) {
                 return Ok(false);
             }
         }
         Ok(true)
-    }
-
-    fn send(&self, item: Result<Exchange, StoreError>) -> bool {
-        self.sender.blocking_send(item).is_ok()
     }
 }
