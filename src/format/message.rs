@@ -5,23 +5,13 @@ use http::{
     HeaderName, HeaderValue, Method, Uri, Version,
     header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
 };
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 
-use super::node::{At, Bad};
+use super::{
+    NOT_IN_URI,
+    node::{At, Bad},
+};
 use crate::{HeaderList, Redact};
-
-/// What no URI contains.
-const NOT_IN_URI: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'<')
-    .add(b'>')
-    .add(b'\\')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
 
 pub(super) fn method(at: &At<'_>) -> Result<Method, Bad> {
     let text = at.text()?;

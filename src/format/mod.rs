@@ -21,8 +21,23 @@ pub(crate) mod warc;
 
 use std::io;
 
+use percent_encoding::{AsciiSet, CONTROLS};
+
 #[cfg(any(feature = "har", feature = "vcr"))]
 pub(crate) use self::entry::{Event, Fault, OnEvent};
+
+/// What no URI contains.
+const NOT_IN_URI: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 /// The error of reading what a feature that is off would read.
 #[allow(dead_code)] // with all features there is none

@@ -62,15 +62,3 @@ const LINE: &AsciiSet = &CONTROLS.add(b'%');
 const LINE_AND_SPACE: &AsciiSet = &LINE.add(b' ');
 /// What is escaped in a trailer.
 const TRAILER: &AsciiSet = &LINE_AND_SPACE.add(b'&').add(b'=');
-/// What may not stand in a target URI.
-const URI: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'<')
-    .add(b'>')
-    .add(b'\\')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');

@@ -8,12 +8,10 @@ use http::{Version, uri::PathAndQuery};
 use percent_encoding::{percent_encode, utf8_percent_encode};
 use uuid::Uuid;
 
-use super::{
-    CHECKSUM, ERROR, LINE, LINE_AND_SPACE, TIME_TO_END, TIME_TO_HEAD, TRAILER, TRAILERS, URI,
-};
+use super::{CHECKSUM, ERROR, LINE, LINE_AND_SPACE, TIME_TO_END, TIME_TO_HEAD, TRAILER, TRAILERS};
 use crate::{
     BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
-    format::http_text,
+    format::{NOT_IN_URI, http_text},
 };
 
 /// The field in which a record names its segment's `warcinfo` record.
@@ -332,7 +330,7 @@ pub(crate) fn set_target(target: &mut String, request: &RecordedRequest) {
     target.push_str(uri.scheme_str().unwrap_or("http"));
     target.push_str("://");
     target.push_str(authority);
-    target.extend(utf8_percent_encode(path, URI));
+    target.extend(utf8_percent_encode(path, NOT_IN_URI));
 }
 
 /// The `host` field's value, if it can stand in a URI.
