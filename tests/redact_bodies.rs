@@ -501,6 +501,15 @@ fn a_form_that_begins_like_json_is_a_form() {
 }
 
 #[test]
+fn a_rule_for_the_fields_that_describe_a_body_hides_no_secret() {
+    check(
+        &Redact::default().header("content-type"),
+        FORM,
+        &[("password=x&a=1", "password=REDACTED&a=1")],
+    );
+}
+
+#[test]
 fn events_after_a_byte_order_mark_are_looked_into() {
     check(
         &Redact::default(),
@@ -515,11 +524,10 @@ fn events_after_a_byte_order_mark_are_looked_into() {
 #[test]
 fn a_long_name_is_not_read_again_with_every_value() {
     let named = Redact::none().json_pointer("/a/*");
-    let name = "b".repeat(200_000);
-    let body = format!("{{\"\\u0061{name}\":[{}1]}}", "1,".repeat(50_000));
-    let started = std::time::Instant::now();
+    // Its length times their number would be hours.
+    let name = "b".repeat(1_000_000);
+    let body = format!("{{\"\\u0061{name}\":[{}1]}}", "1,".repeat(200_000));
     unchanged(&named, JSON, &[&body]);
-    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
 }
 
 #[test]

@@ -1,19 +1,16 @@
 //! How requests are told apart.
 
 mod body;
+mod describe;
 mod functions;
+mod hash;
 mod json;
 mod key;
 mod names;
 
-use std::{borrow::Cow, fmt::Write};
-
-use http::{HeaderValue, Method, Uri, header, request::Parts};
-use percent_encoding::percent_decode_str;
-
 pub use self::key::Key;
-use self::{body::Contents, functions::Functions, json::Canonical, key::Fields, names::Names};
-use crate::{BodyEnd, Exchange, RecordedBody, RecordedRequest, Redact, media::pointer::Pointer};
+use self::{body::Contents, functions::Functions, json::Canonical, names::Names};
+use crate::{RecordedRequest, Redact, media::pointer::Pointer};
 
 /// What makes two requests the same to a replay. By default method, URI and body.
 ///
@@ -273,101 +270,6 @@ impl Matching {
         self.body
     }
 
-    /// The key of a recorded request.
-    pub fn key(&self, request: &RecordedRequest) -> Key {
-        self.try_key(request).unwrap_or_else(Key::of_nothing)
-    }
-
-    /// The key of a request; `None` if a function panics.
-    fn try_key(&self, request: &RecordedRequest) -> Option<Key> {
-        let content_type = request.headers.get("content-type");
-        let encodings = request.headers.get_all("content-encoding");
-        if self.is_to_be_cleaned(content_type, encodings, &request.body) {
-            let mut request = request.clone();
-            self.redact.try_request(&mut request).ok()?;
-            return self.key_of_clean(&request);
-        }
-        self.key_of_clean(request)
-    }
-
-    /// The key of a request whose body has no secrets any more.
-    fn key_of_clean(&self, request: &RecordedRequest) -> Option<Key> {
-        if self.functions.is_empty() {
-            return Some(self.hash(Request {
-                method: &request.method,
-                uri: &request.uri,
-                headers: request.headers.iter_marked(),
-                content_type: request.headers.get("content-type"),
-                body: &request.body,
-                said: Vec::new(),
-            }));
-        }
-        let mut clean = request.clone();
-        self.clean_head(&mut clean);
-        clean.headers.remove(self.left_out());
-        if !self.body {
-            clean.body = RecordedBody::default();
-        }
-        let said = self.functions.of(&clean).collect::<Option<_>>()?;
-        Some(self.hash(Request {
-            method: &clean.method,
-            uri: &clean.uri,
-            headers: clean.headers.iter_marked(),
-            content_type: clean.headers.get("content-type"),
-            body: &clean.body,
-            said,
-        }))
-    }
-
-    /// The key under which an exchange answers; `None` if it cannot answer, because its response is
-    /// missing or cut short, or because its request is and the body counts; nor if a function panics.
-    pub fn key_of(&self, exchange: &Exchange) -> Option<Key> {
-        let whole = |body: &RecordedBody| body.end == BodyEnd::Complete;
-        let response = exchange.response.as_ref().ok()?;
-        if !whole(&response.body) || (self.body && !whole(&exchange.request.body)) {
-            return None;
-        }
-        self.try_key(&exchange.request)
-    }
-
-    /// The key of a request that has just come.
-    pub(crate) fn key_of_parts(&self, parts: &Parts, body: &RecordedBody) -> Key {
-        let content_type = parts
-            .headers
-            .get(header::CONTENT_TYPE)
-            .map(HeaderValue::as_bytes);
-        let encodings = parts.headers.get_all(header::CONTENT_ENCODING);
-        let encodings = encodings.iter().map(HeaderValue::as_bytes);
-        if !self.functions.is_empty() || self.is_to_be_cleaned(content_type, encodings, body) {
-            let mut request = RecordedRequest::from_parts(parts);
-            request.body = body.clone();
-            return self.key(&request);
-        }
-        let headers = &parts.headers;
-        self.hash(Request {
-            method: &parts.method,
-            uri: &parts.uri,
-            headers: headers
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.as_bytes(), value.is_sensitive())),
-            content_type,
-            body,
-            said: Vec::new(),
-        })
-    }
-
-    /// Whether there is more to be replaced than in URI and header fields, which is done while
-    /// hashing.
-    fn is_to_be_cleaned<'a>(
-        &self,
-        content_type: Option<&[u8]>,
-        encodings: impl Iterator<Item = &'a [u8]> + 'a,
-        body: &RecordedBody,
-    ) -> bool {
-        let (has_functions, _) = self.redact.has_functions();
-        has_functions || self.body && self.redact.changes_body(content_type, encodings, body)
-    }
-
     /// Header fields that never count: where the body is not known, neither is what redaction makes of
     /// these.
     fn left_out(&self) -> &'static [&'static str] {
@@ -376,136 +278,4 @@ impl Matching {
         }
         self.redact.changed_with_bodies()
     }
-
-    fn clean_head(&self, request: &mut RecordedRequest) {
-        if let Some(uri) = self.redact.uri(&request.uri) {
-            request.uri = uri;
-        }
-        self.redact.headers(&mut request.headers);
-    }
-
-    fn hash<'a>(&self, request: Request<'a, impl Iterator<Item = Field<'a>>>) -> Key {
-        let mut hash = Fields::new();
-        if !self.functions.only {
-            hash.field(request.method.as_str().as_bytes());
-            let redacted = self.redact.uri(request.uri);
-            self.hash_uri(&mut hash, redacted.as_ref().unwrap_or(request.uri));
-            self.hash_headers(&mut hash, request.headers);
-            self.hash_body(&mut hash, request.content_type, request.body);
-        }
-        for said in &request.said {
-            hash.field(b"function");
-            hash.field(said);
-        }
-        hash.key()
-    }
-
-    fn hash_headers<'a>(&self, hash: &mut Fields, headers: impl Iterator<Item = Field<'a>>) {
-        let left_out = self.left_out();
-        let mut headers: Vec<_> = headers
-            .filter(|(name, ..)| self.headers.contains(name) && !left_out.contains(name))
-            .collect();
-        // Values of one name keep their order; the order of names means nothing (RFC 9110, 5.3).
-        headers.sort_by_key(|(name, ..)| *name);
-        for (name, value, is_sensitive) in headers {
-            hash.field(name.as_bytes());
-            match self.redact.header_value(name, value, is_sensitive) {
-                Some(redacted) => hash.field(redacted.as_bytes()),
-                None if name == "content-type" => hash.field(self.contents.content_type(value)),
-                None => hash.field(value),
-            }
-        }
-    }
-
-    fn hash_body(&self, hash: &mut Fields, content_type: Option<&[u8]>, body: &RecordedBody) {
-        if !self.body {
-            return;
-        }
-        match self.contents.of(content_type, body) {
-            None => hash.chunks(body.len(), body.chunks()),
-            Some(counted) => {
-                hash.field(b"what counts");
-                hash.field(&counted);
-            }
-        }
-    }
-
-    fn hash_uri(&self, hash: &mut Fields, uri: &Uri) {
-        if self.authority
-            && let Some(authority) = uri.authority()
-        {
-            hash.field(uri.scheme_str().unwrap_or_default().as_bytes());
-            hash.field(authority.as_str().to_ascii_lowercase().as_bytes());
-        }
-        hash.field(uri.path().as_bytes());
-        let Some(query) = uri.query() else { return };
-        if self.query.is_all() {
-            hash.field(query.as_bytes());
-            return;
-        }
-        let mut kept = query
-            .split('&')
-            .filter(|pair| {
-                let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
-                self.query
-                    .contains(&percent_decode_str(name).decode_utf8_lossy())
-            })
-            .peekable();
-        if kept.peek().is_some() {
-            hash.field(kept.collect::<Vec<_>>().join("&").as_bytes());
-        }
-    }
-
-    /// What counts of a request, to be shown to people. Secrets are replaced.
-    pub(crate) fn describe(&self, request: &RecordedRequest) -> String {
-        const SHOWN: usize = 512;
-        let mut clean = request.clone();
-        self.redact.request(&mut clean);
-        // Writing to a string cannot fail.
-        let mut text = format!("{} {}", clean.method, clean.uri);
-        let mut show = |what: &str, bytes: &[u8]| {
-            let shown = &bytes[..bytes.len().min(SHOWN)];
-            let _ = write!(text, "\n  {what}: {}", shown.escape_ascii());
-            if shown.len() < bytes.len() {
-                text.push_str("...");
-            }
-        };
-        for said in self.functions.of(&clean) {
-            let said = said.map_or(Cow::Borrowed(&b"it panicked"[..]), Cow::Owned);
-            show("a function says", &said);
-        }
-        if self.functions.only {
-            return text;
-        }
-        let left_out = self.left_out();
-        for (name, value) in clean.headers.iter() {
-            if self.headers.contains(name) && !left_out.contains(&name) {
-                show(name, value);
-            }
-        }
-        if clean.body.is_empty() || !self.body {
-            return text;
-        }
-        let content_type = clean.headers.get("content-type");
-        let len = clean.body.len();
-        match self.contents.of(content_type, &clean.body) {
-            None => show(&format!("body, {len} bytes"), &clean.body.to_bytes()),
-            Some(counted) => show(&format!("of the body's {len} bytes counts"), &counted),
-        }
-        text
-    }
-}
-
-/// A header field's name and value, and whether it is marked sensitive.
-type Field<'a> = (&'a str, &'a [u8], bool);
-
-/// What there is to be hashed.
-struct Request<'a, H> {
-    method: &'a Method,
-    uri: &'a Uri,
-    headers: H,
-    content_type: Option<&'a [u8]>,
-    body: &'a RecordedBody,
-    /// What functions say of it.
-    said: Vec<Vec<u8>>,
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use http::{HeaderValue, Uri};
 
 pub(crate) use self::functions::Panicked;
-use self::{functions::Functions, json::Values, mark::Mark, names::Names};
+use self::{body::Clean, functions::Functions, json::Values, mark::Mark, names::Names};
 use crate::{
     BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
     format::http_text,
@@ -288,11 +288,9 @@ impl Redact {
         let functions = &self.rules.functions;
         let before = Before::of(&request.body, !functions.requests.is_empty());
         functions.request(request)?;
-        if let Some(uri) = self.uri(&request.uri) {
-            request.uri = uri;
-        }
-        self.headers(&mut request.headers);
+        // Before the head: a rule may be for the fields that say what the body is.
         self.body(&mut request.headers, &mut request.body, &before);
+        self.head(request);
         Ok(())
     }
 
@@ -301,9 +299,17 @@ impl Redact {
         let functions = &self.rules.functions;
         let before = Before::of(&response.body, !functions.responses.is_empty());
         functions.response(response)?;
-        self.headers(&mut response.headers);
         self.body(&mut response.headers, &mut response.body, &before);
+        self.headers(&mut response.headers);
         Ok(())
+    }
+
+    /// Replaces the secrets of a request's URI and header fields.
+    pub(crate) fn head(&self, request: &mut RecordedRequest) {
+        if let Some(uri) = self.uri(&request.uri) {
+            request.uri = uri;
+        }
+        self.headers(&mut request.headers);
     }
 
     /// Replaces the secrets of a body, and what its message's head says of the bytes that it had.
@@ -313,6 +319,18 @@ impl Redact {
             headers.get_all("content-encoding"),
             body,
         );
+        self.put(headers, body, before, clean);
+    }
+
+    /// Lets this take a body's place, if there is something, and replaces the other secrets behind a
+    /// message's head.
+    fn put(
+        &self,
+        headers: &mut HeaderList,
+        body: &mut RecordedBody,
+        before: &Before,
+        clean: Option<Clean>,
+    ) {
         let mut is_changed = before.is_other(body);
         if let Some(clean) = clean {
             if clean.is_decoded {
@@ -371,15 +389,26 @@ impl Redact {
         self.rules.clean_content(kind, content)
     }
 
-    /// Whether this request's body has secrets, or a function might find some anywhere.
-    pub(crate) fn changes_body<'a>(
+    /// A request without its secrets; `None` if its body has none and no function is called with it.
+    /// It is made only if it is needed, and its body is looked into once.
+    pub(crate) fn cleaned<'a>(
         &self,
         content_type: Option<&[u8]>,
         encodings: impl Iterator<Item = &'a [u8]> + 'a,
         body: &RecordedBody,
-    ) -> bool {
-        !self.rules.functions.requests.is_empty()
-            || self.rules.clean(content_type, encodings, body).is_some()
+        request: impl FnOnce() -> RecordedRequest,
+    ) -> Option<Result<RecordedRequest, Panicked>> {
+        if !self.rules.functions.requests.is_empty() {
+            let mut request = request();
+            return Some(self.try_request(&mut request).map(|()| request));
+        }
+        let clean = self.rules.clean(content_type, encodings, body)?;
+        let mut request = request();
+        let before = Before::of(&request.body, false);
+        let RecordedRequest { headers, body, .. } = &mut request;
+        self.put(headers, body, &before, Some(clean));
+        self.head(&mut request);
+        Some(Ok(request))
     }
 
     /// The header fields that may be others than were sent, because a request's body is.
