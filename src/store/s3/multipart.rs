@@ -159,7 +159,7 @@ async fn read(path: &Path, offset: u64, len: u64) -> Result<Bytes, StoreError> {
         let read = || {
             let mut file = File::open(&path)?;
             file.seek(SeekFrom::Start(offset))?;
-            let mut content = Vec::new();
+            let mut content = Vec::with_capacity(usize::try_from(len).unwrap_or_default());
             file.take(len).read_to_end(&mut content)?;
             Ok(content.into())
         };

@@ -5,7 +5,6 @@ use std::{collections::HashMap, error::Error, fmt, sync::Arc, time::Duration};
 use aws_sdk_s3::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
-    operation::get_object::GetObjectOutput,
     primitives::ByteStream,
 };
 use bytes::{Bytes, BytesMut};
@@ -92,25 +91,22 @@ impl Objects {
 
     /// The same, without its first bytes. There must be more than those.
     pub(crate) async fn get_from(&self, key: &str, start: u64) -> Result<Download, StoreError> {
-        let output = self.begin_get(key, start).await?;
+        let range = (start > 0).then(|| format!("bytes={start}-"));
+        let output = self
+            .send("read the object", key, self.answer, || {
+                self.client
+                    .get_object()
+                    .bucket(&*self.bucket)
+                    .key(key)
+                    .set_range(range.clone())
+                    .send()
+            })
+            .await?;
         Ok(Download {
             objects: self.clone(),
             key: key.to_owned(),
             body: output.body,
         })
-    }
-
-    async fn begin_get(&self, key: &str, start: u64) -> Result<GetObjectOutput, StoreError> {
-        let range = (start > 0).then(|| format!("bytes={start}-"));
-        self.send("read the object", key, self.answer, || {
-            self.client
-                .get_object()
-                .bucket(&*self.bucket)
-                .key(key)
-                .set_range(range.clone())
-                .send()
-        })
-        .await
     }
 
     /// The object's content in one piece, if it has at most `limit` bytes

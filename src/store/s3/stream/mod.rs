@@ -6,6 +6,7 @@ mod name;
 mod owner;
 mod pack;
 mod queue;
+mod recover;
 mod replay;
 mod segment;
 mod spool;
@@ -120,7 +121,7 @@ impl S3 {
     }
 
     /// Uploads a segment that has more bytes than this, compressed, in parts of this size; 16 MiB by
-    /// default, 5 MiB at least. Up to four parts are in memory at once.
+    /// default, 5 MiB at least. Up to three parts are in memory at once.
     pub fn part_size(self, bytes: u64) -> Self {
         self.set(|settings| settings.part_size = bytes.max(LEAST_PART))
     }
@@ -169,7 +170,7 @@ impl S3 {
     pub fn stats(&self) -> S3Stats {
         let spool = self.state.spool.get();
         spool.map_or_else(S3Stats::default, |spool| {
-            spool.queue.with(|state| state.stats)
+            spool.queue.with(|state| state.stats())
         })
     }
 

@@ -39,8 +39,18 @@ pub(super) struct Sealed {
 }
 
 impl Sealed {
-    pub(super) fn backoff() -> Backoff {
-        Backoff::new(FIRST_PAUSE, LONGEST_PAUSE)
+    /// One that was not refused yet.
+    pub(super) fn new(name: Name, size: u64, owner: Arc<Owner>) -> Self {
+        Self {
+            name,
+            size,
+            needs_repair: false,
+            backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
+            was_tried: false,
+            refusals: 0,
+            is_hopeless: false,
+            _owner: owner,
+        }
     }
 }
 
@@ -72,6 +82,7 @@ pub(super) struct State {
     pub(super) refusal: Option<Refusal>,
     /// How often the bucket refused.
     pub(super) refusals: u64,
+    /// Without what is in quarantine, which is counted when it is asked for.
     pub(super) stats: S3Stats,
     /// Counts those who cannot wait.
     hurries: u64,
@@ -176,24 +187,37 @@ impl Queue {
 }
 
 impl State {
-    /// Puts a sealed segment in; false if it is in already.
-    pub(super) fn push(&mut self, sealed: Sealed, is_packed: bool) -> bool {
-        let is_new = self.pending.insert(sealed.name.clone());
-        if is_new && is_packed {
-            self.to_send.push_back(sealed);
-        } else if is_new {
-            self.to_pack.push_back(sealed);
+    /// Puts a sealed segment in, if it is not in already.
+    pub(super) fn push(&mut self, sealed: Sealed, is_packed: bool) {
+        if self.pending.insert(sealed.name.clone()) {
+            self.line(is_packed).push_back(sealed);
         }
-        is_new
     }
 
     fn give_back(&mut self, time: Instant) {
-        for later in self.later.extract_if(.., |later| later.at <= time) {
-            if later.is_packed {
-                self.to_send.push_back(later.sealed);
-            } else {
-                self.to_pack.push_back(later.sealed);
-            }
+        let due: Vec<_> = self
+            .later
+            .extract_if(.., |later| later.at <= time)
+            .collect();
+        for later in due {
+            self.line(later.is_packed).push_back(later.sealed);
+        }
+    }
+
+    /// Where segments wait for what is next.
+    fn line(&mut self, is_packed: bool) -> &mut VecDeque<Sealed> {
+        if is_packed {
+            &mut self.to_send
+        } else {
+            &mut self.to_pack
+        }
+    }
+
+    /// What became of the segments so far.
+    pub(super) fn stats(&self) -> S3Stats {
+        S3Stats {
+            quarantined: self.in_quarantine.len() as u64,
+            ..self.stats
         }
     }
 
@@ -212,14 +236,12 @@ impl State {
     pub(super) fn hold(&mut self, sealed: Sealed) {
         self.settle(&sealed.name);
         self.in_quarantine.push(sealed);
-        self.stats.quarantined = self.in_quarantine.len() as u64;
     }
 
     /// Takes those segments out of quarantine that are to be. They are pending from then on, so that
     /// nobody takes their files for those of others.
     pub(super) fn release(&mut self, is_to_be: impl FnMut(&mut Sealed) -> bool) -> Vec<Sealed> {
         let released: Vec<_> = self.in_quarantine.extract_if(.., is_to_be).collect();
-        self.stats.quarantined = self.in_quarantine.len() as u64;
         let names = released.iter().map(|sealed| sealed.name.clone());
         self.pending.extend(names);
         released

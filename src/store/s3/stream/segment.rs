@@ -64,31 +64,42 @@ impl Segment {
         self.path.exists()
     }
 
-    /// Appends exchanges, all or none.
+    /// Appends exchanges, all or none; false if they need more bytes than there is room for.
     pub(super) fn append(
         &mut self,
         exchanges: &[Arc<Exchange>],
         buffer: &mut Vec<u8>,
-    ) -> Result<(), StoreError> {
+        room: u64,
+    ) -> Result<bool, StoreError> {
         let before = self.len;
-        let appended = self.try_append(exchanges, buffer);
-        self.is_empty &= appended.is_err();
-        appended.map_err(|error| {
+        let appended = self.try_append(exchanges, buffer, before.saturating_add(room));
+        if let Ok(true) = appended {
+            self.is_empty = false;
+        } else {
             buffer.clear();
             self.len = before;
             self.is_torn = self.file.set_len(before).is_err();
-            StoreError::io("append to the file", &self.path, error)
-        })
+        }
+        appended.map_err(|error| StoreError::io("append to the file", &self.path, error))
     }
 
-    fn try_append(&mut self, exchanges: &[Arc<Exchange>], buffer: &mut Vec<u8>) -> io::Result<()> {
+    fn try_append(
+        &mut self,
+        exchanges: &[Arc<Exchange>],
+        buffer: &mut Vec<u8>,
+        most: u64,
+    ) -> io::Result<bool> {
         for exchange in exchanges {
             self.format.exchange(buffer, exchange);
+            if self.len + buffer.len() as u64 > most {
+                return Ok(false);
+            }
             if buffer.len() >= WRITE_BUFFER {
                 self.write(buffer)?;
             }
         }
-        self.write(buffer)
+        self.write(buffer)?;
+        Ok(true)
     }
 
     /// From here on nothing can be written, nor cut.

@@ -24,16 +24,16 @@ pub(super) struct Spool {
     limit: u64,
     segment_size: u64,
     segment_age: Duration,
-    writer: Mutex<Writer>,
+    pub(super) writer: Mutex<Writer>,
 }
 
 #[derive(Default)]
-struct Writer {
+pub(super) struct Writer {
     /// With the first exchange.
-    owner: Option<Arc<Owner>>,
+    pub(super) owner: Option<Arc<Owner>>,
     /// Of writers that are no more.
-    adopted: Vec<Arc<Owner>>,
-    open: Option<Segment>,
+    pub(super) adopted: Vec<Arc<Owner>>,
+    pub(super) open: Option<Segment>,
     /// Exchanges stored.
     sequence: u64,
     /// When the last segment was begun. A clock that is set back does not change their order.
@@ -69,13 +69,18 @@ impl Spool {
             return Ok(());
         }
         let writer = &mut *lock(&self.writer);
+        let full = || StoreError::SpoolFull {
+            folder: self.folder.path().to_owned(),
+            limit: self.limit,
+        };
+        let room = || {
+            let held = self.queue.with(|state| state.stats.spooled_bytes);
+            self.limit.saturating_sub(held)
+        };
+        // About what they need: no file is begun for what has no room.
         let more: usize = exchanges.iter().map(|exchange| exchange.weight()).sum();
-        let held = self.queue.with(|state| state.stats.spooled_bytes);
-        if held.saturating_add(more as u64) > self.limit {
-            return Err(StoreError::SpoolFull {
-                folder: self.folder.path().to_owned(),
-                limit: self.limit,
-            });
+        if more as u64 > room() {
+            return Err(full());
         }
         // A file that was deleted would take everything and keep nothing.
         if writer.open.as_ref().is_some_and(|open| !open.is_there()) {
@@ -100,7 +105,8 @@ impl Spool {
             return Ok(());
         };
         let before = open.len;
-        let appended = open.append(exchanges, &mut writer.buffer);
+        let appended = open.append(exchanges, &mut writer.buffer, room());
+        let appended = appended.and_then(|has_room| has_room.then_some(()).ok_or_else(full));
         let grown = open.len - before;
         self.queue.with(|state| state.stats.spooled_bytes += grown);
         // What is torn may have some of them, and is not to share its name with the next.
@@ -141,16 +147,8 @@ impl Spool {
         let (Some(segment), Some(owner)) = (writer.open.take(), &writer.owner) else {
             return;
         };
-        let sealed = Sealed {
-            name: segment.name.clone(),
-            size: segment.len,
-            needs_repair: segment.is_torn || segment.is_empty,
-            backoff: Sealed::backoff(),
-            was_tried: false,
-            refusals: 0,
-            is_hopeless: false,
-            _owner: owner.clone(),
-        };
+        let mut sealed = Sealed::new(segment.name.clone(), segment.len, owner.clone());
+        sealed.needs_repair = segment.is_torn || segment.is_empty;
         // Closed before anybody else touches it.
         drop(segment);
         self.queue.change(|state| {
@@ -158,113 +156,6 @@ impl Spool {
             state.stats.sealed += 1;
             state.push(sealed, false);
         });
-    }
-
-    /// Finds the segments of writers that are no more, and those that somebody put into the folder.
-    pub(super) fn recover(&self) -> Result<(), StoreError> {
-        let writer = &mut *lock(&self.writer);
-        let entries = match self.folder.entries() {
-            Err(StoreError::NotFound { .. }) => return Ok(()),
-            entries => entries?,
-        };
-        let quarantined = self.folder.in_quarantine()?;
-        let segments = entries.iter().chain(&quarantined);
-        let segments = segments.filter(|entry| entry.kind != Kind::Torn);
-        let mut writers: Vec<_> = segments.map(|entry| entry.name.writer.clone()).collect();
-        // Those without a segment are only to be tidied up.
-        writers.extend(self.folder.locks()?);
-        writers.sort_unstable();
-        writers.dedup();
-        for name in writers {
-            let mut ours = writer.adopted.iter().chain(&writer.owner);
-            if ours.any(|owner| owner.writer == name) {
-                continue;
-            }
-            match Owner::adopt(&self.folder, &name) {
-                Ok(None) => {}
-                Ok(Some(owner)) => {
-                    self.tidy(&name)?;
-                    writer.adopted.push(owner);
-                }
-                Err(error) => tracing::warn!(
-                    %error, folder = %self.folder.path().display(),
-                    "segments of an earlier run stay in the spool: they cannot be locked"
-                ),
-            }
-        }
-        // Again: with the lock, nobody else changes what is there.
-        for entry in self.folder.entries()? {
-            let mut ours = writer.adopted.iter().chain(&writer.owner);
-            let Some(owner) = ours.find(|owner| owner.writer == entry.name.writer) else {
-                continue;
-            };
-            let is_open = writer.open.as_ref().map(|open| &open.name) == Some(&entry.name);
-            let is_packed = entry.kind == Kind::Packed;
-            if is_open || !(is_packed || entry.kind == Kind::Plain) {
-                continue;
-            }
-            let sealed = Sealed {
-                name: entry.name,
-                size: entry.size,
-                needs_repair: !is_packed,
-                backoff: Sealed::backoff(),
-                was_tried: is_packed,
-                refusals: 0,
-                is_hopeless: false,
-                _owner: owner.clone(),
-            };
-            let file = self.folder.file(&sealed.name, entry.kind);
-            self.queue.change(|state| {
-                // It may have been uploaded, or put into quarantine, since the folder was listed.
-                if state.pending.contains(&sealed.name) || !file.exists() {
-                    return;
-                }
-                let mut held = state.in_quarantine.iter();
-                // Somebody may have taken it out of quarantine, and changed it there.
-                if let Some(place) = held.position(|held| held.name == sealed.name) {
-                    let held = state.in_quarantine.remove(place);
-                    state.stats.quarantined = state.in_quarantine.len() as u64;
-                    state.stats.spooled_bytes -= held.size;
-                } else {
-                    state.stats.recovered += 1;
-                    state.stats.spooled += 1;
-                }
-                state.stats.spooled_bytes += sealed.size;
-                state.push(sealed, is_packed);
-            });
-        }
-        // Where nothing is left, the lock goes too.
-        let queue = &self.queue;
-        writer.adopted.retain(|owner| {
-            queue.with(|state| {
-                let mut held = state.in_quarantine.iter();
-                state.pending.iter().any(|name| name.writer == owner.writer)
-                    || held.any(|sealed| sealed.name.writer == owner.writer)
-            })
-        });
-        Ok(())
-    }
-
-    /// Makes one file of what a writer left of each segment, and takes those in quarantine out.
-    fn tidy(&self, writer: &str) -> Result<(), StoreError> {
-        let entries = self.folder.entries()?;
-        let of_writer = |entry: &&super::folder::Entry| entry.name.writer == writer;
-        for entry in entries.iter().filter(of_writer) {
-            let is_packed = |other: &super::folder::Entry| {
-                other.kind == Kind::Packed && other.name == entry.name
-            };
-            let is_spare = entry.kind == Kind::Part
-                || entry.kind == Kind::Plain && entries.iter().any(is_packed);
-            if is_spare {
-                let path = self.folder.file(&entry.name, entry.kind);
-                fs::remove_file(&path)
-                    .map_err(|error| StoreError::io("delete the file", &path, error))?;
-            }
-        }
-        for entry in self.folder.in_quarantine()?.iter().filter(of_writer) {
-            self.release(&entry.name, entry.kind)?;
-        }
-        Ok(())
     }
 
     /// Sends segments again that were taken out of quarantine; false if one could not be moved.
@@ -292,7 +183,7 @@ impl Spool {
     }
 
     /// Takes a segment out of quarantine.
-    fn release(&self, name: &Name, kind: Kind) -> Result<(), StoreError> {
+    pub(super) fn release(&self, name: &Name, kind: Kind) -> Result<(), StoreError> {
         let from = self.folder.quarantined(name, kind);
         fs::rename(&from, self.folder.file(name, kind))
             .map_err(|error| StoreError::io("take the file out of quarantine", &from, error))

@@ -1,0 +1,109 @@
+//! What earlier runs and writers that are no more left in the spool.
+
+use std::fs;
+
+use super::{
+    folder::{Entry, Kind},
+    owner::Owner,
+    queue::Sealed,
+    spool::Spool,
+};
+use crate::{StoreError, locks::lock};
+
+impl Spool {
+    /// Finds the segments of writers that are no more, and those that somebody put into the folder.
+    pub(super) fn recover(&self) -> Result<(), StoreError> {
+        let writer = &mut *lock(&self.writer);
+        let entries = match self.folder.entries() {
+            Err(StoreError::NotFound { .. }) => return Ok(()),
+            entries => entries?,
+        };
+        let quarantined = self.folder.in_quarantine()?;
+        let segments = entries.iter().chain(&quarantined);
+        let segments = segments.filter(|entry| entry.kind != Kind::Torn);
+        let mut writers: Vec<_> = segments.map(|entry| entry.name.writer.clone()).collect();
+        // Those without a segment are only to be tidied up.
+        writers.extend(self.folder.locks()?);
+        writers.sort_unstable();
+        writers.dedup();
+        for name in writers {
+            let mut ours = writer.adopted.iter().chain(&writer.owner);
+            if ours.any(|owner| owner.writer == name) {
+                continue;
+            }
+            match Owner::adopt(&self.folder, &name) {
+                Ok(None) => {}
+                Ok(Some(owner)) => {
+                    self.tidy(&name)?;
+                    writer.adopted.push(owner);
+                }
+                Err(error) => tracing::warn!(
+                    %error, folder = %self.folder.path().display(),
+                    "segments of an earlier run stay in the spool: they cannot be locked"
+                ),
+            }
+        }
+        // Again: with the lock, nobody else changes what is there.
+        for entry in self.folder.entries()? {
+            let mut ours = writer.adopted.iter().chain(&writer.owner);
+            let Some(owner) = ours.find(|owner| owner.writer == entry.name.writer) else {
+                continue;
+            };
+            let is_open = writer.open.as_ref().map(|open| &open.name) == Some(&entry.name);
+            let is_packed = entry.kind == Kind::Packed;
+            if is_open || !(is_packed || entry.kind == Kind::Plain) {
+                continue;
+            }
+            let mut sealed = Sealed::new(entry.name, entry.size, owner.clone());
+            (sealed.needs_repair, sealed.was_tried) = (!is_packed, is_packed);
+            let file = self.folder.file(&sealed.name, entry.kind);
+            self.queue.change(|state| {
+                // It may have been uploaded, or put into quarantine, since the folder was listed.
+                if state.pending.contains(&sealed.name) || !file.exists() {
+                    return;
+                }
+                let mut held = state.in_quarantine.iter();
+                // Somebody may have taken it out of quarantine, and changed it there.
+                if let Some(place) = held.position(|held| held.name == sealed.name) {
+                    let held = state.in_quarantine.remove(place);
+                    state.stats.spooled_bytes -= held.size;
+                } else {
+                    state.stats.recovered += 1;
+                    state.stats.spooled += 1;
+                }
+                state.stats.spooled_bytes += sealed.size;
+                state.push(sealed, is_packed);
+            });
+        }
+        // Where nothing is left, the lock goes too.
+        let queue = &self.queue;
+        writer.adopted.retain(|owner| {
+            queue.with(|state| {
+                let mut held = state.in_quarantine.iter();
+                state.pending.iter().any(|name| name.writer == owner.writer)
+                    || held.any(|sealed| sealed.name.writer == owner.writer)
+            })
+        });
+        Ok(())
+    }
+
+    /// Makes one file of what a writer left of each segment, and takes those in quarantine out.
+    fn tidy(&self, writer: &str) -> Result<(), StoreError> {
+        let entries = self.folder.entries()?;
+        let of_writer = |entry: &&Entry| entry.name.writer == writer;
+        for entry in entries.iter().filter(of_writer) {
+            let is_packed = |other: &Entry| other.kind == Kind::Packed && other.name == entry.name;
+            let is_spare = entry.kind == Kind::Part
+                || entry.kind == Kind::Plain && entries.iter().any(is_packed);
+            if is_spare {
+                let path = self.folder.file(&entry.name, entry.kind);
+                fs::remove_file(&path)
+                    .map_err(|error| StoreError::io("delete the file", &path, error))?;
+            }
+        }
+        for entry in self.folder.in_quarantine()?.iter().filter(of_writer) {
+            self.release(&entry.name, entry.kind)?;
+        }
+        Ok(())
+    }
+}
