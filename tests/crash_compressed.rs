@@ -140,7 +140,7 @@ fn await_write(folder: &Path) {
     };
     let start = Instant::now();
     let mut before = size();
-    while start.elapsed() < Duration::from_secs(10) {
+    while start.elapsed() < Duration::from_secs(3) {
         let now = size();
         if now > before + (8 << 10) {
             return;

@@ -554,9 +554,10 @@ proptest! {
 
 #[test]
 fn what_counts_is_not_far_longer_than_the_body() {
-    let name = "b".repeat(500_000);
+    // Its length times the number of values would be hours.
+    let name = "b".repeat(1_000_000);
     let body = |value: u8| {
-        let values = format!("{{\"c\":1,\"d\":{value}}},").repeat(25_000);
+        let values = format!("{{\"c\":1,\"d\":{value}}},").repeat(50_000);
         format!("{{\"\\u0061{name}\":[{values}1]}}")
     };
     let json = [("content-type", "application/json")];
@@ -565,8 +566,6 @@ fn what_counts_is_not_far_longer_than_the_body() {
     // It counts as it is.
     assert_eq!(matching.key(&one), matching.key(&one.clone()));
     assert_ne!(matching.key(&one), matching.key(&two));
-    let started = std::time::Instant::now();
     let matching = Matching::new().ignore_json("/a/*").ignore_json("/a/*/d");
     assert_ne!(matching.key(&one), matching.key(&two));
-    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
 }

@@ -520,10 +520,9 @@ fn a_query_within_a_query_loses_its_secrets() {
 
 #[test]
 fn a_text_of_question_marks_is_read_once() {
-    let started = std::time::Instant::now();
     for text in ["?", "?a=", "?a&", "?token=REDACTED&", "#", "://", "#?"] {
-        let text = format!("/{}", text.repeat(60_000 / text.len()));
+        // Its length squared would be hours.
+        let text = format!("/{}", text.repeat(1_000_000 / text.len()));
         assert_eq!(value(&Redact::default(), "referer", &text), text.as_bytes());
     }
-    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
 }
