@@ -234,7 +234,7 @@ impl S3 {
         let spool = self.spool_of();
         let queue = &spool.queue;
         let (mut waiting, refusals) = queue.with(|state| (state.pending.clone(), state.refusals));
-        queue.hurry();
+        let _hurry = queue.hurry();
         let in_quarantine = queue.until(|state| {
             waiting.retain(|name| state.pending.contains(name));
             let is_over = waiting.is_empty() || state.refusals > refusals;

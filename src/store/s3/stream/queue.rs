@@ -86,6 +86,8 @@ pub(super) struct State {
     pub(super) stats: S3Stats,
     /// Counts those who cannot wait.
     hurries: u64,
+    /// How many of them still wait.
+    hurried: usize,
     is_closed: bool,
     /// Nothing is uploaded any more.
     pub(super) has_ended: bool,
@@ -136,16 +138,22 @@ impl Queue {
         }
     }
 
-    /// Ends all pauses.
-    pub(super) fn hurry(&self) {
+    /// Ends all pauses. While this is held, nothing is put off for the sake of others.
+    pub(super) fn hurry(&self) -> Hurry<'_> {
         self.change(|state| {
             state.hurries += 1;
+            state.hurried += 1;
             let now = Instant::now();
             state.later.iter_mut().for_each(|later| later.at = now);
             if let Some(refusal) = &mut state.refusal {
                 refusal.try_again = now;
             }
         });
+        Hurry(self)
+    }
+
+    pub(super) fn is_hurried(&self) -> bool {
+        self.with(|state| state.hurried > 0)
     }
 
     /// Takes a segment up again after its pause; until then the others have their turn.
@@ -183,6 +191,15 @@ impl Queue {
 
     pub(super) async fn closed(&self) {
         self.until(|state| state.is_closed.then_some(())).await;
+    }
+}
+
+/// Somebody who cannot wait.
+pub(super) struct Hurry<'a>(&'a Queue);
+
+impl Drop for Hurry<'_> {
+    fn drop(&mut self) {
+        self.0.with(|state| state.hurried -= 1);
     }
 }
 

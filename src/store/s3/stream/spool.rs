@@ -218,10 +218,10 @@ impl Spool {
             .map_err(|error| StoreError::io("compress the file", &path, error))
     }
 
-    /// Whether so much waits that it should no longer wait for others.
-    pub(super) fn is_crowded(&self) -> bool {
+    /// Whether so much waits, or somebody does, that others can no longer go first.
+    pub(super) fn is_urgent(&self) -> bool {
         let held = self.queue.with(|state| state.stats.spooled_bytes);
-        held > self.limit - self.limit / 4
+        held > self.limit - self.limit / 4 || self.queue.is_hurried()
     }
 }
 
@@ -237,6 +237,22 @@ mod tests {
 
     use super::*;
     use crate::store::Bucket;
+
+    #[test]
+    fn nothing_is_put_off_while_somebody_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Folder::of(Some(folder.path()), &Bucket::from("traffic"));
+        let spool = Spool::new(folder, 1 << 20, 1 << 20, Duration::from_mins(1));
+        assert!(!spool.is_urgent());
+        let waits = [spool.queue.hurry(), spool.queue.hurry()];
+        assert!(spool.is_urgent());
+        drop(waits);
+        assert!(!spool.is_urgent());
+        spool
+            .queue
+            .with(|state| state.stats.spooled_bytes = 1 << 20);
+        assert!(spool.is_urgent());
+    }
 
     #[test]
     fn after_a_torn_segment_comes_one_of_another_name() {

@@ -30,6 +30,10 @@ const LOOK_AROUND: Duration = Duration::from_mins(1);
 /// After a refusal, until one segment is tried again.
 const FIRST_REFUSED: Duration = Duration::from_secs(30);
 const LONGEST_REFUSED: Duration = Duration::from_mins(10);
+/// Between two segments: so many times as long as the one took to pack, and no longer than that. On two
+/// processors even a thread that yields to all others slows down what the other one does.
+const REST: u32 = 3;
+const LONGEST_REST: Duration = Duration::from_secs(1);
 /// So often a segment is taken out of quarantine because others get through.
 const MOST_REFUSALS: u32 = 3;
 
@@ -114,14 +118,19 @@ impl Uploads {
         loop {
             let queue = &self.spool.queue;
             let sealed = queue.until(|state| state.to_pack.pop_front()).await;
+            let (hurries, started) = (queue.hurries(), Instant::now());
             self.pack(sealed).await;
+            if !self.spool.is_urgent() {
+                let rest = LONGEST_REST.min(started.elapsed() * REST);
+                queue.pause(rest, hurries).await;
+            }
         }
     }
 
     async fn pack(&self, sealed: Sealed) {
         let hurries = self.spool.queue.hurries();
         let (spool, segment) = (self.spool.clone(), sealed.clone());
-        let packed = blocking(move || spool.pack(&segment, spool.is_crowded())).await;
+        let packed = blocking(move || spool.pack(&segment, spool.is_urgent())).await;
         match packed {
             Ok(size) => self.packed(sealed, size),
             Err(error) if is_hopeless(&error) => {
