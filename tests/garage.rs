@@ -21,8 +21,15 @@ use axum::{Router, extract::Path, routing::get};
 use futures::future::join_all;
 use libtest_mimic::{Arguments, Trial};
 use s3::Place;
-use tokio::{net::TcpListener, runtime::Runtime, time::sleep};
+use tokio::{
+    net::TcpListener,
+    runtime::Runtime,
+    time::{sleep, timeout},
+};
 use tower_traffic::{RecordTraffic, store::S3};
+
+/// A cluster that has not taken everything by then hangs.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 fn main() -> ExitCode {
     let names = ["S3_TEST_ENDPOINTS", "S3_TEST_GARAGE", "S3_TEST_FOLDER"];
@@ -31,8 +38,9 @@ fn main() -> ExitCode {
         eprintln!("ignored: {name} is not set; `.ci/garage up FOLDER 3` says to what");
     }
     let trial = Trial::test("a_node_that_is_killed_loses_nothing", || {
-        Runtime::new()?.block_on(a_node_that_is_killed_loses_nothing());
-        Ok(())
+        let test = a_node_that_is_killed_loses_nothing();
+        let test = async { timeout(PATIENCE, test).await };
+        Ok(Runtime::new()?.block_on(test)?)
     });
     let trials = vec![trial.with_ignored_flag(missing.is_some())];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
