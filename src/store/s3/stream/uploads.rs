@@ -30,10 +30,9 @@ const LOOK_AROUND: Duration = Duration::from_mins(1);
 /// After a refusal, until one segment is tried again.
 const FIRST_REFUSED: Duration = Duration::from_secs(30);
 const LONGEST_REFUSED: Duration = Duration::from_mins(10);
-/// Between two segments: so many times as long as the one took to pack, and no longer than that. On two
-/// processors even a thread that yields to all others slows down what the other one does.
-const REST: u32 = 3;
-const LONGEST_REST: Duration = Duration::from_secs(1);
+/// So many bytes a second are packed, and no more: on two processors even a thread that yields to all
+/// others slows down what the other one does.
+const PACKED_A_SECOND: u64 = 16 << 20;
 /// So often a segment is taken out of quarantine because others get through.
 const MOST_REFUSALS: u32 = 3;
 
@@ -118,10 +117,10 @@ impl Uploads {
         loop {
             let queue = &self.spool.queue;
             let sealed = queue.until(|state| state.to_pack.pop_front()).await;
-            let (hurries, started) = (queue.hurries(), Instant::now());
+            let (hurries, size) = (queue.hurries(), sealed.size);
             self.pack(sealed).await;
             if !self.spool.is_urgent() {
-                let rest = LONGEST_REST.min(started.elapsed() * REST);
+                let rest = Duration::from_millis(size * 1000 / PACKED_A_SECOND);
                 queue.pause(rest, hurries).await;
             }
         }
