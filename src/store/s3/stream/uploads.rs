@@ -32,7 +32,7 @@ const FIRST_REFUSED: Duration = Duration::from_secs(30);
 const LONGEST_REFUSED: Duration = Duration::from_mins(10);
 /// So many bytes a second are packed, and no more: on two processors even a thread that yields to all
 /// others slows down what the other one does.
-const PACKED_A_SECOND: u64 = 16 << 20;
+const PACKED_A_SECOND: u64 = 8 << 20;
 /// So often a segment is taken out of quarantine because others get through.
 const MOST_REFUSALS: u32 = 3;
 
