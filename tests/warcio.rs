@@ -5,13 +5,16 @@
 
 #[cfg(feature = "zstd")]
 mod corpus;
+#[cfg(feature = "s3")]
+#[path = "support/s3.rs"]
+mod s3;
 mod stores;
 
 #[cfg(feature = "zstd")]
 use std::fs;
 use std::{
     collections::HashSet,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
 
@@ -45,6 +48,8 @@ fn main() -> ExitCode {
             "warcio_reads_what_was_recorded",
             warcio_reads_what_was_recorded,
         ),
+        #[cfg(feature = "s3")]
+        trial("warcio_accepts_what_is_in_s3", warcio_accepts_what_is_in_s3),
         #[cfg(feature = "zstd")]
         trial(
             "zstd_and_warcio_accept_every_segment",
@@ -81,22 +86,53 @@ fn recordings() -> Vec<Recording> {
 fn warcio_accepts_every_segment() {
     let recordings = recordings();
     for file in recordings.iter().flat_map(Recording::files) {
-        let output = Command::new("warcio")
-            .args(["check", "-v"])
-            .arg(&file)
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        assert!(output.status.success(), "{text}");
-        // It has something to say about each record, and nothing against any.
-        let records = text.matches("WARC-Record-ID").count();
-        assert!(records >= 3, "{text}");
-        let complaints = ["fail", "error", "warn", "invalid", "missing"];
-        let lower = text.to_lowercase();
-        assert!(
-            !complaints.iter().any(|word| lower.contains(word)),
-            "{text}"
-        );
+        check(&file);
+    }
+}
+
+fn check(file: &Path) {
+    let output = Command::new("warcio")
+        .args(["check", "-v"])
+        .arg(file)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{text}");
+    // It has something to say about each record, and nothing against any.
+    let records = text.matches("WARC-Record-ID").count();
+    assert!(records >= 3, "{text}");
+    let complaints = ["fail", "error", "warn", "invalid", "missing"];
+    let lower = text.to_lowercase();
+    assert!(
+        !complaints.iter().any(|word| lower.contains(word)),
+        "{text}"
+    );
+}
+
+#[cfg(feature = "s3")]
+#[tokio::main]
+async fn warcio_accepts_what_is_in_s3() {
+    use std::sync::Arc;
+
+    use tower_traffic::store::{S3, Sink};
+
+    let place = s3::Place::new();
+    let folder = tempfile::tempdir().unwrap();
+    let store = S3::new(place.bucket())
+        .spool(folder.path().join("spool"))
+        .segment_size(1);
+    let recorded = varied();
+    let count = recorded.len();
+    for (exchange, _) in recorded {
+        store.store(vec![Arc::new(exchange)]).await.unwrap();
+    }
+    store.flush().await.unwrap();
+    let objects = place.objects().await;
+    assert_eq!(objects.len(), count);
+    for content in objects.values() {
+        let file = folder.path().join("a.warc.gz");
+        std::fs::write(&file, content).unwrap();
+        check(&file);
     }
 }
 
