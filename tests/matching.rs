@@ -554,7 +554,7 @@ proptest! {
 
 #[test]
 fn what_counts_is_not_far_longer_than_the_body() {
-    // Its length times the number of values would be hours.
+    // With each of the values, these are 100,000,000,000 bytes.
     let name = "b".repeat(1_000_000);
     let body = |value: u8| {
         let values = format!("{{\"c\":1,\"d\":{value}}},").repeat(50_000);

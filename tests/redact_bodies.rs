@@ -524,7 +524,7 @@ fn events_after_a_byte_order_mark_are_looked_into() {
 #[test]
 fn a_long_name_is_not_read_again_with_every_value() {
     let named = Redact::none().json_pointer("/a/*");
-    // Its length times their number would be hours.
+    // Read with each of them, these are 200,000,000,000 bytes.
     let name = "b".repeat(1_000_000);
     let body = format!("{{\"\\u0061{name}\":[{}1]}}", "1,".repeat(200_000));
     unchanged(&named, JSON, &[&body]);

@@ -152,10 +152,6 @@ impl Queue {
         Hurry(self)
     }
 
-    pub(super) fn is_hurried(&self) -> bool {
-        self.with(|state| state.hurried > 0)
-    }
-
     /// Takes a segment up again after its pause; until then the others have their turn.
     pub(super) fn put_back(&self, mut sealed: Sealed, is_packed: bool, hurries: u64) {
         let mut at = Instant::now() + sealed.backoff.next();
@@ -228,6 +224,11 @@ impl State {
         } else {
             &mut self.to_pack
         }
+    }
+
+    /// Whether somebody cannot wait.
+    pub(super) fn is_hurried(&self) -> bool {
+        self.hurried > 0
     }
 
     /// What became of the segments so far.

@@ -6,14 +6,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::{
     folder::{Folder, Kind},
     name::{Name, new_writer},
     owner::Owner,
     pack,
-    queue::{Queue, Sealed},
+    queue::{Queue, Sealed, State},
     segment::Segment,
 };
 use crate::{Exchange, StoreError, forever::FOREVER, locks::lock};
@@ -220,8 +220,20 @@ impl Spool {
 
     /// Whether so much waits, or somebody does, that others can no longer go first.
     pub(super) fn is_urgent(&self) -> bool {
-        let held = self.queue.with(|state| state.stats.spooled_bytes);
-        held > self.limit - self.limit / 4 || self.queue.is_hurried()
+        self.queue.with(|state| self.is_urgent_in(state))
+    }
+
+    fn is_urgent_in(&self, state: &State) -> bool {
+        state.stats.spooled_bytes > self.limit - self.limit / 4 || state.is_hurried()
+    }
+
+    /// Waits so long, or until it is urgent.
+    pub(super) async fn rest(&self, time: Duration) {
+        let urgent = |state: &mut State| self.is_urgent_in(state).then_some(());
+        tokio::select! {
+            () = sleep(time) => {}
+            () = self.queue.until(urgent) => {}
+        }
     }
 }
 
@@ -252,6 +264,24 @@ mod tests {
             .queue
             .with(|state| state.stats.spooled_bytes = 1 << 20);
         assert!(spool.is_urgent());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rest_ends_when_it_becomes_urgent() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Folder::of(Some(folder.path()), &Bucket::from("traffic"));
+        let spool = Spool::new(folder, 1 << 20, 1 << 20, Duration::from_mins(1));
+        let (began, minute) = (Instant::now(), Duration::from_mins(1));
+        spool.rest(minute).await;
+        assert_eq!(began.elapsed(), minute);
+
+        let fill = async {
+            sleep(minute).await;
+            let fill = |state: &mut State| state.stats.spooled_bytes = 1 << 20;
+            spool.queue.change(fill);
+        };
+        tokio::join!(spool.rest(minute * 60), fill);
+        assert_eq!(began.elapsed(), minute * 2);
     }
 
     #[test]

@@ -117,12 +117,10 @@ impl Uploads {
         loop {
             let queue = &self.spool.queue;
             let sealed = queue.until(|state| state.to_pack.pop_front()).await;
-            let (hurries, size) = (queue.hurries(), sealed.size);
+            let size = sealed.size;
             self.pack(sealed).await;
-            if !self.spool.is_urgent() {
-                let rest = Duration::from_millis(size * 1000 / PACKED_A_SECOND);
-                queue.pause(rest, hurries).await;
-            }
+            let time = Duration::from_millis(size.saturating_mul(1000) / PACKED_A_SECOND);
+            self.spool.rest(time).await;
         }
     }
 
