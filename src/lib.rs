@@ -84,6 +84,8 @@
 extern crate self as tower_traffic; // for what unit tests share with those in `tests`
 
 pub mod body;
+#[cfg(feature = "chaos")]
+pub mod chaos;
 pub mod clients;
 #[cfg(feature = "test-util")]
 pub mod conformance;
@@ -109,6 +111,8 @@ mod replay;
 pub mod stacking {}
 pub mod store;
 
+#[cfg(feature = "chaos")]
+pub use self::chaos::{Chaos, ChaosEngine};
 pub use self::{
     debug::DebugDump,
     exchange::{

@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 /// A value. Nothing is decided by its type that could be decided by who asks for it: a number may be
 /// asked for as text, and in YAML a text as a number.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Node {
+pub(crate) enum Node {
     Null,
     Bool(bool),
     Number(serde_json::Number),
@@ -104,7 +104,7 @@ pub(crate) struct Bad {
 
 /// A place in a tree. What is missing is `null`.
 #[derive(Clone, Copy)]
-pub(super) struct At<'a> {
+pub(crate) struct At<'a> {
     node: &'a Node,
     parent: Option<&'a At<'a>>,
     step: Step<'a>,
@@ -112,6 +112,8 @@ pub(super) struct At<'a> {
 
 #[derive(Clone, Copy)]
 enum Step<'a> {
+    #[cfg(feature = "chaos")]
+    Whole,
     /// A list's item below the root: `$.log.entries`.
     Root(&'a str, usize),
     Key(&'a str),
@@ -119,8 +121,18 @@ enum Step<'a> {
 }
 
 impl<'a> At<'a> {
+    /// The whole tree.
+    #[cfg(feature = "chaos")]
+    pub(crate) fn root(node: &'a Node) -> Self {
+        Self {
+            node,
+            parent: None,
+            step: Step::Whole,
+        }
+    }
+
     /// The item of a list that is read item by item.
-    pub(super) fn item_of(list: &'a str, index: usize, node: &'a Node) -> Self {
+    pub(crate) fn item_of(list: &'a str, index: usize, node: &'a Node) -> Self {
         Self {
             node,
             parent: None,
@@ -128,7 +140,7 @@ impl<'a> At<'a> {
         }
     }
 
-    pub(super) fn get<'s>(&'s self, key: &'s str) -> At<'s> {
+    pub(crate) fn get<'s>(&'s self, key: &'s str) -> At<'s> {
         // As most readers do, the last of several.
         let found = match self.node {
             Node::Map(fields) => fields.iter().rev().find(|(name, _)| name == key),
@@ -142,7 +154,7 @@ impl<'a> At<'a> {
     }
 
     /// The items of a list; none if it is missing.
-    pub(super) fn items<'s>(&'s self) -> Result<impl Iterator<Item = At<'s>> + use<'s, 'a>, Bad> {
+    pub(crate) fn items<'s>(&'s self) -> Result<impl Iterator<Item = At<'s>> + use<'s, 'a>, Bad> {
         let items: &[Node] = match self.node {
             Node::List(items) => items,
             Node::Null => &[],
@@ -156,7 +168,7 @@ impl<'a> At<'a> {
     }
 
     /// The fields of an object; none if it is something else.
-    pub(super) fn fields<'s>(&'s self) -> impl Iterator<Item = (&'s str, At<'s>)> + use<'s, 'a> {
+    pub(crate) fn fields<'s>(&'s self) -> impl Iterator<Item = (&'s str, At<'s>)> + use<'s, 'a> {
         let fields: &[(String, Node)] = match self.node {
             Node::Map(fields) => fields,
             _ => &[],
@@ -171,24 +183,24 @@ impl<'a> At<'a> {
         })
     }
 
-    pub(super) fn is_missing(&self) -> bool {
+    pub(crate) fn is_missing(&self) -> bool {
         *self.node == Node::Null
     }
 
-    pub(super) fn is_map(&self) -> bool {
+    pub(crate) fn is_map(&self) -> bool {
         matches!(self.node, Node::Map(_))
     }
 
-    pub(super) fn is_list(&self) -> bool {
+    pub(crate) fn is_list(&self) -> bool {
         matches!(self.node, Node::List(_))
     }
 
     /// It, unless it is missing.
-    pub(super) fn some(self) -> Option<Self> {
+    pub(crate) fn some(self) -> Option<Self> {
         (!self.is_missing()).then_some(self)
     }
 
-    pub(super) fn object(self) -> Result<Self, Bad> {
+    pub(crate) fn object(self) -> Result<Self, Bad> {
         if self.is_map() {
             Ok(self)
         } else {
@@ -196,7 +208,7 @@ impl<'a> At<'a> {
         }
     }
 
-    pub(super) fn text(&self) -> Result<Cow<'a, str>, Bad> {
+    pub(crate) fn text(&self) -> Result<Cow<'a, str>, Bad> {
         match self.node {
             Node::Text(text) | Node::Binary(text) => Ok(Cow::Borrowed(text)),
             Node::Number(number) => Ok(Cow::Owned(number.to_string())),
@@ -206,7 +218,7 @@ impl<'a> At<'a> {
     }
 
     /// Text, or nothing where none is.
-    pub(super) fn text_or_empty(&self) -> Result<Cow<'a, str>, Bad> {
+    pub(crate) fn text_or_empty(&self) -> Result<Cow<'a, str>, Bad> {
         if self.is_missing() {
             return Ok(Cow::Borrowed(""));
         }
@@ -214,14 +226,14 @@ impl<'a> At<'a> {
     }
 
     /// The base64 of something that is marked as binary.
-    pub(super) fn binary(&self) -> Option<&'a str> {
+    pub(crate) fn binary(&self) -> Option<&'a str> {
         match self.node {
             Node::Binary(text) => Some(text),
             _ => None,
         }
     }
 
-    pub(super) fn number(&self) -> Result<f64, Bad> {
+    pub(crate) fn number(&self) -> Result<f64, Bad> {
         let number = match self.node {
             Node::Number(number) => number.as_f64(),
             Node::Text(text) => text.trim().parse().ok().filter(|n: &f64| n.is_finite()),
@@ -230,14 +242,14 @@ impl<'a> At<'a> {
         number.ok_or_else(|| self.expected("a number"))
     }
 
-    pub(super) fn expected(&self, what: &str) -> Bad {
+    pub(crate) fn expected(&self, what: &str) -> Bad {
         match self.node {
             Node::Null => self.bad(format!("{what} is missing")),
             node => self.bad(format!("{what} is expected, and this is {}", node.kind())),
         }
     }
 
-    pub(super) fn bad(&self, reason: impl Into<String>) -> Bad {
+    pub(crate) fn bad(&self, reason: impl Into<String>) -> Bad {
         Bad {
             path: self.to_string(),
             reason: reason.into(),
@@ -252,6 +264,8 @@ impl fmt::Display for At<'_> {
             parent.fmt(f)?;
         }
         match self.step {
+            #[cfg(feature = "chaos")]
+            Step::Whole => f.write_str("$"),
             Step::Root(list, index) => write!(f, "{list}[{index}]"),
             Step::Index(index) => write!(f, "[{index}]"),
             Step::Key(key) => {

@@ -1,0 +1,343 @@
+//! What happens to bodies while they pass.
+
+use std::{
+    fmt,
+    future::Future,
+    num::NonZeroU64,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tower::BoxError;
+
+use super::{
+    active::Active,
+    behaviour::Change,
+    random::{For, Random},
+};
+use crate::body::ReplayBody;
+
+pin_project! {
+    /// A body that passes as it is, or as [`Chaos`](super::Chaos) makes it.
+    pub struct ChaosBody<B>
+    where
+        B: Body,
+    {
+        #[pin]
+        inner: Inner<B>,
+        faults: Option<Box<Faults>>,
+        active: Option<Active>,
+    }
+}
+
+pin_project! {
+    #[project = InnerProjection]
+    enum Inner<B>
+    where
+        B: Body,
+    {
+        Live { #[pin] body: B },
+        // An answer, or a body that was read ahead.
+        Stored { body: ReplayBody<B> },
+    }
+}
+
+impl<B: Body<Data = Bytes>> Inner<B> {
+    #[inline]
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        match self.project() {
+            InnerProjection::Live { body } => body.poll_frame(cx),
+            InnerProjection::Stored { body } => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Live { body } => body.is_end_stream(),
+            Self::Stored { body } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Live { body } => body.size_hint(),
+            Self::Stored { body } => body.size_hint(),
+        }
+    }
+}
+
+/// Why a body breaks off: it was told to ([`Behaviour::break_after`](super::Behaviour::break_after)).
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("chaos broke the body off after {after} bytes")]
+#[non_exhaustive]
+pub struct BrokenOff {
+    /// So many bytes were let through.
+    pub after: u64,
+}
+
+/// What is done to a body.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    /// It ends there.
+    end_after: Option<u64>,
+    stall_after: Option<u64>,
+    break_after: Option<u64>,
+    drop_trailers: bool,
+    hide_length: bool,
+    /// In a hundred.
+    corrupt: f64,
+    random: Option<Random>,
+    /// The largest frame.
+    most: Option<usize>,
+    every: Duration,
+    rate: Option<NonZeroU64>,
+    /// What did not fit into the frame before.
+    left: Bytes,
+    passed: u64,
+    next: Option<Pin<Box<Sleep>>>,
+}
+
+impl Faults {
+    pub(super) fn new(random: Random) -> Self {
+        Self {
+            random: Some(random),
+            ..Self::default()
+        }
+    }
+
+    /// Ends the body after so many bytes, as if it had no more.
+    pub(super) fn end_after(&mut self, bytes: u64) {
+        self.end_after = Some(self.end_after.map_or(bytes, |before| before.min(bytes)));
+    }
+
+    /// Whether this change is one of a body.
+    pub(super) fn add(&mut self, change: &Change) -> bool {
+        match *change {
+            Change::Corrupt(percent) => self.corrupt = percent,
+            Change::Slice { bytes, every } => {
+                self.most = Some(bytes);
+                self.every = every;
+            }
+            Change::Throttle { bytes_per_second } => self.rate = Some(bytes_per_second),
+            Change::StallAfter(bytes) => self.stall_after = Some(bytes),
+            Change::BreakAfter(bytes) => self.break_after = Some(bytes),
+            Change::DropTrailers => self.drop_trailers = true,
+            Change::MisstateLength(_) => self.hide_length = true,
+            Change::SetHeader(..) | Change::RemoveHeader(_) | Change::GarbleHeader(_) => {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// How many bytes there will be of so many.
+    pub(super) fn length_of(&self, bytes: u64) -> u64 {
+        self.end_after.map_or(bytes, |end| end.min(bytes))
+    }
+
+    /// Where something happens, if nothing does before.
+    fn limit(&self) -> Option<u64> {
+        let limits = [self.end_after, self.stall_after, self.break_after];
+        limits.into_iter().flatten().min()
+    }
+
+    /// The next part of what there is, and when the one after it may come.
+    fn part(&mut self) -> Bytes {
+        let mut most = self.most.unwrap_or(usize::MAX);
+        if let Some(rate) = self.rate {
+            // Ten times a second or less.
+            let step = usize::try_from(rate.get() / 10).unwrap_or(usize::MAX);
+            most = most.min(step.max(1));
+        }
+        if let Some(limit) = self.limit() {
+            let room = limit.saturating_sub(self.passed);
+            most = most.min(usize::try_from(room).unwrap_or(usize::MAX));
+        }
+        let part = self.left.split_to(most.min(self.left.len()));
+        self.passed += part.len() as u64;
+        let mut pause = self.every;
+        if let Some(rate) = self.rate {
+            #[expect(clippy::cast_precision_loss, reason = "a part is small")]
+            let seconds = part.len() as f64 / rate.get() as f64;
+            pause = pause.max(Duration::from_secs_f64(seconds));
+        }
+        if !pause.is_zero() {
+            self.next = Some(Box::pin(sleep_until(Instant::now() + pause)));
+        }
+        self.corrupted(part)
+    }
+
+    fn corrupted(&self, part: Bytes) -> Bytes {
+        let Some(random) = self.random.filter(|_| self.corrupt > 0.0) else {
+            return part;
+        };
+        let first = self.passed - part.len() as u64;
+        let mut bytes = BytesMut::from(part);
+        for (offset, byte) in (first..).zip(bytes.iter_mut()) {
+            let drawn = random.at(offset);
+            if drawn.unit(For::Trigger(0)) * 100.0 < self.corrupt {
+                *byte = other(*byte, drawn.number(For::Bytes));
+            }
+        }
+        bytes.freeze()
+    }
+}
+
+/// Another byte.
+pub(super) fn other(byte: u8, drawn: u64) -> u8 {
+    #[expect(clippy::cast_possible_truncation, reason = "1 to 255")]
+    let step = (drawn % 255) as u8 + 1;
+    byte.wrapping_add(step)
+}
+
+impl<B: Body> ChaosBody<B> {
+    /// The body as it comes.
+    #[inline]
+    pub(super) fn live(body: B) -> Self {
+        Self {
+            inner: Inner::Live { body },
+            faults: None,
+            active: None,
+        }
+    }
+
+    pub(super) fn stored(body: ReplayBody<B>) -> Self {
+        Self {
+            inner: Inner::Stored { body },
+            faults: None,
+            active: None,
+        }
+    }
+
+    pub(super) fn faulty(self, faults: Option<Faults>) -> Self {
+        Self {
+            faults: faults.map(Box::new),
+            ..self
+        }
+    }
+
+    /// Counts as affected until it is let go.
+    pub(super) fn counted(self, active: Active) -> Self {
+        Self {
+            active: Some(active),
+            ..self
+        }
+    }
+}
+
+/// Nothing.
+impl<B: Body> Default for ChaosBody<B> {
+    fn default() -> Self {
+        Self::stored(ReplayBody::default())
+    }
+}
+
+impl<B> Body for ChaosBody<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    #[inline]
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.project();
+        let Some(faults) = this.faults else {
+            let frame = this.inner.poll_frame(cx);
+            return frame.map(|frame| frame.map(|frame| frame.map_err(Into::into)));
+        };
+        poll_with(faults, this.inner, cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.faults {
+            None => self.inner.is_end_stream(),
+            Some(faults) if faults.end_after.is_some_and(|end| faults.passed >= end) => true,
+            Some(faults) => {
+                let is_stopped = faults.limit().is_some_and(|limit| faults.passed >= limit);
+                !is_stopped && faults.left.is_empty() && self.inner.is_end_stream()
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let hint = self.inner.size_hint();
+        let Some(faults) = &self.faults else {
+            return hint;
+        };
+        if faults.hide_length {
+            return SizeHint::default();
+        }
+        let left = faults.left.len() as u64;
+        let ahead = |bytes: u64| faults.length_of(faults.passed + left + bytes) - faults.passed;
+        let mut cut = SizeHint::new();
+        if let Some(upper) = hint.upper() {
+            cut.set_upper(ahead(upper));
+        } else if let Some(end) = faults.end_after {
+            cut.set_upper(end - faults.passed);
+        }
+        cut.set_lower(ahead(hint.lower()));
+        cut
+    }
+}
+
+fn poll_with<B>(
+    faults: &mut Faults,
+    mut inner: Pin<&mut Inner<B>>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, BoxError>>>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    loop {
+        if faults.limit().is_some_and(|limit| faults.passed >= limit) {
+            let at = Some(faults.passed);
+            if faults.end_after.is_some_and(|end| end <= faults.passed) {
+                return Poll::Ready(None);
+            }
+            if faults.break_after <= at && faults.break_after.is_some() {
+                let after = faults.passed;
+                return Poll::Ready(Some(Err(BrokenOff { after }.into())));
+            }
+            // Nobody is woken: it stalls until it is let go.
+            return Poll::Pending;
+        }
+        if !faults.left.is_empty() {
+            if let Some(next) = &mut faults.next {
+                ready!(next.as_mut().poll(cx));
+                faults.next = None;
+            }
+            return Poll::Ready(Some(Ok(Frame::data(faults.part()))));
+        }
+        match ready!(inner.as_mut().poll_frame(cx)) {
+            None => return Poll::Ready(None),
+            Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => faults.left = data,
+                Err(_) if faults.drop_trailers => return Poll::Ready(None),
+                Err(frame) => return Poll::Ready(Some(Ok(frame))),
+            },
+        }
+    }
+}
+
+impl<B: Body> fmt::Debug for ChaosBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChaosBody")
+            .field("faults", &self.faults)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,94 @@
+//! Stages as JSON: what http4k accepts, and more.
+
+mod read;
+mod write;
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+use super::stage::Stage;
+use crate::format::{Bad, Node};
+
+/// What is wrong with a document, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {reason}")]
+pub struct BadDocument {
+    path: String,
+    reason: String,
+}
+
+impl BadDocument {
+    /// Where in the document, in the notation of `JSONPath` (RFC 9535): `$[1].trigger.percentage`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What is wrong there.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+impl From<Bad> for BadDocument {
+    fn from(bad: Bad) -> Self {
+        Self {
+            path: bad.path,
+            reason: bad.reason,
+        }
+    }
+}
+
+impl FromStr for Stage {
+    type Err = BadDocument;
+
+    /// Reads a document.
+    ///
+    /// ```
+    /// use tower_traffic::chaos::Stage;
+    ///
+    /// let stage: Stage = r#"[
+    ///     {"type": "wait", "until": {"type": "countdown", "count": "2"}},
+    ///     {"type": "trigger", "trigger": {"type": "percentage", "percentage": 25},
+    ///      "behaviour": {"type": "latency", "min": "PT0.1S", "max": "300ms"}}
+    /// ]"#.parse()?;
+    /// assert_eq!(
+    ///     stage.to_string(),
+    ///     "[Wait until Countdown (2 remaining)] then \
+    ///      [PercentageBased (25%) Latency (range = PT0.1S to PT0.3S)]"
+    /// );
+    ///
+    /// let bad = r#"{"type": "wait", "until": {"type": "countdown", "count": -1}}"#.parse::<Stage>();
+    /// assert_eq!(bad.unwrap_err().path(), "$.until.count");
+    /// # Ok::<(), tower_traffic::chaos::BadDocument>(())
+    /// ```
+    fn from_str(text: &str) -> Result<Self, BadDocument> {
+        let node: Node = serde_json::from_str(text).map_err(|error| BadDocument {
+            path: "$".to_owned(),
+            reason: format!("this is no JSON: {error}"),
+        })?;
+        Ok(read::stage_of(&node)?)
+    }
+}
+
+/// As [`FromStr`] reads it; an error has the path in its text.
+impl<'de> Deserialize<'de> for Stage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let node = Node::deserialize(deserializer)?;
+        read::stage_of(&node).map_err(|bad| D::Error::custom(BadDocument::from(bad)))
+    }
+}
+
+/// The document that it came from, or could have: nothing of what has happened is in it.
+impl Serialize for Stage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        write::stage(self).serialize(serializer)
+    }
+}
+
+impl Stage {
+    /// The document, indented.
+    pub fn to_document(&self) -> String {
+        format!("{:#}", write::stage(self))
+    }
+}

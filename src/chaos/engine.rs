@@ -1,0 +1,398 @@
+//! Who decides.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use http::{HeaderMap, Request};
+use tokio::time::Instant;
+
+use super::{
+    active::Active,
+    behaviour::Behaviour,
+    decision::Decision,
+    plan::Plan,
+    random::Random,
+    seen::Seen,
+    stage::{Says, Stage},
+    trigger::{self, Begun, Kind},
+};
+use crate::locks::lock;
+
+/// How many decisions are kept.
+const LOG: usize = 1_000;
+
+/// Steers [`Chaos`](super::Chaos): whether it is on, and what happens. Clones steer the same.
+///
+/// ```
+/// use http::StatusCode;
+/// use tower_traffic::chaos::{Behaviour, Chaos};
+///
+/// let chaos = Chaos::new();
+/// let engine = chaos.engine();
+/// assert_eq!(engine.to_string(), "none");
+///
+/// engine.enable_with(Behaviour::status(StatusCode::NOT_FOUND));
+/// assert_eq!(engine.to_string(), "Always ReturnStatus (404)");
+/// engine.disable();
+/// ```
+#[derive(Clone)]
+pub struct ChaosEngine {
+    pub(super) settings: Arc<Settings>,
+    state: Arc<State>,
+}
+
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) seed: u64,
+    pub(super) expire_after: Option<Duration>,
+    pub(super) most_at_once: usize,
+    pub(super) spared: Vec<String>,
+    pub(super) http4k_header: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            seed: fastrand::u64(..),
+            expire_after: None,
+            most_at_once: usize::MAX,
+            spared: Vec::new(),
+            http4k_header: false,
+        }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    /// Read by every request.
+    is_on: AtomicBool,
+    requests: AtomicU64,
+    active: Arc<AtomicUsize>,
+    course: Mutex<Course>,
+    told: Mutex<Told>,
+}
+
+/// What happens when.
+struct Course {
+    stage: Stage,
+    has_begun: bool,
+    needs: Needs,
+    ends: Option<Instant>,
+    /// What was decided before, to be done again.
+    again: Option<HashMap<u64, Decision>>,
+}
+
+impl Default for Course {
+    fn default() -> Self {
+        Self::of(Stage::wait())
+    }
+}
+
+/// What must be there before it can be decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Needs {
+    pub(super) body: bool,
+    pub(super) response: bool,
+}
+
+#[derive(Default)]
+struct Told {
+    log: VecDeque<Decision>,
+    counts: BTreeMap<&'static str, u64>,
+    capped: u64,
+}
+
+/// What has happened so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChaosStats {
+    /// Requests that came while it was on.
+    pub requests: u64,
+    /// Of these, those to which something happened.
+    pub affected: u64,
+    /// Of those, the ones that are not over yet.
+    pub active: usize,
+    /// Requests to which nothing happened because there were too many
+    /// ([`Chaos::at_most_at_once`](super::Chaos::at_most_at_once)).
+    pub capped: u64,
+    /// Those affected by behaviour, as documents name it.
+    pub by_behaviour: BTreeMap<&'static str, u64>,
+}
+
+impl Course {
+    fn of(stage: Stage) -> Self {
+        let is_body = &mut |kind: &Kind| match kind {
+            Kind::Requests(requests) => requests.needs_body(),
+            _ => false,
+        };
+        let is_status = &mut |kind: &Kind| matches!(kind, trigger::Kind::Status(_));
+        Self {
+            needs: Needs {
+                body: stage.any_trigger(is_body),
+                response: stage.any_trigger(is_status),
+            },
+            stage,
+            has_begun: false,
+            ends: None,
+            again: None,
+        }
+    }
+
+    fn begin(&mut self) {
+        if !self.has_begun {
+            self.stage.begin(Begun::now(), &mut 0);
+            self.has_begun = true;
+        }
+    }
+}
+
+impl ChaosEngine {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self {
+            settings: Arc::new(settings),
+            state: Arc::default(),
+        }
+    }
+
+    pub(super) fn set(mut self, set: impl FnOnce(&mut Settings)) -> Self {
+        set(Arc::make_mut(&mut self.settings));
+        self
+    }
+
+    /// Switches on what was there before. What it counts goes on from where it was.
+    pub fn enable(&self) {
+        let course = &mut *lock(&self.state.course);
+        self.switch_on(course);
+    }
+
+    /// Switches this on, from its beginning.
+    pub fn enable_with(&self, stage: impl Into<Stage>) {
+        let course = &mut *lock(&self.state.course);
+        *course = Course::of(stage.into());
+        self.switch_on(course);
+    }
+
+    /// Does again what was decided before, request for request, whatever their triggers would say
+    /// now.
+    pub fn enable_again(&self, decisions: impl IntoIterator<Item = Decision>) {
+        let course = &mut *lock(&self.state.course);
+        *course = Course::default();
+        let decisions = decisions.into_iter();
+        course.again = Some(
+            decisions
+                .map(|decision| (decision.ordinal, decision))
+                .collect(),
+        );
+        self.state.requests.store(0, Ordering::Relaxed);
+        self.switch_on(course);
+    }
+
+    pub(super) fn prepare(&self, stage: Stage) {
+        *lock(&self.state.course) = Course::of(stage);
+    }
+
+    fn switch_on(&self, course: &mut Course) {
+        course.begin();
+        course.ends = self
+            .settings
+            .expire_after
+            .and_then(|time| Instant::now().checked_add(time));
+        self.state.is_on.store(true, Ordering::Relaxed);
+        tracing::warn!(chaos = %course.stage, "chaos is on");
+    }
+
+    /// Switches it off. What is under way goes on.
+    pub fn disable(&self) {
+        let course = &mut *lock(&self.state.course);
+        self.switch_off(course);
+    }
+
+    fn switch_off(&self, _course: &mut Course) {
+        if self.state.is_on.swap(false, Ordering::Relaxed) {
+            tracing::warn!("chaos is off");
+        }
+    }
+
+    /// Switches it off if it is on, and on if it is off.
+    pub fn toggle(&self) {
+        let course = &mut *lock(&self.state.course);
+        if self.is_on(course) {
+            self.switch_off(course);
+        } else {
+            self.switch_on(course);
+        }
+    }
+
+    /// Whether it is on.
+    pub fn is_enabled(&self) -> bool {
+        self.might_be_on() && self.is_on(&mut lock(&self.state.course))
+    }
+
+    /// Whether it is on, unless its time is up.
+    #[inline]
+    pub(super) fn might_be_on(&self) -> bool {
+        self.state.is_on.load(Ordering::Relaxed)
+    }
+
+    fn is_on(&self, course: &mut Course) -> bool {
+        if course.ends.is_some_and(|end| end <= Instant::now()) && self.might_be_on() {
+            self.switch_off(course);
+        }
+        self.might_be_on()
+    }
+
+    /// What has happened so far.
+    pub fn stats(&self) -> ChaosStats {
+        let told = lock(&self.state.told);
+        ChaosStats {
+            requests: self.state.requests.load(Ordering::Relaxed),
+            affected: told.counts.values().sum(),
+            active: self.state.active.load(Ordering::Relaxed),
+            capped: told.capped,
+            by_behaviour: told.counts.clone(),
+        }
+    }
+
+    /// The last decisions, at most 1,000, the oldest first.
+    pub fn decisions(&self) -> Vec<Decision> {
+        lock(&self.state.told).log.iter().cloned().collect()
+    }
+
+    /// The seed with which it draws.
+    pub fn seed(&self) -> u64 {
+        self.settings.seed
+    }
+
+    /// Looks at a request that has just come.
+    #[inline]
+    pub(super) fn look<B>(&self, request: &Request<B>) -> Look {
+        let course = &mut *lock(&self.state.course);
+        if !self.is_on(course) {
+            return Look::Nothing;
+        }
+        let ordinal = self.state.requests.fetch_add(1, Ordering::Relaxed);
+        if course.needs != Needs::default() && course.again.is_none() {
+            return Look::Later(ordinal, course.needs);
+        }
+        let seen = Seen::of(request, Random::of(self.settings.seed, ordinal));
+        match self.ask(course, ordinal, &seen) {
+            None => Look::Nothing,
+            Some((seed, behaviour)) => {
+                let decided = self.decided(ordinal, seed, behaviour, seen.headers);
+                decided.map_or(Look::Nothing, |decided| Look::Now(Box::new(decided)))
+            }
+        }
+    }
+
+    /// Decides about a request of which everything is known that is needed.
+    pub(super) fn decide(&self, ordinal: u64, seen: &Seen<'_>) -> Option<Decided> {
+        let (seed, behaviour) = self.ask(&mut lock(&self.state.course), ordinal, seen)?;
+        self.decided(ordinal, seed, behaviour, seen.headers)
+    }
+
+    pub(super) fn random(&self, ordinal: u64) -> Random {
+        Random::of(self.settings.seed, ordinal)
+    }
+
+    fn ask(&self, course: &mut Course, ordinal: u64, seen: &Seen<'_>) -> Option<(u64, Behaviour)> {
+        let spared = &self.settings.spared;
+        if !spared.is_empty() {
+            let route = trigger::route(seen);
+            if spared.iter().any(|spared| spared == route) {
+                return None;
+            }
+        }
+        if let Some(again) = &course.again {
+            let decision = again.get(&ordinal)?;
+            return Some((decision.seed, decision.behaviour.clone()));
+        }
+        match course.stage.ask(seen) {
+            Says::Do(behaviour) => Some((self.settings.seed, behaviour)),
+            Says::Wait | Says::Miss | Says::Over => None,
+        }
+    }
+
+    fn decided(
+        &self,
+        ordinal: u64,
+        seed: u64,
+        behaviour: Behaviour,
+        headers: &HeaderMap,
+    ) -> Option<Decided> {
+        if matches!(behaviour.0, super::behaviour::Kind::None) {
+            return None;
+        }
+        let Some(active) = Active::begin(&self.state.active, self.settings.most_at_once) else {
+            lock(&self.state.told).capped += 1;
+            return None;
+        };
+        let plan = Plan::of(&behaviour, headers, Random::of(seed, ordinal));
+        let text = match plan.said() {
+            Some(said) => said.into(),
+            None => behaviour.to_string().into(),
+        };
+        let decision = Decision {
+            ordinal,
+            seed,
+            delay: plan.delay,
+            text,
+            behaviour,
+        };
+        tracing::debug!(ordinal, chaos = %decision.text, "chaos affects a request");
+        let told = &mut *lock(&self.state.told);
+        *told.counts.entry(decision.behaviour.name()).or_default() += 1;
+        if told.log.len() >= LOG {
+            told.log.pop_front();
+        }
+        told.log.push_back(decision.clone());
+        Some(Decided {
+            plan,
+            decision,
+            active,
+        })
+    }
+}
+
+/// What there is to do about a request.
+pub(super) enum Look {
+    Nothing,
+    Now(Box<Decided>),
+    /// It is to be seen when this is known.
+    Later(u64, Needs),
+}
+
+/// What is to be done to a request.
+#[derive(Debug)]
+pub(super) struct Decided {
+    pub(super) plan: Plan,
+    pub(super) decision: Decision,
+    pub(super) active: Active,
+}
+
+/// What is applied, as http4k's control API says it: `none` while it is off.
+impl fmt::Display for ChaosEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let course = &mut *lock(&self.state.course);
+        if self.is_on(course) {
+            course.stage.fmt(f)
+        } else {
+            f.write_str("none")
+        }
+    }
+}
+
+impl fmt::Debug for ChaosEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChaosEngine")
+            .field("seed", &self.settings.seed)
+            .field("is_on", &self.might_be_on())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,126 @@
+//! How long something takes.
+
+use std::{f64::consts::TAU, fmt, ops::RangeInclusive, time::Duration};
+
+use super::{
+    duration::Iso,
+    random::{For, Random},
+};
+use crate::forever::FOREVER;
+
+/// A time that is drawn anew for each request.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use tower_traffic::chaos::Latency;
+///
+/// let ms = Duration::from_millis;
+/// let steady = Latency::fixed(ms(100));
+/// let even = Latency::uniform(ms(100)..=ms(300));
+/// // Most are quick, and a few take very long, as it is where requests wait in queues.
+/// let tailed = Latency::pareto(ms(20), 1.5).at_most(ms(5_000));
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Latency {
+    pub(super) shape: Shape,
+    pub(super) cap: Option<Duration>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Shape {
+    Uniform { min: Duration, max: Duration },
+    Normal { mean: Duration, deviation: Duration },
+    Exponential { mean: Duration },
+    Pareto { min: Duration, shape: f64 },
+}
+
+impl Latency {
+    /// Always this.
+    pub fn fixed(time: Duration) -> Self {
+        Self::uniform(time..=time)
+    }
+
+    /// Any of these, with the same chance. If they are the wrong way round, the first.
+    pub fn uniform(times: RangeInclusive<Duration>) -> Self {
+        let (min, max) = times.into_inner();
+        Self::of(Shape::Uniform {
+            min,
+            max: max.max(min),
+        })
+    }
+
+    /// Normally distributed; what would be less than nothing is nothing.
+    pub fn normal(mean: Duration, deviation: Duration) -> Self {
+        Self::of(Shape::Normal { mean, deviation })
+    }
+
+    /// Exponentially distributed: short ones are frequent, long ones rare.
+    pub fn exponential(mean: Duration) -> Self {
+        Self::of(Shape::Exponential { mean })
+    }
+
+    /// Distributed as Pareto's, at least `min`, with a tail that is the longer the smaller the shape is
+    /// (1.16 is the one of "80 to 20"). Without a [cap](Self::at_most), single ones may take days. A
+    /// shape that is not above 0 is as 1.
+    pub fn pareto(min: Duration, shape: f64) -> Self {
+        let shape = if shape > 0.0 { shape } else { 1.0 };
+        Self::of(Shape::Pareto { min, shape })
+    }
+
+    /// Cuts longer ones to this.
+    pub fn at_most(self, cap: Duration) -> Self {
+        Self {
+            cap: Some(cap),
+            ..self
+        }
+    }
+
+    fn of(shape: Shape) -> Self {
+        Self { shape, cap: None }
+    }
+
+    pub(super) fn draw(&self, random: Random) -> Duration {
+        let unit = random.unit(For::Latency);
+        let seconds = match self.shape {
+            Shape::Uniform { min, max } if min == max => return self.cut(min),
+            Shape::Uniform { min, max } => {
+                // Both ends are in it.
+                return self.cut(min + (max - min).mul_f64(unit));
+            }
+            Shape::Normal { mean, deviation } => {
+                // Box and Muller's.
+                let other = random.unit(For::Angle);
+                let normal = (-2.0 * (1.0 - unit).ln()).sqrt() * (TAU * other).cos();
+                mean.as_secs_f64() + deviation.as_secs_f64() * normal
+            }
+            Shape::Exponential { mean } => mean.as_secs_f64() * -(1.0 - unit).ln(),
+            Shape::Pareto { min, shape } => min.as_secs_f64() / (1.0 - unit).powf(1.0 / shape),
+        };
+        // What does not fit is longer than anybody waits.
+        let time = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(FOREVER);
+        self.cut(time)
+    }
+
+    fn cut(&self, time: Duration) -> Duration {
+        time.min(self.cap.unwrap_or(FOREVER))
+    }
+}
+
+impl fmt::Display for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.shape {
+            // As http4k says it.
+            Shape::Uniform { min, max } => write!(f, "(range = {} to {}", Iso(min), Iso(max)),
+            Shape::Normal { mean, deviation } => {
+                write!(f, "(normal = {}, deviation {}", Iso(mean), Iso(deviation))
+            }
+            Shape::Exponential { mean } => write!(f, "(exponential = {}", Iso(mean)),
+            Shape::Pareto { min, shape } => write!(f, "(pareto = {}, shape {shape}", Iso(min)),
+        }?;
+        match self.cap {
+            Some(cap) => write!(f, ", at most {})", Iso(cap)),
+            None => f.write_str(")"),
+        }
+    }
+}

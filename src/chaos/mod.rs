@@ -1,0 +1,222 @@
+//! `Chaos`: breaks things on purpose, repeatably, and only while it is meant to.
+//!
+//! [`Chaos`] is the layer, and [`ChaosEngine`] steers it. What happens is a [`Behaviour`], when is a
+//! [`Trigger`], and a [`Stage`] puts several of these in their order.
+
+mod active;
+mod asked;
+mod behaviour;
+mod body;
+mod decision;
+mod destroy;
+mod document;
+mod duration;
+mod engine;
+mod latency;
+mod pattern;
+mod plan;
+mod random;
+mod seen;
+mod service;
+mod stage;
+mod throw;
+mod trigger;
+
+use std::{fmt, time::Duration};
+
+use tower::Layer;
+
+pub use self::{
+    behaviour::{Behaviour, Message, Variable},
+    body::{BrokenOff, ChaosBody},
+    decision::Decision,
+    document::BadDocument,
+    engine::{ChaosEngine, ChaosStats},
+    latency::Latency,
+    pattern::{BadPattern, Requests},
+    service::{ChaosFuture, ChaosService},
+    stage::Stage,
+    throw::{Fails, Panics, Throw},
+    trigger::{BadNetwork, Network, Trigger},
+};
+
+/// A layer that breaks things on purpose.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use http::StatusCode;
+/// use tower_traffic::chaos::{Behaviour, Chaos, Stage, Trigger};
+///
+/// let chaos = Chaos::new();
+/// let engine = chaos.engine();
+/// let app: Router = Router::new()
+///     .route("/users/{id}", get(async || "bob"))
+///     .layer(chaos);
+///
+/// // Off until it is switched on.
+/// engine.enable_with(Stage::when(
+///     Trigger::percentage(10.0),
+///     Behaviour::status(StatusCode::SERVICE_UNAVAILABLE),
+/// ));
+/// ```
+///
+/// It goes around a server or a client, and keeps the error of the service inside. Clones of the layer,
+/// and all services made by it, share one [engine](ChaosEngine): what is counted is counted for all of
+/// them, and `n` of a hundred are that of all requests together.
+///
+/// # Repeatable
+///
+/// Everything left to chance is drawn from a [seed](Self::seed) and the number of the request, in the order in which
+/// requests come: the same seed and the same order give the same decisions, whatever is polled first. Every
+/// affected response says in its head what happened (`x-chaos: Latency (123ms)`), and has the
+/// [`Decision`] among its extensions; [`ChaosEngine::decisions`] has the last ones, and
+/// [`ChaosEngine::enable_again`] does them again.
+///
+/// All waits are on tokio's clock, so that a test that has it [paused](tokio::time::pause) does not wait.
+///
+/// # Everything that can be set, at its default
+///
+/// ```
+/// use tower_traffic::chaos::{Chaos, Stage};
+///
+/// let chaos = Chaos::new()    // off, and nothing happens when it is switched on
+///     .stage(Stage::wait())   // what happens then
+///     .at_most_at_once(usize::MAX);
+/// ```
+///
+/// Off by default are [`expire_after`](Self::expire_after), [`spare`](Self::spare),
+/// [`http4k_header`](Self::http4k_header) and [`with_error`](Self::with_error); the
+/// [seed](Self::seed) is another each time.
+#[derive(Clone)]
+pub struct Chaos<T = Panics> {
+    engine: ChaosEngine,
+    throw: T,
+}
+
+impl Chaos {
+    /// Off, until its [engine](Self::engine) switches it on.
+    pub fn new() -> Self {
+        Self {
+            engine: ChaosEngine::new(engine::Settings::default()),
+            throw: Panics,
+        }
+    }
+
+    /// On from the start, with this.
+    pub fn on(stage: impl Into<Stage>) -> Self {
+        let chaos = Self::new();
+        chaos.engine.enable_with(stage);
+        chaos
+    }
+
+    /// Steered by this engine, with others that are.
+    pub fn with_engine(engine: &ChaosEngine) -> Self {
+        Self {
+            engine: engine.clone(),
+            throw: Panics,
+        }
+    }
+}
+
+impl Default for Chaos {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Chaos<T> {
+    /// What steers it.
+    pub fn engine(&self) -> ChaosEngine {
+        self.engine.clone()
+    }
+
+    /// What happens when it is switched on.
+    pub fn stage(self, stage: impl Into<Stage>) -> Self {
+        self.engine.prepare(stage.into());
+        self
+    }
+
+    /// Draws with this seed. To be set before the engine is taken.
+    pub fn seed(self, seed: u64) -> Self {
+        self.set(|settings| settings.seed = seed)
+    }
+
+    /// Switches itself off so long after it was switched on. To be set before the engine is taken.
+    pub fn expire_after(self, time: Duration) -> Self {
+        self.set(|settings| settings.expire_after = Some(time))
+    }
+
+    /// Affects at most so many requests at the same time; what comes then passes, and is counted. To be
+    /// set before the engine is taken.
+    pub fn at_most_at_once(self, requests: usize) -> Self {
+        self.set(|settings| settings.most_at_once = requests)
+    }
+
+    /// Never affects this route ([`Trigger::route`]), whatever happens to the others: health checks, for
+    /// one. To be set before the engine is taken.
+    pub fn spare(self, route: impl Into<String>) -> Self {
+        self.set(|settings| settings.spared.push(route.into()))
+    }
+
+    /// Also says what happened as http4k does, in `x-http4k-chaos`. To be set before the engine is
+    /// taken.
+    pub fn http4k_header(self) -> Self {
+        self.set(|settings| settings.http4k_header = true)
+    }
+
+    /// Lets [`Behaviour::throw`] fail with an error that is made of its message, where the service inside
+    /// has such errors, instead of panicking.
+    ///
+    /// ```
+    /// use tower::BoxError;
+    /// use tower_traffic::chaos::{Behaviour, Chaos};
+    ///
+    /// let chaos = Chaos::on(Behaviour::throw("connection reset by peer"))
+    ///     .with_error(|message| BoxError::from(message));
+    /// ```
+    pub fn with_error<F, E>(self, error: F) -> Chaos<Fails<F>>
+    where
+        F: Fn(&str) -> E + Clone,
+    {
+        Chaos {
+            engine: self.engine,
+            throw: Fails(error),
+        }
+    }
+
+    fn set(self, set: impl FnOnce(&mut engine::Settings)) -> Self {
+        Self {
+            engine: self.engine.set(set),
+            ..self
+        }
+    }
+}
+
+impl<S, T: Clone> Layer<S> for Chaos<T> {
+    type Service = ChaosService<S, T>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        ChaosService::new(inner, self.engine.clone(), self.throw.clone())
+    }
+}
+
+impl<T> fmt::Debug for Chaos<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chaos")
+            .field("engine", &self.engine)
+            .finish_non_exhaustive()
+    }
+}
+
+impl From<Behaviour> for Stage {
+    /// To every request.
+    fn from(behaviour: Behaviour) -> Self {
+        Self::always(behaviour)
+    }
+}
+
+impl From<Vec<Self>> for Stage {
+    fn from(stages: Vec<Self>) -> Self {
+        Self::sequence(stages)
+    }
+}

@@ -1,0 +1,64 @@
+//! Chance that can be repeated.
+
+/// Draws from a seed, the ordinal of a request and a place: the same three give the same number,
+/// whoever is asked first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Random {
+    state: u64,
+}
+
+/// What a number is drawn for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum For {
+    /// A trigger, by its number in the document.
+    Trigger(u32),
+    Latency,
+    /// The second number of a latency that needs two.
+    Angle,
+    /// Where a body is cut.
+    Cut,
+    /// What becomes of bytes.
+    Bytes,
+}
+
+impl Random {
+    pub(super) fn of(seed: u64, ordinal: u64) -> Self {
+        Self {
+            state: mix(seed ^ mix(ordinal)),
+        }
+    }
+
+    /// The same, for a place within.
+    pub(super) fn at(self, offset: u64) -> Self {
+        Self {
+            state: mix(self.state ^ mix(!offset)),
+        }
+    }
+
+    /// From 0 to 1, without 1.
+    pub(super) fn unit(self, place: For) -> f64 {
+        // All that a float between them can tell apart.
+        #[expect(clippy::cast_precision_loss, reason = "53 bits are what it holds")]
+        let drawn = (self.number(place) >> 11) as f64;
+        drawn / (1_u64 << 53) as f64
+    }
+
+    pub(super) fn number(self, place: For) -> u64 {
+        let place = match place {
+            For::Trigger(number) => u64::from(number) << 8,
+            For::Latency => 1,
+            For::Cut => 2,
+            For::Bytes => 3,
+            For::Angle => 4,
+        };
+        mix(self.state.wrapping_add(mix(place)))
+    }
+}
+
+/// `SplitMix64`: <https://prng.di.unimi.it/splitmix64.c>.
+fn mix(number: u64) -> u64 {
+    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,33 @@
+//! What a decision is made from.
+
+use http::{Extensions, HeaderMap, Method, Request, StatusCode, Uri};
+
+use super::random::Random;
+
+/// A request, and later its response, as triggers see them.
+#[derive(Clone, Copy)]
+pub(super) struct Seen<'a> {
+    pub(super) method: &'a Method,
+    pub(super) uri: &'a Uri,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) extensions: &'a Extensions,
+    /// If it was needed, and not too long.
+    pub(super) body: Option<&'a [u8]>,
+    /// If it is there.
+    pub(super) status: Option<StatusCode>,
+    pub(super) random: Random,
+}
+
+impl<'a> Seen<'a> {
+    pub(super) fn of<B>(request: &'a Request<B>, random: Random) -> Self {
+        Self {
+            method: request.method(),
+            uri: request.uri(),
+            headers: request.headers(),
+            extensions: request.extensions(),
+            body: None,
+            status: None,
+            random,
+        }
+    }
+}
