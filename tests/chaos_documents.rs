@@ -258,9 +258,9 @@ fn documents() -> Vec<Value> {
         }))
         .chain(triggers.iter().map(|trigger| json!({ "type": "wait", "until": trigger })))
         .collect();
-    all.push(Value::Array(all.clone()));
     let stages = json!({ "type": "repeat", "stages": all, "until": always });
-    all.push(stages);
+    let list = Value::Array(all.clone());
+    all.extend([stages, list]);
     all
 }
 

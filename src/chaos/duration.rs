@@ -38,8 +38,15 @@ pub(super) enum BadDuration {
 /// Reads `PT0.1S`, `P1DT2H`, or `150ms` and the like.
 pub(super) fn parse(text: &str) -> Result<Duration, BadDuration> {
     let text = text.trim();
-    if text.starts_with(['-', '+']) || text.starts_with(['P', 'p']) {
-        let span: jiff::Span = text.parse().map_err(|_| BadDuration::No)?;
+    if text.trim_start_matches(['-', '+']).starts_with(['P', 'p']) {
+        let span: jiff::Span = match text.parse() {
+            Ok(span) => span,
+            // Java's may have signs within: `PT-1S`.
+            Err(_) if text.contains('-') && parse(&text.replace('-', "")).is_ok() => {
+                return Err(BadDuration::Negative);
+            }
+            Err(_) => return Err(BadDuration::No),
+        };
         let days = jiff::SpanRelativeTo::days_are_24_hours();
         let signed = span.to_duration(days).map_err(|_| BadDuration::No)?;
         return signed.try_into().map_err(|_| BadDuration::Negative);
