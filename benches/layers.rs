@@ -31,7 +31,9 @@ use tower::{Layer, Service, ServiceBuilder, service_fn};
 use tower_http::{map_request_body::MapRequestBodyLayer, map_response_body::MapResponseBodyLayer};
 use tower_traffic::{
     DebugDump, Exchange, Matching, RecordTraffic, Recorder, ReplayCache, ReportLatency,
-    debug::Printer, store::Memory,
+    chaos::{Behaviour, Chaos, Stage, Trigger},
+    debug::Printer,
+    store::Memory,
 };
 
 /// How many requests are made at a time, off the clock.
@@ -321,6 +323,11 @@ fn in_turn() {
     let printer = dump.printer();
     let mut dump_on = dump.layer(service_fn(answer));
 
+    let chaos = Chaos::new();
+    let mut chaos_off = chaos.layer(service_fn(answer));
+    let missing = Stage::when(Trigger::percentage(0.0), Behaviour::never());
+    let mut chaos_miss = Chaos::on(missing).layer(service_fn(answer));
+
     let names = [
         "a layer of nothing",
         "bodies wrapped, no more",
@@ -331,6 +338,8 @@ fn in_turn() {
         "report latency, no-op",
         "debug dump, off",
         "debug dump, to a sink",
+        "chaos, off",
+        "chaos, nothing fires",
     ];
     let mut costs = names.map(|_| Vec::new());
     for _ in 0..ROUNDS {
@@ -346,6 +355,8 @@ fn in_turn() {
                 calls(&mut reporting, CALLS.into()).await,
                 calls(&mut dump_off, CALLS.into()).await,
                 calls_printed(&mut dump_on, &printer, CALLS.into()).await,
+                calls(&mut chaos_off, CALLS.into()).await,
+                calls(&mut chaos_miss, CALLS.into()).await,
             ];
             (bare, times)
         });

@@ -276,6 +276,7 @@ fn documents_come_back_as_they_were() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_is_wrong_is_told_with_its_place() {
     let hit = |trigger: Value, behaviour: Value| json!({ "type": "trigger", "trigger": trigger, "behaviour": behaviour });
     let always = || json!({ "type": "always" });

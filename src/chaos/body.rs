@@ -193,7 +193,6 @@ impl Faults {
 
 /// Another byte.
 pub(super) fn other(byte: u8, drawn: u64) -> u8 {
-    #[expect(clippy::cast_possible_truncation, reason = "1 to 255")]
     let step = (drawn % 255) as u8 + 1;
     byte.wrapping_add(step)
 }

@@ -284,8 +284,8 @@ impl ChaosEngine {
         let seen = Seen::of(request, Random::of(self.settings.seed, ordinal));
         match self.ask(course, ordinal, &seen) {
             None => Look::Nothing,
-            Some((seed, behaviour)) => {
-                let decided = self.decided(ordinal, seed, behaviour, seen.headers);
+            Some((drawn_with, behaviour)) => {
+                let decided = self.decided(ordinal, drawn_with, behaviour, seen.headers);
                 decided.map_or(Look::Nothing, |decided| Look::Now(Box::new(decided)))
             }
         }
@@ -293,8 +293,8 @@ impl ChaosEngine {
 
     /// Decides about a request of which everything is known that is needed.
     pub(super) fn decide(&self, ordinal: u64, seen: &Seen<'_>) -> Option<Decided> {
-        let (seed, behaviour) = self.ask(&mut lock(&self.state.course), ordinal, seen)?;
-        self.decided(ordinal, seed, behaviour, seen.headers)
+        let (drawn_with, behaviour) = self.ask(&mut lock(&self.state.course), ordinal, seen)?;
+        self.decided(ordinal, drawn_with, behaviour, seen.headers)
     }
 
     pub(super) fn random(&self, ordinal: u64) -> Random {

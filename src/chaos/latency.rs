@@ -86,7 +86,7 @@ impl Latency {
             Shape::Uniform { min, max } if min == max => return self.cut(min),
             Shape::Uniform { min, max } => {
                 // Both ends are in it.
-                return self.cut(min + (max - min).mul_f64(unit));
+                return self.cut(min + max.saturating_sub(min).mul_f64(unit));
             }
             Shape::Normal { mean, deviation } => {
                 // Box and Muller's.

@@ -39,8 +39,8 @@ impl Random {
     pub(super) fn unit(self, place: For) -> f64 {
         // All that a float between them can tell apart.
         #[expect(clippy::cast_precision_loss, reason = "53 bits are what it holds")]
-        let drawn = (self.number(place) >> 11) as f64;
-        drawn / (1_u64 << 53) as f64
+        let (drawn, all) = ((self.number(place) >> 11) as f64, (1_u64 << 53) as f64);
+        drawn / all
     }
 
     pub(super) fn number(self, place: For) -> u64 {

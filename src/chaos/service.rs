@@ -242,7 +242,7 @@ impl<S, T> Act<S, T> {
         T: Throw<E>,
     {
         match &mut decided.plan.end {
-            End::Service => None,
+            End::Service | End::Never => None,
             End::Answer(answer) => {
                 let body = ReplayBody::text(mem::take(&mut answer.body));
                 let mut response = Response::new(ChaosBody::stored(body));
@@ -251,7 +251,6 @@ impl<S, T> Act<S, T> {
                 Some(Ok(response))
             }
             End::Throw(message) => Some(Err(self.throw.throw(message))),
-            End::Never => None,
             End::Destroy(destruction) => {
                 destroy::before(*destruction);
                 None

@@ -230,7 +230,9 @@ impl Trigger {
             }
             Kind::Not(trigger) => trigger.begin(now, next),
             Kind::And(triggers) | Kind::Or(triggers) => {
-                triggers.iter_mut().for_each(|one| one.begin(now, next));
+                for trigger in triggers {
+                    trigger.begin(now, next);
+                }
             }
             Kind::Nth { seen, .. } => *seen = 0,
         }

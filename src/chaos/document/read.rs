@@ -108,17 +108,16 @@ fn trigger(at: &At<'_>) -> Result<Trigger, Bad> {
         "client" => Trigger::client(parsed(&at.get("network"))?),
         "route" => Trigger::route(at.get("route").text()?),
         "asked" => Trigger::asked(),
-        "status" => match at.get("status").some() {
-            Some(one) => {
+        "status" => {
+            if let Some(one) = at.get("status").some() {
                 let status = status(&one)?.as_u16();
                 Trigger::status(status..=status)
-            }
-            None => {
+            } else {
                 let (from, to) = (status(&at.get("from"))?, status(&at.get("to"))?);
                 in_order(&at.get("to"), from <= to, "`from`")?;
                 Trigger::status(from.as_u16()..=to.as_u16())
             }
-        },
+        }
         other => return Err(unknown(at, "trigger", other, TRIGGERS)),
     })
 }

@@ -212,11 +212,9 @@ fn number(number: f64) -> Value {
         reason = "0 to 100"
     )]
     let whole = number as u64;
-    #[expect(clippy::cast_precision_loss, reason = "0 to 100")]
-    let is_whole = whole as f64 == number;
-    if is_whole {
-        whole.into()
-    } else {
+    if number.fract() > 0.0 {
         number.into()
+    } else {
+        whole.into()
     }
 }
