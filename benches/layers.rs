@@ -13,6 +13,7 @@
 use std::{
     convert::Infallible,
     env,
+    fmt::Debug,
     hint::black_box,
     io,
     pin::Pin,
@@ -100,7 +101,7 @@ async fn answer<B>(_: Request<B>) -> Result<Response<Full<Bytes>>, Infallible> {
 async fn call<S, B>(service: &mut S, request: Request<Full<Bytes>>)
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
-    B: Body<Data = Bytes, Error = Infallible>,
+    B: Body<Data = Bytes, Error: Debug>,
 {
     let Ok(response) = service.call(request).await;
     let mut body = std::pin::pin!(response.into_body());
@@ -112,7 +113,7 @@ where
 async fn calls<S, B>(service: &mut S, count: u64) -> Duration
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
-    B: Body<Data = Bytes, Error = Infallible>,
+    B: Body<Data = Bytes, Error: Debug>,
 {
     calls_of(service, count, request).await
 }
@@ -124,7 +125,7 @@ async fn calls_of<S, B>(
 ) -> Duration
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
-    B: Body<Data = Bytes, Error = Infallible>,
+    B: Body<Data = Bytes, Error: Debug>,
 {
     let mut left = count;
     let mut time = Duration::ZERO;
@@ -151,7 +152,7 @@ async fn calls_recorded<S, B>(
 ) -> Duration
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
-    B: Body<Data = Bytes, Error = Infallible>,
+    B: Body<Data = Bytes, Error: Debug>,
 {
     let mut left = count;
     let mut time = Duration::ZERO;
@@ -170,7 +171,7 @@ where
 async fn calls_printed<S, B>(service: &mut S, printer: &Printer, count: u64) -> Duration
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
-    B: Body<Data = Bytes, Error = Infallible>,
+    B: Body<Data = Bytes, Error: Debug>,
 {
     let mut left = count;
     let mut time = Duration::ZERO;

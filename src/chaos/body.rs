@@ -31,7 +31,6 @@ pin_project! {
         #[pin]
         inner: Inner<B>,
         faults: Option<Box<Faults>>,
-        active: Option<Active>,
     }
 }
 
@@ -42,8 +41,8 @@ pin_project! {
         B: Body,
     {
         Live { #[pin] body: B },
-        // An answer, or a body that was read ahead.
-        Stored { body: ReplayBody<B> },
+        // An answer, or a body that was read ahead. Boxed: what just passes is to stay small.
+        Stored { body: Box<ReplayBody<B>> },
     }
 }
 
@@ -103,6 +102,8 @@ pub(super) struct Faults {
     left: Bytes,
     passed: u64,
     next: Option<Pin<Box<Sleep>>>,
+    /// Counts as affected until it is let go.
+    active: Option<Active>,
 }
 
 impl Faults {
@@ -204,15 +205,15 @@ impl<B: Body> ChaosBody<B> {
         Self {
             inner: Inner::Live { body },
             faults: None,
-            active: None,
         }
     }
 
     pub(super) fn stored(body: ReplayBody<B>) -> Self {
         Self {
-            inner: Inner::Stored { body },
+            inner: Inner::Stored {
+                body: Box::new(body),
+            },
             faults: None,
-            active: None,
         }
     }
 
@@ -224,11 +225,9 @@ impl<B: Body> ChaosBody<B> {
     }
 
     /// Counts as affected until it is let go.
-    pub(super) fn counted(self, active: Active) -> Self {
-        Self {
-            active: Some(active),
-            ..self
-        }
+    pub(super) fn counted(mut self, active: Active) -> Self {
+        self.faults.get_or_insert_default().active = Some(active);
+        self
     }
 }
 
