@@ -180,7 +180,7 @@ async fn percentages_are_exact() {
             service.call(request).await.unwrap();
         }
         let stats = engine.stats();
-        assert_eq!(stats.requests, COUNT.into());
+        assert_eq!(stats.requests, u64::from(COUNT));
         let share = percent / 100.0;
         let expected = f64::from(COUNT) * share;
         let sigma = (expected * (1.0 - share)).sqrt();
