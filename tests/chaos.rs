@@ -17,7 +17,8 @@ use http_body_util::{BodyExt, Full};
 use tokio::time::Instant;
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 use tower_traffic::chaos::{
-    Behaviour, BrokenOff, Chaos, Decision, Latency, Message, Requests, Stage, Trigger, Variable,
+    Affected, Behaviour, BrokenOff, Chaos, ConnectionBehaviour, Decision, Latency, Message,
+    Requests, Stage, Trigger, Variable,
 };
 
 const TEXT: &str = "hello, world";
@@ -530,4 +531,36 @@ async fn a_variable_can_be_changed() {
     assert_eq!(status(&app).await, 503);
     variable.set(Behaviour::status(StatusCode::NOT_FOUND));
     assert_eq!(status(&app).await, 404);
+}
+
+#[tokio::test]
+async fn what_is_about_connections_is_nothing_to_requests() {
+    let refuse = ConnectionBehaviour::refuse;
+    // Two of them would be left for the second to be counted by, if one counted for both.
+    let chaos = Chaos::on(vec![
+        Stage::always(refuse()).until(Trigger::once()),
+        Stage::when(Trigger::once(), refuse()),
+        Stage::when(Trigger::once(), fails()),
+        Stage::when(Trigger::countdown(1), fails()).until(Trigger::countdown(3)),
+    ]);
+    let engine = chaos.engine();
+    let app = app(&chaos);
+    assert_eq!(statuses(&app, 6).await, [503, 200, 503, 503, 200, 200]);
+    let text = engine.to_string();
+    assert!(text.contains("RefuseConnection until Once"), "{text}");
+    assert_eq!(
+        (engine.stats().requests, engine.stats().connections),
+        (6, 0)
+    );
+    let decisions = engine.decisions();
+    assert!(decisions.iter().all(|one| one.on == Affected::Request));
+
+    // The two do not go together: the other is left out.
+    assert_eq!(fails().and(refuse().into()), fails());
+    assert_eq!(Behaviour::from(refuse()).and(fails()), refuse().into());
+    let both = refuse().and(ConnectionBehaviour::never());
+    assert_eq!(
+        Behaviour::from(refuse()).and(ConnectionBehaviour::never().into()),
+        both.into()
+    );
 }

@@ -61,6 +61,68 @@ fn behaviours_say_what_http4k_says() {
 }
 
 #[test]
+fn behaviours_say_when_they_are_about_connections() {
+    let all = json!({ "type": "all", "behaviours": [
+        { "type": "latency", "on": "connection", "min": "1s", "max": "1s" },
+        { "type": "refuse" },
+    ] });
+    for (document, text) in [
+        (
+            json!({ "type": "none", "on": "connection" }),
+            "None of the connection",
+        ),
+        (
+            json!({ "type": "latency", "on": "connection", "min": "PT0.1S", "max": "PT0.3S" }),
+            "Latency (range = PT0.1S to PT0.3S) of the connection",
+        ),
+        (
+            json!({ "type": "never", "on": "connection" }),
+            "NeverConnect",
+        ),
+        (json!({ "type": "refuse" }), "RefuseConnection"),
+        (
+            json!({ "type": "refuse", "on": "connection" }),
+            "RefuseConnection",
+        ),
+        (
+            json!({ "type": "throw", "on": "connection", "message": "foo" }),
+            "FailConnection foo",
+        ),
+        (
+            json!({ "type": "corrupt", "on": "connection", "percentage": 0.5 }),
+            "CorruptConnection (0.5%)",
+        ),
+        (
+            json!({ "type": "slice", "on": "connection", "bytes": 7 }),
+            "SliceConnection (7b every PT0S)",
+        ),
+        (
+            json!({ "type": "throttle", "on": "connection", "bytesPerSecond": 10 }),
+            "ThrottleConnection (10b a second)",
+        ),
+        (
+            json!({ "type": "stall", "on": "connection", "after": 10 }),
+            "StallConnection (after 10b)",
+        ),
+        (
+            json!({ "type": "break", "on": "connection", "after": 10 }),
+            "BreakConnection (after 10b)",
+        ),
+        (
+            all,
+            "Latency (range = PT1S to PT1S) of the connection and RefuseConnection",
+        ),
+        // What http4k does not know, it does not look at.
+        (
+            json!({ "type": "status", "status": 500, "on": ["bob"] }),
+            "ReturnStatus (500)",
+        ),
+    ] {
+        assert_eq!(behaviour(&document), text, "{document}");
+    }
+}
+
+#[test]
 #[cfg(feature = "chaos-destructive")]
 fn so_do_the_destructive_four() {
     for (name, text) in [
@@ -227,6 +289,20 @@ fn documents() -> Vec<Value> {
         json!({ "type": "drop-trailers", "on": "response" }),
         json!({ "type": "misstate-length", "on": "response", "by": -3 }),
         json!({ "type": "all", "behaviours": [{ "type": "snip" }, { "type": "never" }] }),
+        json!({ "type": "none", "on": "connection" }),
+        json!({ "type": "latency", "on": "connection", "min": "PT0.1S", "max": "PT0.3S", "cap": "PT1S" }),
+        json!({ "type": "throw", "on": "connection", "message": "bob" }),
+        json!({ "type": "never", "on": "connection" }),
+        json!({ "type": "refuse", "on": "connection" }),
+        json!({ "type": "corrupt", "on": "connection", "percentage": 50 }),
+        json!({ "type": "slice", "on": "connection", "bytes": 1, "every": "PT0.01S" }),
+        json!({ "type": "throttle", "on": "connection", "bytesPerSecond": 1024 }),
+        json!({ "type": "stall", "on": "connection", "after": 10 }),
+        json!({ "type": "break", "on": "connection", "after": 10 }),
+        json!({ "type": "all", "behaviours": [
+            { "type": "throttle", "on": "connection", "bytesPerSecond": 1024 },
+            { "type": "break", "on": "connection", "after": 10 },
+        ] }),
     ];
     let triggers = [
         always.clone(),
@@ -411,6 +487,64 @@ fn what_is_wrong_is_told_with_its_place() {
             ),
             "$.behaviour.on",
             "bob",
+        ),
+        (
+            hit(
+                always(),
+                json!({ "type": "stall", "on": ["connection"], "after": 1 }),
+            ),
+            "$.behaviour.on",
+            "text",
+        ),
+        (
+            hit(
+                always(),
+                json!({ "type": "status", "on": "connection", "status": 500 }),
+            ),
+            "$.behaviour.on",
+            "not about connections",
+        ),
+        (
+            hit(
+                always(),
+                json!({ "type": "drop-trailers", "on": "connection" }),
+            ),
+            "$.behaviour.on",
+            "refuse, corrupt",
+        ),
+        (
+            hit(always(), json!({ "type": "bob", "on": "connection" })),
+            "$.behaviour.type",
+            "bob",
+        ),
+        (
+            hit(always(), json!({ "type": "refuse", "on": "request" })),
+            "$.behaviour.on",
+            "connections alone",
+        ),
+        (
+            hit(
+                always(),
+                json!({ "type": "throttle", "on": "connection", "bytesPerSecond": 0 }),
+            ),
+            "$.behaviour.bytesPerSecond",
+            "above 0",
+        ),
+        (
+            hit(
+                always(),
+                json!({ "type": "all", "behaviours": [none(), { "type": "refuse" }] }),
+            ),
+            "$.behaviour.behaviours[1]",
+            "about the same",
+        ),
+        (
+            hit(
+                always(),
+                json!({ "type": "all", "behaviours": [{ "type": "refuse" }, none()] }),
+            ),
+            "$.behaviour.behaviours[1]",
+            "about requests",
         ),
         (
             hit(always(), json!({ "type": "throttle", "bytesPerSecond": 0 })),

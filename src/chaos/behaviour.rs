@@ -5,7 +5,7 @@ use std::{fmt, num::NonZeroU64, sync::Arc, sync::RwLock, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::latency::Latency;
+use super::{connection::ConnectionBehaviour, decision::Affected, latency::Latency};
 use crate::locks::{read, write};
 
 /// What happens to a request for which a [trigger](super::Trigger) fires.
@@ -23,6 +23,8 @@ use crate::locks::{read, write};
 /// // Both: late, and then this.
 /// let down = slow.and(Behaviour::status(StatusCode::SERVICE_UNAVAILABLE));
 /// ```
+///
+/// It may also be about connections, as a [`ConnectionBehaviour`] is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Behaviour(pub(super) Kind);
 
@@ -42,6 +44,7 @@ pub(super) enum Kind {
     Change { on: Message, change: Change },
     All(Vec<Behaviour>),
     Variable(Variable),
+    Connection(ConnectionBehaviour),
 }
 
 /// A response of the chaos's own.
@@ -240,17 +243,33 @@ impl Behaviour {
 
     /// Both: this one, and the other.
     ///
-    /// Latencies add up, changes come in their order, and of several answers it is the first.
+    /// Latencies add up, changes come in their order, and of several answers it is the first. What
+    /// is about requests does not go together with what is about connections: then the other is left
+    /// out.
     pub fn and(self, other: Self) -> Self {
-        let mut all = match self.0 {
-            Kind::All(all) => all,
-            one => vec![Self(one)],
+        let mut all = match (self.0, &other.0) {
+            (Kind::Connection(this), Kind::Connection(other)) => {
+                return this.and(other.clone()).into();
+            }
+            (this @ Kind::Connection(_), _) | (this, Kind::Connection(_)) => return Self(this),
+            (Kind::All(all), _) => all,
+            (one, _) => vec![Self(one)],
         };
         match other.0 {
             Kind::All(others) => all.extend(others),
             one => all.push(Self(one)),
         }
         Self(Kind::All(all))
+    }
+
+    /// What it is about.
+    #[inline]
+    pub(super) fn affects(&self) -> Affected {
+        match &self.0 {
+            Kind::Connection(_) => Affected::Connection,
+            Kind::Variable(variable) => read(&variable.0).affects(),
+            _ => Affected::Request,
+        }
     }
 
     fn change(on: Message, change: Change) -> Self {
@@ -301,6 +320,7 @@ impl Behaviour {
             Kind::Change { change, .. } => change.name(),
             Kind::All(_) => "all",
             Kind::Variable(_) => "variable",
+            Kind::Connection(behaviour) => behaviour.name(),
         }
     }
 }
@@ -355,6 +375,7 @@ impl fmt::Display for Behaviour {
                 Ok(())
             }
             Kind::Variable(variable) => variable.get().fmt(f),
+            Kind::Connection(behaviour) => behaviour.fmt(f),
         }
     }
 }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::{
     active::Active,
     behaviour::Behaviour,
-    decision::Decision,
+    decision::{Affected, Decision},
     plan::Plan,
     random::Random,
     seen::Seen,
@@ -74,7 +74,9 @@ struct State {
     /// Read by every request.
     is_on: AtomicBool,
     requests: AtomicU64,
+    connections: AtomicU64,
     active: Arc<AtomicUsize>,
+    active_connections: Arc<AtomicUsize>,
     course: Mutex<Course>,
     told: Mutex<Told>,
 }
@@ -86,7 +88,7 @@ struct Course {
     needs: Needs,
     ends: Option<Instant>,
     /// What was decided before, to be done again.
-    again: Option<HashMap<u64, Decision>>,
+    again: Option<HashMap<(Affected, u64), Decision>>,
 }
 
 impl Default for Course {
@@ -115,11 +117,13 @@ struct Told {
 pub struct ChaosStats {
     /// Requests that came while it was on.
     pub requests: u64,
+    /// Connections that were about to be made while it was on.
+    pub connections: u64,
     /// Of these, those to which something happened.
     pub affected: u64,
     /// Of those, the ones that are not over yet.
     pub active: usize,
-    /// Requests to which nothing happened because there were too many
+    /// Those to which nothing happened because there were too many
     /// ([`Chaos::at_most_at_once`](super::Chaos::at_most_at_once)).
     pub capped: u64,
     /// Those affected by behaviour, as documents name it.
@@ -179,7 +183,7 @@ impl ChaosEngine {
         self.switch_on(course);
     }
 
-    /// Does again what was decided before, request for request, whatever their triggers would say
+    /// Does again what was decided before, request for request and connection for connection, whatever their triggers would say
     /// now.
     pub fn enable_again(&self, decisions: impl IntoIterator<Item = Decision>) {
         let course = &mut *lock(&self.state.course);
@@ -187,10 +191,11 @@ impl ChaosEngine {
         let decisions = decisions.into_iter();
         course.again = Some(
             decisions
-                .map(|decision| (decision.ordinal, decision))
+                .map(|decision| ((decision.on, decision.ordinal), decision))
                 .collect(),
         );
         self.state.requests.store(0, Ordering::Relaxed);
+        self.state.connections.store(0, Ordering::Relaxed);
         self.switch_on(course);
     }
 
@@ -253,8 +258,10 @@ impl ChaosEngine {
         let told = lock(&self.state.told);
         ChaosStats {
             requests: self.state.requests.load(Ordering::Relaxed),
+            connections: self.state.connections.load(Ordering::Relaxed),
             affected: told.counts.values().sum(),
-            active: self.state.active.load(Ordering::Relaxed),
+            active: self.state.active.load(Ordering::Relaxed)
+                + self.state.active_connections.load(Ordering::Relaxed),
             capped: told.capped,
             by_behaviour: told.counts.clone(),
         }
@@ -310,7 +317,7 @@ impl ChaosEngine {
             }
         }
         if let Some(again) = &course.again {
-            let decision = again.get(&ordinal)?;
+            let decision = again.get(&(seen.is, ordinal))?;
             return Some((decision.seed, decision.behaviour.clone()));
         }
         match course.stage.ask(seen) {
@@ -340,23 +347,28 @@ impl ChaosEngine {
         };
         let decision = Decision {
             ordinal,
+            on: Affected::Request,
             seed,
             delay: plan.delay,
             text,
             behaviour,
         };
         tracing::debug!(ordinal, chaos = %decision.text, "chaos affects a request");
+        self.tell(&decision);
+        Some(Decided {
+            plan,
+            decision,
+            active,
+        })
+    }
+
+    fn tell(&self, decision: &Decision) {
         let told = &mut *lock(&self.state.told);
         *told.counts.entry(decision.behaviour.name()).or_default() += 1;
         if told.log.len() >= LOG {
             told.log.pop_front();
         }
         told.log.push_back(decision.clone());
-        Some(Decided {
-            plan,
-            decision,
-            active,
-        })
     }
 }
 

@@ -7,6 +7,7 @@ mod active;
 mod asked;
 mod behaviour;
 mod body;
+mod connection;
 mod decision;
 mod destroy;
 mod document;
@@ -29,7 +30,8 @@ use tower::Layer;
 pub use self::{
     behaviour::{Behaviour, Message, Variable},
     body::{BrokenOff, ChaosBody},
-    decision::Decision,
+    connection::ConnectionBehaviour,
+    decision::{Affected, Decision},
     document::BadDocument,
     engine::{ChaosEngine, ChaosStats},
     latency::Latency,

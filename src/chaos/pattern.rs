@@ -6,7 +6,7 @@ use http::{Uri, header::HOST};
 use percent_encoding::percent_decode_str;
 use regex_lite::{Regex, RegexBuilder};
 
-use super::seen::Seen;
+use super::{decision::Affected, seen::Seen};
 
 /// The largest program that a regular expression may become, in bytes.
 const SIZE_LIMIT: usize = 1 << 20;
@@ -172,8 +172,9 @@ impl Requests {
 impl Part {
     fn is_in(&self, seen: &Seen<'_>) -> bool {
         match self {
-            Self::Method(method) => seen.method.as_str().eq_ignore_ascii_case(method),
             Self::Host(pattern) => host(seen).is_some_and(|host| pattern.matches(host)),
+            _ if seen.is == Affected::Connection => false,
+            Self::Method(method) => seen.method.as_str().eq_ignore_ascii_case(method),
             Self::Path(pattern) => pattern.matches(seen.uri.path()),
             Self::Query(name, pattern) => {
                 values(seen.uri, name).any(|value| pattern.matches(&value))

@@ -67,7 +67,7 @@ impl Plan {
 
     fn add(&mut self, behaviour: &Behaviour, headers: &HeaderMap) {
         match &behaviour.0 {
-            Kind::None => {}
+            Kind::None | Kind::Connection(_) => {}
             Kind::Latency(latency) => self.delay(latency.draw(self.random)),
             Kind::Throw(message) => self.end(End::Throw(message.clone())),
             Kind::Status(status) => self.status(*status),

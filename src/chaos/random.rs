@@ -28,6 +28,13 @@ impl Random {
         }
     }
 
+    /// The same for a connection, which counts by itself: it does not draw what the request does that
+    /// has its number.
+    #[cfg(feature = "chaos-connect")]
+    pub(super) fn of_connection(seed: u64, ordinal: u64) -> Self {
+        Self::of(!seed, ordinal)
+    }
+
     /// The same, for a place within.
     pub(super) fn at(self, offset: u64) -> Self {
         Self {

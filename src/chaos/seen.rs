@@ -2,11 +2,13 @@
 
 use http::{Extensions, HeaderMap, Method, Request, StatusCode, Uri};
 
-use super::random::Random;
+use super::{decision::Affected, random::Random};
 
-/// A request, and later its response, as triggers see them.
+/// A request, and later its response, as triggers see them; or a connection, of which there is only
+/// the URI.
 #[derive(Clone, Copy)]
 pub(super) struct Seen<'a> {
+    pub(super) is: Affected,
     pub(super) method: &'a Method,
     pub(super) uri: &'a Uri,
     pub(super) headers: &'a HeaderMap,
@@ -21,6 +23,7 @@ pub(super) struct Seen<'a> {
 impl<'a> Seen<'a> {
     pub(super) fn of<B>(request: &'a Request<B>, random: Random) -> Self {
         Self {
+            is: Affected::Request,
             method: request.method(),
             uri: request.uri(),
             headers: request.headers(),

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::{
-    behaviour::Behaviour,
+    behaviour::{self, Behaviour},
+    decision::Affected,
     seen::Seen,
     trigger::{self, Begun, Trigger},
 };
@@ -26,6 +27,10 @@ use super::{
 /// Of stages that follow each other the first decides that has something for the request; one whose
 /// trigger does not fire leaves it to the next. A stage is over when its [`until`](Self::until) has
 /// fired, and one of several when all of them are.
+///
+/// A [`Behaviour`] is about requests, a [`ConnectionBehaviour`](super::ConnectionBehaviour) about
+/// connections, and a stage is asked for what it is about: of the others it has nothing for any, and neither
+/// its trigger nor what it is [until](Self::until) counts them. [`wait`](Self::wait) is about both.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stage(Kind);
 
@@ -68,13 +73,14 @@ impl Stage {
     }
 
     /// Does this whenever the trigger fires.
-    pub fn when(trigger: Trigger, behaviour: Behaviour) -> Self {
+    pub fn when(trigger: Trigger, behaviour: impl Into<Behaviour>) -> Self {
+        let behaviour = behaviour.into();
         Self(Kind::Trigger { trigger, behaviour })
     }
 
-    /// Does this to every request.
+    /// Does this to every request, or connection.
     pub fn always(behaviour: impl Into<Behaviour>) -> Self {
-        Self::when(Trigger::always(), behaviour.into())
+        Self::when(Trigger::always(), behaviour)
     }
 
     /// This one, and the other for what this one has nothing for.
@@ -114,14 +120,31 @@ impl Stage {
         &self.0
     }
 
-    /// Whether this is so of one of its triggers.
+    /// Whether this is so of one of its triggers that are asked for requests.
     pub(super) fn any_trigger(&self, is_so: &mut impl FnMut(&trigger::Kind) -> bool) -> bool {
         match &self.0 {
             Kind::Wait => false,
+            // Connections need nothing.
+            Kind::Trigger { behaviour, .. }
+                if matches!(behaviour.0, behaviour::Kind::Connection(_)) =>
+            {
+                false
+            }
             Kind::Trigger { trigger, .. } => trigger.any(is_so),
             Kind::Then(stages) => stages.iter().any(|stage| stage.any_trigger(is_so)),
             Kind::Repeat { stages, .. } => stages.any_trigger(is_so),
             Kind::Until { stage, trigger, .. } => stage.any_trigger(is_so) || trigger.any(is_so),
+        }
+    }
+
+    /// Whether it is about such.
+    fn is_about(&self, affected: Affected) -> bool {
+        match &self.0 {
+            Kind::Wait => true,
+            Kind::Trigger { behaviour, .. } => behaviour.affects() == affected,
+            Kind::Then(stages) => stages.iter().any(|stage| stage.is_about(affected)),
+            Kind::Repeat { stages, .. } => stages.is_about(affected),
+            Kind::Until { stage, .. } => stage.is_about(affected),
         }
     }
 
@@ -151,7 +174,7 @@ impl Stage {
         match &mut self.0 {
             Kind::Wait => Says::Wait,
             Kind::Trigger { trigger, behaviour } => {
-                if trigger.fires(seen) {
+                if behaviour.affects() == seen.is && trigger.fires(seen) {
                     Says::Do(behaviour.clone())
                 } else {
                     Says::Miss
@@ -186,7 +209,9 @@ impl Stage {
                 trigger,
                 is_over,
             } => {
-                *is_over = *is_over || trigger.fires(seen);
+                if !*is_over && (stage.is_about(seen.is) || trigger.is_of_time()) {
+                    *is_over = trigger.fires(seen);
+                }
                 if *is_over {
                     Says::Over
                 } else {

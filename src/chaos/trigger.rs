@@ -13,7 +13,7 @@ use axum::extract::{ConnectInfo, MatchedPath};
 use humantime::format_rfc3339;
 use tokio::time::Instant;
 
-use super::{asked, duration::Iso, pattern::Requests, random::For, seen::Seen};
+use super::{asked, decision::Affected, duration::Iso, pattern::Requests, random::For, seen::Seen};
 use crate::forever::FOREVER;
 
 /// Says for which requests something happens.
@@ -29,6 +29,10 @@ use crate::forever::FOREVER;
 /// What a trigger counts is kept by the [engine](super::ChaosEngine) that it is given to, from the
 /// moment at which it is; of one trigger in two places each counts by itself. A trigger is asked at
 /// most once for a request, and of `a & b` and `a | b` the second only if the first leaves it open.
+///
+/// The same triggers are for connections. Of these there is the host that they go to, and nothing else:
+/// what asks for anything else of a [request](Self::requests), for a [client](Self::client), a
+/// [route](Self::route), a [status](Self::status) or a [fault](Self::asked) never fires.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trigger(pub(super) Kind);
 
@@ -289,12 +293,22 @@ impl Trigger {
                 elapsed(*begun).is_some_and(|time| (*from..*to).contains(&time))
             }
             Kind::Client(network) => client(seen).is_some_and(|address| network.contains(address)),
-            Kind::Route(name) => route(seen) == name,
+            Kind::Route(name) => seen.is == Affected::Request && route(seen) == name,
             Kind::Asked => asked::is_in(seen.headers),
             Kind::Status(range) => {
                 let status = seen.status.map(|status| status.as_u16());
                 status.is_some_and(|status| range.contains(&status))
             }
+        }
+    }
+
+    /// Whether it goes by the clock alone, and does not count.
+    pub(super) fn is_of_time(&self) -> bool {
+        match &self.0 {
+            Kind::Delay { .. } | Kind::Deadline { .. } | Kind::Window { .. } => true,
+            Kind::Not(trigger) => trigger.is_of_time(),
+            Kind::And(triggers) | Kind::Or(triggers) => triggers.iter().all(Self::is_of_time),
+            _ => false,
         }
     }
 

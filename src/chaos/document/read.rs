@@ -12,6 +12,8 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use crate::{
     chaos::{
         behaviour::{self, Behaviour, Destruction, Message},
+        connection::ConnectionBehaviour,
+        decision::Affected,
         duration::{self, BadDuration},
         latency::Latency,
         pattern::{BadPattern, Requests},
@@ -178,6 +180,7 @@ const BEHAVIOURS: &[&str] = &[
     "kill",
     "block",
     "never",
+    "refuse",
     "asked",
     "set-header",
     "remove-header",
@@ -194,6 +197,9 @@ const BEHAVIOURS: &[&str] = &[
 
 fn behaviour(at: &At<'_>) -> Result<Behaviour, Bad> {
     let kind = kind(at)?;
+    if kind == "refuse" || is_on_connection(at) {
+        return Ok(connection(at, &kind)?.into());
+    }
     Ok(match &*kind {
         "latency" => Behaviour::latency(latency(at)?),
         "throw" => Behaviour::throw(at.get("message").text()?),
@@ -219,12 +225,7 @@ fn behaviour(at: &At<'_>) -> Result<Behaviour, Bad> {
         "garble-header" => Behaviour::garble_header(on(at)?, field(&at.get("name"))?),
         "corrupt" => Behaviour::corrupt(on(at)?, percent(&at.get("percentage"))?),
         "slice" => {
-            let bytes = positive(&at.get("bytes"))?;
-            let every = at
-                .get("every")
-                .some()
-                .map_or(Ok(Duration::ZERO), |at| time(&at))?;
-            let bytes = usize::try_from(bytes.get()).unwrap_or(usize::MAX);
+            let (bytes, every) = slice(at)?;
             Behaviour::slice(on(at)?, bytes, every)
         }
         "throttle" => Behaviour::throttle(on(at)?, positive(&at.get("bytesPerSecond"))?),
@@ -239,14 +240,77 @@ fn behaviour(at: &At<'_>) -> Result<Behaviour, Bad> {
         }
         "all" => {
             let list = at.get("behaviours");
-            let all = list.items()?.map(|item| behaviour(&item));
-            let all = all.collect::<Result<Vec<_>, _>>()?;
-            all.into_iter()
-                .reduce(Behaviour::and)
-                .ok_or_else(|| list.bad("behaviours are missing: there must be one at least"))?
+            let mut all: Option<Behaviour> = None;
+            for item in list.items()? {
+                let next = behaviour(&item)?;
+                if all
+                    .as_ref()
+                    .is_some_and(|all| all.affects() != next.affects())
+                {
+                    let other = match next.affects() {
+                        Affected::Request => "requests, and those before it about connections",
+                        Affected::Connection => "connections, and those before it about requests",
+                    };
+                    return Err(item.bad(format!("this is about {other}: all are about the same")));
+                }
+                all = Some(match all {
+                    Some(all) => all.and(next),
+                    None => next,
+                });
+            }
+            all.ok_or_else(|| list.bad("behaviours are missing: there must be one at least"))?
         }
         other => return Err(unknown(at, "behaviour", other, BEHAVIOURS)),
     })
+}
+
+const ON_CONNECTIONS: &[&str] = &[
+    "latency", "throw", "none", "never", "refuse", "corrupt", "slice", "throttle", "stall", "break",
+];
+
+/// What happens to connections.
+fn connection(at: &At<'_>, kind: &str) -> Result<ConnectionBehaviour, Bad> {
+    if at.get("on").some().is_some() && !is_on_connection(at) {
+        return Err(at
+            .get("on")
+            .bad(format!("{kind} is about connections alone")));
+    }
+    Ok(match kind {
+        "latency" => ConnectionBehaviour::latency(latency(at)?),
+        "throw" => ConnectionBehaviour::throw(at.get("message").text()?),
+        "none" => ConnectionBehaviour::none(),
+        "never" => ConnectionBehaviour::never(),
+        "refuse" => ConnectionBehaviour::refuse(),
+        "corrupt" => ConnectionBehaviour::corrupt(percent(&at.get("percentage"))?),
+        "slice" => {
+            let (bytes, every) = slice(at)?;
+            ConnectionBehaviour::slice(bytes, every)
+        }
+        "throttle" => ConnectionBehaviour::throttle(positive(&at.get("bytesPerSecond"))?),
+        "stall" => ConnectionBehaviour::stall_after(whole(&at.get("after"))?),
+        "break" => ConnectionBehaviour::break_after(whole(&at.get("after"))?),
+        other if BEHAVIOURS.contains(&other) => {
+            let known = ON_CONNECTIONS.join(", ");
+            return Err(at.get("on").bad(format!(
+                "{other} is not about connections: these are {known}"
+            )));
+        }
+        other => return Err(unknown(at, "behaviour", other, ON_CONNECTIONS)),
+    })
+}
+
+fn is_on_connection(at: &At<'_>) -> bool {
+    let on = at.get("on").some();
+    on.is_some_and(|on| on.text().is_ok_and(|on| on == "connection"))
+}
+
+fn slice(at: &At<'_>) -> Result<(usize, Duration), Bad> {
+    let bytes = positive(&at.get("bytes"))?;
+    let every = at
+        .get("every")
+        .some()
+        .map_or(Ok(Duration::ZERO), |at| time(&at))?;
+    Ok((usize::try_from(bytes.get()).unwrap_or(usize::MAX), every))
 }
 
 fn destroy(at: &At<'_>, destruction: Destruction) -> Result<Behaviour, Bad> {
@@ -312,7 +376,9 @@ fn on(at: &At<'_>) -> Result<Message, Bad> {
     match on.some().map(|on| on.text()).transpose()?.as_deref() {
         None | Some("response") => Ok(Message::Response),
         Some("request") => Ok(Message::Request),
-        Some(other) => Err(on.bad(format!("{other:?} is neither request nor response"))),
+        Some(other) => Err(on.bad(format!(
+            "{other:?} is none of request, response, connection"
+        ))),
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::chaos::{
     behaviour::{self, Behaviour, Change, Destruction, Message},
+    connection::Fault,
     duration::Iso,
     latency::{Latency, Shape},
     pattern::{Part, Requests},
@@ -156,6 +157,13 @@ pub(super) fn behaviour(behaviour: &Behaviour) -> Value {
             json!({ "type": name, "behaviours": all })
         }
         Kind::Variable(variable) => self::behaviour(&variable.get()),
+        Kind::Connection(behaviour) => match behaviour.0.as_slice() {
+            [one] => fault(one),
+            all => {
+                let all: Vec<_> = all.iter().map(fault).collect();
+                json!({ "type": name, "behaviours": all })
+            }
+        },
         Kind::None
         | Kind::NoBody
         | Kind::SnipBody
@@ -180,6 +188,21 @@ fn change(change: &Change) -> Value {
         Change::DropTrailers => json!({}),
         Change::MisstateLength(by) => json!({ "by": by }),
     }
+}
+
+fn fault(fault: &Fault) -> Value {
+    let mut value = match fault {
+        Fault::None | Fault::Never | Fault::Refuse => json!({}),
+        Fault::Latency(latency) => self::latency(latency),
+        Fault::Throw(message) => json!({ "message": message }),
+        Fault::Corrupt(percent) => json!({ "percentage": number(*percent) }),
+        Fault::Slice { bytes, every } => json!({ "bytes": bytes, "every": time(*every) }),
+        Fault::Throttle { bytes_per_second } => json!({ "bytesPerSecond": bytes_per_second }),
+        Fault::StallAfter(bytes) | Fault::BreakAfter(bytes) => json!({ "after": bytes }),
+    };
+    value["type"] = fault.name().into();
+    value["on"] = "connection".into();
+    value
 }
 
 fn latency(latency: &Latency) -> Value {
