@@ -5,7 +5,9 @@ use std::{fmt, num::NonZeroU64, sync::Arc, sync::RwLock, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::{connection::ConnectionBehaviour, decision::Affected, latency::Latency};
+use super::{
+    connection::ConnectionBehaviour, decision::Affected, latency::Latency, trigger::clamped,
+};
 use crate::locks::{read, write};
 
 /// What happens to a request for which a [trigger](super::Trigger) fires.
@@ -203,9 +205,10 @@ impl Behaviour {
         Self::change(on, Change::GarbleHeader(name))
     }
 
-    /// Replaces so many of a hundred bytes of a body, each by another.
+    /// Replaces so many of a hundred bytes of a body, each by another: 0 none, 100 all. What is below or
+    /// above counts as these, and what is no number as 0.
     pub fn corrupt(on: Message, percent: f64) -> Self {
-        Self::change(on, Change::Corrupt(percent))
+        Self::change(on, Change::Corrupt(clamped(percent)))
     }
 
     /// Cuts a body into frames of at most so many bytes, 1 at least, and lets one through each time.
@@ -225,7 +228,10 @@ impl Behaviour {
     }
 
     /// Breaks a body off after so many bytes: on HTTP/1 the connection closes, on HTTP/2 the stream
-    /// is reset.
+    /// is reset. What was let through has 20 ms to be sent first.
+    ///
+    /// One that has exactly so many is broken off too, where HTTP can say so: over HTTP/1 a body with
+    /// `Content-Length` is whole once so many bytes are there.
     pub fn break_after(on: Message, bytes: u64) -> Self {
         Self::change(on, Change::BreakAfter(bytes))
     }
@@ -237,6 +243,9 @@ impl Behaviour {
 
     /// A `Content-Length` of so many bytes more than the body has, or fewer: the one behaviour with
     /// which they do not agree. Where the length is not known, nothing.
+    ///
+    /// Over HTTP/1 the end of the body is where `Content-Length` says: of fewer bytes no more are sent,
+    /// and after more the connection closes. Over HTTP/2 the receiver sees that they differ.
     pub fn misstate_length(on: Message, by: i64) -> Self {
         Self::change(on, Change::MisstateLength(by))
     }

@@ -3,7 +3,6 @@
 use std::{
     fmt,
     future::Future,
-    num::NonZeroU64,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -12,12 +11,13 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Sleep, sleep, sleep_until};
 use tower::BoxError;
 
 use super::{
     active::Active,
     behaviour::Change,
+    pace::Pace,
     random::{For, Random},
 };
 use crate::body::ReplayBody;
@@ -82,6 +82,10 @@ pub struct BrokenOff {
     pub after: u64,
 }
 
+/// What was let through gets so much time to be sent before the body breaks off: a server, or a client,
+/// throws away what it has not sent by then.
+const LINGER: Duration = Duration::from_millis(20);
+
 /// What is done to a body.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
@@ -96,12 +100,13 @@ pub(super) struct Faults {
     random: Option<Random>,
     /// The largest frame.
     most: Option<usize>,
-    every: Duration,
-    rate: Option<NonZeroU64>,
+    pace: Pace,
     /// What did not fit into the frame before.
     left: Bytes,
     passed: u64,
+    /// Until then nothing comes.
     next: Option<Pin<Box<Sleep>>>,
+    has_lingered: bool,
     /// Counts as affected until it is let go.
     active: Option<Active>,
 }
@@ -116,7 +121,12 @@ impl Faults {
 
     /// Ends the body after so many bytes, as if it had no more.
     pub(super) fn end_after(&mut self, bytes: u64) {
-        self.end_after = Some(self.end_after.map_or(bytes, |before| before.min(bytes)));
+        first(&mut self.end_after, bytes);
+    }
+
+    /// Does not say how long the body is: that is said otherwise.
+    pub(super) fn hide_length(&mut self) {
+        self.hide_length = true;
     }
 
     /// Whether this change is one of a body.
@@ -124,14 +134,16 @@ impl Faults {
         match *change {
             Change::Corrupt(percent) => self.corrupt = percent,
             Change::Slice { bytes, every } => {
-                self.most = Some(bytes);
-                self.every = every;
+                first(&mut self.most, bytes);
+                self.pace.every = self.pace.every.max(every);
             }
-            Change::Throttle { bytes_per_second } => self.rate = Some(bytes_per_second),
-            Change::StallAfter(bytes) => self.stall_after = Some(bytes),
-            Change::BreakAfter(bytes) => self.break_after = Some(bytes),
+            Change::Throttle { bytes_per_second } => {
+                first(&mut self.pace.rate, bytes_per_second);
+            }
+            Change::StallAfter(bytes) => first(&mut self.stall_after, bytes),
+            Change::BreakAfter(bytes) => first(&mut self.break_after, bytes),
             Change::DropTrailers => self.drop_trailers = true,
-            Change::MisstateLength(_) => self.hide_length = true,
+            Change::MisstateLength(_) => self.hide_length(),
             Change::SetHeader(..) | Change::RemoveHeader(_) | Change::GarbleHeader(_) => {
                 return false;
             }
@@ -150,28 +162,25 @@ impl Faults {
         limits.into_iter().flatten().min()
     }
 
+    fn linger(&mut self) -> &mut Pin<Box<Sleep>> {
+        if !self.has_lingered {
+            self.has_lingered = true;
+            self.next = None;
+        }
+        self.next.get_or_insert_with(|| Box::pin(sleep(LINGER)))
+    }
+
     /// The next part of what there is, and when the one after it may come.
     fn part(&mut self) -> Bytes {
-        let mut most = self.most.unwrap_or(usize::MAX);
-        if let Some(rate) = self.rate {
-            // Ten times a second or less.
-            let step = usize::try_from(rate.get() / 10).unwrap_or(usize::MAX);
-            most = most.min(step.max(1));
-        }
+        let mut most = self.most.unwrap_or(usize::MAX).min(self.pace.most());
         if let Some(limit) = self.limit() {
             let room = limit.saturating_sub(self.passed);
             most = most.min(usize::try_from(room).unwrap_or(usize::MAX));
         }
         let part = self.left.split_to(most.min(self.left.len()));
         self.passed += part.len() as u64;
-        let mut pause = self.every;
-        if let Some(rate) = self.rate {
-            #[expect(clippy::cast_precision_loss, reason = "a part is small")]
-            let seconds = part.len() as f64 / rate.get() as f64;
-            pause = pause.max(Duration::from_secs_f64(seconds));
-        }
-        if !pause.is_zero() {
-            self.next = Some(Box::pin(sleep_until(Instant::now() + pause)));
+        if let Some(next) = self.pace.after(part.len()) {
+            self.next = Some(Box::pin(sleep_until(next)));
         }
         self.corrupted(part)
     }
@@ -192,8 +201,13 @@ impl Faults {
     }
 }
 
+/// Of two that are both wanted, the one that is reached first.
+fn first<N: Ord + Copy>(limit: &mut Option<N>, other: N) {
+    *limit = Some(limit.map_or(other, |before| before.min(other)));
+}
+
 /// Another byte.
-pub(super) fn other(byte: u8, drawn: u64) -> u8 {
+fn other(byte: u8, drawn: u64) -> u8 {
     let step = (drawn % 255) as u8 + 1;
     byte.wrapping_add(step)
 }
@@ -262,6 +276,8 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.faults {
             None => self.inner.is_end_stream(),
+            // One that is said to have more has not ended.
+            Some(faults) if faults.hide_length => false,
             Some(faults) if faults.end_after.is_some_and(|end| faults.passed >= end) => true,
             Some(faults) => {
                 let is_stopped = faults.limit().is_some_and(|limit| faults.passed >= limit);
@@ -279,7 +295,8 @@ where
             return SizeHint::default();
         }
         let left = faults.left.len() as u64;
-        let ahead = |bytes: u64| faults.length_of(faults.passed + left + bytes) - faults.passed;
+        let passed = faults.passed.saturating_add(left);
+        let ahead = |bytes| faults.length_of(passed.saturating_add(bytes)) - faults.passed;
         let mut cut = SizeHint::new();
         if let Some(upper) = hint.upper() {
             cut.set_upper(ahead(upper));
@@ -307,6 +324,7 @@ where
                 return Poll::Ready(None);
             }
             if faults.break_after <= at && faults.break_after.is_some() {
+                ready!(faults.linger().as_mut().poll(cx));
                 let after = faults.passed;
                 return Poll::Ready(Some(Err(BrokenOff { after }.into())));
             }

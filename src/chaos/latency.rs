@@ -64,7 +64,11 @@ impl Latency {
     /// (1.16 is the one of "80 to 20"). Without a [cap](Self::at_most), single ones may take days. A
     /// shape that is not above 0 is as 1.
     pub fn pareto(min: Duration, shape: f64) -> Self {
-        let shape = if shape > 0.0 { shape } else { 1.0 };
+        let shape = if shape > 0.0 {
+            shape.min(f64::MAX)
+        } else {
+            1.0
+        };
         Self::of(Shape::Pareto { min, shape })
     }
 
@@ -85,8 +89,8 @@ impl Latency {
         let seconds = match self.shape {
             Shape::Uniform { min, max } if min == max => return self.cut(min),
             Shape::Uniform { min, max } => {
-                // Both ends are in it.
-                return self.cut(min + max.saturating_sub(min).mul_f64(unit));
+                let more = max.saturating_sub(min).mul_f64(unit);
+                return self.cut(min.saturating_add(more).min(max));
             }
             Shape::Normal { mean, deviation } => {
                 // Box and Muller's.

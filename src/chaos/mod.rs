@@ -14,6 +14,8 @@ mod document;
 mod duration;
 mod engine;
 mod latency;
+mod moment;
+mod pace;
 mod pattern;
 mod plan;
 mod random;

@@ -1,10 +1,10 @@
 //! What a decision comes to, for one request.
 
-use std::{future::pending, time::Duration};
+use std::{future::pending, mem, time::Duration};
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 use http_body::Body;
@@ -14,12 +14,14 @@ use tower::BoxError;
 use super::{
     asked,
     behaviour::{Answer, Behaviour, Change, Destruction, Kind, Message},
-    body::{ChaosBody, Faults, other},
+    body::{ChaosBody, Faults},
     random::{For, Random},
 };
+use crate::body::ReplayBody;
 
-/// A body of unknown length is snipped within so many bytes.
-const SNIP_WITHIN: u64 = 8 << 10;
+/// A body of unknown length is snipped within so many bytes, as a power of two: within any power of them
+/// with the same chance, because most bodies are short.
+const SNIP_WITHIN: f64 = 13.0;
 
 /// What is to be done, with everything drawn.
 #[derive(Debug)]
@@ -29,8 +31,10 @@ pub(super) struct Plan {
     on_request: Vec<Step>,
     on_response: Vec<Step>,
     random: Random,
-    /// As http4k's header says it.
+    /// As http4k's header says it, on the response.
     said: Option<String>,
+    /// And on the request.
+    said_of_request: Option<String>,
 }
 
 /// Who answers.
@@ -60,6 +64,7 @@ impl Plan {
             on_response: Vec::new(),
             random,
             said: None,
+            said_of_request: None,
         };
         plan.add(behaviour, headers);
         plan
@@ -118,9 +123,14 @@ impl Plan {
         }
     }
 
-    /// What http4k's header would say.
+    /// What http4k's header says on the response.
     pub(super) fn said(&self) -> Option<&str> {
         self.said.as_deref()
+    }
+
+    /// What http4k's header says on the request.
+    pub(super) fn said_of_request(&self) -> Option<&str> {
+        self.said_of_request.as_deref()
     }
 
     /// Waits as long as it says, or for ever.
@@ -133,20 +143,25 @@ impl Plan {
         }
     }
 
-    /// Does to a request what is to be done to it.
+    /// Does to a request what is to be done to it. One without a body is left without, and so is one
+    /// that opens a tunnel.
     pub(super) fn request<B>(&mut self, request: Request<ChaosBody<B>>) -> Request<ChaosBody<B>>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
         let (mut parts, body) = request.into_parts();
+        let carries = if parts.method == Method::CONNECT || is_empty(&body) {
+            Carries::Nothing
+        } else {
+            Carries::Body
+        };
         let length = body.size_hint().exact();
-        let faults = self.faults(Message::Request, &mut parts.headers, length, true);
+        let faults = self.faults(Message::Request, &mut parts.headers, length, carries);
         Request::from_parts(parts, body.faulty(faults))
     }
 
-    /// Does to a response what is to be done to it. An answer to `HEAD` has the head of another that
-    /// has a body.
+    /// Does to a response what is to be done to it.
     pub(super) fn response<B>(
         &mut self,
         response: Response<ChaosBody<B>>,
@@ -157,13 +172,30 @@ impl Plan {
         B::Error: Into<BoxError>,
     {
         let (mut parts, body) = response.into_parts();
-        let status = parts.status;
-        let has_body = *method != Method::HEAD
-            && !status.is_informational()
-            && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let carries = Carries::of(method, parts.status, is_empty(&body));
         let length = body.size_hint().exact();
-        let faults = self.faults(Message::Response, &mut parts.headers, length, has_body);
+        let faults = self.faults(Message::Response, &mut parts.headers, length, carries);
         Response::from_parts(parts, body.faulty(faults))
+    }
+
+    /// The answer that is not the service's, if that is what it comes to.
+    pub(super) fn answer<B>(&mut self, method: &Method) -> Option<Response<ChaosBody<B>>>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let End::Answer(answer) = &mut self.end else {
+            return None;
+        };
+        let (body, mut headers) = (mem::take(&mut answer.body), mem::take(&mut answer.headers));
+        let is_other = stated(&headers) != Some(body.len() as u64);
+        if is_other && Carries::of(method, answer.status, body.is_empty()) == Carries::Body {
+            headers.remove(CONTENT_LENGTH);
+        }
+        let mut response = Response::new(ChaosBody::stored(ReplayBody::text(body)));
+        *response.status_mut() = answer.status;
+        *response.headers_mut() = headers;
+        Some(self.response(response, method))
     }
 
     fn faults(
@@ -171,46 +203,62 @@ impl Plan {
         on: Message,
         headers: &mut HeaderMap,
         length: Option<u64>,
-        has_body: bool,
+        carries: Carries,
     ) -> Option<Faults> {
         let steps = match on {
             Message::Request => &self.on_request,
             Message::Response => &self.on_response,
         };
-        let said = length.or_else(|| stated(headers));
+        let said = match carries {
+            Carries::Body => length.or_else(|| stated(headers)),
+            Carries::Head => stated(headers),
+            Carries::Nothing => Some(0),
+        };
         let mut faults = Faults::new(self.random);
-        let (mut is_any, mut by) = (false, 0);
+        let (mut is_any, mut by, mut is_set) = (false, 0_i64, false);
         for step in steps {
             match step {
                 Step::Change(change) => {
                     if let Change::MisstateLength(more) = change {
-                        by += more;
+                        by = by.saturating_add(*more);
                     }
-                    if has_body {
-                        is_any |= faults.add(change);
-                    }
-                    change_head(headers, change, self.random);
+                    is_any |= faults.add(change);
+                    is_set |= change_head(headers, change, self.random);
                 }
                 Step::NoBody | Step::Snip => {
-                    let cut = match step {
-                        Step::NoBody => 0,
-                        _ => self.random.number(For::Cut) % said.unwrap_or(SNIP_WITHIN).max(1),
+                    let cut = match (step, said) {
+                        (Step::NoBody, _) => 0,
+                        (_, Some(length)) => self.random.number(For::Cut) % length.max(1),
+                        (_, None) => {
+                            // 0 at least, and far below what does not fit.
+                            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+                            let cut = (SNIP_WITHIN * self.random.unit(For::Cut)).exp2() as u64;
+                            cut - 1
+                        }
                     };
-                    self.said = Some(match on {
+                    let text = match on {
                         Message::Request => format!("Snip request body ({cut}b)"),
                         Message::Response => format!("Snip body ({cut}b)"),
-                    });
+                    };
+                    match on {
+                        Message::Request => self.said_of_request = Some(text),
+                        Message::Response => self.said = Some(text),
+                    }
                     faults.end_after(cut);
                     is_any = true;
                 }
             }
         }
-        if !is_any || !has_body {
-            return None;
+        if carries == Carries::Nothing || headers.contains_key(TRANSFER_ENCODING) {
+            return Some(faults).filter(|_| is_any && carries == Carries::Body);
         }
-        if let Some(length) = said
-            && !headers.contains_key(TRANSFER_ENCODING)
-        {
+        if is_set {
+            // The body keeps still, if it can be believed that it is so long.
+            if stated(headers).is_some_and(|stated| Some(stated) != length) {
+                faults.hide_length();
+                is_any = true;
+            }
+        } else if let Some(length) = said {
             let there = faults.length_of(length);
             let told = there.saturating_add_signed(by);
             // Who said nothing need not say anything now, unless it is to be wrong.
@@ -218,8 +266,37 @@ impl Plan {
                 headers.insert(CONTENT_LENGTH, told.into());
             }
         }
-        Some(faults)
+        Some(faults).filter(|_| is_any && carries == Carries::Body)
     }
+}
+
+/// What follows a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carries {
+    Body,
+    /// An answer to `HEAD` has the head of another that has a body.
+    Head,
+    /// No body, or what is none: behind a 101, or a CONNECT that went well, a tunnel.
+    Nothing,
+}
+
+impl Carries {
+    /// By RFC 9112, section 6.3.
+    fn of(method: &Method, status: StatusCode, is_empty: bool) -> Self {
+        let is_bodiless = status.is_informational()
+            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        if is_bodiless || (*method == Method::CONNECT && status.is_success()) {
+            Self::Nothing
+        } else if *method == Method::HEAD && is_empty {
+            Self::Head
+        } else {
+            Self::Body
+        }
+    }
+}
+
+fn is_empty(body: &impl Body) -> bool {
+    body.is_end_stream() || body.size_hint().exact() == Some(0)
 }
 
 fn stated(headers: &HeaderMap) -> Option<u64> {
@@ -232,39 +309,48 @@ fn stated(headers: &HeaderMap) -> Option<u64> {
         .ok()
 }
 
-fn change_head(headers: &mut HeaderMap, change: &Change, random: Random) {
-    match change {
+/// Whether `Content-Length` was among what it changed.
+fn change_head(headers: &mut HeaderMap, change: &Change, random: Random) -> bool {
+    let name = match change {
         Change::SetHeader(name, value) => {
             headers.insert(name.clone(), value.clone());
+            name
         }
         Change::RemoveHeader(name) => {
             headers.remove(name);
+            return false;
         }
         Change::GarbleHeader(name) => {
             let values = headers.get_all(name).iter();
             let garbled: Vec<_> = values.map(|value| garble(value, random)).collect();
-            replace(headers, name, garbled);
+            headers.remove(name);
+            for value in garbled {
+                headers.append(name.clone(), value);
+            }
+            name
         }
-        _ => {}
-    }
-}
-
-fn replace(headers: &mut HeaderMap, name: &HeaderName, values: Vec<HeaderValue>) {
-    headers.remove(name);
-    for value in values {
-        headers.append(name.clone(), value);
-    }
+        _ => return false,
+    };
+    *name == CONTENT_LENGTH
 }
 
 /// Another value of the same length.
 fn garble(value: &HeaderValue, random: Random) -> HeaderValue {
     let bytes: Vec<_> = (0..)
         .zip(value.as_bytes())
-        .map(|(offset, byte)| {
-            let drawn = other(*byte, random.at(offset).number(For::Bytes));
-            // Visible ASCII.
-            b'!' + drawn % 94
-        })
+        .map(|(offset, byte)| another(*byte, random.at(offset).number(For::Bytes)))
         .collect();
     HeaderValue::from_bytes(&bytes).unwrap_or_else(|_| value.clone())
+}
+
+/// Another character, of visible ASCII.
+fn another(byte: u8, drawn: u64) -> u8 {
+    let visible = b'!'..=b'~';
+    let others = u64::from(b'~' - b'!');
+    let step = (drawn % others) as u8 + 1;
+    if visible.contains(&byte) {
+        b'!' + (byte - b'!' + step) % (b'~' - b'!' + 1)
+    } else {
+        b'!' + step
+    }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower::{BoxError, Service};
@@ -20,10 +20,7 @@ use super::{
     seen::Seen,
     throw::Throw,
 };
-use crate::{
-    body::{ReplayBody, read_ahead},
-    store::BoxFuture,
-};
+use crate::{body::read_ahead, store::BoxFuture};
 
 /// Says what happened to a request.
 const CHAOS: HeaderName = HeaderName::from_static("x-chaos");
@@ -195,12 +192,12 @@ impl<S, T> Act<S, T> {
     {
         let method = request.method().clone();
         decided.plan.hold_up().await;
-        if let Some(answer) = self.end(&mut decided) {
+        if let Some(answer) = self.end(&mut decided, &method) {
             return answer.map(|response| self.marked(response, decided));
         }
         let mut request = decided.plan.request(request);
-        if let (Some(said), true) = (decided.plan.said(), self.engine.settings.http4k_header)
-            && said.starts_with("Snip request")
+        if let Some(said) = decided.plan.said_of_request()
+            && self.engine.settings.http4k_header
         {
             put(request.headers_mut(), HTTP4K_CHAOS, said);
         }
@@ -225,7 +222,7 @@ impl<S, T> Act<S, T> {
         T: Throw<E>,
     {
         decided.plan.hold_up().await;
-        if let Some(answer) = self.end(&mut decided) {
+        if let Some(answer) = self.end(&mut decided, head.method()) {
             return answer.map(|response| self.marked(response, decided));
         }
         if let End::Destroy(destruction) = decided.plan.end {
@@ -236,20 +233,15 @@ impl<S, T> Act<S, T> {
     }
 
     /// The answer, if it is not for the service inside to give.
-    fn end<R, E>(&self, decided: &mut Decided) -> Option<Answer<R, E>>
+    fn end<R, E>(&self, decided: &mut Decided, method: &Method) -> Option<Answer<R, E>>
     where
         R: Body<Data = Bytes>,
+        R::Error: Into<BoxError>,
         T: Throw<E>,
     {
-        match &mut decided.plan.end {
+        match &decided.plan.end {
             End::Service | End::Never => None,
-            End::Answer(answer) => {
-                let body = ReplayBody::text(mem::take(&mut answer.body));
-                let mut response = Response::new(ChaosBody::stored(body));
-                *response.status_mut() = answer.status;
-                *response.headers_mut() = mem::take(&mut answer.headers);
-                Some(Ok(response))
-            }
+            End::Answer(_) => decided.plan.answer(method).map(Ok),
             End::Throw(message) => Some(Err(self.throw.throw(message))),
             End::Destroy(destruction) => {
                 destroy::before(*destruction);
@@ -266,7 +258,7 @@ impl<S, T> Act<S, T> {
     ) -> Response<ChaosBody<R>> {
         let said = decided.plan.said();
         let mut decision = decided.decision;
-        if let Some(said) = said {
+        if let Some(said) = said.or(decided.plan.said_of_request()) {
             decision.text = said.into();
         }
         let headers = response.headers_mut();

@@ -10,10 +10,12 @@ use std::{
 
 #[cfg(feature = "axum")]
 use axum::extract::{ConnectInfo, MatchedPath};
-use humantime::format_rfc3339;
 use tokio::time::Instant;
 
-use super::{asked, decision::Affected, duration::Iso, pattern::Requests, random::For, seen::Seen};
+use super::{
+    asked, decision::Affected, duration::Iso, moment::Moment, pattern::Requests, random::For,
+    seen::Seen,
+};
 use crate::forever::FOREVER;
 
 /// Says for which requests something happens.
@@ -328,7 +330,7 @@ impl Trigger {
     }
 }
 
-fn clamped(percent: f64) -> f64 {
+pub(super) fn clamped(percent: f64) -> f64 {
     if percent.is_nan() {
         0.0
     } else {
@@ -403,10 +405,10 @@ impl fmt::Display for Trigger {
             } => {
                 let end = begun.time.checked_add((*period).min(FOREVER));
                 let end = end.unwrap_or(begun.time);
-                write!(f, "Delay (expires {})", format_rfc3339(end))
+                write!(f, "Delay (expires {})", Moment(end))
             }
             Kind::Delay { period, .. } => write!(f, "Delay (expires after {})", Iso(*period)),
-            Kind::Deadline { end, .. } => write!(f, "Deadline ({})", format_rfc3339(*end)),
+            Kind::Deadline { end, .. } => write!(f, "Deadline ({})", Moment(*end)),
             Kind::Requests(requests) => requests.fmt(f),
             Kind::Not(trigger) => write!(f, "NOT {trigger}"),
             Kind::And(triggers) => joined(f, triggers, " AND "),

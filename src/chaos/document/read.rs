@@ -16,6 +16,7 @@ use crate::{
         decision::Affected,
         duration::{self, BadDuration},
         latency::Latency,
+        moment,
         pattern::{BadPattern, Requests},
         stage::Stage,
         trigger::{self, Trigger},
@@ -461,7 +462,7 @@ fn time(at: &At<'_>) -> Result<Duration, Bad> {
 
 fn moment(at: &At<'_>) -> Result<SystemTime, Bad> {
     let text = at.text()?;
-    humantime::parse_rfc3339(&text).map_err(|_| {
+    moment::parse(&text).ok_or_else(|| {
         at.bad(format!(
             "{text:?} is no moment: `2026-11-20T23:59:59Z` is one"
         ))

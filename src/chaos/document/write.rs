@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use humantime::format_rfc3339;
 use serde_json::{Map, Value, json};
 
 use crate::chaos::{
@@ -10,6 +9,7 @@ use crate::chaos::{
     connection::Fault,
     duration::Iso,
     latency::{Latency, Shape},
+    moment::Moment,
     pattern::{Part, Requests},
     stage::{self, Stage},
     trigger::{Kind, Trigger},
@@ -73,7 +73,7 @@ fn trigger(trigger: &Trigger) -> Value {
         Kind::Countdown { count, .. } => json!({ "type": "countdown", "count": count }),
         Kind::Delay { period, .. } => json!({ "type": "delay", "period": time(*period) }),
         Kind::Deadline { end, .. } => {
-            json!({ "type": "deadline", "endTime": format_rfc3339(*end).to_string() })
+            json!({ "type": "deadline", "endTime": Moment(*end).to_string() })
         }
         Kind::Requests(wanted) => requests(wanted),
         Kind::Not(inner) => json!({ "type": "not", "trigger": self::trigger(inner) }),

@@ -1,0 +1,54 @@
+//! When the parts of a body may come.
+
+use std::{num::NonZeroU64, time::Duration};
+
+use tokio::time::Instant;
+
+use crate::forever::FOREVER;
+
+/// Parts of a throttled body come so often, or less often.
+const STEP: Duration = Duration::from_millis(100);
+
+/// Keeps an absolute schedule: a timer that wakes late delays one part, and not all that follow it.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// After each part.
+    pub(super) every: Duration,
+    /// So many bytes a second.
+    pub(super) rate: Option<NonZeroU64>,
+    /// By `every`, and by `rate`.
+    next: [Option<Instant>; 2],
+}
+
+impl Pace {
+    /// The largest part.
+    pub(super) fn most(&self) -> usize {
+        let steps = |rate: NonZeroU64| u128::from(rate.get()) * STEP.as_millis() / 1_000;
+        self.rate.map_or(usize::MAX, |rate| {
+            usize::try_from(steps(rate)).unwrap_or(usize::MAX).max(1)
+        })
+    }
+
+    /// After a part of so many bytes: when the next may come, if it is not at once.
+    pub(super) fn after(&mut self, bytes: usize) -> Option<Instant> {
+        let now = Instant::now();
+        if !self.every.is_zero() {
+            let every = self.every.min(FOREVER);
+            // Who came later than that begins anew: parts are not made up for.
+            let is_late = |next: &Instant| now.saturating_duration_since(*next) >= every;
+            let from = self.next[0].filter(|next| !is_late(next)).unwrap_or(now);
+            self.next[0] = Some(from + every);
+        }
+        if let Some(rate) = self.rate {
+            let nanos = bytes as u128 * 1_000_000_000 / u128::from(rate.get());
+            let takes = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+            // Bytes are, but no more than those of a step: a timer has no finer grain than a
+            // millisecond, in which there may be many small parts.
+            let earliest = now.checked_sub(STEP).unwrap_or(now);
+            let from = self.next[1].map_or(now, |next| next.max(earliest));
+            self.next[1] = Some(from + takes.min(FOREVER));
+        }
+        let next = self.next.into_iter().flatten().max();
+        next.filter(|next| *next > now)
+    }
+}
