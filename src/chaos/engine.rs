@@ -79,6 +79,8 @@ struct State {
     active_connections: Arc<AtomicUsize>,
     course: Mutex<Course>,
     told: Mutex<Told>,
+    #[cfg(feature = "chaos-api")]
+    control: super::control::ControlPaths,
 }
 
 /// What happens when.
@@ -277,9 +279,34 @@ impl ChaosEngine {
         self.settings.seed
     }
 
+    /// What happens while it is on, with what is left of it; also while it is off.
+    pub fn stage(&self) -> Stage {
+        lock(&self.state.course).stage.clone()
+    }
+
+    /// How long it is still on, if it [expires](super::Chaos::expire_after); nothing while it is off.
+    pub fn expires_in(&self) -> Option<Duration> {
+        let course = &mut *lock(&self.state.course);
+        if !self.is_on(course) {
+            return None;
+        }
+        let left = |end: Instant| end.saturating_duration_since(Instant::now());
+        course.ends.map(left)
+    }
+
+    /// Lets everything pass to a control API at this path.
+    #[cfg(feature = "chaos-api")]
+    pub(super) fn spare_control(&self, base: &str) {
+        self.state.control.add(base);
+    }
+
     /// Looks at a request that has just come.
     #[inline]
     pub(super) fn look<B>(&self, request: &Request<B>) -> Look {
+        #[cfg(feature = "chaos-api")]
+        if self.state.control.has(request) {
+            return Look::Nothing;
+        }
         let course = &mut *lock(&self.state.course);
         if !self.is_on(course) {
             return Look::Nothing;

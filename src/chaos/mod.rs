@@ -4,10 +4,14 @@
 //! [`Trigger`], and a [`Stage`] puts several of these in their order.
 
 mod active;
+#[cfg(feature = "chaos-api")]
+mod api;
 mod asked;
 mod behaviour;
 mod body;
 mod connection;
+#[cfg(feature = "chaos-api")]
+mod control;
 mod decision;
 mod destroy;
 mod document;
@@ -29,6 +33,8 @@ use std::{fmt, time::Duration};
 
 use tower::Layer;
 
+#[cfg(feature = "chaos-api")]
+pub use self::api::ChaosApi;
 pub use self::{
     behaviour::{Behaviour, Message, Variable},
     body::{BrokenOff, ChaosBody},

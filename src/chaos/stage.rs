@@ -235,15 +235,22 @@ impl fmt::Display for Stage {
     }
 }
 
-/// Two and two, from the first.
+/// Two and two, from the first. There may be thousands: no recursion.
 fn then(f: &mut fmt::Formatter<'_>, stages: &[Stage]) -> fmt::Result {
-    match stages {
-        [] => f.write_str("Wait"),
-        [one] => write!(f, "{one}"),
-        [before @ .., last] => {
-            f.write_str("[")?;
-            then(f, before)?;
-            write!(f, "] then [{last}]")
-        }
+    let [first, others @ ..] = stages else {
+        return f.write_str("Wait");
+    };
+    for _ in others {
+        f.write_str("[")?;
+    }
+    write!(f, "{first}")?;
+    for (index, stage) in others.iter().enumerate() {
+        let opened = if index == 0 { "" } else { "]" };
+        write!(f, "{opened}] then [{stage}")?;
+    }
+    if others.is_empty() {
+        Ok(())
+    } else {
+        f.write_str("]")
     }
 }

@@ -63,11 +63,7 @@ impl FromStr for Stage {
     /// # Ok::<(), tower_traffic::chaos::BadDocument>(())
     /// ```
     fn from_str(text: &str) -> Result<Self, BadDocument> {
-        let node: Node = serde_json::from_str(text).map_err(|error| BadDocument {
-            path: "$".to_owned(),
-            reason: format!("this is no JSON: {error}"),
-        })?;
-        Ok(read::stage_of(&node)?)
+        Self::from_json(text.as_bytes())
     }
 }
 
@@ -87,6 +83,22 @@ impl Serialize for Stage {
 }
 
 impl Stage {
+    /// From JSON, which is in UTF-8.
+    pub(super) fn from_json(text: &[u8]) -> Result<Self, BadDocument> {
+        let bad = |reason| BadDocument {
+            path: "$".to_owned(),
+            reason,
+        };
+        if text.trim_ascii().is_empty() {
+            return Err(bad(
+                "a document is missing: a stage, or an array of stages".to_owned()
+            ));
+        }
+        let node: Node = serde_json::from_slice(text)
+            .map_err(|error| bad(format!("this is no JSON: {error}")))?;
+        Ok(read::stage_of(&node)?)
+    }
+
     /// The document, indented.
     pub fn to_document(&self) -> String {
         format!("{:#}", write::stage(self))

@@ -1,0 +1,85 @@
+//! What is answered.
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{
+    HeaderValue, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
+};
+use serde::Serialize;
+
+use crate::chaos::{document::BadDocument, engine::ChaosEngine};
+
+/// Why something was not done.
+#[derive(Serialize)]
+struct Problem<'a> {
+    error: &'a str,
+    path: Option<&'a str>,
+}
+
+/// What is applied.
+#[derive(Serialize)]
+struct Status {
+    chaos: String,
+}
+
+pub(super) fn status(engine: &ChaosEngine) -> Response {
+    let chaos = engine.to_string();
+    json(StatusCode::OK, &Status { chaos })
+}
+
+pub(super) fn refuse(status: StatusCode, error: &str) -> Response {
+    json(status, &Problem { error, path: None })
+}
+
+/// Why a document was not taken.
+pub(super) enum Refused {
+    Bad(BadDocument),
+    TooLarge,
+    BrokenOff,
+}
+
+impl From<BadDocument> for Refused {
+    fn from(bad: BadDocument) -> Self {
+        Self::Bad(bad)
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Bad(bad) => {
+                let problem = Problem {
+                    error: bad.reason(),
+                    path: Some(bad.path()),
+                };
+                json(StatusCode::BAD_REQUEST, &problem)
+            }
+            Self::TooLarge => refuse(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "a document has at most 1 MiB (1,048,576 bytes)",
+            ),
+            Self::BrokenOff => refuse(StatusCode::BAD_REQUEST, "the body broke off"),
+        }
+    }
+}
+
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    // Nothing of ours fails: names are text, and numbers are finite.
+    let text = serde_json::to_vec(value).unwrap_or_default();
+    let mut response = plain(text, "application/json");
+    *response.status_mut() = status;
+    response
+}
+
+/// What nobody keeps, and no browser takes for something else.
+pub(super) fn plain(body: impl Into<Body>, media_type: &'static str) -> Response {
+    let mut response = Response::new(body.into());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

@@ -1,0 +1,99 @@
+//! What the routes do.
+
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    response::Response,
+    routing::{any, get, post},
+};
+use bytes::Bytes;
+use http::StatusCode;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use super::{
+    reply::{Refused, json, refuse, status},
+    state::EngineState,
+};
+use crate::chaos::{
+    control::{ACTIVATE, ACTIVATE_NEW, DEACTIVATE, OTHER, STATE, STATUS, TOGGLE},
+    engine::ChaosEngine,
+    stage::Stage,
+};
+
+/// The largest document, in bytes.
+const LIMIT: usize = 1 << 20;
+
+/// All but the page.
+pub(super) fn guarded(base: &str) -> Router<ChaosEngine> {
+    let at = |route: &str| format!("{base}{route}");
+    let all = [
+        (STATUS, get(tell)),
+        (ACTIVATE, post(activate)),
+        (ACTIVATE_NEW, post(activate_new)),
+        (DEACTIVATE, post(deactivate)),
+        (TOGGLE, post(toggle)),
+        (STATE, get(tell_all)),
+    ];
+    let mut router = Router::new().route(&at(OTHER), any(nothing_here));
+    for (route, does) in all {
+        router = router.route(&at(route), does.fallback(wrong_method));
+    }
+    router
+}
+
+async fn tell(State(engine): State<ChaosEngine>) -> Response {
+    status(&engine)
+}
+
+async fn activate(State(engine): State<ChaosEngine>, body: Body) -> Result<Response, Refused> {
+    let document = read(body).await?;
+    if document.is_empty() {
+        engine.enable();
+    } else {
+        engine.enable_with(Stage::from_json(&document)?);
+    }
+    Ok(status(&engine))
+}
+
+async fn activate_new(State(engine): State<ChaosEngine>, body: Body) -> Result<Response, Refused> {
+    let document = read(body).await?;
+    engine.enable_with(Stage::from_json(&document)?);
+    Ok(status(&engine))
+}
+
+async fn deactivate(State(engine): State<ChaosEngine>) -> Response {
+    engine.disable();
+    status(&engine)
+}
+
+async fn toggle(State(engine): State<ChaosEngine>) -> Response {
+    engine.toggle();
+    status(&engine)
+}
+
+async fn tell_all(State(engine): State<ChaosEngine>) -> Response {
+    json(StatusCode::OK, &EngineState::of(&engine))
+}
+
+async fn nothing_here() -> Response {
+    refuse(
+        StatusCode::NOT_FOUND,
+        "there is nothing here: the path of the control API itself says what there is",
+    )
+}
+
+pub(super) async fn wrong_method() -> Response {
+    refuse(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this route has another method: `Allow` says which",
+    )
+}
+
+async fn read(body: Body) -> Result<Bytes, Refused> {
+    match Limited::new(body, LIMIT).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Refused::TooLarge),
+        Err(_) => Err(Refused::BrokenOff),
+    }
+}
