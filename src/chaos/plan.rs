@@ -151,7 +151,7 @@ impl Plan {
         B::Error: Into<BoxError>,
     {
         let (mut parts, body) = request.into_parts();
-        let carries = if parts.method == Method::CONNECT || is_empty(&body) {
+        let carries = if parts.method == Method::CONNECT || body.is_end_stream() {
             Carries::Nothing
         } else {
             Carries::Body
@@ -172,7 +172,7 @@ impl Plan {
         B::Error: Into<BoxError>,
     {
         let (mut parts, body) = response.into_parts();
-        let carries = Carries::of(method, parts.status, is_empty(&body));
+        let carries = Carries::of(method, parts.status, body.is_end_stream());
         let length = body.size_hint().exact();
         let faults = self.faults(Message::Response, &mut parts.headers, length, carries);
         Response::from_parts(parts, body.faulty(faults))
@@ -262,7 +262,7 @@ impl Plan {
             let there = faults.length_of(length);
             let told = there.saturating_add_signed(by);
             // Who said nothing need not say anything now, unless it is to be wrong.
-            if told != length && (headers.contains_key(CONTENT_LENGTH) || by != 0) {
+            if by != 0 || (told != length && headers.contains_key(CONTENT_LENGTH)) {
                 headers.insert(CONTENT_LENGTH, told.into());
             }
         }
@@ -293,10 +293,6 @@ impl Carries {
             Self::Body
         }
     }
-}
-
-fn is_empty(body: &impl Body) -> bool {
-    body.is_end_stream() || body.size_hint().exact() == Some(0)
 }
 
 fn stated(headers: &HeaderMap) -> Option<u64> {
