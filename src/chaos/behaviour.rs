@@ -228,7 +228,7 @@ impl Behaviour {
     }
 
     /// Breaks a body off after so many bytes: on HTTP/1 the connection closes, on HTTP/2 the stream
-    /// is reset. What was let through has 20 ms to be sent first.
+    /// is reset. What was let through has 100 ms to arrive first.
     ///
     /// One that has exactly so many is broken off too, where HTTP can say so: over HTTP/1 a body with
     /// `Content-Length` is whole once so many bytes are there.

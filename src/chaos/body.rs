@@ -82,9 +82,10 @@ pub struct BrokenOff {
     pub after: u64,
 }
 
-/// What was let through gets so much time to be sent before the body breaks off: a server, or a client,
-/// throws away what it has not sent by then.
-const LINGER: Duration = Duration::from_millis(20);
+/// What was let through gets so much time to arrive before the body breaks off: a server, or a client,
+/// throws away what it has not sent by then, and `curl` over HTTP/2 what it has not read. It is more than
+/// the 40 ms for which Nagle's algorithm waits for a delayed acknowledgement.
+const LINGER: Duration = Duration::from_millis(100);
 
 /// What is done to a body.
 #[derive(Debug, Default)]
