@@ -45,7 +45,7 @@ const GRACE: Duration = Duration::from_secs(5);
 fn chaos_app(token: Option<&str>) -> Router {
     let engine = Chaos::new()
         .spare("/health")
-        .expire_after(Duration::from_secs(15 * 60))
+        .expire_after(Duration::from_mins(15))
         .engine();
     let app = Router::new()
         .route("/users/{id}", get(user))

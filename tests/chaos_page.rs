@@ -84,7 +84,7 @@ fn app(engine: &ChaosEngine, token: Option<&str>) -> Router {
 
 impl App {
     async fn start(token: Option<&str>) -> Self {
-        let chaos = Chaos::new().seed(7).expire_after(Duration::from_secs(3600));
+        let chaos = Chaos::new().seed(7).expire_after(Duration::from_hours(1));
         Self::with(chaos.engine(), token, "127.0.0.1:0").await
     }
 
