@@ -111,6 +111,8 @@ mod replay;
 pub mod stacking {}
 pub mod store;
 
+#[cfg(feature = "chaos-connect")]
+pub use self::chaos::ChaosConnect;
 #[cfg(feature = "chaos")]
 pub use self::chaos::{Chaos, ChaosEngine};
 pub use self::{

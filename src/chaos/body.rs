@@ -192,12 +192,7 @@ impl Faults {
         };
         let first = self.passed - part.len() as u64;
         let mut bytes = BytesMut::from(part);
-        for (offset, byte) in (first..).zip(bytes.iter_mut()) {
-            let drawn = random.at(offset);
-            if drawn.unit(For::Trigger(0)) * 100.0 < self.corrupt {
-                *byte = other(*byte, drawn.number(For::Bytes));
-            }
-        }
+        corrupt(&mut bytes, first, self.corrupt, random);
         bytes.freeze()
     }
 }
@@ -205,6 +200,16 @@ impl Faults {
 /// Of two that are both wanted, the one that is reached first.
 fn first<N: Ord + Copy>(limit: &mut Option<N>, other: N) {
     *limit = Some(limit.map_or(other, |before| before.min(other)));
+}
+
+/// Replaces so many of a hundred bytes, of which the first has this offset.
+pub(super) fn corrupt(bytes: &mut [u8], first: u64, percent: f64, random: Random) {
+    for (offset, byte) in (first..).zip(bytes) {
+        let drawn = random.at(offset);
+        if drawn.unit(For::Trigger(0)) * 100.0 < percent {
+            *byte = other(*byte, drawn.number(For::Bytes));
+        }
+    }
 }
 
 /// Another byte.

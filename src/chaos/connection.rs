@@ -130,6 +130,22 @@ impl ConnectionBehaviour {
         }
     }
 
+    /// Without what is done to its bytes.
+    #[cfg(feature = "chaos-connect")]
+    pub(super) fn before_connecting(mut self) -> Self {
+        self.0.retain(|fault| match fault {
+            Fault::None | Fault::Latency(_) | Fault::Never | Fault::Refuse | Fault::Throw(_) => {
+                true
+            }
+            Fault::Corrupt(_)
+            | Fault::Slice { .. }
+            | Fault::Throttle { .. }
+            | Fault::StallAfter(_)
+            | Fault::BreakAfter(_) => false,
+        });
+        self
+    }
+
     #[cfg(feature = "chaos-connect")]
     pub(super) fn is_none(&self) -> bool {
         self.0.iter().all(|fault| *fault == Fault::None)

@@ -1,5 +1,8 @@
 //! Who decides.
 
+#[cfg(feature = "chaos-connect")]
+mod connections;
+
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     fmt,
@@ -11,7 +14,7 @@ use std::{
 };
 
 use http::{HeaderMap, Request};
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
     active::Active,
@@ -24,6 +27,9 @@ use super::{
     trigger::{self, Begun, Kind},
 };
 use crate::locks::lock;
+
+#[cfg(feature = "chaos-connect")]
+pub(super) use self::connections::{DecidedConnection, Lasting};
 
 /// How many decisions are kept.
 const LOG: usize = 1_000;
@@ -78,6 +84,9 @@ struct State {
     active: Arc<AtomicUsize>,
     active_connections: Arc<AtomicUsize>,
     course: Mutex<Course>,
+    /// Of the course: another when there is another one, or it is over.
+    number: AtomicU64,
+    changed: Notify,
     told: Mutex<Told>,
     #[cfg(feature = "chaos-api")]
     control: super::control::ControlPaths,
@@ -182,6 +191,7 @@ impl ChaosEngine {
     pub fn enable_with(&self, stage: impl Into<Stage>) {
         let course = &mut *lock(&self.state.course);
         *course = Course::of(stage.into());
+        self.change();
         self.switch_on(course);
     }
 
@@ -198,6 +208,7 @@ impl ChaosEngine {
         );
         self.state.requests.store(0, Ordering::Relaxed);
         self.state.connections.store(0, Ordering::Relaxed);
+        self.change();
         self.switch_on(course);
     }
 
@@ -215,7 +226,14 @@ impl ChaosEngine {
         tracing::warn!(chaos = %course.stage, "chaos is on");
     }
 
-    /// Switches it off. What is under way goes on.
+    /// Lets what lasts know that it is over.
+    fn change(&self) {
+        self.state.number.fetch_add(1, Ordering::Relaxed);
+        self.state.changed.notify_waiters();
+    }
+
+    /// Switches it off. Requests that are under way go on as they were meant to; connections that were
+    /// made are sound from now on.
     pub fn disable(&self) {
         let course = &mut *lock(&self.state.course);
         self.switch_off(course);
@@ -223,6 +241,7 @@ impl ChaosEngine {
 
     fn switch_off(&self, _course: &mut Course) {
         if self.state.is_on.swap(false, Ordering::Relaxed) {
+            self.change();
             tracing::warn!("chaos is off");
         }
     }
@@ -337,7 +356,7 @@ impl ChaosEngine {
 
     fn ask(&self, course: &mut Course, ordinal: u64, seen: &Seen<'_>) -> Option<(u64, Behaviour)> {
         let spared = &self.settings.spared;
-        if !spared.is_empty() {
+        if !spared.is_empty() && seen.is == Affected::Request {
             let route = trigger::route(seen);
             if spared.iter().any(|spared| spared == route) {
                 return None;

@@ -9,6 +9,8 @@ mod api;
 mod asked;
 mod behaviour;
 mod body;
+#[cfg(feature = "chaos-connect")]
+mod connect;
 mod connection;
 #[cfg(feature = "chaos-api")]
 mod control;
@@ -35,6 +37,11 @@ use tower::Layer;
 
 #[cfg(feature = "chaos-api")]
 pub use self::api::ChaosApi;
+#[cfg(feature = "chaos-connect")]
+pub use self::connect::{
+    AffectedConnection, ChaosConnect, ChaosConnection, ChaosConnector, ConnectFuture,
+    ConnectionFault, OpaqueConnect, OpaqueConnector,
+};
 pub use self::{
     behaviour::{Behaviour, Message, Variable},
     body::{BrokenOff, ChaosBody},

@@ -1,4 +1,4 @@
-//! When the parts of a body may come.
+//! When the parts of a body may come, or of what a connection has.
 
 use std::{num::NonZeroU64, time::Duration};
 
@@ -21,6 +21,15 @@ pub(super) struct Pace {
 }
 
 impl Pace {
+    #[cfg(feature = "chaos-connect")]
+    pub(super) fn new(every: Duration, rate: Option<NonZeroU64>) -> Self {
+        Self {
+            every,
+            rate,
+            next: [None; 2],
+        }
+    }
+
     /// The largest part.
     pub(super) fn most(&self) -> usize {
         let steps = |rate: NonZeroU64| u128::from(rate.get()) * STEP.as_millis() / 1_000;

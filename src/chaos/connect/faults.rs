@@ -1,0 +1,193 @@
+//! What happens to the bytes of a connection.
+
+use std::{
+    future::Future,
+    io,
+    num::NonZeroU64,
+    pin::Pin,
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
+};
+
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
+use tokio::time::{Sleep, sleep_until};
+
+use super::error::ConnectionFault;
+use crate::chaos::{body::corrupt, pace::Pace, random::Random};
+
+/// So much passes at once.
+const ROOM: usize = 8 << 10;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Limits {
+    pub(super) break_after: Option<u64>,
+    pub(super) stall_after: Option<u64>,
+    pub(super) rate: Option<NonZeroU64>,
+    /// So many bytes at once.
+    pub(super) most: Option<usize>,
+    pub(super) every: Duration,
+    /// In a hundred.
+    pub(super) corrupt: f64,
+}
+
+#[derive(Debug)]
+pub(super) struct Faults {
+    limits: Limits,
+    /// Both ways together.
+    passed: u64,
+    received: Way,
+    sent: Way,
+    room: Box<[u8]>,
+}
+
+/// One of the two directions.
+#[derive(Debug)]
+struct Way {
+    passed: u64,
+    pace: Pace,
+    /// Until then nothing passes.
+    next: Option<Pin<Box<Sleep>>>,
+    /// Who waits for bytes, or for room for them.
+    waiting: Option<Waker>,
+    random: Random,
+}
+
+impl Way {
+    fn new(limits: &Limits, random: Random) -> Self {
+        Self {
+            passed: 0,
+            pace: Pace::new(limits.every, limits.rate),
+            next: None,
+            waiting: None,
+            random,
+        }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(next) = &mut self.next {
+            ready!(next.as_mut().poll(cx));
+            self.next = None;
+        }
+        Poll::Ready(())
+    }
+
+    fn has_passed(&mut self, bytes: usize) {
+        self.passed += bytes as u64;
+        let next = self.pace.after(bytes);
+        self.next = next.map(|next| Box::pin(sleep_until(next)));
+    }
+
+    fn corrupt(&self, bytes: &mut [u8], percent: f64) {
+        if percent > 0.0 {
+            corrupt(bytes, self.passed, percent, self.random);
+        }
+    }
+
+    /// To be woken when the connection is reset, whatever else it waits for.
+    fn wait(&mut self, cx: &Context<'_>) {
+        match &mut self.waiting {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => self.waiting = Some(cx.waker().clone()),
+        }
+    }
+}
+
+/// What there is for some bytes to do.
+enum Gate {
+    /// So many may pass.
+    Open(usize),
+    /// None, any more.
+    Stalled,
+    Broken(ConnectionFault),
+}
+
+impl Limits {
+    fn gate(&self, passed: u64) -> Gate {
+        if let Some(after) = self.break_after.filter(|after| passed >= *after) {
+            return Gate::Broken(ConnectionFault::Reset { after });
+        }
+        if self.stall_after.is_some_and(|after| passed >= after) {
+            return Gate::Stalled;
+        }
+        let mut most = self.most.unwrap_or(ROOM).min(ROOM);
+        for limit in [self.break_after, self.stall_after].into_iter().flatten() {
+            most = most.min(usize::try_from(limit - passed).unwrap_or(ROOM));
+        }
+        Gate::Open(most)
+    }
+}
+
+impl Faults {
+    pub(super) fn new(limits: Limits, random: Random) -> Self {
+        Self {
+            limits,
+            passed: 0,
+            received: Way::new(&limits, random.at(0)),
+            sent: Way::new(&limits, random.at(1)),
+            room: vec![0; ROOM].into(),
+        }
+    }
+
+    /// Whether nothing passes any more, and nobody is told.
+    pub(super) fn is_stalled(&self) -> bool {
+        matches!(self.limits.gate(self.passed), Gate::Stalled)
+    }
+
+    pub(super) fn poll_read<I: Read>(
+        &mut self,
+        inner: Pin<&mut I>,
+        cx: &mut Context<'_>,
+        mut buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let most = match self.limits.gate(self.passed) {
+            Gate::Open(most) => most.min(self.received.pace.most()).min(buf.remaining()),
+            Gate::Stalled => return Poll::Pending,
+            Gate::Broken(fault) => return Poll::Ready(Err(fault.into())),
+        };
+        self.received.wait(cx);
+        ready!(self.received.poll_next(cx));
+        let mut part = ReadBuf::new(&mut self.room[..most]);
+        ready!(inner.poll_read(cx, part.unfilled()))?;
+        let bytes = part.filled().len();
+        let read = &mut self.room[..bytes];
+        self.received.corrupt(read, self.limits.corrupt);
+        buf.put_slice(read);
+        self.received.has_passed(bytes);
+        self.have_passed(bytes);
+        Poll::Ready(Ok(()))
+    }
+
+    pub(super) fn poll_write<I: Write>(
+        &mut self,
+        inner: Pin<&mut I>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let most = match self.limits.gate(self.passed) {
+            Gate::Open(most) => most.min(self.sent.pace.most()).min(buf.len()),
+            Gate::Stalled => return Poll::Pending,
+            Gate::Broken(fault) => return Poll::Ready(Err(fault.into())),
+        };
+        self.sent.wait(cx);
+        ready!(self.sent.poll_next(cx));
+        let part = &mut self.room[..most];
+        part.copy_from_slice(&buf[..most]);
+        self.sent.corrupt(part, self.limits.corrupt);
+        let bytes = ready!(inner.poll_write(cx, part))?;
+        self.sent.has_passed(bytes);
+        self.have_passed(bytes);
+        Poll::Ready(Ok(bytes))
+    }
+
+    fn have_passed(&mut self, bytes: usize) {
+        self.passed += bytes as u64;
+        if !matches!(self.limits.gate(self.passed), Gate::Open(_)) {
+            // Neither would hear of it from the other side.
+            for way in [&mut self.received, &mut self.sent] {
+                if let Some(waiting) = way.waiting.take() {
+                    waiting.wake();
+                }
+            }
+        }
+    }
+}

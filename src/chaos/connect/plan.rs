@@ -1,0 +1,103 @@
+//! What a decision comes to, for one connection.
+
+use std::{future::pending, time::Duration};
+
+use tokio::time::sleep;
+
+use super::{
+    error::ConnectionFault,
+    faults::{Faults, Limits},
+};
+use crate::chaos::{
+    connection::{ConnectionBehaviour, Fault},
+    random::Random,
+};
+
+/// What is to be done, with everything drawn.
+#[derive(Debug)]
+pub(in crate::chaos) struct ConnectionPlan {
+    pub(in crate::chaos) delay: Duration,
+    end: End,
+    limits: Limits,
+    random: Random,
+    text: String,
+}
+
+#[derive(Debug)]
+enum End {
+    Connect,
+    Never,
+    Fail(ConnectionFault),
+}
+
+impl ConnectionPlan {
+    pub(in crate::chaos) fn of(behaviour: &ConnectionBehaviour, random: Random) -> Self {
+        let mut plan = Self {
+            delay: Duration::ZERO,
+            end: End::Connect,
+            limits: Limits::default(),
+            random,
+            text: String::new(),
+        };
+        for fault in &behaviour.0 {
+            plan.add(fault);
+        }
+        plan.text = match behaviour.0.as_slice() {
+            [Fault::Latency(_)] => {
+                format!("Latency ({}ms) of the connection", plan.delay.as_millis())
+            }
+            _ => behaviour.to_string(),
+        };
+        plan
+    }
+
+    /// What happens, with what was drawn.
+    pub(in crate::chaos) fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn add(&mut self, fault: &Fault) {
+        match fault {
+            Fault::None => {}
+            Fault::Latency(latency) => {
+                self.delay = self.delay.saturating_add(latency.draw(self.random));
+            }
+            Fault::Never => self.end(End::Never),
+            Fault::Refuse => self.end(End::Fail(ConnectionFault::Refused)),
+            Fault::Throw(message) => {
+                self.end(End::Fail(ConnectionFault::Thrown(message.clone())));
+            }
+            Fault::Corrupt(percent) => self.limits.corrupt = *percent,
+            Fault::Slice { bytes, every } => {
+                self.limits.most = Some(*bytes);
+                self.limits.every = *every;
+            }
+            Fault::Throttle { bytes_per_second } => self.limits.rate = Some(*bytes_per_second),
+            Fault::StallAfter(bytes) => self.limits.stall_after = Some(*bytes),
+            Fault::BreakAfter(bytes) => self.limits.break_after = Some(*bytes),
+        }
+    }
+
+    fn end(&mut self, end: End) {
+        if matches!(self.end, End::Connect) {
+            self.end = end;
+        }
+    }
+
+    /// Waits as long as it says, or for ever, and fails if it says so.
+    pub(super) async fn hold_up(&mut self) -> Result<(), ConnectionFault> {
+        if !self.delay.is_zero() {
+            sleep(self.delay).await;
+        }
+        match &self.end {
+            End::Connect => Ok(()),
+            End::Never => pending().await,
+            End::Fail(fault) => Err(fault.clone()),
+        }
+    }
+
+    /// What is done to its bytes.
+    pub(super) fn faults(&self) -> Option<Faults> {
+        (self.limits != Limits::default()).then(|| Faults::new(self.limits, self.random))
+    }
+}

@@ -1,0 +1,180 @@
+use std::{
+    fmt,
+    future::Future,
+    mem,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::Uri;
+use pin_project_lite::pin_project;
+use tower::{BoxError, Service};
+
+use super::stream::ChaosConnection;
+use crate::{
+    chaos::engine::{ChaosEngine, DecidedConnection},
+    store::BoxFuture,
+};
+
+/// The connector that [`ChaosConnect`](super::ChaosConnect) makes.
+#[derive(Clone, Debug)]
+pub struct ChaosConnector<S> {
+    inner: S,
+    engine: ChaosEngine,
+}
+
+impl<S> ChaosConnector<S> {
+    pub(super) fn new(inner: S, engine: ChaosEngine) -> Self {
+        Self { inner, engine }
+    }
+}
+
+impl<S> Service<Uri> for ChaosConnector<S>
+where
+    S: Service<Uri> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+{
+    type Response = ChaosConnection<S::Response>;
+    type Error = BoxError;
+    type Future = ConnectFuture<S::Future, ChaosConnection<S::Response>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    #[inline]
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        if self.engine.might_be_on()
+            && let Some(decided) = self.engine.look_at_connection(Some(&uri))
+        {
+            let inner = ready_one(&mut self.inner);
+            return ConnectFuture::acting(async move {
+                let (decided, inner) = connect(inner, uri, decided).await?;
+                Ok(ChaosConnection::affected(inner, decided))
+            });
+        }
+        ConnectFuture::passing(self.inner.call(uri))
+    }
+}
+
+/// The connector that [`ChaosConnect::opaque`](super::ChaosConnect::opaque) makes.
+#[derive(Clone, Debug)]
+pub struct OpaqueConnector<S> {
+    inner: S,
+    engine: ChaosEngine,
+}
+
+impl<S> OpaqueConnector<S> {
+    pub(super) fn new(inner: S, engine: ChaosEngine) -> Self {
+        Self { inner, engine }
+    }
+}
+
+impl<S, R> Service<R> for OpaqueConnector<S>
+where
+    S: Service<R> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    R: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = ConnectFuture<S::Future, S::Response>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, target: R) -> Self::Future {
+        if self.engine.might_be_on()
+            && let Some(decided) = self.engine.look_at_connection(None)
+        {
+            let inner = ready_one(&mut self.inner);
+            return ConnectFuture::acting(async move {
+                let (_, inner) = connect(inner, target, decided).await?;
+                Ok(inner)
+            });
+        }
+        ConnectFuture::passing(self.inner.call(target))
+    }
+}
+
+/// The one that is ready, not its clone.
+fn ready_one<S: Clone>(inner: &mut S) -> S {
+    let clone = inner.clone();
+    mem::replace(inner, clone)
+}
+
+async fn connect<S, R>(
+    mut inner: S,
+    target: R,
+    mut decided: DecidedConnection,
+) -> Result<(DecidedConnection, S::Response), BoxError>
+where
+    S: Service<R>,
+    S::Error: Into<BoxError>,
+{
+    decided.plan.hold_up().await.map_err(std::io::Error::from)?;
+    let connection = inner.call(target).await.map_err(Into::into)?;
+    Ok((decided, connection))
+}
+
+pin_project! {
+    /// The future of a [`ChaosConnector`].
+    pub struct ConnectFuture<F, C> {
+        #[pin]
+        state: State<F, C>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<F, C> {
+        // Nothing happens to it.
+        Passing { #[pin] future: F },
+        Acting { future: BoxFuture<'static, Result<C, BoxError>> },
+    }
+}
+
+impl<F, C> ConnectFuture<F, C> {
+    fn passing(future: F) -> Self {
+        Self {
+            state: State::Passing { future },
+        }
+    }
+
+    fn acting(future: impl Future<Output = Result<C, BoxError>> + Send + 'static) -> Self {
+        Self {
+            state: State::Acting {
+                future: Box::pin(future),
+            },
+        }
+    }
+}
+
+impl<F, I, E, C> Future for ConnectFuture<F, C>
+where
+    F: Future<Output = Result<I, E>>,
+    I: Into<C>,
+    E: Into<BoxError>,
+{
+    type Output = Result<C, BoxError>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProjection::Passing { future } => {
+                let connection = ready!(future.poll(cx)).map_err(Into::into)?;
+                Poll::Ready(Ok(connection.into()))
+            }
+            StateProjection::Acting { future } => future.as_mut().poll(cx),
+        }
+    }
+}
+
+impl<F, C> fmt::Debug for ConnectFuture<F, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,126 @@
+//! What it decides about connections.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use http::{Request, Uri};
+use tokio::time::timeout_at;
+
+use super::ChaosEngine;
+use crate::{
+    chaos::{
+        active::Active,
+        behaviour::{Behaviour, Kind},
+        connect::ConnectionPlan,
+        connection::ConnectionBehaviour,
+        decision::{Affected, Decision},
+        random::Random,
+        seen::Seen,
+    },
+    locks::lock,
+};
+
+/// What is to be done to a connection.
+pub(in crate::chaos) struct DecidedConnection {
+    pub(in crate::chaos) plan: ConnectionPlan,
+    pub(in crate::chaos) decision: Arc<Decision>,
+    pub(in crate::chaos) active: Active,
+    pub(in crate::chaos) lasting: Lasting,
+}
+
+/// What is decided about a connection holds as long as the engine is on, and its stage is the same.
+#[derive(Clone)]
+pub(in crate::chaos) struct Lasting {
+    engine: ChaosEngine,
+    course: u64,
+}
+
+impl ChaosEngine {
+    /// Looks at a connection that is about to be made. Without a URI it is not known where to, and
+    /// nobody will see its bytes.
+    pub(in crate::chaos) fn look_at_connection(
+        &self,
+        uri: Option<&Uri>,
+    ) -> Option<DecidedConnection> {
+        let course = &mut *lock(&self.state.course);
+        if !self.is_on(course) {
+            return None;
+        }
+        let ordinal = self.state.connections.fetch_add(1, Ordering::Relaxed);
+        let head = Request::new(());
+        let seen = Seen::of(&head, Random::of_connection(self.settings.seed, ordinal));
+        let seen = Seen {
+            is: Affected::Connection,
+            uri: uri.unwrap_or(seen.uri),
+            ..seen
+        };
+        let (drawn_with, behaviour) = self.ask(course, ordinal, &seen)?;
+        let behaviour = about_connections(behaviour)?;
+        let behaviour = if uri.is_some() {
+            behaviour
+        } else {
+            behaviour.before_connecting()
+        };
+        if behaviour.is_none() {
+            return None;
+        }
+        let most = self.settings.most_at_once;
+        let Some(active) = Active::begin(&self.state.active_connections, most) else {
+            lock(&self.state.told).capped += 1;
+            return None;
+        };
+        let plan = ConnectionPlan::of(&behaviour, Random::of_connection(drawn_with, ordinal));
+        let decision = Decision {
+            ordinal,
+            on: Affected::Connection,
+            seed: drawn_with,
+            delay: plan.delay,
+            text: plan.text().into(),
+            behaviour: behaviour.into(),
+        };
+        tracing::debug!(ordinal, chaos = %decision.text, "chaos affects a connection");
+        self.tell(&decision);
+        Some(DecidedConnection {
+            plan,
+            decision: Arc::new(decision),
+            active,
+            lasting: Lasting {
+                engine: self.clone(),
+                course: self.state.number.load(Ordering::Relaxed),
+            },
+        })
+    }
+}
+
+fn about_connections(behaviour: Behaviour) -> Option<ConnectionBehaviour> {
+    match behaviour.0 {
+        Kind::Connection(behaviour) => Some(behaviour),
+        Kind::Variable(variable) => about_connections(variable.get()),
+        // A decision that was made up.
+        _ => None,
+    }
+}
+
+impl Lasting {
+    pub(in crate::chaos) fn goes_on(&self) -> bool {
+        let state = &self.engine.state;
+        let is_same = || state.number.load(Ordering::Relaxed) == self.course;
+        // Only one that expires may be off and not know it.
+        is_same() && (self.engine.settings.expire_after.is_none() || self.engine.is_enabled())
+    }
+
+    /// Waits until it does not go on.
+    pub(in crate::chaos) async fn over(self) {
+        while self.goes_on() {
+            let ends = lock(&self.engine.state.course).ends;
+            let changed = self.engine.state.changed.notified();
+            // Since it was looked at.
+            if !self.goes_on() {
+                return;
+            }
+            match ends {
+                Some(end) => drop(timeout_at(end, changed).await),
+                None => changed.await,
+            }
+        }
+    }
+}
