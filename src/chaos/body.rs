@@ -1,25 +1,17 @@
-//! What happens to bodies while they pass.
+//! Bodies that pass, or to which something happens.
 
 use std::{
     fmt,
-    future::Future,
     pin::Pin,
-    task::{Context, Poll, ready},
-    time::Duration,
+    task::{Context, Poll},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep, sleep_until};
 use tower::BoxError;
 
-use super::{
-    active::Active,
-    behaviour::Change,
-    pace::Pace,
-    random::{For, Random},
-};
+use super::{active::Active, faults::Faults};
 use crate::body::ReplayBody;
 
 pin_project! {
@@ -29,48 +21,26 @@ pin_project! {
         B: Body,
     {
         #[pin]
-        inner: Inner<B>,
-        faults: Option<Box<Faults>>,
+        kind: Kind<B>,
     }
 }
 
 pin_project! {
-    #[project = InnerProjection]
-    enum Inner<B>
+    #[project = KindProjection]
+    enum Kind<B>
     where
         B: Body,
     {
         Live { #[pin] body: B },
-        // An answer, or a body that was read ahead. Boxed: what just passes is to stay small.
-        Stored { body: Box<ReplayBody<B>> },
+        // An answer, what was read ahead, or to what something happens. Boxed: what just passes is to
+        // stay small.
+        Held { held: Box<Held<B>> },
     }
 }
 
-impl<B: Body<Data = Bytes>> Inner<B> {
-    #[inline]
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        match self.project() {
-            InnerProjection::Live { body } => body.poll_frame(cx),
-            InnerProjection::Stored { body } => Pin::new(body).poll_frame(cx),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Live { body } => body.is_end_stream(),
-            Self::Stored { body } => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Live { body } => body.size_hint(),
-            Self::Stored { body } => body.size_hint(),
-        }
-    }
+struct Held<B: Body> {
+    body: ReplayBody<B>,
+    faults: Faults,
 }
 
 /// Why a body breaks off: it was told to ([`Behaviour::break_after`](super::Behaviour::break_after)).
@@ -82,172 +52,52 @@ pub struct BrokenOff {
     pub after: u64,
 }
 
-/// What was let through gets so much time to arrive before the body breaks off: a server, or a client,
-/// throws away what it has not sent by then, and `curl` over HTTP/2 what it has not read. It is more than
-/// the 40 ms for which Nagle's algorithm waits for a delayed acknowledgement.
-const LINGER: Duration = Duration::from_millis(100);
-
-/// What is done to a body.
-#[derive(Debug, Default)]
-pub(super) struct Faults {
-    /// It ends there.
-    end_after: Option<u64>,
-    stall_after: Option<u64>,
-    break_after: Option<u64>,
-    drop_trailers: bool,
-    hide_length: bool,
-    /// In a hundred.
-    corrupt: f64,
-    random: Option<Random>,
-    /// The largest frame.
-    most: Option<usize>,
-    pace: Pace,
-    /// What did not fit into the frame before.
-    left: Bytes,
-    passed: u64,
-    /// Until then nothing comes.
-    next: Option<Pin<Box<Sleep>>>,
-    has_lingered: bool,
-    /// Counts as affected until it is let go.
-    active: Option<Active>,
-}
-
-impl Faults {
-    pub(super) fn new(random: Random) -> Self {
-        Self {
-            random: Some(random),
-            ..Self::default()
-        }
-    }
-
-    /// Ends the body after so many bytes, as if it had no more.
-    pub(super) fn end_after(&mut self, bytes: u64) {
-        first(&mut self.end_after, bytes);
-    }
-
-    /// Does not say how long the body is: that is said otherwise.
-    pub(super) fn hide_length(&mut self) {
-        self.hide_length = true;
-    }
-
-    /// Whether this change is one of a body.
-    pub(super) fn add(&mut self, change: &Change) -> bool {
-        match *change {
-            Change::Corrupt(percent) => self.corrupt = percent,
-            Change::Slice { bytes, every } => {
-                first(&mut self.most, bytes);
-                self.pace.every = self.pace.every.max(every);
-            }
-            Change::Throttle { bytes_per_second } => {
-                first(&mut self.pace.rate, bytes_per_second);
-            }
-            Change::StallAfter(bytes) => first(&mut self.stall_after, bytes),
-            Change::BreakAfter(bytes) => first(&mut self.break_after, bytes),
-            Change::DropTrailers => self.drop_trailers = true,
-            Change::MisstateLength(_) => self.hide_length(),
-            Change::SetHeader(..) | Change::RemoveHeader(_) | Change::GarbleHeader(_) => {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// How many bytes there will be of so many.
-    pub(super) fn length_of(&self, bytes: u64) -> u64 {
-        self.end_after.map_or(bytes, |end| end.min(bytes))
-    }
-
-    /// Where something happens, if nothing does before.
-    fn limit(&self) -> Option<u64> {
-        let limits = [self.end_after, self.stall_after, self.break_after];
-        limits.into_iter().flatten().min()
-    }
-
-    fn linger(&mut self) -> &mut Pin<Box<Sleep>> {
-        if !self.has_lingered {
-            self.has_lingered = true;
-            self.next = None;
-        }
-        self.next.get_or_insert_with(|| Box::pin(sleep(LINGER)))
-    }
-
-    /// The next part of what there is, and when the one after it may come.
-    fn part(&mut self) -> Bytes {
-        let mut most = self.most.unwrap_or(usize::MAX).min(self.pace.most());
-        if let Some(limit) = self.limit() {
-            let room = limit.saturating_sub(self.passed);
-            most = most.min(usize::try_from(room).unwrap_or(usize::MAX));
-        }
-        let part = self.left.split_to(most.min(self.left.len()));
-        self.passed += part.len() as u64;
-        if let Some(next) = self.pace.after(part.len()) {
-            self.next = Some(Box::pin(sleep_until(next)));
-        }
-        self.corrupted(part)
-    }
-
-    fn corrupted(&self, part: Bytes) -> Bytes {
-        let Some(random) = self.random.filter(|_| self.corrupt > 0.0) else {
-            return part;
-        };
-        let first = self.passed - part.len() as u64;
-        let mut bytes = BytesMut::from(part);
-        corrupt(&mut bytes, first, self.corrupt, random);
-        bytes.freeze()
-    }
-}
-
-/// Of two that are both wanted, the one that is reached first.
-fn first<N: Ord + Copy>(limit: &mut Option<N>, other: N) {
-    *limit = Some(limit.map_or(other, |before| before.min(other)));
-}
-
-/// Replaces so many of a hundred bytes, of which the first has this offset.
-pub(super) fn corrupt(bytes: &mut [u8], first: u64, percent: f64, random: Random) {
-    for (offset, byte) in (first..).zip(bytes) {
-        let drawn = random.at(offset);
-        if drawn.unit(For::Trigger(0)) * 100.0 < percent {
-            *byte = other(*byte, drawn.number(For::Bytes));
-        }
-    }
-}
-
-/// Another byte.
-fn other(byte: u8, drawn: u64) -> u8 {
-    let step = (drawn % 255) as u8 + 1;
-    byte.wrapping_add(step)
-}
-
 impl<B: Body> ChaosBody<B> {
     /// The body as it comes.
     #[inline]
     pub(super) fn live(body: B) -> Self {
         Self {
-            inner: Inner::Live { body },
-            faults: None,
+            kind: Kind::Live { body },
         }
     }
 
     pub(super) fn stored(body: ReplayBody<B>) -> Self {
+        Self::held(Box::new(Held {
+            body,
+            faults: Faults::default(),
+        }))
+    }
+
+    fn held(held: Box<Held<B>>) -> Self {
         Self {
-            inner: Inner::Stored {
-                body: Box::new(body),
-            },
-            faults: None,
+            kind: Kind::Held { held },
+        }
+    }
+
+    fn into_held(self) -> Box<Held<B>> {
+        match self.kind {
+            Kind::Held { held } => held,
+            Kind::Live { body } => Box::new(Held {
+                body: ReplayBody::live(body),
+                faults: Faults::default(),
+            }),
         }
     }
 
     pub(super) fn faulty(self, faults: Option<Faults>) -> Self {
-        Self {
-            faults: faults.map(Box::new),
-            ..self
-        }
+        let Some(faults) = faults else {
+            return self;
+        };
+        let mut held = self.into_held();
+        held.faults = faults;
+        Self::held(held)
     }
 
     /// Counts as affected until it is let go.
-    pub(super) fn counted(mut self, active: Active) -> Self {
-        self.faults.get_or_insert_default().active = Some(active);
-        self
+    pub(super) fn counted(self, active: Active) -> Self {
+        let mut held = self.into_held();
+        held.faults.counts(active);
+        Self::held(held)
     }
 }
 
@@ -271,95 +121,45 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = self.project();
-        let Some(faults) = this.faults else {
-            let frame = this.inner.poll_frame(cx);
-            return frame.map(|frame| frame.map(|frame| frame.map_err(Into::into)));
-        };
-        poll_with(faults, this.inner, cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.faults {
-            None => self.inner.is_end_stream(),
-            // One that is said to have more has not ended.
-            Some(faults) if faults.hide_length => false,
-            Some(faults) if faults.end_after.is_some_and(|end| faults.passed >= end) => true,
-            Some(faults) => {
-                let is_stopped = faults.limit().is_some_and(|limit| faults.passed >= limit);
-                !is_stopped && faults.left.is_empty() && self.inner.is_end_stream()
-            }
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let hint = self.inner.size_hint();
-        let Some(faults) = &self.faults else {
-            return hint;
-        };
-        if faults.hide_length {
-            return SizeHint::default();
-        }
-        let left = faults.left.len() as u64;
-        let passed = faults.passed.saturating_add(left);
-        let ahead = |bytes| faults.length_of(passed.saturating_add(bytes)) - faults.passed;
-        let mut cut = SizeHint::new();
-        if let Some(upper) = hint.upper() {
-            cut.set_upper(ahead(upper));
-        } else if let Some(end) = faults.end_after {
-            cut.set_upper(end - faults.passed);
-        }
-        cut.set_lower(ahead(hint.lower()));
-        cut
-    }
-}
-
-fn poll_with<B>(
-    faults: &mut Faults,
-    mut inner: Pin<&mut Inner<B>>,
-    cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, BoxError>>>
-where
-    B: Body<Data = Bytes>,
-    B::Error: Into<BoxError>,
-{
-    loop {
-        if faults.limit().is_some_and(|limit| faults.passed >= limit) {
-            let at = Some(faults.passed);
-            if faults.end_after.is_some_and(|end| end <= faults.passed) {
-                return Poll::Ready(None);
-            }
-            if faults.break_after <= at && faults.break_after.is_some() {
-                ready!(faults.linger().as_mut().poll(cx));
-                let after = faults.passed;
-                return Poll::Ready(Some(Err(BrokenOff { after }.into())));
-            }
-            // Nobody is woken: it stalls until it is let go.
-            return Poll::Pending;
-        }
-        if !faults.left.is_empty() {
-            if let Some(next) = &mut faults.next {
-                ready!(next.as_mut().poll(cx));
-                faults.next = None;
-            }
-            return Poll::Ready(Some(Ok(Frame::data(faults.part()))));
-        }
-        match ready!(inner.as_mut().poll_frame(cx)) {
-            None => return Poll::Ready(None),
-            Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => faults.left = data,
-                Err(_) if faults.drop_trailers => return Poll::Ready(None),
-                Err(frame) => return Poll::Ready(Some(Ok(frame))),
+        match self.project().kind.project() {
+            KindProjection::Live { body } => match body.poll_frame(cx) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(None) => Poll::Ready(None),
+                Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
+                Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
             },
+            KindProjection::Held { held } => {
+                let Held { body, faults } = &mut **held;
+                faults.poll_frame(Pin::new(body), cx)
+            }
+        }
+    }
+
+    #[inline]
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Live { body } => body.is_end_stream(),
+            Kind::Held { held } => held.faults.is_end_stream(&held.body),
+        }
+    }
+
+    #[inline]
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Live { body } => body.size_hint(),
+            Kind::Held { held } => held.faults.size_hint(&held.body),
         }
     }
 }
 
 impl<B: Body> fmt::Debug for ChaosBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChaosBody")
-            .field("faults", &self.faults)
-            .finish_non_exhaustive()
+        match &self.kind {
+            Kind::Live { .. } => f.write_str("ChaosBody::Live"),
+            Kind::Held { held } => f
+                .debug_tuple("ChaosBody::Held")
+                .field(&held.faults)
+                .finish(),
+        }
     }
 }

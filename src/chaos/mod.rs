@@ -19,6 +19,7 @@ mod destroy;
 mod document;
 mod duration;
 mod engine;
+mod faults;
 mod latency;
 mod moment;
 mod pace;

@@ -14,7 +14,8 @@ use tower::BoxError;
 use super::{
     asked,
     behaviour::{Answer, Behaviour, Change, Destruction, Kind, Message},
-    body::{ChaosBody, Faults},
+    body::ChaosBody,
+    faults::Faults,
     random::{For, Random},
 };
 use crate::body::ReplayBody;

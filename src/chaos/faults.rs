@@ -1,0 +1,234 @@
+//! What is done to a body.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Sleep, sleep, sleep_until};
+use tower::BoxError;
+
+use super::{
+    active::Active,
+    behaviour::Change,
+    body::BrokenOff,
+    pace::Pace,
+    random::{For, Random},
+};
+
+/// What was let through gets so much time to arrive before the body breaks off: a server, or a client,
+/// throws away what it has not sent by then, and `curl` over HTTP/2 what it has not read. It is more than
+/// the 40 ms for which Nagle's algorithm waits for a delayed acknowledgement.
+const LINGER: Duration = Duration::from_millis(100);
+
+/// What is done to a body.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    /// It ends there.
+    end_after: Option<u64>,
+    stall_after: Option<u64>,
+    break_after: Option<u64>,
+    drop_trailers: bool,
+    hide_length: bool,
+    /// In a hundred.
+    corrupt: f64,
+    random: Option<Random>,
+    /// The largest frame.
+    most: Option<usize>,
+    pace: Pace,
+    /// What did not fit into the frame before.
+    left: Bytes,
+    passed: u64,
+    /// Until then nothing comes.
+    next: Option<Pin<Box<Sleep>>>,
+    has_lingered: bool,
+    /// Counts as affected until it is let go.
+    active: Option<Active>,
+}
+
+impl Faults {
+    pub(super) fn new(random: Random) -> Self {
+        Self {
+            random: Some(random),
+            ..Self::default()
+        }
+    }
+
+    /// Ends the body after so many bytes, as if it had no more.
+    pub(super) fn end_after(&mut self, bytes: u64) {
+        first(&mut self.end_after, bytes);
+    }
+
+    /// Does not say how long the body is: that is said otherwise.
+    pub(super) fn hide_length(&mut self) {
+        self.hide_length = true;
+    }
+
+    /// Whether this change is one of a body.
+    pub(super) fn add(&mut self, change: &Change) -> bool {
+        match *change {
+            Change::Corrupt(percent) => self.corrupt = percent,
+            Change::Slice { bytes, every } => {
+                first(&mut self.most, bytes);
+                self.pace.every = self.pace.every.max(every);
+            }
+            Change::Throttle { bytes_per_second } => {
+                first(&mut self.pace.rate, bytes_per_second);
+            }
+            Change::StallAfter(bytes) => first(&mut self.stall_after, bytes),
+            Change::BreakAfter(bytes) => first(&mut self.break_after, bytes),
+            Change::DropTrailers => self.drop_trailers = true,
+            Change::MisstateLength(_) => self.hide_length(),
+            Change::SetHeader(..) | Change::RemoveHeader(_) | Change::GarbleHeader(_) => {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// How many bytes there will be of so many.
+    pub(super) fn length_of(&self, bytes: u64) -> u64 {
+        self.end_after.map_or(bytes, |end| end.min(bytes))
+    }
+
+    /// Where something happens, if nothing does before.
+    fn limit(&self) -> Option<u64> {
+        let limits = [self.end_after, self.stall_after, self.break_after];
+        limits.into_iter().flatten().min()
+    }
+
+    fn linger(&mut self) -> &mut Pin<Box<Sleep>> {
+        if !self.has_lingered {
+            self.has_lingered = true;
+            self.next = None;
+        }
+        self.next.get_or_insert_with(|| Box::pin(sleep(LINGER)))
+    }
+
+    /// The next part of what there is, and when the one after it may come.
+    fn part(&mut self) -> Bytes {
+        let mut most = self.most.unwrap_or(usize::MAX).min(self.pace.most());
+        if let Some(limit) = self.limit() {
+            let room = limit.saturating_sub(self.passed);
+            most = most.min(usize::try_from(room).unwrap_or(usize::MAX));
+        }
+        let part = self.left.split_to(most.min(self.left.len()));
+        self.passed += part.len() as u64;
+        if let Some(next) = self.pace.after(part.len()) {
+            self.next = Some(Box::pin(sleep_until(next)));
+        }
+        self.corrupted(part)
+    }
+
+    fn corrupted(&self, part: Bytes) -> Bytes {
+        let Some(random) = self.random.filter(|_| self.corrupt > 0.0) else {
+            return part;
+        };
+        let first = self.passed - part.len() as u64;
+        let mut bytes = BytesMut::from(part);
+        corrupt(&mut bytes, first, self.corrupt, random);
+        bytes.freeze()
+    }
+
+    pub(super) fn poll_frame<B>(
+        &mut self,
+        mut body: Pin<&mut B>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        loop {
+            if self.limit().is_some_and(|limit| self.passed >= limit) {
+                let at = Some(self.passed);
+                if self.end_after.is_some_and(|end| end <= self.passed) {
+                    return Poll::Ready(None);
+                }
+                if self.break_after <= at && self.break_after.is_some() {
+                    ready!(self.linger().as_mut().poll(cx));
+                    let after = self.passed;
+                    return Poll::Ready(Some(Err(BrokenOff { after }.into())));
+                }
+                // Nobody is woken: it stalls until it is let go.
+                return Poll::Pending;
+            }
+            if !self.left.is_empty() {
+                if let Some(next) = &mut self.next {
+                    ready!(next.as_mut().poll(cx));
+                    self.next = None;
+                }
+                return Poll::Ready(Some(Ok(Frame::data(self.part()))));
+            }
+            match ready!(body.as_mut().poll_frame(cx)) {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.left = data,
+                    Err(_) if self.drop_trailers => return Poll::Ready(None),
+                    Err(frame) => return Poll::Ready(Some(Ok(frame))),
+                },
+            }
+        }
+    }
+
+    pub(super) fn is_end_stream(&self, body: &impl Body) -> bool {
+        // One that is said to have more has not ended.
+        if self.hide_length {
+            return false;
+        }
+        if self.end_after.is_some_and(|end| self.passed >= end) {
+            return true;
+        }
+        let is_stopped = self.limit().is_some_and(|limit| self.passed >= limit);
+        !is_stopped && self.left.is_empty() && body.is_end_stream()
+    }
+
+    pub(super) fn size_hint(&self, body: &impl Body) -> SizeHint {
+        if self.hide_length {
+            return SizeHint::default();
+        }
+        let hint = body.size_hint();
+        let left = self.left.len() as u64;
+        let passed = self.passed.saturating_add(left);
+        let ahead = |bytes| self.length_of(passed.saturating_add(bytes)) - self.passed;
+        let mut cut = SizeHint::new();
+        if let Some(upper) = hint.upper() {
+            cut.set_upper(ahead(upper));
+        } else if let Some(end) = self.end_after {
+            cut.set_upper(end - self.passed);
+        }
+        cut.set_lower(ahead(hint.lower()));
+        cut
+    }
+
+    /// Counts as affected until it is let go.
+    pub(super) fn counts(&mut self, active: Active) {
+        self.active = Some(active);
+    }
+}
+
+/// Of two that are both wanted, the one that is reached first.
+fn first<N: Ord + Copy>(limit: &mut Option<N>, other: N) {
+    *limit = Some(limit.map_or(other, |before| before.min(other)));
+}
+
+/// Replaces so many of a hundred bytes, of which the first has this offset.
+pub(super) fn corrupt(bytes: &mut [u8], first: u64, percent: f64, random: Random) {
+    for (offset, byte) in (first..).zip(bytes) {
+        let drawn = random.at(offset);
+        if drawn.unit(For::Trigger(0)) * 100.0 < percent {
+            *byte = other(*byte, drawn.number(For::Bytes));
+        }
+    }
+}
+
+/// Another byte.
+fn other(byte: u8, drawn: u64) -> u8 {
+    let step = (drawn % 255) as u8 + 1;
+    byte.wrapping_add(step)
+}
