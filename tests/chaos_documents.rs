@@ -653,7 +653,12 @@ fn what_is_wrong_is_told_with_its_place() {
 
 #[test]
 fn what_is_no_json_or_too_deep_is_told() {
-    for text in ["", "bob", "{", "[{\"type\":\"wait\"}", "\u{0}"] {
+    let bad = "".parse::<Stage>().unwrap_err();
+    assert_eq!(
+        bad.to_string(),
+        "$: a document is missing: a stage, or an array of stages"
+    );
+    for text in ["bob", "{", "[{\"type\":\"wait\"}", "\u{0}"] {
         let bad = text.parse::<Stage>().unwrap_err();
         assert_eq!(bad.path(), "$");
         assert!(bad.reason().contains("no JSON"), "{bad}");

@@ -31,9 +31,6 @@ use crate::locks::lock;
 #[cfg(feature = "chaos-connect")]
 pub(super) use self::connections::{DecidedConnection, Lasting};
 
-/// How many decisions are kept.
-const LOG: usize = 1_000;
-
 /// Steers [`Chaos`](super::Chaos): whether it is on, and what happens. Clones steer the same.
 ///
 /// ```
@@ -61,6 +58,7 @@ pub(super) struct Settings {
     pub(super) most_at_once: usize,
     pub(super) spared: Vec<String>,
     pub(super) http4k_header: bool,
+    pub(super) kept: usize,
 }
 
 impl Default for Settings {
@@ -71,6 +69,7 @@ impl Default for Settings {
             most_at_once: usize::MAX,
             spared: Vec::new(),
             http4k_header: false,
+            kept: 1_000,
         }
     }
 }
@@ -288,7 +287,9 @@ impl ChaosEngine {
         }
     }
 
-    /// The last decisions, at most 1,000, the oldest first.
+    /// The last decisions, at most 1,000 unless [more are kept](super::Chaos::keep_decisions), in the order
+    /// in which they were made. Serde writes them as JSON, and
+    /// [`Decision::list_from_json`] reads that.
     pub fn decisions(&self) -> Vec<Decision> {
         lock(&self.state.told).log.iter().cloned().collect()
     }
@@ -411,10 +412,10 @@ impl ChaosEngine {
     fn tell(&self, decision: &Decision) {
         let told = &mut *lock(&self.state.told);
         *told.counts.entry(decision.behaviour.name()).or_default() += 1;
-        if told.log.len() >= LOG {
+        told.log.push_back(decision.clone());
+        if told.log.len() > self.settings.kept {
             told.log.pop_front();
         }
-        told.log.push_back(decision.clone());
     }
 }
 

@@ -19,6 +19,7 @@ mod destroy;
 mod document;
 mod duration;
 mod engine;
+mod env;
 mod faults;
 mod latency;
 mod moment;
@@ -50,6 +51,7 @@ pub use self::{
     decision::{Affected, Decision},
     document::BadDocument,
     engine::{ChaosEngine, ChaosStats},
+    env::BadVariable,
     latency::Latency,
     pattern::{BadPattern, Requests},
     service::{ChaosFuture, ChaosService},
@@ -99,7 +101,8 @@ pub use self::{
 ///
 /// let chaos = Chaos::new()    // off, and nothing happens when it is switched on
 ///     .stage(Stage::wait())   // what happens then
-///     .at_most_at_once(usize::MAX);
+///     .at_most_at_once(usize::MAX)
+///     .keep_decisions(1_000);
 /// ```
 ///
 /// Off by default are [`expire_after`](Self::expire_after), [`spare`](Self::spare),
@@ -180,6 +183,12 @@ impl<T> Chaos<T> {
     /// taken.
     pub fn http4k_header(self) -> Self {
         self.set(|settings| settings.http4k_header = true)
+    }
+
+    /// Keeps so many [decisions](ChaosEngine::decisions), a few hundred bytes each. To be set before the
+    /// engine is taken.
+    pub fn keep_decisions(self, most: usize) -> Self {
+        self.set(|settings| settings.kept = most)
     }
 
     /// Lets [`Behaviour::throw`] fail with an error that is made of its message, where the service inside

@@ -1,5 +1,6 @@
 //! Stages as JSON: what http4k accepts, and more.
 
+mod log;
 mod read;
 mod write;
 
@@ -85,17 +86,7 @@ impl Serialize for Stage {
 impl Stage {
     /// From JSON, which is in UTF-8.
     pub(super) fn from_json(text: &[u8]) -> Result<Self, BadDocument> {
-        let bad = |reason| BadDocument {
-            path: "$".to_owned(),
-            reason,
-        };
-        if text.trim_ascii().is_empty() {
-            return Err(bad(
-                "a document is missing: a stage, or an array of stages".to_owned()
-            ));
-        }
-        let node: Node = serde_json::from_slice(text)
-            .map_err(|error| bad(format!("this is no JSON: {error}")))?;
+        let node = node_of(text, "a stage, or an array of stages")?;
         Ok(read::stage_of(&node)?)
     }
 
@@ -103,4 +94,15 @@ impl Stage {
     pub fn to_document(&self) -> String {
         format!("{:#}", write::stage(self))
     }
+}
+
+fn node_of(text: &[u8], expected: &str) -> Result<Node, BadDocument> {
+    let bad = |reason| BadDocument {
+        path: "$".to_owned(),
+        reason,
+    };
+    if text.trim_ascii().is_empty() {
+        return Err(bad(format!("a document is missing: {expected}")));
+    }
+    serde_json::from_slice(text).map_err(|error| bad(format!("this is no JSON: {error}")))
 }

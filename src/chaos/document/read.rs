@@ -196,7 +196,7 @@ const BEHAVIOURS: &[&str] = &[
     "all",
 ];
 
-fn behaviour(at: &At<'_>) -> Result<Behaviour, Bad> {
+pub(super) fn behaviour(at: &At<'_>) -> Result<Behaviour, Bad> {
     let kind = kind(at)?;
     if kind == "refuse" || is_on_connection(at) {
         return Ok(connection(at, &kind)?.into());
@@ -421,7 +421,7 @@ where
         .map_err(|error: T::Err| at.bad(error.to_string()))
 }
 
-fn whole(at: &At<'_>) -> Result<u64, Bad> {
+pub(super) fn whole(at: &At<'_>) -> Result<u64, Bad> {
     let text = at.text()?;
     let number = text.trim().parse();
     number.map_err(|_| at.bad(format!("{text} is no whole number of 0 or more")))
@@ -450,7 +450,7 @@ fn status(at: &At<'_>) -> Result<StatusCode, Bad> {
     status.ok_or_else(|| at.bad(format!("{text} is no status of 200 to 999")))
 }
 
-fn time(at: &At<'_>) -> Result<Duration, Bad> {
+pub(super) fn time(at: &At<'_>) -> Result<Duration, Bad> {
     let text = at.text()?;
     duration::parse(&text).map_err(|bad| match bad {
         BadDuration::Negative => at.bad(format!("{text} is less than nothing")),
