@@ -744,6 +744,16 @@ async fn the_same_seed_gives_the_same_in_whatever_order_they_come() {
     let stats = second.engine().stats();
     assert_eq!((stats.connections, stats.requests), (200, 200));
 
+    // The same trigger draws otherwise for the one than for the other.
+    let mut drawn = Vec::new();
+    for index in 0..2 {
+        let chaos = Chaos::new().seed(3).stage(both(50.0).swap_remove(index));
+        chaos.engine().enable();
+        let (refused, failed) = affected(&chaos, true).await;
+        drawn.push(if index == 0 { refused } else { failed });
+    }
+    assert_ne!(drawn[0], drawn[1]);
+
     // Again, with another seed and in another order.
     let again = Chaos::new().seed(4);
     again.engine().enable_again(first.engine().decisions());
