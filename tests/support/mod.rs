@@ -345,7 +345,11 @@ where
         match frame.map(Frame::into_data) {
             Ok(Ok(data)) => content.extend_from_slice(&data),
             Ok(Err(frame)) => trailers = frame.trailers_ref().map(HeaderList::from),
-            Err(error) => end = BodyEnd::Error(error.to_string()),
+            Err(error) => {
+                // Over HTTP/2 it would come again and again.
+                end = BodyEnd::Error(error.to_string());
+                break;
+            }
         }
     }
     let mut seen = RecordedBody::from(content);
