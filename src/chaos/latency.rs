@@ -107,7 +107,7 @@ impl Latency {
     }
 
     fn cut(&self, time: Duration) -> Duration {
-        time.min(self.cap.unwrap_or(FOREVER))
+        time.min(self.cap.unwrap_or(FOREVER)).min(FOREVER)
     }
 }
 
