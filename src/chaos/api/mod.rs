@@ -1,6 +1,7 @@
 //! The control API: chaos is switched over HTTP.
 
 mod guard;
+mod openapi;
 mod origin;
 mod page;
 mod reply;
@@ -151,7 +152,7 @@ impl ChaosApi {
         S: Clone + Send + Sync + 'static,
     {
         self.engine.spare_control(&self.base);
-        let mut guarded = routes::guarded(&self.base)
+        let mut guarded = routes::guarded(&self.base, self.token.is_some())
             .route_layer(middleware::from_fn_with_state(
                 Arc::new(self.origins.clone()),
                 origin::check,

@@ -9,19 +9,26 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::chaos::{document::BadDocument, engine::ChaosEngine};
 
 /// Why something was not done.
-#[derive(Serialize)]
-struct Problem<'a> {
-    error: &'a str,
-    path: Option<&'a str>,
+#[derive(Serialize, ToSchema)]
+pub(super) struct Problem {
+    /// What is wrong, and what to do.
+    #[schema(example = "150 is not within 0 to 100")]
+    error: String,
+    /// Where in the document, in the notation of `JSONPath` (RFC 9535), if it is there.
+    #[schema(required, example = "$.trigger.percentage")]
+    path: Option<String>,
 }
 
 /// What is applied.
-#[derive(Serialize)]
-struct Status {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Status {
+    /// In words, or `none` while it is off.
+    #[schema(example = "PercentageBased (10%) ReturnStatus (503)")]
     chaos: String,
 }
 
@@ -31,6 +38,7 @@ pub(super) fn status(engine: &ChaosEngine) -> Response {
 }
 
 pub(super) fn refuse(status: StatusCode, error: &str) -> Response {
+    let error = error.to_owned();
     json(status, &Problem { error, path: None })
 }
 
@@ -52,8 +60,8 @@ impl IntoResponse for Refused {
         match self {
             Self::Bad(bad) => {
                 let problem = Problem {
-                    error: bad.reason(),
-                    path: Some(bad.path()),
+                    error: bad.reason().to_owned(),
+                    path: Some(bad.path().to_owned()),
                 };
                 json(StatusCode::BAD_REQUEST, &problem)
             }

@@ -3,7 +3,7 @@
 use axum::{
     Router,
     body::Body,
-    extract::State,
+    extract::{OriginalUri, State},
     response::Response,
     routing::{any, get, post},
 };
@@ -12,6 +12,7 @@ use http::StatusCode;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::{
+    openapi,
     reply::{Refused, json, refuse, status},
     state::EngineState,
 };
@@ -25,9 +26,14 @@ use crate::chaos::{
 const LIMIT: usize = 1 << 20;
 
 /// All but the page.
-pub(super) fn guarded(base: &str) -> Router<ChaosEngine> {
+pub(super) fn guarded(base: &str, has_token: bool) -> Router<ChaosEngine> {
     let at = |route: &str| format!("{base}{route}");
+    let describe = get(async move |OriginalUri(uri): OriginalUri| {
+        let base = uri.path().trim_end_matches('/');
+        json(StatusCode::OK, &openapi::describe(base, has_token))
+    });
     let all = [
+        ("/", describe.clone()),
         (STATUS, get(tell)),
         (ACTIVATE, post(activate)),
         (ACTIVATE_NEW, post(activate_new)),
@@ -36,6 +42,9 @@ pub(super) fn guarded(base: &str) -> Router<ChaosEngine> {
         (STATE, get(tell_all)),
     ];
     let mut router = Router::new().route(&at(OTHER), any(nothing_here));
+    if !base.is_empty() {
+        router = router.route(base, describe.fallback(wrong_method));
+    }
     for (route, does) in all {
         router = router.route(&at(route), does.fallback(wrong_method));
     }

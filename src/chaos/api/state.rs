@@ -3,30 +3,54 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use utoipa::{ToSchema, openapi::Ref};
 
 use crate::chaos::{engine::ChaosEngine, stage::Stage};
 
-#[derive(Serialize)]
+/// All there is to know.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct EngineState {
+    /// Whether it is on.
     enabled: bool,
+    /// What is applied, in words, or `none` while it is off.
+    #[schema(example = "PercentageBased (10%) ReturnStatus (503)")]
     chaos: String,
+    /// The same, also while it is off.
+    #[schema(example = "PercentageBased (10%) ReturnStatus (503)")]
     stage: String,
+    /// The same, as a document.
+    #[schema(schema_with = document)]
     document: Stage,
+    /// How long it is still on, if it switches itself off.
+    #[schema(required, minimum = 0, example = 44.5)]
     expires_in_seconds: Option<f64>,
-    /// Numbers of JSON lose bits where they are read as those of JavaScript.
+    /// With which it draws: a number in decimal. As a number of JSON it would lose bits where it is read
+    /// as JavaScript does.
+    #[schema(pattern = "^[0-9]{1,20}$", example = "42")]
     seed: String,
     stats: Stats,
 }
 
-#[derive(Serialize)]
+/// What has happened so far.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Stats {
+pub(super) struct Stats {
+    /// Requests that came while it was on.
     requests: u64,
+    /// Of these, those to which something happened.
     affected: u64,
+    /// Of those, the ones that are not over yet.
     active: usize,
+    /// Requests to which nothing happened because there were too many.
     capped: u64,
+    /// Those affected, by the `type` of the behaviour.
     by_behaviour: BTreeMap<&'static str, u64>,
+}
+
+/// Described with its kinds, not by its type.
+fn document() -> Ref {
+    Ref::from_schema_name("Document")
 }
 
 impl EngineState {

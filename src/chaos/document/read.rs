@@ -201,6 +201,9 @@ pub(super) fn behaviour(at: &At<'_>) -> Result<Behaviour, Bad> {
     if kind == "refuse" || is_on_connection(at) {
         return Ok(connection(at, &kind)?.into());
     }
+    if ON_CONNECTIONS.contains(&&*kind) {
+        on(at)?;
+    }
     Ok(match &*kind {
         "latency" => Behaviour::latency(latency(at)?),
         "throw" => Behaviour::throw(at.get("message").text()?),
@@ -235,8 +238,7 @@ pub(super) fn behaviour(at: &At<'_>) -> Result<Behaviour, Bad> {
         "drop-trailers" => Behaviour::drop_trailers(on(at)?),
         "misstate-length" => {
             let by = at.get("by");
-            let number = by.text()?.trim().parse();
-            let number = number.map_err(|_| by.bad("a whole number is expected"))?;
+            let number = integer(&by)?.ok_or_else(|| by.bad("a whole number is expected"))?;
             Behaviour::misstate_length(on(at)?, number)
         }
         "all" => {
@@ -422,9 +424,25 @@ where
 }
 
 pub(super) fn whole(at: &At<'_>) -> Result<u64, Bad> {
+    let number = integer(at)?;
+    number.ok_or_else(|| {
+        let text = at.text().unwrap_or_default();
+        at.bad(format!("{text} is no whole number of 0 or more"))
+    })
+}
+
+/// An integer, if it is one that fits. As in JSON Schema `3.0` is one, too.
+fn integer<T: TryFrom<i128>>(at: &At<'_>) -> Result<Option<T>, Bad> {
+    /// Beyond it a number may have been rounded to what fits.
+    const TOO_FAR: f64 = 9_223_372_036_854_775_808.0;
     let text = at.text()?;
-    let number = text.trim().parse();
-    number.map_err(|_| at.bad(format!("{text} is no whole number of 0 or more")))
+    let rounded = || {
+        let number = at.number().ok()?;
+        #[expect(clippy::cast_possible_truncation, reason = "it is far within")]
+        (number.fract() == 0.0 && number.abs() < TOO_FAR).then_some(number as i128)
+    };
+    let integer = text.trim().parse().ok().or_else(rounded);
+    Ok(integer.and_then(|integer| T::try_from(integer).ok()))
 }
 
 fn positive(at: &At<'_>) -> Result<NonZeroU64, Bad> {
@@ -442,12 +460,14 @@ fn percent(at: &At<'_>) -> Result<f64, Bad> {
 }
 
 fn status(at: &At<'_>) -> Result<StatusCode, Bad> {
-    let text = at.text()?;
-    let code = text.trim().parse().ok();
+    let code = integer(at)?;
     let status = code.and_then(|code: u16| StatusCode::from_u16(code).ok());
     // What is informational is no answer.
     let status = status.filter(|status| !status.is_informational());
-    status.ok_or_else(|| at.bad(format!("{text} is no status of 200 to 999")))
+    status.ok_or_else(|| {
+        let text = at.text().unwrap_or_default();
+        at.bad(format!("{text} is no status of 200 to 999"))
+    })
 }
 
 pub(super) fn time(at: &At<'_>) -> Result<Duration, Bad> {

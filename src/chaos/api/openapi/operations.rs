@@ -1,0 +1,173 @@
+//! What can be done, and what is answered.
+
+use utoipa::openapi::{
+    Content, HeaderBuilder, HttpMethod, ObjectBuilder, Paths, Ref, Required, Response,
+    ResponseBuilder, SecurityRequirement, Type,
+    path::{Operation, OperationBuilder},
+    request_body::{RequestBody, RequestBodyBuilder},
+};
+
+use crate::chaos::control::{ACTIVATE, ACTIVATE_NEW, DEACTIVATE, PAGE, STATE, STATUS, TOGGLE};
+
+const JSON: &str = "application/json";
+
+/// All, below this path.
+pub(super) fn all(base: &str, has_token: bool) -> Paths {
+    let with = |id, summary| {
+        let operation = operation(id, summary);
+        if has_token {
+            operation.response("401", no_token())
+        } else {
+            operation
+        }
+    };
+    let get = |id, summary, answer| with(id, summary).response("200", answer).build();
+    let post = |id, summary| {
+        with(id, summary)
+            .response("200", status())
+            .response("403", problem("A page of another site asks for it."))
+    };
+    let routes: [(&str, HttpMethod, Operation); 8] = [
+        (
+            "",
+            HttpMethod::Get,
+            get(
+                "getChaosApi",
+                "Describes the control API",
+                ResponseBuilder::new()
+                    .description("This.")
+                    .content(
+                        JSON,
+                        Content::new(Some(ObjectBuilder::new().schema_type(Type::Object))),
+                    )
+                    .build(),
+            ),
+        ),
+        (
+            STATUS,
+            HttpMethod::Get,
+            get("getChaosStatus", "Says what is applied", status()),
+        ),
+        (
+            STATE,
+            HttpMethod::Get,
+            get(
+                "getChaosState",
+                "Has all there is to know",
+                answer("All of it.", "EngineState"),
+            ),
+        ),
+        (
+            ACTIVATE,
+            HttpMethod::Post,
+            with_document(
+                post(
+                    "postChaosActivate",
+                    "Switches on what was there; with a document, that instead",
+                ),
+                Required::False,
+            ),
+        ),
+        (
+            ACTIVATE_NEW,
+            HttpMethod::Post,
+            with_document(
+                post(
+                    "postChaosActivateNew",
+                    "Replaces what was there, and switches it on",
+                ),
+                Required::True,
+            ),
+        ),
+        (
+            DEACTIVATE,
+            HttpMethod::Post,
+            post("postChaosDeactivate", "Switches it off").build(),
+        ),
+        (
+            TOGGLE,
+            HttpMethod::Post,
+            post(
+                "postChaosToggle",
+                "Switches it off if it is on, and on if it is off",
+            )
+            .build(),
+        ),
+        (PAGE, HttpMethod::Get, page()),
+    ];
+    let mut paths = Paths::new();
+    for (route, method, operation) in routes {
+        let path = match format!("{base}{route}") {
+            root if root.is_empty() => "/".to_owned(),
+            path => path,
+        };
+        paths.add_path_operation(path, vec![method], operation);
+    }
+    paths
+}
+
+fn operation(id: &str, summary: &str) -> OperationBuilder {
+    OperationBuilder::new()
+        .tag("chaos")
+        .operation_id(Some(id))
+        .summary(Some(summary))
+}
+
+fn page() -> Operation {
+    let html = ObjectBuilder::new().schema_type(Type::String);
+    let page = ResponseBuilder::new()
+        .description("The page. It asks for the token itself, if there is one.")
+        .content("text/html", Content::new(Some(html)));
+    operation("getChaosPage", "A page to do all this by hand")
+        .security(SecurityRequirement::default())
+        .response("200", page)
+        .build()
+}
+
+fn with_document(operation: OperationBuilder, required: Required) -> Operation {
+    operation
+        .request_body(Some(document(required)))
+        .response(
+            "400",
+            problem("The document is bad, and nothing has changed."),
+        )
+        .response("413", problem("The document has more than 1 MiB."))
+        .build()
+}
+
+fn document(required: Required) -> RequestBody {
+    RequestBodyBuilder::new()
+        .description(Some(
+            "What is to happen, of at most 1 MiB. The media type is not looked at.",
+        ))
+        .content(JSON, Content::new(Some(Ref::from_schema_name("Document"))))
+        .required(Some(required))
+        .build()
+}
+
+fn answer(about: &str, schema: &str) -> Response {
+    ResponseBuilder::new()
+        .description(about)
+        .content(JSON, Content::new(Some(Ref::from_schema_name(schema))))
+        .build()
+}
+
+fn status() -> Response {
+    answer("What is applied.", "Status")
+}
+
+fn problem(about: &str) -> Response {
+    answer(about, "Problem")
+}
+
+fn no_token() -> Response {
+    let mut response = problem("The token is missing or wrong.");
+    let challenge = HeaderBuilder::new()
+        .schema(ObjectBuilder::new().schema_type(Type::String))
+        .description(Some("`Bearer` (RFC 6750)."))
+        .build();
+    response
+        .headers
+        .insert("www-authenticate".to_owned(), challenge);
+    response
+}
