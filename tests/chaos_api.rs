@@ -198,7 +198,11 @@ async fn only_who_has_the_token_gets_in() {
         ("POST", "/chaos/activate/new"),
         ("POST", "/chaos/deactivate"),
         ("POST", "/chaos/toggle"),
+        ("POST", "/chaos/activate/again"),
+        ("GET", "/chaos"),
+        ("GET", "/chaos/"),
         ("GET", "/chaos/state"),
+        ("GET", "/chaos/decisions"),
         ("GET", "/chaos/none"),
         ("DELETE", "/chaos/toggle"),
     ];
@@ -364,7 +368,11 @@ async fn a_wrong_method_hears_which_there_is() {
     let app = ChaosApi::new(&engine()).router();
     for (path, allowed) in [
         ("/chaos/status", "GET,HEAD"),
+        ("/chaos", "GET,HEAD"),
+        ("/chaos/", "GET,HEAD"),
         ("/chaos/state", "GET,HEAD"),
+        ("/chaos/decisions", "GET,HEAD"),
+        ("/chaos/activate/again", "POST"),
         ("/chaos/ui", "GET,HEAD"),
         ("/chaos/activate", "POST"),
         ("/chaos/activate/new", "POST"),

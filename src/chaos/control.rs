@@ -17,6 +17,8 @@ pub(super) const ACTIVATE_NEW: &str = "/activate/new";
 pub(super) const DEACTIVATE: &str = "/deactivate";
 pub(super) const TOGGLE: &str = "/toggle";
 pub(super) const STATE: &str = "/state";
+pub(super) const DECISIONS: &str = "/decisions";
+pub(super) const ACTIVATE_AGAIN: &str = "/activate/again";
 pub(super) const PAGE: &str = "/ui";
 /// All that is none of them.
 pub(super) const OTHER: &str = "/{*rest}";
@@ -30,6 +32,8 @@ const ROUTES: &[&str] = &[
     DEACTIVATE,
     TOGGLE,
     STATE,
+    DECISIONS,
+    ACTIVATE_AGAIN,
     PAGE,
     OTHER,
 ];

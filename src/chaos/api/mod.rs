@@ -51,6 +51,8 @@ use super::{Chaos, engine::ChaosEngine};
 /// | `POST /chaos/deactivate` | switches it off |
 /// | `POST /chaos/toggle` | switches it off if it is on, and on if it is off |
 /// | `GET /chaos/state` | has all there is to know: the document, the counters, when it expires |
+/// | `GET /chaos/decisions` | has [what was decided](ChaosEngine::decisions) |
+/// | `POST /chaos/activate/again` | does [that again](ChaosEngine::enable_again): an array of decisions, of at most 16 MiB |
 /// | `GET /chaos/ui` | is a page to do all this by hand |
 ///
 /// Those up to `toggle` are http4k's, and answer as there: `{"chaos":"<text>"}`, `none` while it is off.

@@ -45,7 +45,8 @@ pub(super) fn refuse(status: StatusCode, error: &str) -> Response {
 /// Why a document was not taken.
 pub(super) enum Refused {
     Bad(BadDocument),
-    TooLarge,
+    /// Than so many bytes.
+    TooLarge(usize),
     BrokenOff,
 }
 
@@ -65,9 +66,9 @@ impl IntoResponse for Refused {
                 };
                 json(StatusCode::BAD_REQUEST, &problem)
             }
-            Self::TooLarge => refuse(
+            Self::TooLarge(limit) => refuse(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                "a document has at most 1 MiB (1,048,576 bytes)",
+                &format!("the body has more than {} MiB", limit >> 20),
             ),
             Self::BrokenOff => refuse(StatusCode::BAD_REQUEST, "the body broke off"),
         }

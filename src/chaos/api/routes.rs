@@ -17,13 +17,18 @@ use super::{
     state::EngineState,
 };
 use crate::chaos::{
-    control::{ACTIVATE, ACTIVATE_NEW, DEACTIVATE, OTHER, STATE, STATUS, TOGGLE},
+    control::{
+        ACTIVATE, ACTIVATE_AGAIN, ACTIVATE_NEW, DEACTIVATE, DECISIONS, OTHER, STATE, STATUS, TOGGLE,
+    },
+    decision::Decision,
     engine::ChaosEngine,
     stage::Stage,
 };
 
 /// The largest document, in bytes.
 const LIMIT: usize = 1 << 20;
+/// The same of decisions: as many as are kept, if nobody has more kept.
+const DECISIONS_LIMIT: usize = 16 << 20;
 
 /// All but the page.
 pub(super) fn guarded(base: &str, has_token: bool) -> Router<ChaosEngine> {
@@ -40,6 +45,8 @@ pub(super) fn guarded(base: &str, has_token: bool) -> Router<ChaosEngine> {
         (DEACTIVATE, post(deactivate)),
         (TOGGLE, post(toggle)),
         (STATE, get(tell_all)),
+        (DECISIONS, get(decisions)),
+        (ACTIVATE_AGAIN, post(activate_again)),
     ];
     let mut router = Router::new().route(&at(OTHER), any(nothing_here));
     if !base.is_empty() {
@@ -56,7 +63,7 @@ async fn tell(State(engine): State<ChaosEngine>) -> Response {
 }
 
 async fn activate(State(engine): State<ChaosEngine>, body: Body) -> Result<Response, Refused> {
-    let document = read(body).await?;
+    let document = read(body, LIMIT).await?;
     if document.is_empty() {
         engine.enable();
     } else {
@@ -66,7 +73,7 @@ async fn activate(State(engine): State<ChaosEngine>, body: Body) -> Result<Respo
 }
 
 async fn activate_new(State(engine): State<ChaosEngine>, body: Body) -> Result<Response, Refused> {
-    let document = read(body).await?;
+    let document = read(body, LIMIT).await?;
     engine.enable_with(Stage::from_json(&document)?);
     Ok(status(&engine))
 }
@@ -85,6 +92,19 @@ async fn tell_all(State(engine): State<ChaosEngine>) -> Response {
     json(StatusCode::OK, &EngineState::of(&engine))
 }
 
+async fn decisions(State(engine): State<ChaosEngine>) -> Response {
+    json(StatusCode::OK, &engine.decisions())
+}
+
+async fn activate_again(
+    State(engine): State<ChaosEngine>,
+    body: Body,
+) -> Result<Response, Refused> {
+    let decisions = read(body, DECISIONS_LIMIT).await?;
+    engine.enable_again(Decision::list_of(&decisions)?);
+    Ok(status(&engine))
+}
+
 async fn nothing_here() -> Response {
     refuse(
         StatusCode::NOT_FOUND,
@@ -99,10 +119,10 @@ pub(super) async fn wrong_method() -> Response {
     )
 }
 
-async fn read(body: Body) -> Result<Bytes, Refused> {
-    match Limited::new(body, LIMIT).collect().await {
+async fn read(body: Body, limit: usize) -> Result<Bytes, Refused> {
+    match Limited::new(body, limit).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Refused::TooLarge),
+        Err(error) if error.is::<LengthLimitError>() => Err(Refused::TooLarge(limit)),
         Err(_) => Err(Refused::BrokenOff),
     }
 }

@@ -39,7 +39,12 @@ impl Decision {
     /// If this is no JSON or no such array, something in it is wrong, or a request or connection is in it
     /// twice.
     pub fn list_from_json(text: &str) -> Result<Vec<Self>, BadDocument> {
-        let node = node_of(text.as_bytes(), "an array of decisions")?;
+        Self::list_of(text.as_bytes())
+    }
+
+    /// From JSON, which is in UTF-8.
+    pub(in crate::chaos) fn list_of(text: &[u8]) -> Result<Vec<Self>, BadDocument> {
+        let node = node_of(text, "an array of decisions")?;
         Ok(decisions(&At::root(&node))?)
     }
 }
@@ -66,10 +71,10 @@ fn decisions(at: &At<'_>) -> Result<Vec<Decision>, Bad> {
 
 fn decision(at: &At<'_>) -> Result<Decision, Bad> {
     let on = at.get("on");
-    let affected = match &*on.text_or_empty()? {
-        "" | "request" => Affected::Request,
-        "connection" => Affected::Connection,
-        other => {
+    let affected = match on.some().map(|on| on.text()).transpose()?.as_deref() {
+        None | Some("request") => Affected::Request,
+        Some("connection") => Affected::Connection,
+        Some(other) => {
             let reason = format!("{other:?} is neither `request` nor `connection`");
             return Err(on.bad(reason));
         }

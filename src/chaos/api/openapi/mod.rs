@@ -10,8 +10,10 @@ mod stages;
 mod triggers;
 mod values;
 
+use serde_json::json;
 use utoipa::openapi::{
-    Components, ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, SecurityRequirement,
+    Components, ComponentsBuilder, InfoBuilder, ObjectBuilder, OpenApi, OpenApiBuilder, Ref,
+    SecurityRequirement, Type,
     schema::AnyOfBuilder,
     security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
@@ -50,7 +52,8 @@ fn components(has_token: bool) -> Components {
         .schema_from::<Problem>()
         .schema_from::<EngineState>()
         .schema_from::<Stats>()
-        .schema("Document", document());
+        .schema("Document", document())
+        .schema("Decision", decision());
     components = kind::family(components, "Stage", stages::ABOUT, stages::all());
     components = kind::family(components, "Trigger", triggers::ABOUT, triggers::all());
     components = kind::family(
@@ -75,4 +78,39 @@ fn document() -> AnyOfBuilder {
             "Stage",
             "Of these the first decides that has something for it.",
         ))
+}
+
+fn decision() -> ObjectBuilder {
+    let on = values::one_of_texts(&["request", "connection"]);
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some(
+            "That something happens to a request, or to a connection, and what.",
+        ))
+        .property("ordinal", values::is("Count", "Which it was, from 0."))
+        .required("ordinal")
+        .property("on", values::or_null(on))
+        .property(
+            "seed",
+            values::is("Count", "With this and the ordinal it is drawn."),
+        )
+        .required("seed")
+        .property("behaviour", values::is("Behaviour", "What happens."))
+        .required("behaviour")
+        .property(
+            "delay",
+            values::or_null(values::is("Duration", "How long it is held up.")),
+        )
+        .property(
+            "text",
+            values::or_null(values::is("Text", "What `x-chaos` says.")),
+        )
+        .examples([json!({
+            "ordinal": 3,
+            "on": "request",
+            "seed": "42",
+            "behaviour": {"type": "latency", "min": "PT0.1S", "max": "PT0.3S"},
+            "delay": "PT0.123S",
+            "text": "Latency (123ms)",
+        })])
 }

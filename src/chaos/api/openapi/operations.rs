@@ -1,13 +1,15 @@
 //! What can be done, and what is answered.
 
 use utoipa::openapi::{
-    Content, HeaderBuilder, HttpMethod, ObjectBuilder, Paths, Ref, Required, Response,
-    ResponseBuilder, SecurityRequirement, Type,
+    ArrayBuilder, Content, HeaderBuilder, HttpMethod, ObjectBuilder, Paths, Ref, Required,
+    Response, ResponseBuilder, SecurityRequirement, Type,
     path::{Operation, OperationBuilder},
-    request_body::{RequestBody, RequestBodyBuilder},
+    request_body::RequestBodyBuilder,
 };
 
-use crate::chaos::control::{ACTIVATE, ACTIVATE_NEW, DEACTIVATE, PAGE, STATE, STATUS, TOGGLE};
+use crate::chaos::control::{
+    ACTIVATE, ACTIVATE_AGAIN, ACTIVATE_NEW, DEACTIVATE, DECISIONS, PAGE, STATE, STATUS, TOGGLE,
+};
 
 const JSON: &str = "application/json";
 
@@ -27,7 +29,7 @@ pub(super) fn all(base: &str, has_token: bool) -> Paths {
             .response("200", status())
             .response("403", problem("A page of another site asks for it."))
     };
-    let routes: [(&str, HttpMethod, Operation); 8] = [
+    let routes: [(&str, HttpMethod, Operation); 10] = [
         (
             "",
             HttpMethod::Get,
@@ -93,6 +95,29 @@ pub(super) fn all(base: &str, has_token: bool) -> Paths {
             )
             .build(),
         ),
+        (
+            DECISIONS,
+            HttpMethod::Get,
+            get(
+                "getChaosDecisions",
+                "Has what was decided, the oldest first",
+                decisions("The last ones that are kept."),
+            ),
+        ),
+        (
+            ACTIVATE_AGAIN,
+            HttpMethod::Post,
+            with_body(
+                post(
+                    "postChaosActivateAgain",
+                    "Does again what was decided before, request for request",
+                ),
+                RequestBodyBuilder::new()
+                    .description(Some("What was decided, of at most 16 MiB."))
+                    .content(JSON, Content::new(Some(decision_list())))
+                    .required(Some(Required::True)),
+            ),
+        ),
         (PAGE, HttpMethod::Get, page()),
     ];
     let mut paths = Paths::new();
@@ -125,24 +150,31 @@ fn page() -> Operation {
 }
 
 fn with_document(operation: OperationBuilder, required: Required) -> Operation {
+    let about = "What is to happen, of at most 1 MiB. The media type is not looked at.";
+    let document = RequestBodyBuilder::new()
+        .description(Some(about))
+        .content(JSON, Content::new(Some(Ref::from_schema_name("Document"))))
+        .required(Some(required));
+    with_body(operation, document)
+}
+
+fn with_body(operation: OperationBuilder, body: RequestBodyBuilder) -> Operation {
     operation
-        .request_body(Some(document(required)))
-        .response(
-            "400",
-            problem("The document is bad, and nothing has changed."),
-        )
-        .response("413", problem("The document has more than 1 MiB."))
+        .request_body(Some(body.build()))
+        .response("400", problem("The body is bad, and nothing has changed."))
+        .response("413", problem("The body is too large."))
         .build()
 }
 
-fn document(required: Required) -> RequestBody {
-    RequestBodyBuilder::new()
-        .description(Some(
-            "What is to happen, of at most 1 MiB. The media type is not looked at.",
-        ))
-        .content(JSON, Content::new(Some(Ref::from_schema_name("Document"))))
-        .required(Some(required))
+fn decisions(about: &str) -> Response {
+    ResponseBuilder::new()
+        .description(about)
+        .content(JSON, Content::new(Some(decision_list())))
         .build()
+}
+
+fn decision_list() -> ArrayBuilder {
+    ArrayBuilder::new().items(Ref::from_schema_name("Decision"))
 }
 
 fn answer(about: &str, schema: &str) -> Response {
