@@ -132,12 +132,12 @@ fn a_bad_log_says_where_and_why() {
         assert_eq!(bad.path(), path, "{log}: {bad}");
         assert!(bad.reason().contains(reason), "{log}: {bad}");
     }
+}
 
-    fn good_but(this: &str, other: &str) -> String {
-        let good = r#"[{"ordinal": 0, "seed": "7", "behaviour": {"type": "snip"}}]"#;
-        assert!(good.contains(this));
-        good.replacen(this, other, 1)
-    }
+fn good_but(this: &str, other: &str) -> String {
+    let good = r#"[{"ordinal": 0, "seed": "7", "behaviour": {"type": "snip"}}]"#;
+    assert!(good.contains(this));
+    good.replacen(this, other, 1)
 }
 
 #[tokio::test]

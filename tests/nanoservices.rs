@@ -28,7 +28,7 @@ use tempfile::TempDir;
 use tokio::{task::spawn_blocking, time::sleep};
 use tokio_tungstenite::connect_async;
 
-const NANOSERVICES: [&str; 10] = [
+const NANOSERVICES: [&str; 11] = [
     "simple_proxy",
     "latency_reporting_proxy",
     "wire_sniffing_proxy",
@@ -36,6 +36,7 @@ const NANOSERVICES: [&str; 10] = [
     "replay_recorded",
     "static_file_server",
     "websocket_clock",
+    "chaos_proxy",
     "reverse_proxy",
     "disk_cache",
     "file_watcher",
@@ -155,16 +156,20 @@ impl Running {
 
     /// Asks for this through the proxy that it is.
     async fn ask(&self, url: &str) -> String {
+        let response = self.response(url).await;
+        let status = response.status();
+        let text = response.text().await.expect("a text");
+        assert_eq!(status, 200, "{text}");
+        text
+    }
+
+    async fn response(&self, url: &str) -> reqwest::Response {
         let proxy = reqwest::Proxy::http(format!("http://{}", self.at)).expect("a proxy");
         let client = reqwest::Client::builder()
             .proxy(proxy)
             .build()
             .expect("a client");
-        let response = soon(client.get(url).send()).await.expect("an answer");
-        let status = response.status();
-        let text = response.text().await.expect("a text");
-        assert_eq!(status, 200, "{text}");
-        text
+        soon(client.get(url).send()).await.expect("an answer")
     }
 
     /// Stops it as an orchestrator does.
@@ -390,6 +395,25 @@ async fn websocket_clock() {
     assert_ne!(ticks[0], ticks[1]);
     drop(socket);
     clock.stop().await;
+}
+
+#[tokio::test]
+async fn chaos_proxy() {
+    let origin = Origin::start().await;
+    let set = [
+        ("SSL_CERT_FILE", &*origin.root),
+        ("CHAOS_LATENCY_MS_MIN", "7"),
+        ("CHAOS_LATENCY_MS_MAX", "7"),
+    ];
+    let proxy = Running::start("chaos_proxy", origin.folder.path(), &set).await;
+    let response = proxy.response(&origin.url("/users/1")).await;
+    assert_eq!(response.headers()["x-chaos"], "Latency (7ms)");
+    assert_eq!(response.text().await.expect("a text"), "bob 1");
+    proxy.stop().await;
+
+    let set = [("CHAOS_LATENCY_MS_MIN", "7s")];
+    let (said, status) = run("chaos_proxy", origin.folder.path(), &set).await;
+    assert!(!status.success(), "{said}");
 }
 
 #[tokio::test]

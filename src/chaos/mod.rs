@@ -242,6 +242,13 @@ impl From<Behaviour> for Stage {
     }
 }
 
+impl From<Latency> for Stage {
+    /// For every request.
+    fn from(latency: Latency) -> Self {
+        Behaviour::latency(latency).into()
+    }
+}
+
 impl From<Vec<Self>> for Stage {
     fn from(stages: Vec<Self>) -> Self {
         Self::sequence(stages)

@@ -1,0 +1,33 @@
+//! A proxy that takes its time: 100 to 500 ms for each request, or what `$CHAOS_LATENCY_MS_MIN` and
+//! `$CHAOS_LATENCY_MS_MAX` say.
+//!
+//! ```text
+//! cargo run --features chaos,forward --example chaos_proxy
+//! ```
+
+mod support;
+
+use std::error::Error;
+
+use axum::Router;
+use support::serve;
+use tower_traffic::{
+    Chaos, Forward, ProxyHost,
+    chaos::{BadVariable, Latency},
+};
+
+fn chaos_proxy() -> Result<Router, BadVariable> {
+    Ok(Router::new()
+        .fallback_service(Forward::new())
+        .layer(Chaos::on(Latency::from_env()?))
+        .layer(ProxyHost::https()))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    serve(chaos_proxy()?, |at| {
+        format!("curl -i -x http://{at} http://example.com/")
+    })
+    .await?;
+    Ok(())
+}
