@@ -45,19 +45,16 @@ struct Stated {
     frames: std::vec::IntoIter<Frame<Bytes>>,
     left: u64,
     is_exact: bool,
-    has_trailers: bool,
 }
 
 impl Stated {
     fn new(parts: &[Bytes], trailers: Option<HeaderMap>, is_exact: bool) -> Self {
         let data = parts.iter().cloned().map(Frame::data);
-        let has_trailers = trailers.is_some();
         let frames: Vec<_> = data.chain(trailers.map(Frame::trailers)).collect();
         Self {
             frames: frames.into_iter(),
             left: parts.iter().map(|part| part.len() as u64).sum(),
             is_exact,
-            has_trailers,
         }
     }
 }
@@ -80,7 +77,7 @@ impl http_body::Body for Stated {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_exact && self.left == 0 && (!self.has_trailers || self.frames.len() == 0)
+        self.is_exact && self.frames.len() == 0
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -309,8 +306,10 @@ impl Case {
             Fault::SnipThen(fault) => (Some(cut(&said)), &**fault),
             fault => (None, fault),
         };
-        let is_left =
-            self.on == Message::Request && self.is_exact && self.len() == 0 && !self.has_trailers;
+        let is_left = self.on == Message::Request
+            && self.is_exact
+            && self.parts.is_empty()
+            && !self.has_trailers;
         let whole = whole.filter(|_| !is_left);
         let expected = whole.map_or(self.len(), |cut| cut.min(self.len()));
         if is_known && whole.is_some() && !matches!(self.fault, Fault::NoBody) {
