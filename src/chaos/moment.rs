@@ -23,7 +23,8 @@ impl fmt::Display for Moment {
         let Ok(since) = self.0.duration_since(UNIX_EPOCH) else {
             return before_1970(self.0, f);
         };
-        let time = UNIX_EPOCH + since.min(LAST);
+        let since = since.min(LAST);
+        let time = UNIX_EPOCH + since;
         match since.subsec_nanos() {
             0 => format_rfc3339_seconds(time).fmt(f),
             nanos if nanos % 1_000_000 == 0 => format_rfc3339_millis(time).fmt(f),
