@@ -52,6 +52,7 @@ fn main() -> ExitCode {
         in_browser("asks_for_the_token", asks_for_the_token),
         in_browser("says_when_nobody_answers", says_when_nobody_answers),
         in_browser("asks_nothing_while_hidden", asks_nothing_while_hidden),
+        in_browser("does_again_what_was_decided", does_again_what_was_decided),
         in_browser("works_below_any_path", works_below_any_path),
         in_browser("is_readable_everywhere", is_readable_everywhere),
     ];
@@ -209,12 +210,12 @@ async fn switches_on_and_off() {
             .until_text("#ends", |text| text.starts_with("By itself, in 59 min"))
             .await;
         browser.until_says("#by tbody", "status\t3").await;
+        let decisions = browser.until_text("#decisions tbody", |text| text.starts_with('2'));
+        assert_eq!(decisions.await.lines().count(), 3);
         // Chromium says of the three that they failed; of the page it has nothing to say.
         let complaints = browser.complaints().await;
         assert!(
-            complaints
-                .iter()
-                .all(|said| said.contains("503") || said.contains("/decisions")),
+            complaints.iter().all(|said| said.contains("503")),
             "{complaints:?}"
         );
         browser.picture("on").await;
@@ -349,9 +350,7 @@ async fn says_what_is_wrong_where() {
         assert_eq!(app.engine.to_string(), "Wait");
         let complaints = browser.complaints().await;
         assert!(
-            complaints
-                .iter()
-                .all(|said| said.contains("400") || said.contains("/decisions")),
+            complaints.iter().all(|said| said.contains("400")),
             "{complaints:?}"
         );
     })
@@ -469,6 +468,41 @@ async fn asks_nothing_while_hidden() {
         app.engine.enable_with(Behaviour::none());
         browser.driver.switch_to_window(here).await.unwrap();
         browser.until_says("#is", ON).await;
+    })
+    .await;
+}
+
+#[tokio::main]
+async fn does_again_what_was_decided() {
+    let app = App::start(None).await;
+    let fails = Behaviour::status(StatusCode::SERVICE_UNAVAILABLE);
+    app.engine
+        .enable_with(Stage::when(Trigger::percentage(50.0), fails));
+    with_browser(async |browser| {
+        app.open(browser).await;
+        let fetch_all = async || {
+            let mut statuses = Vec::new();
+            for _ in 0..20 {
+                statuses.push(browser.fetch("/").await);
+            }
+            statuses
+        };
+        let first = fetch_all().await;
+        assert!(first.contains(&200) && first.contains(&503), "{first:?}");
+        let affected = first.iter().filter(|status| **status == 503).count();
+        let shown = |text: &str| text.lines().count() == affected;
+        browser.until_text("#decisions tbody", shown).await;
+        browser.click("#off").await;
+        browser.until_says("#is", OFF).await;
+
+        // Twice: what was done again is no other decision.
+        for _ in 0..2 {
+            browser.click("#again").await;
+            browser.until_says("#requests", "0").await;
+            assert_eq!(fetch_all().await, first);
+            browser.until_says("#requests", "20").await;
+            browser.until_text("#decisions tbody", shown).await;
+        }
     })
     .await;
 }
