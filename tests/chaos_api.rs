@@ -415,16 +415,26 @@ async fn the_page_runs_only_its_own_script() {
     }
     assert!(!policy.contains("unsafe"), "{policy}");
     let html = String::from_utf8(body_of(response).await).unwrap();
-    // What has attributes, or stands in one, has no hash and would not run.
+    // What has attributes, or stands in one, has no hash and would not run. Data does not run.
     assert_eq!(
         html.matches("<script").count(),
         html.matches("<script>").count()
+            + html.matches("<script type=\"application/json\"").count()
     );
     assert_eq!(
         html.matches("<style").count(),
         html.matches("<style>").count()
     );
-    for barred in [" style=", " onclick=", "http://", "https://", "javascript:"] {
+    for barred in [
+        " style=",
+        " onclick=",
+        " src=",
+        "href=\"http",
+        "url(",
+        "@import",
+        "innerHTML",
+        "javascript:",
+    ] {
         assert!(!html.contains(barred), "{barred}");
     }
 }
@@ -437,7 +447,10 @@ async fn the_state_has_all_there_is_to_know() {
         .engine();
     let app = ChaosApi::new(&engine).beside(users());
     let (_, told) = ask(&app, "GET", "/chaos/state", "").await;
-    let counts = json!({"requests": 0, "affected": 0, "active": 0, "capped": 0, "byBehaviour": {}});
+    let counts = json!({
+        "requests": 0, "connections": 0, "affected": 0, "active": 0, "capped": 0,
+        "byBehaviour": {},
+    });
     assert_eq!(
         told,
         json!({
@@ -461,7 +474,8 @@ async fn the_state_has_all_there_is_to_know() {
     let (_, told) = ask(&app, "GET", "/chaos/state", "").await;
     let text = "Countdown (0 remaining) ReturnStatus (418)";
     let counts = json!({
-        "requests": 3, "affected": 1, "active": 0, "capped": 0, "byBehaviour": {"status": 1},
+        "requests": 3, "connections": 0, "affected": 1, "active": 0, "capped": 0,
+        "byBehaviour": {"status": 1},
     });
     let document = json!({
         "type": "trigger",

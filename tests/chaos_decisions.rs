@@ -66,6 +66,11 @@ async fn what_was_decided_is_done_again_from_json() {
 
     let decisions = Decision::list_from_json(&log).unwrap();
     assert_eq!(decisions, engine.decisions());
+    engine.enable_again(decisions.clone());
+    assert_eq!((engine.stats().affected, engine.decisions().len()), (0, 0));
+    assert_eq!(answers(&first, 200).await, before);
+    assert_eq!(engine.decisions(), decisions);
+
     // It has another seed, and nothing of the stages.
     let chaos = Chaos::new();
     chaos.engine().enable_again(decisions);

@@ -194,8 +194,9 @@ impl ChaosEngine {
         self.switch_on(course);
     }
 
-    /// Does again what was decided before, request for request and connection for connection, whatever their triggers would say
-    /// now.
+    /// Does again what was decided before, request for request and connection for connection, whatever
+    /// their triggers would say now. They are counted from 0, as is all else, and of what was decided
+    /// before nothing is kept.
     pub fn enable_again(&self, decisions: impl IntoIterator<Item = Decision>) {
         let course = &mut *lock(&self.state.course);
         *course = Course::default();
@@ -207,6 +208,8 @@ impl ChaosEngine {
         );
         self.state.requests.store(0, Ordering::Relaxed);
         self.state.connections.store(0, Ordering::Relaxed);
+        // Or there would be two of one number.
+        *lock(&self.state.told) = Told::default();
         self.change();
         self.switch_on(course);
     }

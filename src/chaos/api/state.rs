@@ -38,11 +38,13 @@ pub(super) struct EngineState {
 pub(super) struct Stats {
     /// Requests that came while it was on.
     requests: u64,
+    /// Connections that were about to be made while it was on.
+    connections: u64,
     /// Of these, those to which something happened.
     affected: u64,
     /// Of those, the ones that are not over yet.
     active: usize,
-    /// Requests to which nothing happened because there were too many.
+    /// Those to which nothing happened because there were too many.
     capped: u64,
     /// Those affected, by the `type` of the behaviour.
     by_behaviour: BTreeMap<&'static str, u64>,
@@ -72,6 +74,7 @@ impl EngineState {
             seed: engine.seed().to_string(),
             stats: Stats {
                 requests: stats.requests,
+                connections: stats.connections,
                 affected: stats.affected,
                 active: stats.active,
                 capped: stats.capped,
