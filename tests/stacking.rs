@@ -39,7 +39,8 @@ use tower_traffic::{
 fn every_claim_of_the_page_names_a_test() {
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |path: &str| fs::read_to_string(project.join(path)).expect(path);
-    let tests = read("tests/stacking.rs") + &read("tests/client_stacking.rs");
+    let tests = ["stacking", "client_stacking", "chaos_stacking"];
+    let tests = tests.map(|name| read(&format!("tests/{name}.rs"))).concat();
     let page = read("src/docs/stacking.md");
     let claims = page.lines().filter_map(|line| line.strip_suffix("` |"));
     let named: Vec<_> = claims.filter_map(|line| line.rsplit('`').next()).collect();
