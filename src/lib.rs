@@ -44,6 +44,7 @@
 //! | [`RecordTraffic`] | [`RecordTrafficService`] | hands every exchange to a [`Sink`](store::Sink), off the request path |
 //! | [`ReplayCache`] | [`ReplayCacheService`] | answers from a [`Source`](store::Source); on a miss passes through, records, or refuses |
 //! | [`ReplayStream`] | [`ReplayStreamService`] | answers from a [`Replay`](store::Replay) in recorded order, checking each request |
+//! | `Chaos` (feature `chaos`) | `ChaosService` | breaks requests and responses on purpose, repeatably; `ChaosConnect` does it to connections |
 //! | | `Forward` (feature `forward`) | ends a stack: an HTTP client that cannot fail, 502 or 504 where another would |
 //! | | [`Responder`] | ends a stack: answers from a recording, 503 when it has nothing |
 //!
@@ -71,10 +72,11 @@
 //! # Where things are
 //!
 //! What most users name stands here at the top. [`proxy`], [`latency`] and [`debug`] have the rest of
-//! their layers. [`store`] has the traits that a store implements, and the stores that come with the
-//! crate; [`store::open`] reads a recording of any form. [`body`] has the bodies that the layers wrap
-//! messages in: they, [`Capture`] and [`RecordTrafficFuture`] are public only because they stand in the
-//! layers' signatures. `conformance` (feature `test-util`) checks stores.
+//! their layers, and so has `chaos` with what happens, when, and what steers it. [`store`] has the traits
+//! that a store implements, and the stores that come with the crate; [`store::open`] reads a recording
+//! of any form. [`body`] has the bodies that the layers wrap messages in: they, [`Capture`] and
+//! [`RecordTrafficFuture`] are public only because they stand in the layers' signatures. `conformance`
+//! (feature `test-util`) checks stores.
 
 #![forbid(unsafe_code)]
 // Links lead to what other features bring: on docs.rs all are on.
