@@ -360,8 +360,8 @@ fn numbers_may_be_texts() {
         (json!(0), true),
         (json!("18446744073709551615"), true),
         (json!("18446744073709551616"), false),
-        (json!("1.0"), false),
-        (json!(1e3), false),
+        (json!("1.5"), false),
+        (json!(1.5), false),
         (json!("one"), false),
     ] {
         let document = json!({ "type": "wait", "until": { "type": "countdown", "count": count } });
