@@ -41,7 +41,7 @@ fn late(began: Instant, asked: Duration) -> f64 {
 }
 
 /// A server that is late by this, and notes how late.
-async fn serve(asked: Duration, times: Arc<Mutex<Vec<Late>>>) -> u16 {
+async fn serve(asked: Duration, noted: Arc<Mutex<Vec<Late>>>) -> u16 {
     let inside = service_fn(|request: Request<ChaosBody<Body>>| {
         let began = request.extensions().get::<Instant>().expect("it was noted");
         let seen = began.elapsed();
@@ -51,7 +51,7 @@ async fn serve(asked: Duration, times: Arc<Mutex<Vec<Late>>>) -> u16 {
     });
     let chaos = Chaos::on(Behaviour::latency(Latency::fixed(asked))).layer(inside);
     let outside = service_fn(move |mut request: Request<Body>| {
-        let (mut chaos, times) = (chaos.clone(), times.clone());
+        let (mut chaos, noted) = (chaos.clone(), noted.clone());
         async move {
             let began = Instant::now();
             request.extensions_mut().insert(began);
@@ -66,7 +66,7 @@ async fn serve(asked: Duration, times: Arc<Mutex<Vec<Late>>>) -> u16 {
                 .expect("it was noted");
             let ours = (seen.as_secs_f64() - asked.as_secs_f64()) * 1e6;
             let timer = timer.await.expect("it ends");
-            times.lock().expect("no panic").push((ours, timer));
+            noted.lock().expect("no panic").push((ours, timer));
             Ok::<_, Infallible>(response.map(Body::new))
         }
     });

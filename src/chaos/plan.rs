@@ -342,12 +342,10 @@ fn garble(value: &HeaderValue, random: Random) -> HeaderValue {
 
 /// Another character, of visible ASCII.
 fn another(byte: u8, drawn: u64) -> u8 {
-    let visible = b'!'..=b'~';
-    let others = u64::from(b'~' - b'!');
-    let step = (drawn % others) as u8 + 1;
-    if visible.contains(&byte) {
-        b'!' + (byte - b'!' + step) % (b'~' - b'!' + 1)
-    } else {
-        b'!' + step
+    // From `!` to `~`.
+    let step = (drawn % 93) as u8 + 1;
+    match byte {
+        b'!'..=b'~' => b'!' + (byte - b'!' + step) % 94,
+        _ => b'!' + step,
     }
 }
