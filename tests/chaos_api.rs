@@ -6,6 +6,7 @@ use axum::{Router, body::Body, routing::get};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tower::{Layer, ServiceExt};
 use tower_traffic::chaos::{Behaviour, Chaos, ChaosApi, ChaosEngine};
 
@@ -500,4 +501,289 @@ async fn the_state_has_all_there_is_to_know() {
     off["chaos"] = "none".into();
     off["expiresInSeconds"] = Value::Null;
     assert_eq!(told, off);
+}
+
+/// Documents, where something is wrong with them, and a part of what is said.
+const BAD: &[(&str, &str, &str)] = &[
+    ("", "$", "a document is missing"),
+    (" \n", "$", "a document is missing"),
+    ("hello", "$", "this is no JSON"),
+    (r#"{"type": "wait""#, "$", "this is no JSON"),
+    (r#"{"type": "wait"} {}"#, "$", "this is no JSON"),
+    ("null", "$", "an object is missing"),
+    ("42", "$", "an object is expected"),
+    ("[]", "$", "one at least"),
+    ("[1]", "$[0]", "an object is expected"),
+    ("{}", "$.type", "text is missing"),
+    (r#"{"type": ["wait"]}"#, "$.type", "text is expected"),
+    (
+        r#"{"type": "nap"}"#,
+        "$.type",
+        "there are wait, trigger, repeat",
+    ),
+    (r#"{"type": "repeat"}"#, "$.stages", "one at least"),
+    (
+        r#"{"type": "repeat", "stages": [{"type": "wait"}, {"type": "nap"}]}"#,
+        "$.stages[1].type",
+        "no stage",
+    ),
+    (
+        r#"{"type": "trigger", "behaviour": {"type": "none"}}"#,
+        "$.trigger",
+        "missing",
+    ),
+    (
+        r#"{"type": "trigger", "trigger": {"type": "always"}}"#,
+        "$.behaviour",
+        "missing",
+    ),
+    (
+        r#"{"type": "wait", "until": {"type": "sometimes"}}"#,
+        "$.until.type",
+        "no trigger",
+    ),
+    (
+        r#"{"type": "wait", "until": {"type": "countdown", "count": -1}}"#,
+        "$.until.count",
+        "whole number",
+    ),
+    (
+        r#"{"type": "wait", "until": {"type": "countdown", "count": 1.5}}"#,
+        "$.until.count",
+        "whole number",
+    ),
+    (
+        r#"{"type": "wait", "until": {"type": "countdown", "count": 18446744073709551616}}"#,
+        "$.until.count",
+        "whole number",
+    ),
+    (
+        r#"{"type": "wait", "until": {"type": "percentage", "percentage": 101}}"#,
+        "$.until.percentage",
+        "0 to 100",
+    ),
+    (
+        r#"{"type": "wait", "until": {"type": "delay", "period": "PT-1S"}}"#,
+        "$.until.period",
+        "less than nothing",
+    ),
+    (
+        r#"{"type": "wait", "until": {"type": "delay", "period": "soon"}}"#,
+        "$.until.period",
+        "PT0.1S",
+    ),
+    (
+        r#"{"type": "wait", "until": {"type": "request", "path": "("}}"#,
+        "$.until.path",
+        "no regular expression",
+    ),
+    (
+        r#"{"type": "wait", "until": {"type": "request", "headers": {"a b": "x{1000}{1000}{1000}"}}}"#,
+        "$.until.headers[\"a b\"]",
+        "no regular expression",
+    ),
+    (
+        r#"[{"type": "wait"}, {"type": "trigger", "trigger": {"type": "always"},
+        "behaviour": {"type": "latency", "min": "PT2S", "max": "PT1S"}}]"#,
+        "$[1].behaviour.max",
+        "less than `min`",
+    ),
+    (
+        r#"{"type": "trigger", "trigger": {"type": "always"},
+        "behaviour": {"type": "status", "status": 42}}"#,
+        "$.behaviour.status",
+        "42 is no status of 200 to 999",
+    ),
+    (
+        r#"{"type": "trigger", "trigger": {"type": "always"},
+        "behaviour": {"type": "throttle", "bytesPerSecond": 1, "on": "toast"}}"#,
+        "$.behaviour.on",
+        "none of request, response, connection",
+    ),
+    (
+        r#"{"type": "trigger", "trigger": {"type": "always"},
+        "behaviour": {"type": "set-header", "name": "a b", "value": "c"}}"#,
+        "$.behaviour.name",
+        "no header field's name",
+    ),
+    #[cfg(not(feature = "chaos-destructive"))]
+    (
+        r#"{"type": "trigger", "trigger": {"type": "always"}, "behaviour": {"type": "kill"}}"#,
+        "$.behaviour.type",
+        "chaos-destructive",
+    ),
+];
+
+/// An app under chaos of which something has already happened, and its state.
+async fn half_way() -> (Router, Value) {
+    let app = ChaosApi::new(&engine()).beside(users());
+    let document = r#"{"type": "trigger", "trigger": {"type": "countdown", "count": 2},
+        "behaviour": {"type": "status", "status": 503}}"#;
+    ask(&app, "POST", "/chaos/activate", document).await;
+    assert_eq!(users_status(&app).await, 200);
+    let (_, state) = ask(&app, "GET", "/chaos/state", "").await;
+    assert_eq!(state["stage"], "Countdown (1 remaining) ReturnStatus (503)");
+    (app, state)
+}
+
+#[tokio::test]
+async fn a_bad_document_changes_nothing() {
+    let (app, before) = half_way().await;
+    for (document, path, reason) in BAD {
+        for route in ["activate", "activate/new"] {
+            if document.is_empty() && route == "activate" {
+                continue; // It is none.
+            }
+            let (status, problem) = ask(&app, "POST", &format!("/chaos/{route}"), *document).await;
+            assert_eq!(status, 400, "{route} {document}");
+            assert_eq!(problem["path"], *path, "{problem} {document}");
+            let error = problem["error"].as_str().unwrap();
+            assert!(error.contains(reason), "{error} {document}");
+        }
+    }
+    let bytes: [&[u8]; 2] = [b"\xff\xfe", b"{\"type\": \"wait\", \"a\": \"\xff\"}"];
+    for not_utf8 in bytes {
+        let (status, problem) = ask(&app, "POST", "/chaos/activate", not_utf8).await;
+        assert_eq!((status, &problem["path"]), (400, &json!("$")), "{problem}");
+    }
+    let again = r#"[{"ordinal": 0, "seed": "1", "behaviour": {"type": "status", "status": 42}}]"#;
+    let (status, problem) = ask(&app, "POST", "/chaos/activate/again", again).await;
+    assert_eq!(status, 400);
+    assert_eq!(problem["path"], "$[0].behaviour.status");
+    assert_eq!(ask(&app, "GET", "/chaos/state", "").await, (200, before));
+}
+
+#[tokio::test]
+async fn what_is_too_large_changes_nothing() {
+    let (app, before) = half_way().await;
+    let document = |length: usize| {
+        let wait = r#"{"type": "wait"}"#;
+        wait.to_owned() + &" ".repeat(length - wait.len())
+    };
+    for route in ["activate", "activate/new"] {
+        let path = format!("/chaos/{route}");
+        let (status, problem) = ask(&app, "POST", &path, document((1 << 20) + 1)).await;
+        assert_eq!(status, 413);
+        assert_eq!(problem["error"], "the body has more than 1 MiB");
+    }
+    assert_eq!(ask(&app, "GET", "/chaos/state", "").await, (200, before));
+    let largest = ask(&app, "POST", "/chaos/activate", document(1 << 20)).await;
+    assert_eq!(largest, says("Wait"));
+    let log = "[]".to_owned() + &" ".repeat((16 << 20) - 2);
+    let (status, _) = ask(&app, "POST", "/chaos/activate/again", log.clone()).await;
+    assert_eq!(status, 200);
+    let (status, _) = ask(&app, "POST", "/chaos/activate/again", log + " ").await;
+    assert_eq!(status, 413);
+}
+
+/// As large as a document may be, on a thread as tokio has them.
+#[test]
+fn no_document_overflows_the_stack() {
+    let test = async {
+        let (app, before) = half_way().await;
+        let openings = [
+            "[",
+            r#"{"type":"repeat","stages":["#,
+            r#"{"type":"wait","until":{"type":"not","trigger":"#,
+            r#"{"type":"wait","until":{"type":"or","triggers":["#,
+            r#"{"type":"trigger","trigger":{"type":"always"},"behaviour":{"type":"all","behaviours":["#,
+        ];
+        for opening in openings {
+            let nested = opening.repeat((1 << 20) / opening.len());
+            let (status, problem) = ask(&app, "POST", "/chaos/activate", nested).await;
+            assert_eq!(status, 400, "{opening}");
+            let error = problem["error"].as_str().unwrap();
+            assert!(error.contains("recursion limit"), "{error}");
+        }
+        // As deep as it goes.
+        let not = r#"{"type":"not","trigger":"#;
+        let deepest = format!(
+            r#"{{"type":"wait","until":{}{{"type":"always"}}{}}}"#,
+            not.repeat(125),
+            "}".repeat(125)
+        );
+        let (status, problem) = ask(&app, "POST", "/chaos/activate", deepest.clone() + "x").await;
+        assert_eq!(status, 400, "{problem}");
+        assert_eq!(ask(&app, "GET", "/chaos/state", "").await, (200, before));
+        let (status, problem) = ask(&app, "POST", "/chaos/activate", deepest).await;
+        assert_eq!(status, 200, "{problem}");
+
+        // And as wide.
+        let miss = r#"{"type":"trigger","trigger":{"type":"asked"},"behaviour":{"type":"none"}}"#;
+        let wide = format!("[{}]", vec![miss; (1 << 20) / (miss.len() + 1)].join(","));
+        let (status, told) = ask(&app, "POST", "/chaos/activate", wide).await;
+        assert_eq!(status, 200, "{told}");
+        assert_eq!(users_status(&app).await, 200);
+        let (status, _) = ask(&app, "GET", "/chaos/state", "").await;
+        assert_eq!(status, 200);
+        let (status, told) = ask(&app, "POST", "/chaos/deactivate", "").await;
+        assert_eq!((status, told), says("none"));
+    };
+    let thread = std::thread::Builder::new().stack_size(2 << 20);
+    let run = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(test);
+    };
+    thread.spawn(run).unwrap().join().unwrap();
+}
+
+#[tokio::test]
+async fn decisions_are_done_again() {
+    let first = ChaosApi::new(&engine()).beside(users());
+    let document = r#"{"type": "trigger", "trigger": {"type": "nth", "n": 3},
+        "behaviour": {"type": "status", "status": 503}}"#;
+    ask(&first, "POST", "/chaos/activate", document).await;
+    let mut statuses = Vec::new();
+    for _ in 0..6 {
+        statuses.push(users_status(&first).await);
+    }
+    assert_eq!(statuses, [200, 200, 503, 200, 200, 503]);
+    let (status, decisions) = ask(&first, "GET", "/chaos/decisions", "").await;
+    assert_eq!(status, 200);
+    assert_eq!(decisions[0]["ordinal"], 2);
+    assert_eq!(decisions[1]["text"], "Status 503");
+
+    let second = ChaosApi::new(&engine()).beside(users());
+    let log = decisions.to_string();
+    let (status, _) = ask(&second, "POST", "/chaos/activate/again", log).await;
+    assert_eq!(status, 200);
+    for status in statuses {
+        assert_eq!(users_status(&second).await, status);
+    }
+}
+
+#[tokio::test]
+async fn it_is_switched_over_a_socket() {
+    let app = ChaosApi::new(&engine()).token("s3cret").beside(users());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move { axum::serve(listener, app).await });
+    let client = reqwest::Client::new();
+    let status = async |path: &str| {
+        let response = client.get(format!("{at}{path}")).send().await.unwrap();
+        response.status().as_u16()
+    };
+    let post = async |path: &str, token: &str, body: &'static str| {
+        let request = client.post(format!("{at}{path}")).bearer_auth(token);
+        // What curl says of `-d`.
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let response = request.body(body).send().await.unwrap();
+        (
+            response.status().as_u16(),
+            response.json::<Value>().await.unwrap(),
+        )
+    };
+    assert_eq!(status("/users").await, 200);
+    assert_eq!(status("/chaos/status").await, 401);
+    assert_eq!(status("/chaos/ui").await, 200);
+    let (refused, _) = post("/chaos/activate", "guess", STATUS_503).await;
+    assert_eq!((refused, status("/users").await), (401, 200));
+    let on = post("/chaos/activate", "s3cret", STATUS_503).await;
+    assert_eq!(on, says("Always ReturnStatus (503)"));
+    assert_eq!(status("/users").await, 503);
+    assert_eq!(status("/chaos/ui").await, 200);
+    let off = post("/chaos/deactivate", "s3cret", "").await;
+    assert_eq!(off, says("none"));
+    assert_eq!(status("/users").await, 200);
+    server.abort();
 }

@@ -2,8 +2,7 @@
 
 use utoipa::openapi::{
     ArrayBuilder, Content, HeaderBuilder, HttpMethod, ObjectBuilder, Paths, Ref, Required,
-    Response, ResponseBuilder, SecurityRequirement, Type,
-    path::{Operation, OperationBuilder},
+    Response, ResponseBuilder, SecurityRequirement, Type, path::OperationBuilder,
     request_body::RequestBodyBuilder,
 };
 
@@ -15,44 +14,48 @@ const JSON: &str = "application/json";
 
 /// All, below this path.
 pub(super) fn all(base: &str, has_token: bool) -> Paths {
-    let with = |id, summary| {
-        let operation = operation(id, summary);
+    let answer = |answer: OperationBuilder| {
         if has_token {
-            operation.response("401", no_token())
+            answer.response("401", no_token())
         } else {
-            operation
+            answer
         }
     };
-    let get = |id, summary, answer| with(id, summary).response("200", answer).build();
-    let post = |id, summary| {
-        with(id, summary)
-            .response("200", status())
-            .response("403", problem("A page of another site asks for it."))
+    let mut paths = Paths::new();
+    let mut add = |route: &str, method, operation: OperationBuilder| {
+        let path = match format!("{base}{route}") {
+            root if root.is_empty() => "/".to_owned(),
+            path => path,
+        };
+        paths.add_path_operation(path, vec![method], operation.build());
     };
-    let routes: [(&str, HttpMethod, Operation); 10] = [
-        (
-            "",
-            HttpMethod::Get,
-            get(
-                "getChaosApi",
-                "Describes the control API",
-                ResponseBuilder::new()
-                    .description("This.")
-                    .content(
-                        JSON,
-                        Content::new(Some(ObjectBuilder::new().schema_type(Type::Object))),
-                    )
-                    .build(),
-            ),
-        ),
+    for (route, operation) in reading() {
+        add(route, HttpMethod::Get, answer(operation));
+    }
+    for (route, operation) in switching() {
+        let foreign = problem("A page of another site asks for it.");
+        let operation = operation.response("200", status()).response("403", foreign);
+        add(route, HttpMethod::Post, answer(operation));
+    }
+    add(PAGE, HttpMethod::Get, page());
+    paths
+}
+
+fn reading() -> [(&'static str, OperationBuilder); 4] {
+    let get = |id, summary, answer| operation(id, summary).response("200", answer);
+    let api = ObjectBuilder::new().schema_type(Type::Object);
+    let api = ResponseBuilder::new()
+        .description("This.")
+        .content(JSON, Content::new(Some(api)))
+        .build();
+    [
+        ("", get("getChaosApi", "Describes the control API", api)),
         (
             STATUS,
-            HttpMethod::Get,
             get("getChaosStatus", "Says what is applied", status()),
         ),
         (
             STATE,
-            HttpMethod::Get,
             get(
                 "getChaosState",
                 "Has all there is to know",
@@ -60,10 +63,22 @@ pub(super) fn all(base: &str, has_token: bool) -> Paths {
             ),
         ),
         (
+            DECISIONS,
+            get(
+                "getChaosDecisions",
+                "Has what was decided, the oldest first",
+                decisions("The last ones that are kept."),
+            ),
+        ),
+    ]
+}
+
+fn switching() -> [(&'static str, OperationBuilder); 5] {
+    [
+        (
             ACTIVATE,
-            HttpMethod::Post,
             with_document(
-                post(
+                operation(
                     "postChaosActivate",
                     "Switches on what was there; with a document, that instead",
                 ),
@@ -72,9 +87,8 @@ pub(super) fn all(base: &str, has_token: bool) -> Paths {
         ),
         (
             ACTIVATE_NEW,
-            HttpMethod::Post,
             with_document(
-                post(
+                operation(
                     "postChaosActivateNew",
                     "Replaces what was there, and switches it on",
                 ),
@@ -82,33 +96,9 @@ pub(super) fn all(base: &str, has_token: bool) -> Paths {
             ),
         ),
         (
-            DEACTIVATE,
-            HttpMethod::Post,
-            post("postChaosDeactivate", "Switches it off").build(),
-        ),
-        (
-            TOGGLE,
-            HttpMethod::Post,
-            post(
-                "postChaosToggle",
-                "Switches it off if it is on, and on if it is off",
-            )
-            .build(),
-        ),
-        (
-            DECISIONS,
-            HttpMethod::Get,
-            get(
-                "getChaosDecisions",
-                "Has what was decided, the oldest first",
-                decisions("The last ones that are kept."),
-            ),
-        ),
-        (
             ACTIVATE_AGAIN,
-            HttpMethod::Post,
             with_body(
-                post(
+                operation(
                     "postChaosActivateAgain",
                     "Does again what was decided before, request for request",
                 ),
@@ -118,17 +108,18 @@ pub(super) fn all(base: &str, has_token: bool) -> Paths {
                     .required(Some(Required::True)),
             ),
         ),
-        (PAGE, HttpMethod::Get, page()),
-    ];
-    let mut paths = Paths::new();
-    for (route, method, operation) in routes {
-        let path = match format!("{base}{route}") {
-            root if root.is_empty() => "/".to_owned(),
-            path => path,
-        };
-        paths.add_path_operation(path, vec![method], operation);
-    }
-    paths
+        (
+            DEACTIVATE,
+            operation("postChaosDeactivate", "Switches it off"),
+        ),
+        (
+            TOGGLE,
+            operation(
+                "postChaosToggle",
+                "Switches it off if it is on, and on if it is off",
+            ),
+        ),
+    ]
 }
 
 fn operation(id: &str, summary: &str) -> OperationBuilder {
@@ -138,7 +129,7 @@ fn operation(id: &str, summary: &str) -> OperationBuilder {
         .summary(Some(summary))
 }
 
-fn page() -> Operation {
+fn page() -> OperationBuilder {
     let html = ObjectBuilder::new().schema_type(Type::String);
     let page = ResponseBuilder::new()
         .description("The page. It asks for the token itself, if there is one.")
@@ -146,10 +137,9 @@ fn page() -> Operation {
     operation("getChaosPage", "A page to do all this by hand")
         .security(SecurityRequirement::default())
         .response("200", page)
-        .build()
 }
 
-fn with_document(operation: OperationBuilder, required: Required) -> Operation {
+fn with_document(operation: OperationBuilder, required: Required) -> OperationBuilder {
     let about = "What is to happen, of at most 1 MiB. The media type is not looked at.";
     let document = RequestBodyBuilder::new()
         .description(Some(about))
@@ -158,12 +148,11 @@ fn with_document(operation: OperationBuilder, required: Required) -> Operation {
     with_body(operation, document)
 }
 
-fn with_body(operation: OperationBuilder, body: RequestBodyBuilder) -> Operation {
+fn with_body(operation: OperationBuilder, body: RequestBodyBuilder) -> OperationBuilder {
     operation
         .request_body(Some(body.build()))
         .response("400", problem("The body is bad, and nothing has changed."))
         .response("413", problem("The body is too large."))
-        .build()
 }
 
 fn decisions(about: &str) -> Response {
