@@ -676,6 +676,29 @@ async fn what_is_too_large_changes_nothing() {
     assert_eq!(status, 413);
 }
 
+/// Of each of which a megabyte would be made.
+#[tokio::test]
+async fn regular_expressions_are_not_without_number() {
+    let (app, before) = half_way().await;
+    let document = |count: usize, pattern: &str| {
+        let headers: serde_json::Map<_, _> = (0..count)
+            .map(|number| (format!("h{number}"), pattern.into()))
+            .collect();
+        let once = json!({"type": "once", "trigger": {"type": "request", "headers": headers}});
+        json!([{"type": "wait", "until": once}]).to_string()
+    };
+    let many = document(50_000, "x{9999}");
+    let (status, problem) = ask(&app, "POST", "/chaos/activate", many).await;
+    assert_eq!((status, &problem["path"]), (400, &json!("$")));
+    let error = problem["error"].as_str().unwrap();
+    assert!(error.contains("50000 regular expressions"), "{error}");
+    let (status, _) = ask(&app, "POST", "/chaos/activate", document(101, "x")).await;
+    assert_eq!(status, 400);
+    assert_eq!(ask(&app, "GET", "/chaos/state", "").await, (200, before));
+    let (status, _) = ask(&app, "POST", "/chaos/activate", document(100, "x")).await;
+    assert_eq!(status, 200);
+}
+
 /// As large as a document may be, on a thread as tokio has them.
 #[test]
 fn no_document_overflows_the_stack() {

@@ -43,7 +43,7 @@ impl From<Bad> for BadDocument {
 impl FromStr for Stage {
     type Err = BadDocument;
 
-    /// Reads a document.
+    /// Reads a document. It may have at most 100 regular expressions, each of which may become large.
     ///
     /// ```
     /// use tower_traffic::chaos::Stage;

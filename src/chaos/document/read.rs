@@ -24,8 +24,17 @@ use crate::{
     format::{At, Bad, Node},
 };
 
+/// Each may take a megabyte, and milliseconds to be compiled.
+const MOST_PATTERNS: usize = 100;
+
 pub(super) fn stage_of(node: &Node) -> Result<Stage, Bad> {
     let at = At::root(node);
+    let patterns = patterns(&at);
+    if patterns > MOST_PATTERNS {
+        return Err(at.bad(format!(
+            "there are {patterns} regular expressions, and at most {MOST_PATTERNS} may be"
+        )));
+    }
     if !at.is_list() {
         return stage(&at);
     }
@@ -132,6 +141,20 @@ fn triggers(at: &At<'_>) -> Result<Vec<Trigger>, Bad> {
         return Err(at.bad("triggers are missing: there must be one at least"));
     }
     Ok(list)
+}
+
+/// How many regular expressions there are.
+fn patterns(at: &At<'_>) -> usize {
+    let kind = at.get("type");
+    let below: usize = if kind.text().is_ok_and(|kind| kind == "request") {
+        let single = ["host", "path", "body"].map(|name| usize::from(!at.get(name).is_missing()));
+        let several = ["queries", "headers"].map(|name| at.get(name).fields().count());
+        single.into_iter().chain(several).sum()
+    } else {
+        at.fields().map(|(_, field)| patterns(&field)).sum()
+    };
+    let items = at.items().into_iter().flatten();
+    below + items.map(|item| patterns(&item)).sum::<usize>()
 }
 
 /// In the order in which http4k says them.
