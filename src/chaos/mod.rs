@@ -23,6 +23,7 @@ mod env;
 mod faults;
 mod latency;
 mod moment;
+mod network;
 mod pace;
 mod pattern;
 mod plan;
@@ -53,11 +54,12 @@ pub use self::{
     engine::{ChaosEngine, ChaosStats},
     env::BadVariable,
     latency::Latency,
+    network::{BadNetwork, Network},
     pattern::{BadPattern, Requests},
     service::{ChaosFuture, ChaosService},
     stage::Stage,
     throw::{Fails, Panics, Throw},
-    trigger::{BadNetwork, Network, Trigger},
+    trigger::Trigger,
 };
 
 /// A layer that breaks things on purpose.

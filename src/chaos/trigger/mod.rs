@@ -1,7 +1,8 @@
 //! When something happens.
 
+mod text;
+
 use std::{
-    fmt,
     net::{IpAddr, SocketAddr},
     num::NonZeroU64,
     ops::{BitAnd, BitOr, Not, RangeInclusive},
@@ -13,10 +14,8 @@ use axum::extract::{ConnectInfo, MatchedPath};
 use tokio::time::Instant;
 
 use super::{
-    asked, decision::Affected, duration::Iso, moment::Moment, pattern::Requests, random::For,
-    seen::Seen,
+    asked, decision::Affected, network::Network, pattern::Requests, random::For, seen::Seen,
 };
-use crate::forever::FOREVER;
 
 /// Says for which requests something happens.
 ///
@@ -386,114 +385,3 @@ impl BitOr for Trigger {
         Self(Kind::Or(vec![self, other]))
     }
 }
-
-/// As http4k says it, with what is left.
-impl fmt::Display for Trigger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Kind::Always => f.write_str("Always"),
-            Kind::Once { trigger: None, .. } => f.write_str("Once"),
-            Kind::Once {
-                trigger: Some(trigger),
-                ..
-            } => write!(f, "Once (trigger = {trigger})"),
-            Kind::Percentage { percent, .. } => write!(f, "PercentageBased ({percent}%)"),
-            Kind::Countdown { left, .. } => write!(f, "Countdown ({left} remaining)"),
-            Kind::Delay {
-                period,
-                begun: Some(begun),
-            } => {
-                let end = begun.time.checked_add((*period).min(FOREVER));
-                let end = end.unwrap_or(begun.time);
-                write!(f, "Delay (expires {})", Moment(end))
-            }
-            Kind::Delay { period, .. } => write!(f, "Delay (expires after {})", Iso(*period)),
-            Kind::Deadline { end, .. } => write!(f, "Deadline ({})", Moment(*end)),
-            Kind::Requests(requests) => requests.fmt(f),
-            Kind::Not(trigger) => write!(f, "NOT {trigger}"),
-            Kind::And(triggers) => joined(f, triggers, " AND "),
-            Kind::Or(triggers) => joined(f, triggers, " OR "),
-            Kind::Nth { n, .. } => write!(f, "Every ({n})"),
-            Kind::Ramp { from, to, over, .. } => {
-                write!(f, "Ramp ({from}% to {to}% in {})", Iso(*over))
-            }
-            Kind::Window { from, to, .. } => {
-                write!(f, "Window ({} to {})", Iso(*from), Iso(*to))
-            }
-            Kind::Client(network) => write!(f, "client in {network}"),
-            Kind::Route(route) => write!(f, "route == {route}"),
-            Kind::Asked => f.write_str("Asked"),
-            Kind::Status(range) if range.start() == range.end() => {
-                write!(f, "status == {}", range.start())
-            }
-            Kind::Status(range) => write!(f, "status in {} to {}", range.start(), range.end()),
-        }
-    }
-}
-
-fn joined(f: &mut fmt::Formatter<'_>, triggers: &[Trigger], word: &str) -> fmt::Result {
-    for (index, trigger) in triggers.iter().enumerate() {
-        if index > 0 {
-            f.write_str(word)?;
-        }
-        write!(f, "{trigger}")?;
-    }
-    Ok(())
-}
-
-/// An address, or all addresses that begin as it does: `10.0.0.0/8`, `::1`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    bits: u8,
-}
-
-impl Network {
-    /// Whether the address is one of them. An IPv4 address that is written as IPv6 counts as the
-    /// former.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(ours), IpAddr::V4(other)) => {
-                let shift = 32 - u32::from(self.bits);
-                let prefix = |address: u32| address.checked_shr(shift).unwrap_or_default();
-                prefix(ours.to_bits()) == prefix(other.to_bits())
-            }
-            (IpAddr::V6(ours), IpAddr::V6(other)) => {
-                let shift = 128 - u32::from(self.bits);
-                let prefix = |address: u128| address.checked_shr(shift).unwrap_or_default();
-                prefix(ours.to_bits()) == prefix(other.to_bits())
-            }
-            _ => false,
-        }
-    }
-}
-
-impl std::str::FromStr for Network {
-    type Err = BadNetwork;
-
-    fn from_str(text: &str) -> Result<Self, BadNetwork> {
-        let bad = || BadNetwork(text.to_owned());
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| bad())?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(most), |bits| bits.parse().map_err(|_| bad()))?;
-        if bits > most {
-            return Err(bad());
-        }
-        Ok(Self { address, bits })
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.bits)
-    }
-}
-
-/// A text that is neither an address nor the beginning of some.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("`{0}` is no address and no network: `10.0.0.0/8` is one")]
-pub struct BadNetwork(String);

@@ -2,9 +2,10 @@
 
 #[cfg(feature = "chaos-connect")]
 mod connections;
+mod course;
+mod told;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
     fmt,
     sync::{
         Arc, Mutex,
@@ -24,12 +25,15 @@ use super::{
     random::Random,
     seen::Seen,
     stage::{Says, Stage},
-    trigger::{self, Begun, Kind},
+    trigger,
 };
 use crate::locks::lock;
 
 #[cfg(feature = "chaos-connect")]
 pub(super) use self::connections::{DecidedConnection, Lasting};
+pub(super) use self::course::Needs;
+pub use self::told::ChaosStats;
+use self::{course::Course, told::Told};
 
 /// Steers [`Chaos`](super::Chaos): whether it is on, and what happens. Clones steer the same.
 ///
@@ -89,82 +93,6 @@ struct State {
     told: Mutex<Told>,
     #[cfg(feature = "chaos-api")]
     control: super::control::ControlPaths,
-}
-
-/// What happens when.
-struct Course {
-    stage: Stage,
-    has_begun: bool,
-    needs: Needs,
-    ends: Option<Instant>,
-    /// What was decided before, to be done again.
-    again: Option<HashMap<(Affected, u64), Decision>>,
-}
-
-impl Default for Course {
-    fn default() -> Self {
-        Self::of(Stage::wait())
-    }
-}
-
-/// What must be there before it can be decided.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Needs {
-    pub(super) body: bool,
-    pub(super) response: bool,
-}
-
-#[derive(Default)]
-struct Told {
-    log: VecDeque<Decision>,
-    counts: BTreeMap<&'static str, u64>,
-    capped: u64,
-}
-
-/// What has happened so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ChaosStats {
-    /// Requests that came while it was on.
-    pub requests: u64,
-    /// Connections that were about to be made while it was on.
-    pub connections: u64,
-    /// Of these, those to which something happened.
-    pub affected: u64,
-    /// Of those, the ones that are not over yet.
-    pub active: usize,
-    /// Those to which nothing happened because there were too many
-    /// ([`Chaos::at_most_at_once`](super::Chaos::at_most_at_once)).
-    pub capped: u64,
-    /// Those affected by behaviour, as documents name it.
-    pub by_behaviour: BTreeMap<&'static str, u64>,
-}
-
-impl Course {
-    fn of(stage: Stage) -> Self {
-        let is_body = &mut |kind: &Kind| match kind {
-            Kind::Requests(requests) => requests.needs_body(),
-            _ => false,
-        };
-        let is_status = &mut |kind: &Kind| matches!(kind, trigger::Kind::Status(_));
-        Self {
-            needs: Needs {
-                body: stage.any_trigger(is_body),
-                response: stage.any_trigger(is_status),
-            },
-            stage,
-            has_begun: false,
-            ends: None,
-            again: None,
-        }
-    }
-
-    fn begin(&mut self) {
-        if !self.has_begun {
-            self.stage.begin(Begun::now(), &mut 0);
-            self.has_begun = true;
-        }
-    }
 }
 
 impl ChaosEngine {
@@ -413,12 +341,7 @@ impl ChaosEngine {
     }
 
     fn tell(&self, decision: &Decision) {
-        let told = &mut *lock(&self.state.told);
-        *told.counts.entry(decision.behaviour.name()).or_default() += 1;
-        told.log.push_back(decision.clone());
-        if told.log.len() > self.settings.kept {
-            told.log.pop_front();
-        }
+        lock(&self.state.told).add(decision, self.settings.kept);
     }
 }
 
