@@ -256,19 +256,19 @@ impl Case {
             .stage(behaviour)
             .http4k_header();
         let engine = engine_of(&chaos);
-        let case = self.clone();
+        let this = self.clone();
         let (sent, received) = tokio::sync::oneshot::channel();
         let sent = Arc::new(Mutex::new(Some(sent)));
         let service = chaos.layer(service_fn(move |request: Request<ChaosBody<Stated>>| {
-            let (case, sent) = (case.clone(), sent.lock().expect("no panic").take());
+            let (this, sent) = (this.clone(), sent.lock().expect("no panic").take());
             async move {
-                if case.on == Message::Request {
+                if this.on == Message::Request {
                     let (parts, body) = request.into_parts();
                     let came = (parts.headers, read(body).await);
                     assert!(sent.expect("one request").send(came).is_ok());
                 }
-                let mut response = Response::new(case.body());
-                case.head(response.headers_mut());
+                let mut response = Response::new(this.body());
+                this.head(response.headers_mut());
                 Ok::<_, Infallible>(response)
             }
         }));
