@@ -991,6 +991,16 @@ async fn as_many_bytes_are_corrupted_as_told() {
         let answer = reply(200, full(before.clone()));
         let response = through(chaos, support::get("/"), answer).await;
         let after = read(response.into_body()).await.bytes();
+        // In whatever frames they come.
+        let pieces = before.chunks(777).map(|piece| data(piece.to_vec()));
+        let answer = reply(200, frames(pieces.collect::<Vec<_>>()));
+        let behaviour = Behaviour::corrupt(Message::Response, percent);
+        let chaos = Chaos::new().seed(11).stage(behaviour);
+        let response = through(chaos, support::get("/"), answer).await;
+        assert!(
+            read(response.into_body()).await.bytes() == after,
+            "{percent}"
+        );
         assert_eq!(after.len(), before.len());
         let differing = before.iter().zip(&after).filter(|(a, b)| a != b).count();
         let expected = f64::from(LEN) * percent / 100.0;

@@ -199,6 +199,14 @@ async fn sees_where_a_body_broke_off(protocol: &[&str]) {
             assert!(content().starts_with(&curled.body), "{path} {after}");
             assert_eq!(curled.length(), (path == "/known").then_some(LEN));
         }
+        if protocol == HTTP1 {
+            // Where the end of the connection is that of the body, nobody can tell.
+            for (path, expected) in [("/known", code::PARTIAL_FILE), ("/unknown", 0)] {
+                let curled = curl(&["--http1.0"], &[], &server.url(path)).await;
+                let came = (curled.code, curled.body.len());
+                assert_eq!(came, (expected, after), "{path}: {}", curled.log);
+            }
+        }
         let_go(&engine).await;
     }
 }

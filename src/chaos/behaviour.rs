@@ -168,12 +168,13 @@ impl Behaviour {
         Self(Kind::NoBody)
     }
 
-    /// The response with its body cut, somewhere.
+    /// The response with its body cut, somewhere, and with a `Content-Length` that agrees. One of unknown
+    /// length is cut within its first 8 KiB, more often near its beginning; what is shorter stays whole.
     pub fn snip_body() -> Self {
         Self(Kind::SnipBody)
     }
 
-    /// The request with its body cut, somewhere.
+    /// The request with its body cut, as that of a response is ([`snip_body`](Self::snip_body)).
     pub fn snip_request_body() -> Self {
         Self(Kind::SnipRequestBody)
     }
@@ -231,7 +232,8 @@ impl Behaviour {
     /// is reset. What was let through has 100 ms to arrive first.
     ///
     /// One that has exactly so many is broken off too, where HTTP can say so: over HTTP/1 a body with
-    /// `Content-Length` is whole once so many bytes are there.
+    /// `Content-Length` is whole once so many bytes are there. Over HTTP/1.0, without a length, it is the
+    /// end of the connection that ends a body, and nobody can tell.
     pub fn break_after(on: Message, bytes: u64) -> Self {
         Self::change(on, Change::BreakAfter(bytes))
     }
