@@ -52,6 +52,8 @@ fn finds_nothing(token: Option<&str>) {
     let scratch = tempfile::tempdir().unwrap();
     let mut command = Command::new("schemathesis");
     command
+        .arg("--config-file")
+        .arg(folder.join("schemathesis.toml"))
         .args(["run", &format!("http://{address}/admin/chaos")])
         // The same in each run, and at most a few minutes.
         .args(["--max-examples", "100", "--generation-deterministic"])
