@@ -7,7 +7,7 @@ use axum::{Router, body::Body, routing::get};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tower::{BoxError, Layer, ServiceExt, service_fn};
 use tower_traffic::chaos::{
     Affected, Behaviour, BrokenOff, Chaos, ConnectionBehaviour, Decision, Latency, Message,
@@ -422,6 +422,28 @@ async fn it_switches_itself_off_and_spares_and_has_a_limit() {
     );
     engine.enable();
     assert_eq!(status(&app).await, 503);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_on_from_the_start_takes_what_is_set() {
+    let chaos = Chaos::on(fails()).expire_after(ms(1_000));
+    let service = app(&chaos);
+    assert_eq!(chaos.engine().expires_in(), Some(ms(1_000)));
+    assert_eq!(status(&service).await, 503);
+    sleep(ms(1_000)).await;
+    assert_eq!(status(&service).await, 200);
+    assert!(!chaos.engine().is_enabled());
+
+    let later = Stage::wait()
+        .until(Trigger::delay(ms(500)))
+        .then(Stage::always(fails()));
+    let chaos = Chaos::on(fails()).expire_after(ms(1_000)).stage(later);
+    let service = app(&chaos);
+    assert_eq!(status(&service).await, 200);
+    sleep(ms(500)).await;
+    assert_eq!(status(&service).await, 503);
+    sleep(ms(500)).await;
+    assert_eq!(status(&service).await, 200);
 }
 
 #[tokio::test]

@@ -617,6 +617,14 @@ async fn whoever_waits_hears_of_the_reset() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_on_from_the_start_expires() {
+    let chaos = ChaosConnect::on(ConnectionBehaviour::refuse()).expire_after(ms(1_000));
+    assert!(connect(&chaos).await.is_err());
+    sleep(ms(1_000)).await;
+    assert!(connect(&chaos).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_stalls_goes_on_when_it_is_over() {
     type End = fn(&tower_traffic::chaos::ChaosEngine);
     let ends: [(End, u64); 4] = [

@@ -166,7 +166,9 @@ impl<T> Chaos<T> {
 
     /// Switches itself off so long after it was switched on. To be set before the engine is taken.
     pub fn expire_after(self, time: Duration) -> Self {
-        self.set(|settings| settings.expire_after = Some(time))
+        let chaos = self.set(|settings| settings.expire_after = Some(time));
+        chaos.engine.expire();
+        chaos
     }
 
     /// Affects at most so many requests at the same time; what comes then passes, and is counted. To be

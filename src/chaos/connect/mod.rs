@@ -140,7 +140,9 @@ impl ChaosConnect {
 
     /// Switches itself off so long after it was switched on. To be set before the engine is taken.
     pub fn expire_after(self, time: Duration) -> Self {
-        self.set(|settings| settings.expire_after = Some(time))
+        let chaos = self.set(|settings| settings.expire_after = Some(time));
+        chaos.engine.expire();
+        chaos
     }
 
     /// Affects at most so many connections at the same time; what comes then is made as ever, and is

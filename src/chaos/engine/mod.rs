@@ -142,18 +142,35 @@ impl ChaosEngine {
         self.switch_on(course);
     }
 
+    /// Has this happen when it is switched on; now, if it is.
     pub(super) fn prepare(&self, stage: Stage) {
-        *lock(&self.state.course) = Course::of(stage);
+        let course = &mut *lock(&self.state.course);
+        let was_on = self.is_on(course);
+        *course = Course::of(stage);
+        if was_on {
+            self.change();
+            self.switch_on(course);
+        }
+    }
+
+    /// Expires as it is set; also what is on already.
+    pub(super) fn expire(&self) {
+        let course = &mut *lock(&self.state.course);
+        if self.is_on(course) {
+            self.switch_off_later(course);
+        }
     }
 
     fn switch_on(&self, course: &mut Course) {
         course.begin();
-        course.ends = self
-            .settings
-            .expire_after
-            .and_then(|time| Instant::now().checked_add(time));
+        self.switch_off_later(course);
         self.state.is_on.store(true, Ordering::Relaxed);
         tracing::warn!(chaos = %course.stage, "chaos is on");
+    }
+
+    fn switch_off_later(&self, course: &mut Course) {
+        let expire_after = self.settings.expire_after;
+        course.ends = expire_after.and_then(|time| Instant::now().checked_add(time));
     }
 
     /// Lets what lasts know that it is over.
