@@ -423,6 +423,42 @@ fn what_is_wrong_is_told_with_its_place() {
         (
             hit(
                 always(),
+                json!({ "type": "latency", "min": "-5ms", "max": "PT1S" }),
+            ),
+            "$.behaviour.min",
+            "less than nothing",
+        ),
+        (
+            hit(always(), json!({ "type": "latency" })),
+            "$.behaviour.min",
+            "a duration is missing",
+        ),
+        (
+            hit(json!({ "type": "countdown" }), none()),
+            "$.trigger.count",
+            "a number is missing",
+        ),
+        (
+            hit(json!({ "type": "countdown", "count": [] }), none()),
+            "$.trigger.count",
+            "a number is expected",
+        ),
+        (
+            hit(always(), json!({ "type": "misstate-length" })),
+            "$.behaviour.by",
+            "a number is missing",
+        ),
+        (
+            hit(
+                json!({ "type": "window", "from": "1s", "to": "1s" }),
+                none(),
+            ),
+            "$.trigger.to",
+            "not more than `from`",
+        ),
+        (
+            hit(
+                always(),
                 json!({ "type": "latency", "min": "bob", "max": "PT1S" }),
             ),
             "$.behaviour.min",
@@ -457,7 +493,7 @@ fn what_is_wrong_is_told_with_its_place() {
         (
             hit(always(), json!({ "type": "status" })),
             "$.behaviour.status",
-            "missing",
+            "a number is missing",
         ),
         (
             hit(always(), json!({ "type": "throw" })),
@@ -649,6 +685,16 @@ fn what_is_wrong_is_told_with_its_place() {
         let of_serde = serde_json::from_value::<Stage>(document).unwrap_err();
         assert_eq!(of_serde.to_string(), text);
     }
+}
+
+#[test]
+fn a_huge_pattern_is_not_repeated() {
+    let pattern = "(ä|b)*".repeat(100_000);
+    let requests = json!({ "type": "request", "path": pattern });
+    let bad = read(&json!({ "type": "wait", "until": requests })).unwrap_err();
+    assert_eq!(bad.path(), "$.until.path");
+    assert!(bad.reason().ends_with("size limit"), "{bad}");
+    assert!(bad.reason().len() < 250, "{bad}");
 }
 
 #[test]

@@ -49,7 +49,11 @@ static ISO: LazyLock<Regex> = LazyLock::new(|| {
 pub(super) fn parse(text: &str) -> Result<Duration, BadDuration> {
     let text = text.trim();
     if !text.trim_start_matches(['-', '+']).starts_with(['P', 'p']) {
-        return humantime::parse_duration(text).map_err(|_| BadDuration::No);
+        let read = |text| humantime::parse_duration(text).ok();
+        return read(text).ok_or_else(|| match text.strip_prefix('-').and_then(read) {
+            Some(_) => BadDuration::Negative,
+            None => BadDuration::No,
+        });
     }
     let nanos = iso(text).ok_or(BadDuration::No)?;
     let nanos = u128::try_from(nanos).map_err(|_| BadDuration::Negative)?;

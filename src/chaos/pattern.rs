@@ -28,7 +28,7 @@ impl Pattern {
             Ok(regex) => Ok(Self { regex, text }),
             Err(error) => Err(BadPattern {
                 reason: error.to_string(),
-                text,
+                text: shortened(text),
             }),
         }
     }
@@ -36,6 +36,16 @@ impl Pattern {
     pub(super) fn matches(&self, text: &str) -> bool {
         self.regex.is_match(text)
     }
+}
+
+/// What is huge is not repeated.
+fn shortened(mut text: String) -> String {
+    const SHOWN: usize = 80;
+    if let Some((end, _)) = text.char_indices().nth(SHOWN) {
+        text.truncate(end);
+        text.push_str("...");
+    }
+    text
 }
 
 impl fmt::Display for Pattern {

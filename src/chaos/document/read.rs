@@ -114,7 +114,9 @@ fn trigger(at: &At<'_>) -> Result<Trigger, Bad> {
         }
         "window" => {
             let (from, to) = (time(&at.get("from"))?, time(&at.get("to"))?);
-            in_order(&at.get("to"), from < to, "`from`")?;
+            if from >= to {
+                return Err(at.get("to").bad("this is not more than `from`"));
+            }
             Trigger::window(from, to)
         }
         "client" => Trigger::client(parsed(&at.get("network"))?),
@@ -458,7 +460,7 @@ pub(super) fn whole(at: &At<'_>) -> Result<u64, Bad> {
 fn integer<T: TryFrom<i128>>(at: &At<'_>) -> Result<Option<T>, Bad> {
     /// Beyond it a number may have been rounded to what fits.
     const TOO_FAR: f64 = 9_223_372_036_854_775_808.0;
-    let text = at.text()?;
+    let text = at.text().map_err(|_| at.expected("a number"))?;
     let rounded = || {
         let number = at.number().ok()?;
         #[expect(clippy::cast_possible_truncation, reason = "it is far within")]
@@ -494,7 +496,7 @@ fn status(at: &At<'_>) -> Result<StatusCode, Bad> {
 }
 
 pub(super) fn time(at: &At<'_>) -> Result<Duration, Bad> {
-    let text = at.text()?;
+    let text = at.text().map_err(|_| at.expected("a duration"))?;
     duration::parse(&text).map_err(|bad| match bad {
         BadDuration::Negative => at.bad(format!("{text} is less than nothing")),
         BadDuration::No => at.bad(format!(
