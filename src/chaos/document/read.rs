@@ -114,7 +114,8 @@ fn trigger(at: &At<'_>) -> Result<Trigger, Bad> {
         }
         "window" => {
             let (from, to) = (time(&at.get("from"))?, time(&at.get("to"))?);
-            if from >= to {
+            in_order(&at.get("to"), from <= to, "`from`")?;
+            if from == to {
                 return Err(at.get("to").bad("this is not more than `from`"));
             }
             Trigger::window(from, to)
