@@ -74,6 +74,8 @@ async fn what_was_decided_is_done_again_from_json() {
     // It has another seed, and nothing of the stages.
     let chaos = Chaos::new();
     chaos.engine().enable_again(decisions);
+    let text = format!("Again ({} decisions)", engine.decisions().len());
+    assert_eq!(chaos.engine().to_string(), text);
     assert_eq!(answers(&app(chaos), 200).await, before);
 }
 

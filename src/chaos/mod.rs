@@ -94,7 +94,8 @@ pub use self::{
 /// [`Decision`] among its extensions; [`ChaosEngine::decisions`] has the last ones, and
 /// [`ChaosEngine::enable_again`] does them again.
 ///
-/// All waits are on tokio's clock, so that a test that has it [paused](tokio::time::pause) does not wait.
+/// All waits are on tokio's clock, so that a test that has it paused (`#[tokio::test(start_paused = true)]`)
+/// does not wait.
 ///
 /// # Everything that can be set, at its default
 ///

@@ -1,6 +1,6 @@
 //! What happens when, and how far it is.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 
 use tokio::time::Instant;
 
@@ -57,6 +57,16 @@ impl Course {
         if !self.has_begun {
             self.stage.begin(Begun::now(), &mut 0);
             self.has_begun = true;
+        }
+    }
+}
+
+/// As http4k says it.
+impl fmt::Display for Course {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.again {
+            Some(decisions) => write!(f, "Again ({} decisions)", decisions.len()),
+            None => self.stage.fmt(f),
         }
     }
 }

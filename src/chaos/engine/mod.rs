@@ -165,7 +165,7 @@ impl ChaosEngine {
         course.begin();
         self.switch_off_later(course);
         self.state.is_on.store(true, Ordering::Relaxed);
-        tracing::warn!(chaos = %course.stage, "chaos is on");
+        tracing::warn!(chaos = %course, "chaos is on");
     }
 
     fn switch_off_later(&self, course: &mut Course) {
@@ -383,7 +383,7 @@ impl fmt::Display for ChaosEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let course = &mut *lock(&self.state.course);
         if self.is_on(course) {
-            course.stage.fmt(f)
+            course.fmt(f)
         } else {
             f.write_str("none")
         }
