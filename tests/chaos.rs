@@ -3,8 +3,13 @@
 
 use std::{num::NonZeroU64, time::Duration};
 
-use axum::{Router, body::Body, routing::get};
+use axum::{
+    Router,
+    body::Body,
+    routing::{get, post},
+};
 use bytes::Bytes;
+use futures::stream;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use tokio::time::{Instant, sleep};
@@ -444,6 +449,19 @@ async fn what_is_on_from_the_start_takes_what_is_set() {
     assert_eq!(status(&service).await, 503);
     sleep(ms(500)).await;
     assert_eq!(status(&service).await, 200);
+}
+
+#[tokio::test]
+async fn of_a_spared_route_no_body_is_read_ahead() {
+    let on_bodies = Trigger::requests(Requests::any().body(".*").unwrap());
+    let chaos = Chaos::on(Stage::when(on_bodies, fails())).spare("/health");
+    let app = Router::new()
+        .route("/health", post(async || TEXT))
+        .layer(chaos);
+    // It has no end.
+    let body = Body::from_stream(stream::pending::<Result<Bytes, BoxError>>());
+    let response = ask(&app, Request::post("/health").body(body).unwrap()).await;
+    assert_eq!(response.status(), 200);
 }
 
 #[tokio::test]

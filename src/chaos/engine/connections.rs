@@ -41,19 +41,21 @@ impl ChaosEngine {
         &self,
         uri: Option<&Uri>,
     ) -> Option<DecidedConnection> {
-        let course = &mut *lock(&self.state.course);
-        if !self.is_on(course) {
-            return None;
-        }
-        let ordinal = self.state.connections.fetch_add(1, Ordering::Relaxed);
         let head = Request::new(());
-        let seen = Seen::of(&head, Random::of_connection(self.settings.seed, ordinal));
-        let seen = Seen {
-            is: Affected::Connection,
-            uri: uri.unwrap_or(seen.uri),
-            ..seen
-        };
-        let (drawn_with, behaviour) = self.ask(course, ordinal, &seen)?;
+        let (ordinal, course, (drawn_with, behaviour)) = self.steer(|course| {
+            if !self.is_on(course) {
+                return None;
+            }
+            let ordinal = self.state.connections.fetch_add(1, Ordering::Relaxed);
+            let seen = Seen::of(&head, Random::of_connection(self.settings.seed, ordinal));
+            let seen = Seen {
+                is: Affected::Connection,
+                uri: uri.unwrap_or(seen.uri),
+                ..seen
+            };
+            let asked = self.ask(course, ordinal, &seen)?;
+            Some((ordinal, self.state.number.load(Ordering::Relaxed), asked))
+        })?;
         let behaviour = about_connections(behaviour)?;
         let behaviour = if uri.is_some() {
             behaviour
@@ -85,7 +87,7 @@ impl ChaosEngine {
             active,
             lasting: Lasting {
                 engine: self.clone(),
-                course: self.state.number.load(Ordering::Relaxed),
+                course,
             },
         })
     }

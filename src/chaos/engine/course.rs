@@ -1,6 +1,6 @@
 //! What happens when, and how far it is.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, mem};
 
 use tokio::time::Instant;
 
@@ -19,6 +19,23 @@ pub(super) struct Course {
     pub(super) ends: Option<Instant>,
     /// What was decided before, to be done again.
     pub(super) again: Option<HashMap<(Affected, u64), Decision>>,
+    /// To be logged when this is no longer locked.
+    pub(super) news: Vec<News>,
+}
+
+/// What somebody should know.
+pub(super) enum News {
+    On { chaos: String },
+    Off,
+}
+
+impl News {
+    pub(super) fn log(self) {
+        match self {
+            Self::On { chaos } => tracing::warn!(chaos, "chaos is on"),
+            Self::Off => tracing::warn!("chaos is off"),
+        }
+    }
 }
 
 impl Default for Course {
@@ -50,7 +67,24 @@ impl Course {
             has_begun: false,
             ends: None,
             again: None,
+            news: Vec::new(),
         }
+    }
+
+    /// Does this again.
+    pub(super) fn again(decisions: impl IntoIterator<Item = Decision>) -> Self {
+        let decisions = decisions.into_iter();
+        let by_number = decisions.map(|decision| ((decision.on, decision.ordinal), decision));
+        Self {
+            again: Some(by_number.collect()),
+            ..Self::default()
+        }
+    }
+
+    /// Another course, of which the news are those of this one.
+    pub(super) fn becomes(&mut self, next: Self) {
+        let news = mem::take(&mut self.news);
+        *self = Self { news, ..next };
     }
 
     pub(super) fn begin(&mut self) {

@@ -6,7 +6,7 @@ mod course;
 mod told;
 
 use std::{
-    fmt,
+    fmt, mem,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -33,7 +33,10 @@ use crate::locks::lock;
 pub(super) use self::connections::{DecidedConnection, Lasting};
 pub(super) use self::course::Needs;
 pub use self::told::ChaosStats;
-use self::{course::Course, told::Told};
+use self::{
+    course::{Course, News},
+    told::Told,
+};
 
 /// Steers [`Chaos`](super::Chaos): whether it is on, and what happens. Clones steer the same.
 ///
@@ -108,64 +111,78 @@ impl ChaosEngine {
         self
     }
 
+    /// Does something with the course, and logs what came of it when that is no longer locked: who
+    /// logs may ask the engine.
+    fn steer<T>(&self, steer: impl FnOnce(&mut Course) -> T) -> T {
+        let mut course = lock(&self.state.course);
+        let answer = steer(&mut course);
+        let news = mem::take(&mut course.news);
+        drop(course);
+        for news in news {
+            news.log();
+        }
+        answer
+    }
+
     /// Switches on what was there before. What it counts goes on from where it was.
     pub fn enable(&self) {
-        let course = &mut *lock(&self.state.course);
-        self.switch_on(course);
+        self.steer(|course| self.switch_on(course));
     }
 
     /// Switches this on, from its beginning.
     pub fn enable_with(&self, stage: impl Into<Stage>) {
-        let course = &mut *lock(&self.state.course);
-        *course = Course::of(stage.into());
-        self.change();
-        self.switch_on(course);
+        let next = Course::of(stage.into());
+        self.steer(|course| {
+            course.becomes(next);
+            self.change();
+            self.switch_on(course);
+        });
     }
 
     /// Does again what was decided before, request for request and connection for connection, whatever
     /// their triggers would say now. They are counted from 0, as is all else, and of what was decided
     /// before nothing is kept.
     pub fn enable_again(&self, decisions: impl IntoIterator<Item = Decision>) {
-        let course = &mut *lock(&self.state.course);
-        *course = Course::default();
-        let decisions = decisions.into_iter();
-        course.again = Some(
-            decisions
-                .map(|decision| ((decision.on, decision.ordinal), decision))
-                .collect(),
-        );
-        self.state.requests.store(0, Ordering::Relaxed);
-        self.state.connections.store(0, Ordering::Relaxed);
-        // Or there would be two of one number.
-        *lock(&self.state.told) = Told::default();
-        self.change();
-        self.switch_on(course);
+        let next = Course::again(decisions);
+        self.steer(|course| {
+            course.becomes(next);
+            self.state.requests.store(0, Ordering::Relaxed);
+            self.state.connections.store(0, Ordering::Relaxed);
+            // Or there would be two of one number.
+            *lock(&self.state.told) = Told::default();
+            self.change();
+            self.switch_on(course);
+        });
     }
 
     /// Has this happen when it is switched on; now, if it is.
     pub(super) fn prepare(&self, stage: Stage) {
-        let course = &mut *lock(&self.state.course);
-        let was_on = self.is_on(course);
-        *course = Course::of(stage);
-        if was_on {
-            self.change();
-            self.switch_on(course);
-        }
+        let next = Course::of(stage);
+        self.steer(|course| {
+            let was_on = self.is_on(course);
+            course.becomes(next);
+            if was_on {
+                self.change();
+                self.switch_on(course);
+            }
+        });
     }
 
     /// Expires as it is set; also what is on already.
     pub(super) fn expire(&self) {
-        let course = &mut *lock(&self.state.course);
-        if self.is_on(course) {
-            self.switch_off_later(course);
-        }
+        self.steer(|course| {
+            if self.is_on(course) {
+                self.switch_off_later(course);
+            }
+        });
     }
 
     fn switch_on(&self, course: &mut Course) {
         course.begin();
         self.switch_off_later(course);
         self.state.is_on.store(true, Ordering::Relaxed);
-        tracing::warn!(chaos = %course, "chaos is on");
+        let chaos = course.to_string();
+        course.news.push(News::On { chaos });
     }
 
     fn switch_off_later(&self, course: &mut Course) {
@@ -182,30 +199,30 @@ impl ChaosEngine {
     /// Switches it off. Requests that are under way go on as they were meant to; connections that were
     /// made are sound from now on.
     pub fn disable(&self) {
-        let course = &mut *lock(&self.state.course);
-        self.switch_off(course);
+        self.steer(|course| self.switch_off(course));
     }
 
-    fn switch_off(&self, _course: &mut Course) {
+    fn switch_off(&self, course: &mut Course) {
         if self.state.is_on.swap(false, Ordering::Relaxed) {
             self.change();
-            tracing::warn!("chaos is off");
+            course.news.push(News::Off);
         }
     }
 
     /// Switches it off if it is on, and on if it is off.
     pub fn toggle(&self) {
-        let course = &mut *lock(&self.state.course);
-        if self.is_on(course) {
-            self.switch_off(course);
-        } else {
-            self.switch_on(course);
-        }
+        self.steer(|course| {
+            if self.is_on(course) {
+                self.switch_off(course);
+            } else {
+                self.switch_on(course);
+            }
+        });
     }
 
     /// Whether it is on.
     pub fn is_enabled(&self) -> bool {
-        self.might_be_on() && self.is_on(&mut lock(&self.state.course))
+        self.might_be_on() && self.steer(|course| self.is_on(course))
     }
 
     /// Whether it is on, unless its time is up.
@@ -254,12 +271,11 @@ impl ChaosEngine {
 
     /// How long it is still on, if it [expires](super::Chaos::expire_after); nothing while it is off.
     pub fn expires_in(&self) -> Option<Duration> {
-        let course = &mut *lock(&self.state.course);
-        if !self.is_on(course) {
-            return None;
-        }
         let left = |end: Instant| end.saturating_duration_since(Instant::now());
-        course.ends.map(left)
+        self.steer(|course| {
+            let is_on = self.is_on(course);
+            course.ends.filter(|_| is_on).map(left)
+        })
     }
 
     /// Lets everything pass to a control API at this path.
@@ -275,19 +291,27 @@ impl ChaosEngine {
         if self.state.control.has(request) {
             return Look::Nothing;
         }
-        let course = &mut *lock(&self.state.course);
-        if !self.is_on(course) {
-            return Look::Nothing;
-        }
-        let ordinal = self.state.requests.fetch_add(1, Ordering::Relaxed);
-        if course.needs != Needs::default() && course.again.is_none() {
-            return Look::Later(ordinal, course.needs);
-        }
-        let seen = Seen::of(request, Random::of(self.settings.seed, ordinal));
-        match self.ask(course, ordinal, &seen) {
-            None => Look::Nothing,
-            Some((drawn_with, behaviour)) => {
-                let decided = self.decided(ordinal, drawn_with, behaviour, seen.headers);
+        let random = |ordinal| Random::of(self.settings.seed, ordinal);
+        let first = self.steer(|course| {
+            if !self.is_on(course) {
+                return First::Nothing;
+            }
+            let ordinal = self.state.requests.fetch_add(1, Ordering::Relaxed);
+            let seen = Seen::of(request, random(ordinal));
+            if self.is_spared(&seen) {
+                First::Nothing
+            } else if course.needs != Needs::default() && course.again.is_none() {
+                First::Later(ordinal, course.needs)
+            } else {
+                self.ask(course, ordinal, &seen)
+                    .map_or(First::Nothing, |asked| First::Now(ordinal, asked))
+            }
+        });
+        match first {
+            First::Nothing => Look::Nothing,
+            First::Later(ordinal, needs) => Look::Later(ordinal, needs),
+            First::Now(ordinal, asked) => {
+                let decided = self.decided(ordinal, asked, request.headers());
                 decided.map_or(Look::Nothing, |decided| Look::Now(Box::new(decided)))
             }
         }
@@ -295,22 +319,24 @@ impl ChaosEngine {
 
     /// Decides about a request of which everything is known that is needed.
     pub(super) fn decide(&self, ordinal: u64, seen: &Seen<'_>) -> Option<Decided> {
-        let (drawn_with, behaviour) = self.ask(&mut lock(&self.state.course), ordinal, seen)?;
-        self.decided(ordinal, drawn_with, behaviour, seen.headers)
+        let asked = self.steer(|course| self.ask(course, ordinal, seen))?;
+        self.decided(ordinal, asked, seen.headers)
     }
 
     pub(super) fn random(&self, ordinal: u64) -> Random {
         Random::of(self.settings.seed, ordinal)
     }
 
-    fn ask(&self, course: &mut Course, ordinal: u64, seen: &Seen<'_>) -> Option<(u64, Behaviour)> {
+    fn is_spared(&self, seen: &Seen<'_>) -> bool {
         let spared = &self.settings.spared;
-        if !spared.is_empty() && seen.is == Affected::Request {
+        !spared.is_empty() && {
             let route = trigger::route(seen);
-            if spared.iter().any(|spared| spared == route) {
-                return None;
-            }
+            spared.iter().any(|spared| spared == route)
         }
+    }
+
+    /// What happens, and the seed with which that is drawn.
+    fn ask(&self, course: &mut Course, ordinal: u64, seen: &Seen<'_>) -> Option<(u64, Behaviour)> {
         if let Some(again) = &course.again {
             let decision = again.get(&(seen.is, ordinal))?;
             return Some((decision.seed, decision.behaviour.clone()));
@@ -324,8 +350,7 @@ impl ChaosEngine {
     fn decided(
         &self,
         ordinal: u64,
-        seed: u64,
-        behaviour: Behaviour,
+        (seed, behaviour): (u64, Behaviour),
         headers: &HeaderMap,
     ) -> Option<Decided> {
         if matches!(behaviour.0, super::behaviour::Kind::None) {
@@ -362,6 +387,13 @@ impl ChaosEngine {
     }
 }
 
+/// What is seen of a request at first.
+enum First {
+    Nothing,
+    Now(u64, (u64, Behaviour)),
+    Later(u64, Needs),
+}
+
 /// What there is to do about a request.
 pub(super) enum Look {
     Nothing,
@@ -381,12 +413,8 @@ pub(super) struct Decided {
 /// What is applied, as http4k's control API says it: `none` while it is off.
 impl fmt::Display for ChaosEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let course = &mut *lock(&self.state.course);
-        if self.is_on(course) {
-            course.fmt(f)
-        } else {
-            f.write_str("none")
-        }
+        let applied = self.steer(|course| self.is_on(course).then(|| course.to_string()));
+        f.write_str(applied.as_deref().unwrap_or("none"))
     }
 }
 
