@@ -303,15 +303,15 @@ impl ChaosEngine {
             } else if course.needs != Needs::default() && course.again.is_none() {
                 First::Later(ordinal, course.needs)
             } else {
-                self.ask(course, ordinal, &seen)
-                    .map_or(First::Nothing, |asked| First::Now(ordinal, asked))
+                let asked = self.ask(course, ordinal, &seen);
+                asked.map_or(First::Nothing, |asked| First::Now(ordinal, Box::new(asked)))
             }
         });
         match first {
             First::Nothing => Look::Nothing,
             First::Later(ordinal, needs) => Look::Later(ordinal, needs),
             First::Now(ordinal, asked) => {
-                let decided = self.decided(ordinal, asked, request.headers());
+                let decided = self.decided(ordinal, *asked, request.headers());
                 decided.map_or(Look::Nothing, |decided| Look::Now(Box::new(decided)))
             }
         }
@@ -387,10 +387,10 @@ impl ChaosEngine {
     }
 }
 
-/// What is seen of a request at first.
+/// What is seen of a request at first. Boxed: what just passes is to stay small.
 enum First {
     Nothing,
-    Now(u64, (u64, Behaviour)),
+    Now(u64, Box<(u64, Behaviour)>),
     Later(u64, Needs),
 }
 
