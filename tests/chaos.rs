@@ -1,7 +1,7 @@
 //! What `Chaos` does to requests, and when.
 #![cfg(feature = "chaos")]
 
-use std::{num::NonZeroU64, time::Duration};
+use std::{convert::Infallible, num::NonZeroU64, time::Duration};
 
 use axum::{
     Router,
@@ -9,14 +9,14 @@ use axum::{
     routing::{get, post},
 };
 use bytes::Bytes;
-use futures::stream;
+use futures::{future::join_all, stream};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tower::{BoxError, Layer, ServiceExt, service_fn};
 use tower_traffic::chaos::{
-    Affected, Behaviour, BrokenOff, Chaos, ConnectionBehaviour, Decision, Latency, Message,
-    Requests, Stage, Trigger, Variable,
+    Affected, Behaviour, BrokenOff, Chaos, ChaosBody, ConnectionBehaviour, Decision, Latency,
+    Message, Requests, Stage, Trigger, Variable,
 };
 
 const TEXT: &str = "hello, world";
@@ -451,7 +451,7 @@ async fn what_is_on_from_the_start_takes_what_is_set() {
     assert_eq!(status(&service).await, 200);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn of_a_spared_route_no_body_is_read_ahead() {
     let on_bodies = Trigger::requests(Requests::any().body(".*").unwrap());
     let chaos = Chaos::on(Stage::when(on_bodies, fails())).spare("/health");
@@ -460,8 +460,69 @@ async fn of_a_spared_route_no_body_is_read_ahead() {
         .layer(chaos);
     // It has no end.
     let body = Body::from_stream(stream::pending::<Result<Bytes, BoxError>>());
-    let response = ask(&app, Request::post("/health").body(body).unwrap()).await;
-    assert_eq!(response.status(), 200);
+    let request = Request::post("/health").body(body).unwrap();
+    let response = timeout(ms(1_000), ask(&app, request)).await;
+    assert_eq!(response.expect("an answer").status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_need_the_response_is_decided_as_requests_come() {
+    let stage = Stage::when(Trigger::percentage(50.0), fails())
+        .until(Trigger::countdown(5))
+        .then(Stage::when(
+            Trigger::status(418..=418) & Trigger::nth(NonZeroU64::MIN),
+            Behaviour::none(),
+        ))
+        .then(Stage::when(
+            Trigger::nth(NonZeroU64::new(4).unwrap()),
+            fails(),
+        ));
+    // They come in one order, and are answered in another.
+    let run = async |slow: fn(u64) -> u64| {
+        let chaos = Chaos::on(stage.clone()).seed(1);
+        let engine = chaos.engine();
+        let answer = move |request: Request<ChaosBody<Body>>| async move {
+            let number = request.uri().path()[1..].parse().unwrap();
+            sleep(ms(slow(number))).await;
+            Ok::<_, Infallible>(Response::new(Body::from(TEXT)))
+        };
+        let service = chaos.layer(service_fn(answer));
+        let calls = (0..12).map(|n| service.clone().oneshot(request(&format!("/{n}"))));
+        let answers = join_all(calls).await;
+        let statuses: Vec<_> = answers.iter().flatten().map(Response::status).collect();
+        let before = |decision: &Decision| decision.ordinal < 5;
+        let decisions = engine.decisions().into_iter();
+        (
+            decisions.filter(before).collect::<Vec<_>>(),
+            statuses.iter().filter(|status| **status == 503).count(),
+        )
+    };
+    let one = run(|n| n * 10).await;
+    let other = run(|n| 100 - n).await;
+    assert!(one.0.len() > 1, "{one:?}");
+    assert_eq!(one, other);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_is_read_ahead_only_where_its_turn_comes() {
+    let on_bodies = Trigger::requests(Requests::any().body("it").unwrap());
+    let stage = Stage::when(Trigger::nth(NonZeroU64::new(2).unwrap()), fails())
+        .then(Stage::when(
+            on_bodies,
+            Behaviour::status(StatusCode::IM_A_TEAPOT),
+        ))
+        .then(Stage::when(
+            Trigger::status(200..=200),
+            Behaviour::status(StatusCode::NOT_FOUND),
+        ));
+    let app = app(&Chaos::on(stage));
+    let post = |body| ask(&app, Request::post("/").body(body).unwrap());
+    assert_eq!(post(Body::from("it")).await.status(), 418);
+    // It has no end, and nobody wants to know.
+    let endless = Body::from_stream(stream::pending::<Result<Bytes, BoxError>>());
+    let answer = timeout(ms(1_000), post(endless)).await;
+    assert_eq!(answer.expect("an answer").status(), 503);
+    assert_eq!(post(Body::from("other")).await.status(), 404);
 }
 
 #[tokio::test]

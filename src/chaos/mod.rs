@@ -23,6 +23,7 @@ mod env;
 mod faults;
 mod latency;
 mod moment;
+mod needs;
 mod network;
 mod pace;
 mod pattern;
@@ -88,11 +89,13 @@ pub use self::{
 ///
 /// # Repeatable
 ///
-/// Everything left to chance is drawn from a [seed](Self::seed) and the number of the request, in the order in which
-/// requests come: the same seed and the same order give the same decisions, whatever is polled first. Where
-/// a stage asks for the [status](Trigger::status) or the [body](Requests::body) of any, all are decided when
-/// that is there, and what is counted (`once`, `countdown`, `nth`) is counted in that order. Every
-/// affected response says in its head what happened (`x-chaos: Latency (123ms)`), and has the
+/// Everything left to chance is drawn from a [seed](Self::seed) and the number of the request, in the
+/// order in which requests come: the same seed and the same order give the same decisions, whatever is
+/// polled first. Only a stage that asks for the [status](Trigger::status) or the [body](Requests::body)
+/// waits until that is there, with those after it: what they count (`once`, `countdown`, `nth`) they count in
+/// that order.
+///
+/// Every affected response says in its head what happened (`x-chaos: Latency (123ms)`), and has the
 /// [`Decision`] among its extensions; [`ChaosEngine::decisions`] has the last ones, and
 /// [`ChaosEngine::enable_again`] does them again.
 ///

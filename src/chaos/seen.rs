@@ -2,7 +2,7 @@
 
 use http::{Extensions, HeaderMap, Method, Request, StatusCode, Uri};
 
-use super::{decision::Affected, random::Random};
+use super::{decision::Affected, needs::Needs, random::Random};
 
 /// A request, and later its response, as triggers see them; or a connection, of which there is only
 /// the URI.
@@ -17,6 +17,10 @@ pub(super) struct Seen<'a> {
     pub(super) body: Option<&'a [u8]>,
     /// If it is there.
     pub(super) status: Option<StatusCode>,
+    /// What is there of a request, beside its head.
+    pub(super) known: Needs,
+    /// The stages before this place have been asked about it.
+    pub(super) from: u32,
     pub(super) random: Random,
 }
 
@@ -30,6 +34,8 @@ impl<'a> Seen<'a> {
             extensions: request.extensions(),
             body: None,
             status: None,
+            known: Needs::default(),
+            from: 0,
             random,
         }
     }

@@ -15,7 +15,8 @@ use tower::{BoxError, Service};
 use super::{
     body::ChaosBody,
     destroy,
-    engine::{ChaosEngine, Decided, Look, Needs},
+    engine::{ChaosEngine, Decided, Later, Look},
+    needs::Needs,
     plan::End,
     seen::Seen,
     throw::Throw,
@@ -105,7 +106,7 @@ impl<S, T> ChaosService<S, T> {
                 let request = request.map(ChaosBody::live);
                 act.before(request, *decided).await
             }) as BoxFuture<'static, _>,
-            Look::Later(ordinal, needs) => Box::pin(act.later(request, ordinal, needs)),
+            Look::Later(later) => Box::pin(act.later(request, later)),
             Look::Nothing => Box::pin(pending()),
         };
         ChaosFuture {
@@ -125,12 +126,7 @@ type Answer<R, E> = Result<Response<ChaosBody<R>>, E>;
 
 impl<S, T> Act<S, T> {
     /// First reads what is needed to decide.
-    async fn later<B, R>(
-        mut self,
-        request: Request<B>,
-        ordinal: u64,
-        needs: Needs,
-    ) -> Answer<R, S::Error>
+    async fn later<B, R>(mut self, request: Request<B>, mut later: Later) -> Answer<R, S::Error>
     where
         S: Service<Request<ChaosBody<B>>, Response = Response<R>>,
         B: Body<Data = Bytes>,
@@ -141,38 +137,43 @@ impl<S, T> Act<S, T> {
     {
         let (parts, body) = request.into_parts();
         let mut read = None;
-        let body = if needs.body {
+        let body = if later.needs.body {
             let (seen, body) = read_ahead(body, BODY_LIMIT).await;
             read = seen.ok().map(|body| body.to_bytes());
             ChaosBody::stored(body)
         } else {
             ChaosBody::live(body)
         };
-        // What is decided with the response knows the request, too.
-        let head = needs
-            .response
-            .then(|| Request::from_parts(parts.clone(), ()));
         let request = Request::from_parts(parts, body);
-        let random = self.engine.random(ordinal);
-        let Some(head) = head else {
+        let random = self.engine.random(later.ordinal);
+        if !later.needs.response {
             let seen = Seen {
                 body: read.as_deref(),
+                known: later.needs,
+                from: later.from,
                 ..Seen::of(&request, random)
             };
-            return match self.engine.decide(ordinal, &seen) {
-                Some(decided) => self.before(request, decided).await,
-                None => Ok(self.inner.call(request).await?.map(ChaosBody::live)),
-            };
-        };
+            match self.engine.look_again(later, &seen) {
+                Look::Now(decided) => return self.before(request, *decided).await,
+                Look::Nothing => return Ok(self.inner.call(request).await?.map(ChaosBody::live)),
+                Look::Later(more) => later = more,
+            }
+        }
+        // What is decided with the response knows the request, too.
+        let (parts, body) = request.into_parts();
+        let head = Request::from_parts(parts.clone(), ());
+        let request = Request::from_parts(parts, body);
         let response = self.inner.call(request).await?.map(ChaosBody::live);
         let seen = Seen {
             body: read.as_deref(),
             status: Some(response.status()),
+            known: Needs::ALL,
+            from: later.from,
             ..Seen::of(&head, random)
         };
-        match self.engine.decide(ordinal, &seen) {
-            Some(decided) => self.after(&head, response, decided).await,
-            None => Ok(response),
+        match self.engine.look_again(later, &seen) {
+            Look::Now(decided) => self.after(&head, response, *decided).await,
+            Look::Nothing | Look::Later(_) => Ok(response),
         }
     }
 

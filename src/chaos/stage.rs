@@ -5,8 +5,9 @@ use std::fmt;
 use super::{
     behaviour::{self, Behaviour},
     decision::Affected,
+    needs::Needs,
     seen::Seen,
-    trigger::{self, Begun, Trigger},
+    trigger::{Begun, Trigger},
 };
 
 /// A part of a course of events.
@@ -40,18 +41,53 @@ pub(super) enum Kind {
     Trigger {
         trigger: Trigger,
         behaviour: Behaviour,
+        asks: Asks,
     },
     Then(Vec<Stage>),
     Repeat {
         stages: Box<Stage>,
-        /// As it was before anything happened, and from where its triggers are numbered.
-        anew: Option<(Box<Stage>, u32)>,
+        /// As it was before anything happened, and from where it is numbered.
+        anew: Option<(Box<Stage>, Numbers)>,
     },
     Until {
         stage: Box<Stage>,
         trigger: Trigger,
         is_over: bool,
+        asks: Asks,
     },
+}
+
+/// What there is to know about asking a trigger.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Asks {
+    /// When its turn is.
+    place: u32,
+    needs: Needs,
+}
+
+impl Asks {
+    fn of(trigger: &Trigger) -> Self {
+        Self {
+            place: 0,
+            needs: trigger.needs(),
+        }
+    }
+}
+
+/// The next ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Numbers {
+    /// Of a trigger that draws.
+    draw: u32,
+    place: u32,
+}
+
+impl Numbers {
+    fn next_place(&mut self) -> u32 {
+        let place = self.place;
+        self.place += 1;
+        place
+    }
 }
 
 /// What a stage has for a request.
@@ -60,6 +96,8 @@ pub(super) enum Says {
     Do(Behaviour),
     /// Nothing, and nobody after it is asked.
     Wait,
+    /// It must know this first, and is to be asked again from this place.
+    Later(Needs, u32),
     /// Nothing.
     Miss,
     /// Nothing, now or later.
@@ -75,7 +113,16 @@ impl Stage {
     /// Does this whenever the trigger fires.
     pub fn when(trigger: Trigger, behaviour: impl Into<Behaviour>) -> Self {
         let behaviour = behaviour.into();
-        Self(Kind::Trigger { trigger, behaviour })
+        let asks = match behaviour.0 {
+            // They need nothing.
+            behaviour::Kind::Connection(_) => Asks::default(),
+            _ => Asks::of(&trigger),
+        };
+        Self(Kind::Trigger {
+            trigger,
+            behaviour,
+            asks,
+        })
     }
 
     /// Does this to every request, or connection.
@@ -111,8 +158,9 @@ impl Stage {
     pub fn until(self, trigger: Trigger) -> Self {
         Self(Kind::Until {
             stage: Box::new(self),
-            trigger,
             is_over: false,
+            asks: Asks::of(&trigger),
+            trigger,
         })
     }
 
@@ -120,20 +168,17 @@ impl Stage {
         &self.0
     }
 
-    /// Whether this is so of one of its triggers that are asked for requests.
-    pub(super) fn any_trigger(&self, is_so: &mut impl FnMut(&trigger::Kind) -> bool) -> bool {
+    /// What its triggers must know of requests.
+    pub(super) fn needs(&self) -> Needs {
         match &self.0 {
-            Kind::Wait => false,
-            // Connections need nothing.
-            Kind::Trigger { behaviour, .. }
-                if matches!(behaviour.0, behaviour::Kind::Connection(_)) =>
-            {
-                false
+            Kind::Wait => Needs::default(),
+            Kind::Trigger { asks, .. } => asks.needs,
+            Kind::Then(stages) => {
+                let all = stages.iter().map(Self::needs);
+                all.fold(Needs::default(), Needs::and)
             }
-            Kind::Trigger { trigger, .. } => trigger.any(is_so),
-            Kind::Then(stages) => stages.iter().any(|stage| stage.any_trigger(is_so)),
-            Kind::Repeat { stages, .. } => stages.any_trigger(is_so),
-            Kind::Until { stage, trigger, .. } => stage.any_trigger(is_so) || trigger.any(is_so),
+            Kind::Repeat { stages, .. } => stages.needs(),
+            Kind::Until { stage, asks, .. } => stage.needs().and(asks.needs),
         }
     }
 
@@ -149,10 +194,13 @@ impl Stage {
     }
 
     /// As the engine takes it.
-    pub(super) fn begin(&mut self, now: Begun, next: &mut u32) {
+    pub(super) fn begin(&mut self, now: Begun, next: &mut Numbers) {
         match &mut self.0 {
             Kind::Wait => {}
-            Kind::Trigger { trigger, .. } => trigger.begin(now, next),
+            Kind::Trigger { trigger, asks, .. } => {
+                asks.place = next.next_place();
+                trigger.begin(now, &mut next.draw);
+            }
             Kind::Then(stages) => stages.iter_mut().for_each(|stage| stage.begin(now, next)),
             Kind::Repeat { stages, anew } => {
                 *anew = Some((stages.clone(), *next));
@@ -162,10 +210,13 @@ impl Stage {
                 stage,
                 trigger,
                 is_over,
+                asks,
             } => {
                 *is_over = false;
+                // It is asked before its stage is.
+                asks.place = next.next_place();
                 stage.begin(now, next);
-                trigger.begin(now, next);
+                trigger.begin(now, &mut next.draw);
             }
         }
     }
@@ -173,8 +224,16 @@ impl Stage {
     pub(super) fn ask(&mut self, seen: &Seen<'_>) -> Says {
         match &mut self.0 {
             Kind::Wait => Says::Wait,
-            Kind::Trigger { trigger, behaviour } => {
-                if behaviour.affects() == seen.is && trigger.fires(seen) {
+            Kind::Trigger {
+                trigger,
+                behaviour,
+                asks,
+            } => {
+                if behaviour.affects() != seen.is || asks.place < seen.from {
+                    Says::Miss
+                } else if !asks.needs.are_in(seen.known) {
+                    Says::Later(asks.needs, asks.place)
+                } else if trigger.fires(seen) {
                     Says::Do(behaviour.clone())
                 } else {
                     Says::Miss
@@ -208,8 +267,13 @@ impl Stage {
                 stage,
                 trigger,
                 is_over,
+                asks,
             } => {
-                if !*is_over && (stage.is_about(seen.is) || trigger.is_of_time()) {
+                let is_its_turn = !*is_over && asks.place >= seen.from;
+                if is_its_turn && (stage.is_about(seen.is) || trigger.is_of_time()) {
+                    if !asks.needs.are_in(seen.known) {
+                        return Says::Later(asks.needs, asks.place);
+                    }
                     *is_over = trigger.fires(seen);
                 }
                 if *is_over {
@@ -227,7 +291,9 @@ impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Wait => f.write_str("Wait"),
-            Kind::Trigger { trigger, behaviour } => write!(f, "{trigger} {behaviour}"),
+            Kind::Trigger {
+                trigger, behaviour, ..
+            } => write!(f, "{trigger} {behaviour}"),
             Kind::Then(stages) => then(f, stages),
             Kind::Repeat { stages, .. } => write!(f, "Repeat [{stages}]"),
             Kind::Until { stage, trigger, .. } => write!(f, "{stage} until {trigger}"),

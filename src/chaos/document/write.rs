@@ -18,7 +18,9 @@ use crate::chaos::{
 pub(super) fn stage(stage: &Stage) -> Value {
     match stage.kind() {
         stage::Kind::Wait => json!({ "type": "wait" }),
-        stage::Kind::Trigger { trigger, behaviour } => json!({
+        stage::Kind::Trigger {
+            trigger, behaviour, ..
+        } => json!({
             "type": "trigger",
             "trigger": self::trigger(trigger),
             "behaviour": self::behaviour(behaviour),

@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use http::{Request, Uri};
 use tokio::time::timeout_at;
 
-use super::ChaosEngine;
+use super::{Asked, ChaosEngine};
 use crate::{
     chaos::{
         active::Active,
@@ -13,6 +13,7 @@ use crate::{
         connect::ConnectionPlan,
         connection::ConnectionBehaviour,
         decision::{Affected, Decision},
+        needs::Needs,
         random::Random,
         seen::Seen,
     },
@@ -42,7 +43,7 @@ impl ChaosEngine {
         uri: Option<&Uri>,
     ) -> Option<DecidedConnection> {
         let head = Request::new(());
-        let (ordinal, course, (drawn_with, behaviour)) = self.steer(|course| {
+        let (course, now) = self.steer(|course| {
             if !self.is_on(course) {
                 return None;
             }
@@ -51,12 +52,16 @@ impl ChaosEngine {
             let seen = Seen {
                 is: Affected::Connection,
                 uri: uri.unwrap_or(seen.uri),
+                known: Needs::ALL,
                 ..seen
             };
-            let asked = self.ask(course, ordinal, &seen)?;
-            Some((ordinal, self.state.number.load(Ordering::Relaxed), asked))
+            match self.ask(course, ordinal, &seen) {
+                Asked::Now(now) => Some((self.number(), now)),
+                Asked::Later(_) | Asked::Nothing => None,
+            }
         })?;
-        let behaviour = about_connections(behaviour)?;
+        let ordinal = now.ordinal;
+        let behaviour = about_connections(now.behaviour)?;
         let behaviour = if uri.is_some() {
             behaviour
         } else {
@@ -70,11 +75,11 @@ impl ChaosEngine {
             lock(&self.state.told).capped += 1;
             return None;
         };
-        let plan = ConnectionPlan::of(&behaviour, Random::of_connection(drawn_with, ordinal));
+        let plan = ConnectionPlan::of(&behaviour, Random::of_connection(now.seed, ordinal));
         let decision = Decision {
             ordinal,
             on: Affected::Connection,
-            seed: drawn_with,
+            seed: now.seed,
             delay: plan.delay,
             text: plan.text().into(),
             behaviour: behaviour.into(),

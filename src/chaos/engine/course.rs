@@ -6,8 +6,9 @@ use tokio::time::Instant;
 
 use crate::chaos::{
     decision::{Affected, Decision},
-    stage::Stage,
-    trigger::{Begun, Kind},
+    needs::Needs,
+    stage::{Numbers, Stage},
+    trigger::Begun,
 };
 
 /// What happens when.
@@ -44,25 +45,10 @@ impl Default for Course {
     }
 }
 
-/// What must be there before it can be decided.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::chaos) struct Needs {
-    pub(in crate::chaos) body: bool,
-    pub(in crate::chaos) response: bool,
-}
-
 impl Course {
     pub(super) fn of(stage: Stage) -> Self {
-        let is_body = &mut |kind: &Kind| match kind {
-            Kind::Requests(requests) => requests.needs_body(),
-            _ => false,
-        };
-        let is_status = &mut |kind: &Kind| matches!(kind, Kind::Status(_));
         Self {
-            needs: Needs {
-                body: stage.any_trigger(is_body),
-                response: stage.any_trigger(is_status),
-            },
+            needs: stage.needs(),
             stage,
             has_begun: false,
             ends: None,
@@ -89,7 +75,7 @@ impl Course {
 
     pub(super) fn begin(&mut self) {
         if !self.has_begun {
-            self.stage.begin(Begun::now(), &mut 0);
+            self.stage.begin(Begun::now(), &mut Numbers::default());
             self.has_begun = true;
         }
     }

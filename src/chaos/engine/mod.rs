@@ -21,6 +21,7 @@ use super::{
     active::Active,
     behaviour::Behaviour,
     decision::{Affected, Decision},
+    needs::Needs,
     plan::Plan,
     random::Random,
     seen::Seen,
@@ -31,7 +32,6 @@ use crate::locks::lock;
 
 #[cfg(feature = "chaos-connect")]
 pub(super) use self::connections::{DecidedConnection, Lasting};
-pub(super) use self::course::Needs;
 pub use self::told::ChaosStats;
 use self::{
     course::{Course, News},
@@ -291,36 +291,48 @@ impl ChaosEngine {
         if self.state.control.has(request) {
             return Look::Nothing;
         }
-        let random = |ordinal| Random::of(self.settings.seed, ordinal);
         let first = self.steer(|course| {
             if !self.is_on(course) {
-                return First::Nothing;
+                return Asked::Nothing;
             }
             let ordinal = self.state.requests.fetch_add(1, Ordering::Relaxed);
-            let seen = Seen::of(request, random(ordinal));
+            let seen = Seen::of(request, self.random(ordinal));
             if self.is_spared(&seen) {
-                First::Nothing
-            } else if course.needs != Needs::default() && course.again.is_none() {
-                First::Later(ordinal, course.needs)
+                Asked::Nothing
             } else {
-                let asked = self.ask(course, ordinal, &seen);
-                asked.map_or(First::Nothing, |asked| First::Now(ordinal, Box::new(asked)))
+                self.ask(course, ordinal, &seen)
             }
         });
-        match first {
-            First::Nothing => Look::Nothing,
-            First::Later(ordinal, needs) => Look::Later(ordinal, needs),
-            First::Now(ordinal, asked) => {
-                let decided = self.decided(ordinal, *asked, request.headers());
+        self.look_of(first, request.headers())
+    }
+
+    /// Looks again, when more is known.
+    pub(super) fn look_again(&self, later: Later, seen: &Seen<'_>) -> Look {
+        let again = self.steer(|course| {
+            // Another course knows nothing of it.
+            if self.number() == later.course {
+                self.ask(course, later.ordinal, seen)
+            } else {
+                Asked::Nothing
+            }
+        });
+        self.look_of(again, seen.headers)
+    }
+
+    fn look_of(&self, asked: Asked, headers: &HeaderMap) -> Look {
+        match asked {
+            Asked::Nothing => Look::Nothing,
+            Asked::Later(later) => Look::Later(later),
+            Asked::Now(now) => {
+                let decided = self.decided(*now, headers);
                 decided.map_or(Look::Nothing, |decided| Look::Now(Box::new(decided)))
             }
         }
     }
 
-    /// Decides about a request of which everything is known that is needed.
-    pub(super) fn decide(&self, ordinal: u64, seen: &Seen<'_>) -> Option<Decided> {
-        let asked = self.steer(|course| self.ask(course, ordinal, seen))?;
-        self.decided(ordinal, asked, seen.headers)
+    /// Of the course.
+    fn number(&self) -> u64 {
+        self.state.number.load(Ordering::Relaxed)
     }
 
     pub(super) fn random(&self, ordinal: u64) -> Random {
@@ -335,22 +347,36 @@ impl ChaosEngine {
         }
     }
 
-    /// What happens, and the seed with which that is drawn.
-    fn ask(&self, course: &mut Course, ordinal: u64, seen: &Seen<'_>) -> Option<(u64, Behaviour)> {
+    fn ask(&self, course: &mut Course, ordinal: u64, seen: &Seen<'_>) -> Asked {
         if let Some(again) = &course.again {
-            let decision = again.get(&(seen.is, ordinal))?;
-            return Some((decision.seed, decision.behaviour.clone()));
+            return match again.get(&(seen.is, ordinal)) {
+                Some(decision) => Asked::now(ordinal, decision.seed, decision.behaviour.clone()),
+                None => Asked::Nothing,
+            };
         }
         match course.stage.ask(seen) {
-            Says::Do(behaviour) => Some((self.settings.seed, behaviour)),
-            Says::Wait | Says::Miss | Says::Over => None,
+            Says::Do(behaviour) => Asked::now(ordinal, self.settings.seed, behaviour),
+            Says::Later(mut needs, from) => {
+                // When there is a response, it is too late to read the request.
+                needs.body |= needs.response && course.needs.body;
+                Asked::Later(Later {
+                    ordinal,
+                    needs,
+                    from,
+                    course: self.number(),
+                })
+            }
+            Says::Wait | Says::Miss | Says::Over => Asked::Nothing,
         }
     }
 
     fn decided(
         &self,
-        ordinal: u64,
-        (seed, behaviour): (u64, Behaviour),
+        Now {
+            ordinal,
+            seed,
+            behaviour,
+        }: Now,
         headers: &HeaderMap,
     ) -> Option<Decided> {
         if matches!(behaviour.0, super::behaviour::Kind::None) {
@@ -387,19 +413,45 @@ impl ChaosEngine {
     }
 }
 
-/// What is seen of a request at first. Boxed: what just passes is to stay small.
-enum First {
+/// What the stages say. What just passes is to stay small: the rest is boxed.
+enum Asked {
     Nothing,
-    Now(u64, Box<(u64, Behaviour)>),
-    Later(u64, Needs),
+    Now(Box<Now>),
+    Later(Later),
+}
+
+impl Asked {
+    fn now(ordinal: u64, seed: u64, behaviour: Behaviour) -> Self {
+        Self::Now(Box::new(Now {
+            ordinal,
+            seed,
+            behaviour,
+        }))
+    }
+}
+
+/// What happens, and with what it is drawn.
+struct Now {
+    ordinal: u64,
+    seed: u64,
+    behaviour: Behaviour,
+}
+
+/// It is to be seen when more is known.
+#[derive(Clone, Copy)]
+pub(super) struct Later {
+    pub(super) ordinal: u64,
+    pub(super) needs: Needs,
+    /// From this place of the course.
+    pub(super) from: u32,
+    course: u64,
 }
 
 /// What there is to do about a request.
 pub(super) enum Look {
     Nothing,
     Now(Box<Decided>),
-    /// It is to be seen when this is known.
-    Later(u64, Needs),
+    Later(Later),
 }
 
 /// What is to be done to a request.

@@ -14,7 +14,8 @@ use axum::extract::{ConnectInfo, MatchedPath};
 use tokio::time::Instant;
 
 use super::{
-    asked, decision::Affected, network::Network, pattern::Requests, random::For, seen::Seen,
+    asked, decision::Affected, needs::Needs, network::Network, pattern::Requests, random::For,
+    seen::Seen,
 };
 
 /// Says for which requests something happens.
@@ -313,8 +314,16 @@ impl Trigger {
         }
     }
 
+    /// What it must know of a request.
+    pub(super) fn needs(&self) -> Needs {
+        Needs {
+            body: self.any(&mut |kind| matches!(kind, Kind::Requests(it) if it.needs_body())),
+            response: self.any(&mut |kind| matches!(kind, Kind::Status(_))),
+        }
+    }
+
     /// Whether this is so of a part of it.
-    pub(super) fn any(&self, is_so: &mut impl FnMut(&Kind) -> bool) -> bool {
+    fn any(&self, is_so: &mut impl FnMut(&Kind) -> bool) -> bool {
         if is_so(&self.0) {
             return true;
         }
