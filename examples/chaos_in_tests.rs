@@ -137,7 +137,7 @@ mod tests {
                     .then(Stage::always(Behaviour::latency(slow))),
             );
             let mut failed = 0;
-            let (_, time) = timed(async {
+            let ((), time) = timed(async {
                 for _ in 0..1_000 {
                     failed += u32::from(get(&engine).await.unwrap() != StatusCode::OK);
                 }

@@ -452,6 +452,25 @@ async fn what_is_on_from_the_start_takes_what_is_set() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_set_is_set_for_all_that_the_engine_steers() {
+    let chaos = Chaos::new();
+    let engine = chaos.engine();
+    let app = app(&chaos);
+    let _ = Chaos::with_engine(&engine)
+        .seed(7)
+        .spare("/health")
+        .expire_after(Duration::from_mins(1))
+        .keep_decisions(1);
+    engine.enable_with(fails());
+    assert_eq!(engine.seed(), 7);
+    assert_eq!(statuses(&app, 2).await, [503, 503]);
+    assert_eq!(engine.decisions().len(), 1);
+    assert_eq!(ask(&app, request("/health")).await.status(), 200);
+    tokio::time::advance(Duration::from_mins(1)).await;
+    assert_eq!(status(&app).await, 200);
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_a_spared_route_no_body_is_read_ahead() {
     let on_bodies = Trigger::requests(Requests::any().body(".*").unwrap());
     let chaos = Chaos::on(Stage::when(on_bodies, fails())).spare("/health");

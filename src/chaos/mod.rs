@@ -126,7 +126,7 @@ impl Chaos {
     /// Off, until its [engine](Self::engine) switches it on.
     pub fn new() -> Self {
         Self {
-            engine: ChaosEngine::new(engine::Settings::default()),
+            engine: ChaosEngine::new(),
             throw: Panics,
         }
     }
@@ -138,7 +138,7 @@ impl Chaos {
         chaos
     }
 
-    /// Steered by this engine, with others that are.
+    /// Steered by this engine, with others that are. What is set here is set for all of them.
     pub fn with_engine(engine: &ChaosEngine) -> Self {
         Self {
             engine: engine.clone(),
@@ -165,38 +165,35 @@ impl<T> Chaos<T> {
         self
     }
 
-    /// Draws with this seed. To be set before the engine is taken.
+    /// Draws with this seed.
     pub fn seed(self, seed: u64) -> Self {
         self.set(|settings| settings.seed = seed)
     }
 
-    /// Switches itself off so long after it was switched on. To be set before the engine is taken.
+    /// Switches itself off so long after it was switched on.
     pub fn expire_after(self, time: Duration) -> Self {
         let chaos = self.set(|settings| settings.expire_after = Some(time));
         chaos.engine.expire();
         chaos
     }
 
-    /// Affects at most so many requests at the same time; what comes then passes, and is counted. To be
-    /// set before the engine is taken.
+    /// Affects at most so many requests at the same time; what comes then passes, and is counted.
     pub fn at_most_at_once(self, requests: usize) -> Self {
         self.set(|settings| settings.most_at_once = requests)
     }
 
     /// Never affects this route ([`Trigger::route`]), whatever happens to the others: health checks, for
-    /// one. To be set before the engine is taken.
+    /// one.
     pub fn spare(self, route: impl Into<String>) -> Self {
         self.set(|settings| settings.spared.push(route.into()))
     }
 
-    /// Also says what happened as http4k does, in `x-http4k-chaos`. To be set before the engine is
-    /// taken.
+    /// Also says what happened as http4k does, in `x-http4k-chaos`.
     pub fn http4k_header(self) -> Self {
         self.set(|settings| settings.http4k_header = true)
     }
 
-    /// Keeps so many [decisions](ChaosEngine::decisions), a few hundred bytes each. To be set before the
-    /// engine is taken.
+    /// Keeps so many [decisions](ChaosEngine::decisions), a few hundred bytes each.
     pub fn keep_decisions(self, most: usize) -> Self {
         self.set(|settings| settings.kept = most)
     }
@@ -222,10 +219,8 @@ impl<T> Chaos<T> {
     }
 
     fn set(self, set: impl FnOnce(&mut engine::Settings)) -> Self {
-        Self {
-            engine: self.engine.set(set),
-            ..self
-        }
+        self.engine.set(set);
+        self
     }
 }
 

@@ -145,7 +145,7 @@ impl<S, T> Act<S, T> {
             ChaosBody::live(body)
         };
         let request = Request::from_parts(parts, body);
-        let random = self.engine.random(later.ordinal);
+        let random = later.random;
         if !later.needs.response {
             let seen = Seen {
                 body: read.as_deref(),
@@ -194,11 +194,11 @@ impl<S, T> Act<S, T> {
         let method = request.method().clone();
         decided.plan.hold_up().await;
         if let Some(answer) = self.end(&mut decided, &method) {
-            return answer.map(|response| self.marked(response, decided));
+            return answer.map(|response| marked(response, decided));
         }
         let mut request = decided.plan.request(request);
         if let Some(said) = decided.plan.said_of_request()
-            && self.engine.settings.http4k_header
+            && decided.http4k_header
         {
             put(request.headers_mut(), HTTP4K_CHAOS, said);
         }
@@ -207,7 +207,7 @@ impl<S, T> Act<S, T> {
             destroy::after(destruction);
         }
         let response = decided.plan.response(response, &method);
-        Ok(self.marked(response, decided))
+        Ok(marked(response, decided))
     }
 
     /// Does what was decided when the response came.
@@ -224,13 +224,13 @@ impl<S, T> Act<S, T> {
     {
         decided.plan.hold_up().await;
         if let Some(answer) = self.end(&mut decided, head.method()) {
-            return answer.map(|response| self.marked(response, decided));
+            return answer.map(|response| marked(response, decided));
         }
         if let End::Destroy(destruction) = decided.plan.end {
             destroy::after(destruction);
         }
         let response = decided.plan.response(response, head.method());
-        Ok(self.marked(response, decided))
+        Ok(marked(response, decided))
     }
 
     /// The answer, if it is not for the service inside to give.
@@ -250,26 +250,25 @@ impl<S, T> Act<S, T> {
             }
         }
     }
+}
 
-    /// The response with what happened written on it.
-    fn marked<R: Body>(
-        &self,
-        mut response: Response<ChaosBody<R>>,
-        decided: Decided,
-    ) -> Response<ChaosBody<R>> {
-        let said = decided.plan.said();
-        let mut decision = decided.decision;
-        if let Some(said) = said.or(decided.plan.said_of_request()) {
-            decision.text = said.into();
-        }
-        let headers = response.headers_mut();
-        put(headers, CHAOS, &decision.text);
-        if let Some(said) = said.filter(|_| self.engine.settings.http4k_header) {
-            put(headers, HTTP4K_CHAOS, said);
-        }
-        response.extensions_mut().insert(decision);
-        response.map(|body| body.counted(decided.active))
+/// The response with what happened written on it.
+fn marked<R: Body>(
+    mut response: Response<ChaosBody<R>>,
+    decided: Decided,
+) -> Response<ChaosBody<R>> {
+    let said = decided.plan.said();
+    let mut decision = decided.decision;
+    if let Some(said) = said.or(decided.plan.said_of_request()) {
+        decision.text = said.into();
     }
+    let headers = response.headers_mut();
+    put(headers, CHAOS, &decision.text);
+    if let Some(said) = said.filter(|_| decided.http4k_header) {
+        put(headers, HTTP4K_CHAOS, said);
+    }
+    response.extensions_mut().insert(decision);
+    response.map(|body| body.counted(decided.active))
 }
 
 fn put(headers: &mut HeaderMap, name: HeaderName, text: &str) {

@@ -104,7 +104,7 @@ impl ChaosConnect {
     /// Off, until its [engine](Self::engine) switches it on.
     pub fn new() -> Self {
         Self {
-            engine: ChaosEngine::new(Settings::default()),
+            engine: ChaosEngine::new(),
         }
     }
 
@@ -133,12 +133,12 @@ impl ChaosConnect {
         self
     }
 
-    /// Draws with this seed. To be set before the engine is taken.
+    /// Draws with this seed.
     pub fn seed(self, seed: u64) -> Self {
         self.set(|settings| settings.seed = seed)
     }
 
-    /// Switches itself off so long after it was switched on. To be set before the engine is taken.
+    /// Switches itself off so long after it was switched on.
     pub fn expire_after(self, time: Duration) -> Self {
         let chaos = self.set(|settings| settings.expire_after = Some(time));
         chaos.engine.expire();
@@ -146,7 +146,7 @@ impl ChaosConnect {
     }
 
     /// Affects at most so many connections at the same time; what comes then is made as ever, and is
-    /// counted. To be set before the engine is taken.
+    /// counted.
     pub fn at_most_at_once(self, connections: usize) -> Self {
         self.set(|settings| settings.most_at_once = connections)
     }
@@ -173,9 +173,8 @@ impl ChaosConnect {
     }
 
     fn set(self, set: impl FnOnce(&mut Settings)) -> Self {
-        Self {
-            engine: self.engine.set(set),
-        }
+        self.engine.set(set);
+        self
     }
 }
 

@@ -48,7 +48,7 @@ impl ChaosEngine {
                 return None;
             }
             let ordinal = self.state.connections.fetch_add(1, Ordering::Relaxed);
-            let seen = Seen::of(&head, Random::of_connection(self.settings.seed, ordinal));
+            let seen = Seen::of(&head, Random::of_connection(course.settings.seed, ordinal));
             let seen = Seen {
                 is: Affected::Connection,
                 uri: uri.unwrap_or(seen.uri),
@@ -70,7 +70,7 @@ impl ChaosEngine {
         if behaviour.is_none() {
             return None;
         }
-        let most = self.settings.most_at_once;
+        let most = now.settings.most_at_once;
         let Some(active) = Active::begin(&self.state.active_connections, most) else {
             lock(&self.state.told).capped += 1;
             return None;
@@ -85,7 +85,7 @@ impl ChaosEngine {
             behaviour: behaviour.into(),
         };
         tracing::debug!(ordinal, chaos = %decision.text, "chaos affects a connection");
-        self.tell(&decision);
+        self.tell(&decision, now.settings.kept);
         Some(DecidedConnection {
             plan,
             decision: Arc::new(decision),
@@ -112,7 +112,7 @@ impl Lasting {
         let state = &self.engine.state;
         let is_same = || state.number.load(Ordering::Relaxed) == self.course;
         // Only one that expires may be off and not know it.
-        is_same() && (self.engine.settings.expire_after.is_none() || self.engine.is_enabled())
+        is_same() && (!state.may_expire.load(Ordering::Relaxed) || self.engine.is_enabled())
     }
 
     /// Waits until it does not go on.

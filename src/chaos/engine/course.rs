@@ -1,14 +1,16 @@
 //! What happens when, and how far it is.
 
-use std::{collections::HashMap, fmt, mem};
+use std::{collections::HashMap, fmt, mem, sync::Arc};
 
 use tokio::time::Instant;
 
+use super::settings::Settings;
 use crate::chaos::{
     decision::{Affected, Decision},
     needs::Needs,
+    seen::Seen,
     stage::{Numbers, Stage},
-    trigger::Begun,
+    trigger::{self, Begun},
 };
 
 /// What happens when.
@@ -20,6 +22,7 @@ pub(super) struct Course {
     pub(super) ends: Option<Instant>,
     /// What was decided before, to be done again.
     pub(super) again: Option<HashMap<(Affected, u64), Decision>>,
+    pub(super) settings: Arc<Settings>,
     /// To be logged when this is no longer locked.
     pub(super) news: Vec<News>,
 }
@@ -53,6 +56,7 @@ impl Course {
             has_begun: false,
             ends: None,
             again: None,
+            settings: Arc::default(),
             news: Vec::new(),
         }
     }
@@ -67,10 +71,30 @@ impl Course {
         }
     }
 
-    /// Another course, of which the news are those of this one.
+    /// Another course. The settings stay, and the news.
     pub(super) fn becomes(&mut self, next: Self) {
         let news = mem::take(&mut self.news);
-        *self = Self { news, ..next };
+        let settings = self.settings.clone();
+        *self = Self {
+            settings,
+            news,
+            ..next
+        };
+    }
+
+    /// Is over when it should be, counted from now.
+    pub(super) fn expire(&mut self) {
+        let expire_after = self.settings.expire_after;
+        self.ends = expire_after.and_then(|time| Instant::now().checked_add(time));
+    }
+
+    /// Whether it is never to be affected.
+    pub(super) fn spares(&self, seen: &Seen<'_>) -> bool {
+        let spared = &self.settings.spared;
+        !spared.is_empty() && {
+            let route = trigger::route(seen);
+            spared.iter().any(|spared| spared == route)
+        }
     }
 
     pub(super) fn begin(&mut self) {

@@ -3,6 +3,7 @@
 #[cfg(feature = "chaos-connect")]
 mod connections;
 mod course;
+mod settings;
 mod told;
 
 use std::{
@@ -26,12 +27,12 @@ use super::{
     random::Random,
     seen::Seen,
     stage::{Says, Stage},
-    trigger,
 };
 use crate::locks::lock;
 
 #[cfg(feature = "chaos-connect")]
 pub(super) use self::connections::{DecidedConnection, Lasting};
+pub(super) use self::settings::Settings;
 pub use self::told::ChaosStats;
 use self::{
     course::{Course, News},
@@ -54,37 +55,14 @@ use self::{
 /// ```
 #[derive(Clone)]
 pub struct ChaosEngine {
-    pub(super) settings: Arc<Settings>,
     state: Arc<State>,
-}
-
-#[derive(Clone)]
-pub(super) struct Settings {
-    pub(super) seed: u64,
-    pub(super) expire_after: Option<Duration>,
-    pub(super) most_at_once: usize,
-    pub(super) spared: Vec<String>,
-    pub(super) http4k_header: bool,
-    pub(super) kept: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            seed: fastrand::u64(..),
-            expire_after: None,
-            most_at_once: usize::MAX,
-            spared: Vec::new(),
-            http4k_header: false,
-            kept: 1_000,
-        }
-    }
 }
 
 #[derive(Default)]
 struct State {
     /// Read by every request.
     is_on: AtomicBool,
+    may_expire: AtomicBool,
     requests: AtomicU64,
     connections: AtomicU64,
     active: Arc<AtomicUsize>,
@@ -99,16 +77,20 @@ struct State {
 }
 
 impl ChaosEngine {
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            settings: Arc::new(settings),
             state: Arc::default(),
         }
     }
 
-    pub(super) fn set(mut self, set: impl FnOnce(&mut Settings)) -> Self {
-        set(Arc::make_mut(&mut self.settings));
-        self
+    pub(super) fn set(&self, set: impl FnOnce(&mut Settings)) {
+        self.steer(|course| {
+            let settings = Arc::make_mut(&mut course.settings);
+            set(settings);
+            if settings.expire_after.is_some() {
+                self.state.may_expire.store(true, Ordering::Relaxed);
+            }
+        });
     }
 
     /// Does something with the course, and logs what came of it when that is no longer locked: who
@@ -172,22 +154,17 @@ impl ChaosEngine {
     pub(super) fn expire(&self) {
         self.steer(|course| {
             if self.is_on(course) {
-                self.switch_off_later(course);
+                course.expire();
             }
         });
     }
 
     fn switch_on(&self, course: &mut Course) {
         course.begin();
-        self.switch_off_later(course);
+        course.expire();
         self.state.is_on.store(true, Ordering::Relaxed);
         let chaos = course.to_string();
         course.news.push(News::On { chaos });
-    }
-
-    fn switch_off_later(&self, course: &mut Course) {
-        let expire_after = self.settings.expire_after;
-        course.ends = expire_after.and_then(|time| Instant::now().checked_add(time));
     }
 
     /// Lets what lasts know that it is over.
@@ -261,7 +238,7 @@ impl ChaosEngine {
 
     /// The seed with which it draws.
     pub fn seed(&self) -> u64 {
-        self.settings.seed
+        self.steer(|course| course.settings.seed)
     }
 
     /// What happens while it is on, with what is left of it; also while it is off.
@@ -296,8 +273,8 @@ impl ChaosEngine {
                 return Asked::Nothing;
             }
             let ordinal = self.state.requests.fetch_add(1, Ordering::Relaxed);
-            let seen = Seen::of(request, self.random(ordinal));
-            if self.is_spared(&seen) {
+            let seen = Seen::of(request, Random::of(course.settings.seed, ordinal));
+            if course.spares(&seen) {
                 Asked::Nothing
             } else {
                 self.ask(course, ordinal, &seen)
@@ -335,27 +312,19 @@ impl ChaosEngine {
         self.state.number.load(Ordering::Relaxed)
     }
 
-    pub(super) fn random(&self, ordinal: u64) -> Random {
-        Random::of(self.settings.seed, ordinal)
-    }
-
-    fn is_spared(&self, seen: &Seen<'_>) -> bool {
-        let spared = &self.settings.spared;
-        !spared.is_empty() && {
-            let route = trigger::route(seen);
-            spared.iter().any(|spared| spared == route)
-        }
-    }
-
     fn ask(&self, course: &mut Course, ordinal: u64, seen: &Seen<'_>) -> Asked {
         if let Some(again) = &course.again {
             return match again.get(&(seen.is, ordinal)) {
-                Some(decision) => Asked::now(ordinal, decision.seed, decision.behaviour.clone()),
+                Some(Decision {
+                    seed, behaviour, ..
+                }) => Asked::now(ordinal, *seed, behaviour.clone(), &course.settings),
                 None => Asked::Nothing,
             };
         }
         match course.stage.ask(seen) {
-            Says::Do(behaviour) => Asked::now(ordinal, self.settings.seed, behaviour),
+            Says::Do(behaviour) => {
+                Asked::now(ordinal, course.settings.seed, behaviour, &course.settings)
+            }
             Says::Later(mut needs, from) => {
                 // When there is a response, it is too late to read the request.
                 needs.body |= needs.response && course.needs.body;
@@ -363,6 +332,7 @@ impl ChaosEngine {
                     ordinal,
                     needs,
                     from,
+                    random: seen.random,
                     course: self.number(),
                 })
             }
@@ -376,13 +346,14 @@ impl ChaosEngine {
             ordinal,
             seed,
             behaviour,
+            settings,
         }: Now,
         headers: &HeaderMap,
     ) -> Option<Decided> {
         if matches!(behaviour.0, super::behaviour::Kind::None) {
             return None;
         }
-        let Some(active) = Active::begin(&self.state.active, self.settings.most_at_once) else {
+        let Some(active) = Active::begin(&self.state.active, settings.most_at_once) else {
             lock(&self.state.told).capped += 1;
             return None;
         };
@@ -400,16 +371,17 @@ impl ChaosEngine {
             behaviour,
         };
         tracing::debug!(ordinal, chaos = %decision.text, "chaos affects a request");
-        self.tell(&decision);
+        self.tell(&decision, settings.kept);
         Some(Decided {
             plan,
             decision,
+            http4k_header: settings.http4k_header,
             active,
         })
     }
 
-    fn tell(&self, decision: &Decision) {
-        lock(&self.state.told).add(decision, self.settings.kept);
+    fn tell(&self, decision: &Decision, kept: usize) {
+        lock(&self.state.told).add(decision, kept);
     }
 }
 
@@ -421,11 +393,12 @@ enum Asked {
 }
 
 impl Asked {
-    fn now(ordinal: u64, seed: u64, behaviour: Behaviour) -> Self {
+    fn now(ordinal: u64, seed: u64, behaviour: Behaviour, settings: &Arc<Settings>) -> Self {
         Self::Now(Box::new(Now {
             ordinal,
             seed,
             behaviour,
+            settings: settings.clone(),
         }))
     }
 }
@@ -435,6 +408,7 @@ struct Now {
     ordinal: u64,
     seed: u64,
     behaviour: Behaviour,
+    settings: Arc<Settings>,
 }
 
 /// It is to be seen when more is known.
@@ -444,6 +418,7 @@ pub(super) struct Later {
     pub(super) needs: Needs,
     /// From this place of the course.
     pub(super) from: u32,
+    pub(super) random: Random,
     course: u64,
 }
 
@@ -459,6 +434,7 @@ pub(super) enum Look {
 pub(super) struct Decided {
     pub(super) plan: Plan,
     pub(super) decision: Decision,
+    pub(super) http4k_header: bool,
     pub(super) active: Active,
 }
 
@@ -473,7 +449,7 @@ impl fmt::Display for ChaosEngine {
 impl fmt::Debug for ChaosEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChaosEngine")
-            .field("seed", &self.settings.seed)
+            .field("seed", &self.seed())
             .field("is_on", &self.might_be_on())
             .finish_non_exhaustive()
     }
