@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use http::{Request, Uri};
 use tokio::time::timeout_at;
 
-use super::{Asked, ChaosEngine};
+use super::{ChaosEngine, ask::Asked};
 use crate::{
     chaos::{
         active::Active,

@@ -1,8 +1,10 @@
 //! Who decides.
 
+mod ask;
 #[cfg(feature = "chaos-connect")]
 mod connections;
 mod course;
+mod requests;
 mod settings;
 mod told;
 
@@ -15,25 +17,19 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, Request};
 use tokio::{sync::Notify, time::Instant};
 
-use super::{
-    active::Active,
-    behaviour::Behaviour,
-    decision::{Affected, Decision},
-    needs::Needs,
-    plan::Plan,
-    random::Random,
-    seen::Seen,
-    stage::{Says, Stage},
-};
+use super::{decision::Decision, stage::Stage};
 use crate::locks::lock;
 
 #[cfg(feature = "chaos-connect")]
 pub(super) use self::connections::{DecidedConnection, Lasting};
-pub(super) use self::settings::Settings;
 pub use self::told::ChaosStats;
+pub(super) use self::{
+    ask::Later,
+    requests::{Decided, Look},
+    settings::Settings,
+};
 use self::{
     course::{Course, News},
     told::Told,
@@ -261,181 +257,14 @@ impl ChaosEngine {
         self.state.control.add(base);
     }
 
-    /// Looks at a request that has just come.
-    #[inline]
-    pub(super) fn look<B>(&self, request: &Request<B>) -> Look {
-        #[cfg(feature = "chaos-api")]
-        if self.state.control.has(request) {
-            return Look::Nothing;
-        }
-        let first = self.steer(|course| {
-            if !self.is_on(course) {
-                return Asked::Nothing;
-            }
-            let ordinal = self.state.requests.fetch_add(1, Ordering::Relaxed);
-            let seen = Seen::of(request, Random::of(course.settings.seed, ordinal));
-            if course.spares(&seen) {
-                Asked::Nothing
-            } else {
-                self.ask(course, ordinal, &seen)
-            }
-        });
-        self.look_of(first, request.headers())
-    }
-
-    /// Looks again, when more is known.
-    pub(super) fn look_again(&self, later: Later, seen: &Seen<'_>) -> Look {
-        let again = self.steer(|course| {
-            // Another course knows nothing of it.
-            if self.number() == later.course {
-                self.ask(course, later.ordinal, seen)
-            } else {
-                Asked::Nothing
-            }
-        });
-        self.look_of(again, seen.headers)
-    }
-
-    fn look_of(&self, asked: Asked, headers: &HeaderMap) -> Look {
-        match asked {
-            Asked::Nothing => Look::Nothing,
-            Asked::Later(later) => Look::Later(later),
-            Asked::Now(now) => {
-                let decided = self.decided(*now, headers);
-                decided.map_or(Look::Nothing, |decided| Look::Now(Box::new(decided)))
-            }
-        }
-    }
-
     /// Of the course.
     fn number(&self) -> u64 {
         self.state.number.load(Ordering::Relaxed)
     }
 
-    fn ask(&self, course: &mut Course, ordinal: u64, seen: &Seen<'_>) -> Asked {
-        if let Some(again) = &course.again {
-            return match again.get(&(seen.is, ordinal)) {
-                Some(Decision {
-                    seed, behaviour, ..
-                }) => Asked::now(ordinal, *seed, behaviour.clone(), &course.settings),
-                None => Asked::Nothing,
-            };
-        }
-        match course.stage.ask(seen) {
-            Says::Do(behaviour) => {
-                Asked::now(ordinal, course.settings.seed, behaviour, &course.settings)
-            }
-            Says::Later(mut needs, from) => {
-                // When there is a response, it is too late to read the request.
-                needs.body |= needs.response && course.needs.body;
-                Asked::Later(Later {
-                    ordinal,
-                    needs,
-                    from,
-                    random: seen.random,
-                    course: self.number(),
-                })
-            }
-            Says::Wait | Says::Miss | Says::Over => Asked::Nothing,
-        }
-    }
-
-    fn decided(
-        &self,
-        Now {
-            ordinal,
-            seed,
-            behaviour,
-            settings,
-        }: Now,
-        headers: &HeaderMap,
-    ) -> Option<Decided> {
-        if matches!(behaviour.0, super::behaviour::Kind::None) {
-            return None;
-        }
-        let Some(active) = Active::begin(&self.state.active, settings.most_at_once) else {
-            lock(&self.state.told).capped += 1;
-            return None;
-        };
-        let plan = Plan::of(&behaviour, headers, Random::of(seed, ordinal));
-        let text = match plan.said() {
-            Some(said) => said.into(),
-            None => behaviour.to_string().into(),
-        };
-        let decision = Decision {
-            ordinal,
-            on: Affected::Request,
-            seed,
-            delay: plan.delay,
-            text,
-            behaviour,
-        };
-        tracing::debug!(ordinal, chaos = %decision.text, "chaos affects a request");
-        self.tell(&decision, settings.kept);
-        Some(Decided {
-            plan,
-            decision,
-            http4k_header: settings.http4k_header,
-            active,
-        })
-    }
-
     fn tell(&self, decision: &Decision, kept: usize) {
         lock(&self.state.told).add(decision, kept);
     }
-}
-
-/// What the stages say. What just passes is to stay small: the rest is boxed.
-enum Asked {
-    Nothing,
-    Now(Box<Now>),
-    Later(Later),
-}
-
-impl Asked {
-    fn now(ordinal: u64, seed: u64, behaviour: Behaviour, settings: &Arc<Settings>) -> Self {
-        Self::Now(Box::new(Now {
-            ordinal,
-            seed,
-            behaviour,
-            settings: settings.clone(),
-        }))
-    }
-}
-
-/// What happens, and with what it is drawn.
-struct Now {
-    ordinal: u64,
-    seed: u64,
-    behaviour: Behaviour,
-    settings: Arc<Settings>,
-}
-
-/// It is to be seen when more is known.
-#[derive(Clone, Copy)]
-pub(super) struct Later {
-    pub(super) ordinal: u64,
-    pub(super) needs: Needs,
-    /// From this place of the course.
-    pub(super) from: u32,
-    pub(super) random: Random,
-    course: u64,
-}
-
-/// What there is to do about a request.
-pub(super) enum Look {
-    Nothing,
-    Now(Box<Decided>),
-    Later(Later),
-}
-
-/// What is to be done to a request.
-#[derive(Debug)]
-pub(super) struct Decided {
-    pub(super) plan: Plan,
-    pub(super) decision: Decision,
-    pub(super) http4k_header: bool,
-    pub(super) active: Active,
 }
 
 /// What is applied, as http4k's control API says it: `none` while it is off.
