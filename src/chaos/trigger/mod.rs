@@ -354,7 +354,6 @@ fn elapsed(begun: Option<Begun>) -> Option<Duration> {
     begun.map(|begun| begun.at.elapsed())
 }
 
-#[cfg_attr(not(feature = "axum"), expect(clippy::unnecessary_wraps))]
 fn client(seen: &Seen<'_>) -> Option<IpAddr> {
     #[cfg(feature = "axum")]
     if let Some(ConnectInfo(address)) = seen.extensions.get::<ConnectInfo<SocketAddr>>() {
