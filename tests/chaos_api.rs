@@ -768,8 +768,13 @@ async fn decisions_are_done_again() {
 
     let second = ChaosApi::new(&engine()).beside(users());
     let log = decisions.to_string();
-    let (status, _) = ask(&second, "POST", "/chaos/activate/again", log).await;
-    assert_eq!(status, 200);
+    let (status, said) = ask(&second, "POST", "/chaos/activate/again", log).await;
+    assert_eq!(
+        (status, &said["chaos"]),
+        (200, &json!("Again (2 decisions)"))
+    );
+    let (_, state) = ask(&second, "GET", "/chaos/state", "").await;
+    assert_eq!(state["chaos"], said["chaos"]);
     for status in statuses {
         assert_eq!(users_status(&second).await, status);
     }

@@ -22,7 +22,7 @@ use super::{
 
 /// What was let through gets so much time to arrive before the body breaks off: a server, or a client,
 /// throws away what it has not sent by then, and `curl` over HTTP/2 what it has not read. It is more than
-/// the 40 ms for which Nagle's algorithm waits for a delayed acknowledgement.
+/// the 40 ms for which Nagle's algorithm waits for an acknowledgement that Linux delays (`TCP_DELACK_MIN`).
 const LINGER: Duration = Duration::from_millis(100);
 
 /// What is done to a body.

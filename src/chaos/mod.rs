@@ -172,9 +172,7 @@ impl<T> Chaos<T> {
 
     /// Switches itself off so long after it was switched on.
     pub fn expire_after(self, time: Duration) -> Self {
-        let chaos = self.set(|settings| settings.expire_after = Some(time));
-        chaos.engine.expire();
-        chaos
+        self.set(|settings| settings.expire_after = Some(time))
     }
 
     /// Affects at most so many requests at the same time; what comes then passes, and is counted.
@@ -193,7 +191,7 @@ impl<T> Chaos<T> {
         self.set(|settings| settings.http4k_header = true)
     }
 
-    /// Keeps so many [decisions](ChaosEngine::decisions), a few hundred bytes each.
+    /// Keeps so many [decisions](ChaosEngine::decisions), each with its behaviour.
     pub fn keep_decisions(self, most: usize) -> Self {
         self.set(|settings| settings.kept = most)
     }

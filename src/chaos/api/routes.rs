@@ -27,7 +27,7 @@ use crate::chaos::{
 
 /// The largest document, in bytes.
 const LIMIT: usize = 1 << 20;
-/// The same of decisions: as many as are kept, if nobody has more kept.
+/// The same of decisions, which are many.
 const DECISIONS_LIMIT: usize = 16 << 20;
 
 /// All but the page.

@@ -57,18 +57,12 @@ fn document() -> Ref {
 
 impl EngineState {
     pub(super) fn of(engine: &ChaosEngine) -> Self {
-        let enabled = engine.is_enabled();
         let document = engine.stage();
-        let stage = document.to_string();
         let stats = engine.stats();
         Self {
-            enabled,
-            chaos: if enabled {
-                stage.clone()
-            } else {
-                "none".to_owned()
-            },
-            stage,
+            enabled: engine.is_enabled(),
+            chaos: engine.to_string(),
+            stage: document.to_string(),
             document,
             expires_in_seconds: engine.expires_in().map(|time| time.as_secs_f64()),
             seed: engine.seed().to_string(),

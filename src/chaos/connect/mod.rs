@@ -140,9 +140,7 @@ impl ChaosConnect {
 
     /// Switches itself off so long after it was switched on.
     pub fn expire_after(self, time: Duration) -> Self {
-        let chaos = self.set(|settings| settings.expire_after = Some(time));
-        chaos.engine.expire();
-        chaos
+        self.set(|settings| settings.expire_after = Some(time))
     }
 
     /// Affects at most so many connections at the same time; what comes then is made as ever, and is

@@ -82,9 +82,15 @@ impl ChaosEngine {
     pub(super) fn set(&self, set: impl FnOnce(&mut Settings)) {
         self.steer(|course| {
             let settings = Arc::make_mut(&mut course.settings);
+            let before = settings.expire_after;
             set(settings);
-            if settings.expire_after.is_some() {
+            let now = settings.expire_after;
+            if now.is_some() {
                 self.state.may_expire.store(true, Ordering::Relaxed);
+            }
+            // Also what is on already.
+            if now != before && self.is_on(course) {
+                course.expire();
             }
         });
     }
@@ -142,15 +148,6 @@ impl ChaosEngine {
             if was_on {
                 self.change();
                 self.switch_on(course);
-            }
-        });
-    }
-
-    /// Expires as it is set; also what is on already.
-    pub(super) fn expire(&self) {
-        self.steer(|course| {
-            if self.is_on(course) {
-                course.expire();
             }
         });
     }

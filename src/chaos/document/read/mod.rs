@@ -17,7 +17,7 @@ use crate::{
     format::{At, Bad, Node},
 };
 
-/// Each may take a megabyte, and milliseconds to be compiled.
+/// Each may take a megabyte.
 const MOST_PATTERNS: usize = 100;
 
 pub(super) fn stage_of(node: &Node) -> Result<Stage, Bad> {
