@@ -1,6 +1,6 @@
 //! What happens when, and how far it is.
 
-use std::{collections::HashMap, fmt, mem, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use tokio::time::Instant;
 
@@ -44,42 +44,26 @@ impl News {
 
 impl Default for Course {
     fn default() -> Self {
-        Self::of(Stage::wait())
-    }
-}
-
-impl Course {
-    pub(super) fn of(stage: Stage) -> Self {
         Self {
-            needs: stage.needs(),
-            stage,
+            stage: Stage::wait(),
             has_begun: false,
+            needs: Needs::default(),
             ends: None,
             again: None,
             settings: Arc::default(),
             news: Vec::new(),
         }
     }
+}
 
-    /// Does this again.
-    pub(super) fn again(decisions: impl IntoIterator<Item = Decision>) -> Self {
-        let decisions = decisions.into_iter();
-        let by_number = decisions.map(|decision| ((decision.on, decision.ordinal), decision));
-        Self {
-            again: Some(by_number.collect()),
-            ..Self::default()
-        }
-    }
-
-    /// Another course. The settings stay, and the news.
-    pub(super) fn becomes(&mut self, next: Self) {
-        let news = mem::take(&mut self.news);
-        let settings = self.settings.clone();
-        *self = Self {
-            settings,
-            news,
-            ..next
-        };
+impl Course {
+    /// Another course, from its beginning.
+    pub(super) fn becomes(&mut self, stage: Stage) {
+        self.needs = stage.needs();
+        self.stage = stage;
+        self.has_begun = false;
+        self.ends = None;
+        self.again = None;
     }
 
     /// Is over when it should be, counted from now.

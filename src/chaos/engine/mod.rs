@@ -115,9 +115,9 @@ impl ChaosEngine {
 
     /// Switches this on, from its beginning.
     pub fn enable_with(&self, stage: impl Into<Stage>) {
-        let next = Course::of(stage.into());
+        let stage = stage.into();
         self.steer(|course| {
-            course.becomes(next);
+            course.becomes(stage);
             self.change();
             self.switch_on(course);
         });
@@ -127,9 +127,12 @@ impl ChaosEngine {
     /// their triggers would say now. They are counted from 0, as is all else, and of what was decided
     /// before nothing is kept.
     pub fn enable_again(&self, decisions: impl IntoIterator<Item = Decision>) {
-        let next = Course::again(decisions);
+        let decisions = decisions.into_iter();
+        let by_number = decisions.map(|decision| ((decision.on, decision.ordinal), decision));
+        let again = by_number.collect();
         self.steer(|course| {
-            course.becomes(next);
+            course.becomes(Stage::wait());
+            course.again = Some(again);
             self.state.requests.store(0, Ordering::Relaxed);
             self.state.connections.store(0, Ordering::Relaxed);
             // Or there would be two of one number.
@@ -141,10 +144,9 @@ impl ChaosEngine {
 
     /// Has this happen when it is switched on; now, if it is.
     pub(super) fn prepare(&self, stage: Stage) {
-        let next = Course::of(stage);
         self.steer(|course| {
             let was_on = self.is_on(course);
-            course.becomes(next);
+            course.becomes(stage);
             if was_on {
                 self.change();
                 self.switch_on(course);
