@@ -1,6 +1,6 @@
 use std::{
     fmt,
-    future::{Future, pending},
+    future::Future,
     mem,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -68,11 +68,10 @@ where
 
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if self.engine.might_be_on() {
-            let look = self.engine.look(&request);
-            if !matches!(look, Look::Nothing) {
-                return self.act(request, look);
-            }
+        if self.engine.might_be_on()
+            && let Some(look) = self.engine.look(&request)
+        {
+            return self.act(request, look);
         }
         ChaosFuture {
             state: State::Passing {
@@ -107,7 +106,6 @@ impl<S, T> ChaosService<S, T> {
                 act.before(request, *decided).await
             }) as BoxFuture<'static, _>,
             Look::Later(later) => Box::pin(act.later(request, later)),
-            Look::Nothing => Box::pin(pending()),
         };
         ChaosFuture {
             state: State::Acting { future },
@@ -154,9 +152,9 @@ impl<S, T> Act<S, T> {
                 ..Seen::of(&request, random)
             };
             match self.engine.look_again(later, &seen) {
-                Look::Now(decided) => return self.before(request, *decided).await,
-                Look::Nothing => return Ok(self.inner.call(request).await?.map(ChaosBody::live)),
-                Look::Later(more) => later = more,
+                Some(Look::Now(decided)) => return self.before(request, *decided).await,
+                Some(Look::Later(more)) => later = more,
+                None => return Ok(self.inner.call(request).await?.map(ChaosBody::live)),
             }
         }
         // What is decided with the response knows the request, too.
@@ -172,8 +170,8 @@ impl<S, T> Act<S, T> {
             ..Seen::of(&head, random)
         };
         match self.engine.look_again(later, &seen) {
-            Look::Now(decided) => self.after(&head, response, *decided).await,
-            Look::Nothing | Look::Later(_) => Ok(response),
+            Some(Look::Now(decided)) => self.after(&head, response, *decided).await,
+            Some(Look::Later(_)) | None => Ok(response),
         }
     }
 

@@ -9,7 +9,6 @@ use crate::chaos::{
 
 /// What the stages say. What just passes is to stay small: the rest is boxed.
 pub(super) enum Asked {
-    Nothing,
     Now(Box<Now>),
     Later(Later),
 }
@@ -45,31 +44,35 @@ pub(in crate::chaos) struct Later {
 }
 
 impl ChaosEngine {
-    pub(super) fn ask(&self, course: &mut Course, ordinal: u64, seen: &Seen<'_>) -> Asked {
+    pub(super) fn ask(&self, course: &mut Course, ordinal: u64, seen: &Seen<'_>) -> Option<Asked> {
         if let Some(again) = &course.again {
-            return match again.get(&(seen.is, ordinal)) {
-                Some(Decision {
-                    seed, behaviour, ..
-                }) => Asked::now(ordinal, *seed, behaviour.clone(), &course.settings),
-                None => Asked::Nothing,
-            };
+            let Decision {
+                seed, behaviour, ..
+            } = again.get(&(seen.is, ordinal))?;
+            return Some(Asked::now(
+                ordinal,
+                *seed,
+                behaviour.clone(),
+                &course.settings,
+            ));
         }
         match course.stage.ask(seen) {
             Says::Do(behaviour) => {
-                Asked::now(ordinal, course.settings.seed, behaviour, &course.settings)
+                let settings = &course.settings;
+                Some(Asked::now(ordinal, settings.seed, behaviour, settings))
             }
             Says::Later(mut needs, from) => {
                 // When there is a response, it is too late to read the request.
                 needs.body |= needs.response && course.needs.body;
-                Asked::Later(Later {
+                Some(Asked::Later(Later {
                     ordinal,
                     needs,
                     from,
                     random: seen.random,
                     course: self.number(),
-                })
+                }))
             }
-            Says::Wait | Says::Miss | Says::Over => Asked::Nothing,
+            Says::Wait | Says::Miss | Says::Over => None,
         }
     }
 }

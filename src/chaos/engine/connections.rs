@@ -55,9 +55,9 @@ impl ChaosEngine {
                 known: Needs::ALL,
                 ..seen
             };
-            match self.ask(course, ordinal, &seen) {
+            match self.ask(course, ordinal, &seen)? {
                 Asked::Now(now) => Some((self.number(), now)),
-                Asked::Later(_) | Asked::Nothing => None,
+                Asked::Later(_) => None,
             }
         })?;
         let ordinal = now.ordinal;

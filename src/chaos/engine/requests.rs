@@ -22,7 +22,6 @@ use crate::{
 
 /// What there is to do about a request.
 pub(in crate::chaos) enum Look {
-    Nothing,
     Now(Box<Decided>),
     Later(Later),
 }
@@ -39,46 +38,43 @@ pub(in crate::chaos) struct Decided {
 impl ChaosEngine {
     /// Looks at a request that has just come.
     #[inline]
-    pub(in crate::chaos) fn look<B>(&self, request: &Request<B>) -> Look {
+    pub(in crate::chaos) fn look<B>(&self, request: &Request<B>) -> Option<Look> {
         #[cfg(feature = "chaos-api")]
         if self.state.control.has(request) {
-            return Look::Nothing;
+            return None;
         }
         let first = self.steer(|course| {
             if !self.is_on(course) {
-                return Asked::Nothing;
+                return None;
             }
             let ordinal = self.state.requests.fetch_add(1, Ordering::Relaxed);
             let seen = Seen::of(request, Random::of(course.settings.seed, ordinal));
             if course.spares(&seen) {
-                Asked::Nothing
-            } else {
-                self.ask(course, ordinal, &seen)
+                return None;
             }
-        });
+            self.ask(course, ordinal, &seen)
+        })?;
         self.look_of(first, request.headers())
     }
 
     /// Looks again, when more is known.
-    pub(in crate::chaos) fn look_again(&self, later: Later, seen: &Seen<'_>) -> Look {
+    pub(in crate::chaos) fn look_again(&self, later: Later, seen: &Seen<'_>) -> Option<Look> {
         let again = self.steer(|course| {
             // Another course knows nothing of it.
-            if self.number() == later.course {
-                self.ask(course, later.ordinal, seen)
-            } else {
-                Asked::Nothing
+            if self.number() != later.course {
+                return None;
             }
-        });
+            self.ask(course, later.ordinal, seen)
+        })?;
         self.look_of(again, seen.headers)
     }
 
-    fn look_of(&self, asked: Asked, headers: &HeaderMap) -> Look {
+    fn look_of(&self, asked: Asked, headers: &HeaderMap) -> Option<Look> {
         match asked {
-            Asked::Nothing => Look::Nothing,
-            Asked::Later(later) => Look::Later(later),
+            Asked::Later(later) => Some(Look::Later(later)),
             Asked::Now(now) => {
-                let decided = self.decided(*now, headers);
-                decided.map_or(Look::Nothing, |decided| Look::Now(Box::new(decided)))
+                let decided = self.decided(*now, headers)?;
+                Some(Look::Now(Box::new(decided)))
             }
         }
     }
