@@ -93,17 +93,10 @@ pub mod clients;
 pub mod conformance;
 mod content;
 pub mod debug;
-mod decode;
-mod exchange;
-mod forever;
 mod format;
-mod guard;
-mod headers;
-mod indent;
 pub mod latency;
-mod locks;
 mod matching;
-mod media;
+mod message;
 pub mod proxy;
 mod record;
 mod recorder;
@@ -112,6 +105,7 @@ mod replay;
 #[doc = include_str!("docs/stacking.md")]
 pub mod stacking {}
 pub mod store;
+mod util;
 
 #[cfg(feature = "chaos-connect")]
 pub use self::chaos::ChaosConnect;
@@ -119,12 +113,12 @@ pub use self::chaos::ChaosConnect;
 pub use self::chaos::{Chaos, ChaosEngine};
 pub use self::{
     debug::DebugDump,
-    exchange::{
-        BodyEnd, Ended, Exchange, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
-    },
-    headers::HeaderList,
     latency::ReportLatency,
     matching::{Key, Matching},
+    message::{
+        BodyEnd, Ended, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest,
+        RecordedResponse,
+    },
     proxy::ProxyHost,
     record::{RecordTraffic, RecordTrafficFuture, RecordTrafficService, WhenFull},
     recorder::{Capture, Dropped, Recorder, Stats},

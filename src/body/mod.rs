@@ -6,13 +6,11 @@ use http_body_util::Empty;
 mod answer;
 mod replay;
 mod tee;
-mod whole;
 
 pub use answer::AnswerBody;
 pub use replay::ReplayBody;
 pub(crate) use replay::{NotWhole, read_ahead};
 pub use tee::{Tap, TeeBody};
-pub(crate) use whole::was_whole;
 
 /// A body that is stored, with nothing live behind it.
 pub type StoredBody = ReplayBody<Empty<Bytes>>;

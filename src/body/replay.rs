@@ -10,7 +10,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 
-use crate::{HeaderList, RecordedBody};
+use crate::message::{HeaderList, RecordedBody};
 
 /// A body that is stored, live, or begins with what was already read and goes on live.
 ///

@@ -10,7 +10,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::BodyEnd;
+use crate::message::BodyEnd;
 
 /// Looks on while a body passes through a [`TeeBody`].
 pub trait Tap {

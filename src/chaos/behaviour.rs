@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use super::{
     connection::ConnectionBehaviour, decision::Affected, latency::Latency, trigger::clamped,
 };
-use crate::locks::{read, write};
+use crate::util::sync::{read, write};
 
 /// What happens to a request for which a [trigger](super::Trigger) fires.
 ///

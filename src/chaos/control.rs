@@ -8,7 +8,7 @@ use std::sync::{
 use axum::extract::MatchedPath;
 use http::Request;
 
-use crate::locks::{read, write};
+use crate::util::sync::{read, write};
 
 /// What stands behind a control API's path, as routes of axum.
 pub(super) const STATUS: &str = "/status";

@@ -6,7 +6,7 @@ use super::{
     duration::Iso,
     random::{For, Random},
 };
-use crate::forever::FOREVER;
+use crate::util::time::FOREVER;
 
 /// A time that is drawn anew for each request.
 ///

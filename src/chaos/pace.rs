@@ -4,7 +4,7 @@ use std::{num::NonZeroU64, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::forever::FOREVER;
+use crate::util::time::FOREVER;
 
 /// Parts of a throttled body come so often, or less often.
 const STEP: Duration = Duration::from_millis(100);

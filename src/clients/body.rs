@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::BoxError;
-use crate::locks::{get_mut, lock};
+use crate::util::sync::{get_mut, lock};
 
 /// The body of a request; `None` if it has none.
 ///

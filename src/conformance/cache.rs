@@ -13,7 +13,8 @@ use super::{
     what_was_cut_short_hides_nothing,
 };
 use crate::{
-    Exchange, Key, Matching,
+    matching::{Key, Matching},
+    message::Exchange,
     store::{BoxFuture, Sink, Source, StoreError, Which},
 };
 

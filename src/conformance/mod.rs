@@ -35,7 +35,7 @@ use http::{Request, Response};
 pub use self::cache::cache;
 use self::exchanges::{cut_short, numbered, varied};
 use crate::{
-    Exchange, NoResponse,
+    message::{Exchange, NoResponse},
     store::{Replay, Sink, Source, StoreError, Which},
 };
 

@@ -21,11 +21,13 @@ use super::{
     style::Styles,
 };
 use crate::{
-    HeaderList, Redact,
-    content::{self, Kind},
-    decode::{self, Decoded, Stop},
-    indent,
-    redact::Panicked,
+    content::{
+        coding::{self, Decoded, Stop},
+        display::{self, Kind},
+        json_indent,
+    },
+    message::HeaderList,
+    redact::{Panicked, Redact},
 };
 
 const INDENT: &[u8] = b"    ";
@@ -243,7 +245,7 @@ impl Blocks {
         let values = message.head.iter();
         let values =
             values.filter_map(|(name, value, _)| (name == "content-encoding").then_some(value));
-        let codings: Vec<_> = decode::codings(values).collect();
+        let codings: Vec<_> = coding::codings(values).collect();
         if codings.is_empty() {
             if self.text_or_bytes(message, &message.body, is_cut, message.seen, out) {
                 self.more(message, out);
@@ -252,7 +254,7 @@ impl Blocks {
         }
         let names = codings.join(", ");
         let seen = message.seen;
-        let (content, stop) = match decode::decode(&codings, &message.body, self.show.limit) {
+        let (content, stop) = match coding::decode(&codings, &message.body, self.show.limit) {
             Ok(Decoded { content, stop }) => (content, stop),
             Err(why) => {
                 let what = format!("{names}, not decoded: {why}");
@@ -293,9 +295,9 @@ impl Blocks {
         let content_type = message.head.get("content-type");
         let clean = self.redact.content(content_type, content);
         let content = clean.as_deref().unwrap_or(content);
-        match content::kind(content_type, content, is_cut) {
+        match display::kind(content_type, content, is_cut) {
             Kind::Json if self.show.indents_json => {
-                let indented = indent::indented(content, is_cut);
+                let indented = json_indent::indented(content, is_cut);
                 let text = indented.as_deref().unwrap_or(content);
                 escape::lines(out, text, INDENT);
             }

@@ -12,15 +12,15 @@ use http_body::Body;
 use tokio::time::Instant;
 
 use super::{
-    events::Events,
     message::{Context, End, Message, What},
     printer::Printer,
 };
+use crate::content::event_stream::Events;
 use crate::{
-    BodyEnd, HeaderList,
-    body::{Tap, was_whole},
-    format::http_text,
-    locks::lock,
+    body::Tap,
+    message::semantics,
+    message::{BodyEnd, HeaderList},
+    util::sync::lock,
 };
 
 /// A call under way.
@@ -241,7 +241,9 @@ impl Call {
             message.at = self.began.0 + after;
             let length = content_length(&message);
             let end = match end {
-                BodyEnd::Dropped if was_whole(&self.method, status, length, message.seen) => {
+                BodyEnd::Dropped
+                    if semantics::was_whole(&self.method, status, length, message.seen) =>
+                {
                     BodyEnd::Complete
                 }
                 end => end,
@@ -254,7 +256,7 @@ impl Call {
 
 fn content_length(message: &Message) -> Option<u64> {
     let value = message.head.get("content-length");
-    value.and_then(http_text::number)
+    value.and_then(semantics::number)
 }
 
 /// Looks on while a request's body passes.

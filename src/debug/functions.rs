@@ -4,8 +4,8 @@ use http::Uri;
 
 use super::message::{Message, What};
 use crate::{
-    BodyEnd, RecordedBody, RecordedRequest, RecordedResponse, Redact, headers::HeaderText,
-    redact::Panicked,
+    message::{BodyEnd, HeaderText, RecordedBody, RecordedRequest, RecordedResponse},
+    redact::{Panicked, Redact},
 };
 
 /// The message as functions leave it that redact whole messages; `None` if there are none for it.

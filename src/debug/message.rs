@@ -9,7 +9,7 @@ use http::{Method, StatusCode, Version, request};
 use tracing::{Dispatch, Span};
 
 use super::queue::Queue;
-use crate::{BodyEnd, HeaderList, headers::HeaderText};
+use crate::message::{BodyEnd, HeaderList, HeaderText};
 
 /// One block of what is printed. It is filled on the request path with few copies and no formatting,
 /// goes to the printer as it is, and comes back to be filled again: what one thread allocates and

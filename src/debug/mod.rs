@@ -3,7 +3,6 @@
 mod block;
 mod call;
 mod escape;
-mod events;
 mod functions;
 mod hex;
 mod message;
@@ -30,7 +29,10 @@ pub use self::{
     printer::Printer,
     service::{DebugDumpFuture, DebugDumpService},
 };
-use crate::{Redact, forever::FOREVER, guard::Filter};
+use crate::{
+    redact::Redact,
+    util::{panic::Filter, time::FOREVER},
+};
 
 /// A layer that prints requests and responses (http4k: `PrintRequestAndResponse`).
 ///

@@ -10,7 +10,7 @@ use std::{
 use tracing::{Level, dispatcher};
 
 use super::message::Context;
-use crate::locks::lock;
+use crate::util::sync::lock;
 
 /// The target of events.
 const TARGET: &str = "tower_traffic::debug";

@@ -19,7 +19,7 @@ use super::{
     output::Output,
     queue::{Queue, Taken},
 };
-use crate::locks::get_mut;
+use crate::util::sync::get_mut;
 
 /// A batch is written when it has become so long.
 const BATCH_BYTES: usize = 256 << 10;

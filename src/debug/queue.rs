@@ -18,7 +18,7 @@ use std::{
 use tokio::sync::Notify;
 
 use super::message::Message;
-use crate::locks::lock;
+use crate::util::sync::lock;
 
 /// How long messages gather after the last were written. The first after a pause are printed at
 /// once; under load the thread is woken once in that time and not for every message, which would

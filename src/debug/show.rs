@@ -5,7 +5,7 @@ use super::{
     block::Blocks,
     message::{End, Message, What},
 };
-use crate::{BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody};
+use crate::message::{BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody};
 
 impl DebugDump {
     /// What this layer would print of a recorded exchange, with the number of its call. Coloured only

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::node::Bad;
-use crate::Exchange;
+use crate::message::Exchange;
 
 /// What a file contains, in order.
 #[derive(Debug)]

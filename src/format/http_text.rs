@@ -6,11 +6,11 @@
 //! name with `x-archive-orig-` before it, as archive tools do (pywb), and get their own name back
 //! when they are read.
 
-use std::{io::Write, str::FromStr};
+use std::io::Write;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 
-use crate::{HeaderList, RecordedRequest, RecordedResponse};
+use crate::message::{HeaderList, RecordedRequest, RecordedResponse, semantics};
 
 const ORIGINAL: &str = "x-archive-orig-";
 
@@ -61,8 +61,9 @@ fn version_text(version: Version) -> &'static str {
 }
 
 fn write_fields(out: &mut Vec<u8>, headers: &HeaderList, body_len: usize) {
-    let is_wrong_length =
-        |name: &str, value: &[u8]| name == "content-length" && number(value) != Some(body_len);
+    let is_wrong_length = |name: &str, value: &[u8]| {
+        name == "content-length" && semantics::number(value) != Some(body_len)
+    };
     let contradicts = |name: &str, value: &[u8]| {
         name == "transfer-encoding" || name.starts_with(ORIGINAL) || is_wrong_length(name, value)
     };
@@ -87,11 +88,6 @@ fn write_fields(out: &mut Vec<u8>, headers: &HeaderList, body_len: usize) {
         out.extend_from_slice(headers.as_text());
     }
     out.extend_from_slice(b"\r\n");
-}
-
-/// A field's value as a number.
-pub(crate) fn number<N: FromStr>(value: &[u8]) -> Option<N> {
-    str::from_utf8(value).ok()?.parse().ok()
 }
 
 /// Whether `content-length` in a response to this method tells the length of another body than the

@@ -11,7 +11,7 @@ use super::{
     NOT_IN_URI,
     node::{At, Bad},
 };
-use crate::{HeaderList, Redact};
+use crate::{message::HeaderList, redact::Redact};
 
 pub(super) fn method(at: &At<'_>) -> Result<Method, Bad> {
     let text = at.text()?;

@@ -3,7 +3,7 @@ use std::{mem, sync::Arc};
 use http::{Request, request::Parts, uri::Scheme};
 
 use super::{Latency, route::Paths};
-use crate::{Ended, Redact, guard::Guard};
+use crate::{message::Ended, redact::Redact, util::panic::Guard};
 
 type Reporter = dyn Fn(&Latency) + Send + Sync;
 type Name = dyn Fn(&Parts) -> Option<String> + Send + Sync;

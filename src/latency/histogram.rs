@@ -15,8 +15,8 @@ use super::{
     snapshot::{Percentiles, Series, Snapshot},
 };
 use crate::{
-    Ended,
-    locks::{get_mut, lock, read, write},
+    message::Ended,
+    util::sync::{get_mut, lock, read, write},
 };
 
 /// How many series there are at most.

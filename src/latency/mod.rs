@@ -46,7 +46,7 @@ pub use self::{
     stopwatch::Stopwatch,
     trace::to_tracing,
 };
-use crate::Redact;
+use crate::redact::Redact;
 
 /// A layer that reports how long each exchange takes: to the response's head, and to its end.
 ///

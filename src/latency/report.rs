@@ -11,7 +11,7 @@ use super::{
     route::{Kind, OTHER},
     stopwatch::Known,
 };
-use crate::Ended;
+use crate::message::Ended;
 
 /// How long an exchange took, and which it was.
 ///

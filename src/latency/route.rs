@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::RwLock};
 use axum::extract::MatchedPath;
 use http::{Extensions, Uri};
 
-use crate::locks::{read, write};
+use crate::util::sync::{read, write};
 
 /// The route of every request whose path is one too many.
 pub const OTHER: &str = "other";

@@ -18,7 +18,7 @@ use super::{
     config::Config,
     stopwatch::{Stopwatch, Underway},
 };
-use crate::{Ended, body::TeeBody};
+use crate::{body::TeeBody, message::Ended};
 
 /// The service that [`ReportLatency`](super::ReportLatency) makes.
 #[derive(Clone)]

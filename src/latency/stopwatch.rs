@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use super::{Latency, config::Config, route::Target};
 use crate::{
-    BodyEnd, Ended,
-    body::{Tap, was_whole},
-    format::http_text,
+    body::Tap,
+    message::semantics,
+    message::{BodyEnd, Ended},
 };
 
 /// An exchange under way. It is reported when it is ended, or else when it is dropped.
@@ -93,7 +93,7 @@ impl Underway {
         // What the body says is cheaper to have than the header field, and the same.
         let length = response.body().size_hint().exact().or_else(|| {
             let length = response.headers().get(header::CONTENT_LENGTH)?;
-            http_text::number(length.as_bytes())
+            semantics::number(length.as_bytes())
         });
         known.head = Some(Head {
             status: response.status(),
@@ -123,10 +123,9 @@ impl Underway {
 
     fn was_whole(&self) -> bool {
         self.known.as_ref().is_some_and(|known| {
-            known
-                .head
-                .as_ref()
-                .is_some_and(|head| was_whole(&known.method, head.status, head.length, known.seen))
+            known.head.as_ref().is_some_and(|head| {
+                semantics::was_whole(&known.method, head.status, head.length, known.seen)
+            })
         })
     }
 }

@@ -2,8 +2,12 @@
 
 use super::{json::Canonical, names::Names};
 use crate::{
-    RecordedBody, content,
-    media::{self, Kind, form, multipart},
+    content::{
+        display, form,
+        media_type::{self, Kind},
+        multipart,
+    },
+    message::RecordedBody,
 };
 
 /// Which parts of bodies count, where not every byte does.
@@ -38,7 +42,7 @@ impl Contents {
             return None;
         }
         let bytes = body.to_bytes();
-        match media::kind(content_type, &bytes)? {
+        match media_type::kind(content_type, &bytes)? {
             Kind::Json { .. } => self.json.as_ref()?.write(&bytes),
             Kind::Form => self.form(&bytes),
             Kind::Multipart(boundary) => self.multipart(&bytes, boundary?),
@@ -78,8 +82,8 @@ impl Contents {
     /// What counts of a `content-type` field.
     pub(super) fn content_type<'a>(&self, value: &'a [u8]) -> &'a [u8] {
         let is_free = !self.boundary || !self.form.is_all();
-        match media::declared_kind(Some(value)) {
-            Some(Kind::Multipart(_)) if is_free => content::essence(value),
+        match media_type::declared_kind(Some(value)) {
+            Some(Kind::Multipart(_)) if is_free => display::essence(value),
             _ => value,
         }
     }

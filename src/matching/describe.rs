@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt::Write};
 
 use super::Matching;
-use crate::RecordedRequest;
+use crate::message::RecordedRequest;
 
 impl Matching {
     /// What counts of a request, to be shown to people. Secrets are replaced.

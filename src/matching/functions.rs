@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{RecordedRequest, guard::Guard};
+use crate::{message::RecordedRequest, util::panic::Guard};
 
 type Function = Arc<dyn Fn(&RecordedRequest) -> Vec<u8> + Send + Sync>;
 

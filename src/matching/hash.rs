@@ -6,7 +6,10 @@ use http::{HeaderValue, Method, Uri, header, request::Parts};
 use percent_encoding::percent_decode_str;
 
 use super::{Key, Matching, key::Fields};
-use crate::{BodyEnd, Exchange, RecordedBody, RecordedRequest, redact::Panicked};
+use crate::{
+    message::{BodyEnd, Exchange, RecordedBody, RecordedRequest},
+    redact::Panicked,
+};
 
 impl Matching {
     /// The key of a recorded request.

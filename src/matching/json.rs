@@ -2,9 +2,9 @@
 
 use std::{borrow::Cow, ops::Range};
 
-use crate::media::{
+use crate::content::{
     json::{self, Item, Walk},
-    pointer::{Pointer, Step},
+    json_pointer::{Pointer, Step},
 };
 
 /// How much longer than a text what counts of it may be, because each value is named by where it

@@ -10,7 +10,7 @@ mod names;
 
 pub use self::key::Key;
 use self::{body::Contents, functions::Functions, json::Canonical, names::Names};
-use crate::{RecordedRequest, Redact, media::pointer::Pointer};
+use crate::{content::json_pointer::Pointer, message::RecordedRequest, redact::Redact};
 
 /// What makes two requests the same to a replay. By default method, URI and body.
 ///

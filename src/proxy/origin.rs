@@ -10,7 +10,7 @@ use http::{
 use percent_encoding::percent_decode_str;
 
 use super::refusal::Refusal;
-use crate::Redact;
+use crate::redact::Redact;
 
 /// How the target of a request is found.
 #[derive(Clone, Debug)]

@@ -14,11 +14,10 @@ use tower::Layer;
 
 pub use self::service::{RecordTrafficFuture, RecordTrafficService};
 use crate::{
-    Redact,
-    forever::FOREVER,
-    guard::Filter,
     recorder::{Config, Recorder},
+    redact::Redact,
     store::{Disk, Memory, Sink, StoreError},
+    util::{panic::Filter, time::FOREVER},
 };
 
 /// A layer that hands every exchange to a store, off the request path.

@@ -19,9 +19,8 @@ use tower::Service;
 use super::WhenFull;
 use crate::{
     body::TeeBody,
-    guard::Filter,
-    locks::get_mut,
     recorder::{Capture, Flight, Recorder},
+    util::{panic::Filter, sync::get_mut},
 };
 
 /// The service that [`RecordTraffic`](super::RecordTraffic) makes.

@@ -6,7 +6,10 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::{Inner, flight::Flight, queue::Queue};
-use crate::{BodyEnd, HeaderList, RecordedBody, body::Tap};
+use crate::{
+    body::Tap,
+    message::{BodyEnd, HeaderList, RecordedBody},
+};
 
 /// A frame up to this many bytes is copied: that is cheaper than to keep the network buffer which it
 /// is a slice of, and many small frames become one piece.

@@ -21,11 +21,9 @@ use super::{
     stats::Reason,
 };
 use crate::{
-    BodyEnd, Exchange, NoResponse, RecordedRequest, RecordedResponse,
-    body::was_whole,
-    format::http_text,
-    headers::HeaderText,
-    locks::{get_mut, lock},
+    message::semantics,
+    message::{BodyEnd, Exchange, HeaderText, NoResponse, RecordedRequest, RecordedResponse},
+    util::sync::{get_mut, lock},
 };
 
 /// What is dropped once it is decided whether an exchange was stored.
@@ -294,14 +292,14 @@ impl Entries {
     fn was_whole(&self, side: Side) -> bool {
         let length = |headers: &HeaderText| {
             let value = headers.get("content-length");
-            value.and_then(http_text::number)
+            value.and_then(semantics::number)
         };
         match (side, &self.head) {
             (Side::Request, _) => length(&self.headers) == Some(self.request.seen),
             (Side::Response, None) => false,
             (Side::Response, Some(head)) => {
                 let length = length(&self.head_headers);
-                was_whole(&self.method, head.status, length, self.response.seen)
+                semantics::was_whole(&self.method, head.status, length, self.response.seen)
             }
         }
     }

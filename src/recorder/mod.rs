@@ -24,15 +24,12 @@ pub use self::{
     stats::{Dropped, Stats},
 };
 use crate::{
-    Redact,
-    locks::get_mut,
-    store::{Memory, Sink, StoreError},
+    redact::Redact,
+    store::{Memory, OnError, Sink},
+    util::sync::get_mut,
 };
 
 const GRACE: Duration = Duration::from_millis(200);
-
-/// Is told of every error of a store.
-pub(crate) type OnError = Arc<dyn Fn(&StoreError) + Send + Sync>;
 
 /// What a recorder does, and how much of it.
 #[derive(Clone)]

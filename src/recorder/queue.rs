@@ -16,7 +16,7 @@ use super::{
     flight::{Log, Settled},
     stats::Reason,
 };
-use crate::locks::lock;
+use crate::util::sync::lock;
 
 /// How long the writer lets exchanges gather before it takes them, if nobody waits for them. It is
 /// woken once in that time and not once an exchange, which would cost the request path a system call

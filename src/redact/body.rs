@@ -6,9 +6,11 @@ use bytes::Bytes;
 
 use super::{Rules, events, form};
 use crate::{
-    BodyEnd, RecordedBody,
-    decode::{self, Decoded, Stop},
-    media::{self, Kind},
+    content::{
+        coding::{self, Decoded, Stop},
+        media_type::{self, Kind},
+    },
+    message::{BodyEnd, RecordedBody},
 };
 
 /// How much of a compressed body is looked into, in bytes, decoded. Another that is longer is
@@ -43,7 +45,7 @@ impl Rules {
         if !self.concern_bodies() || body.is_empty() {
             return None;
         }
-        let codings: Vec<_> = decode::codings(encodings).collect();
+        let codings: Vec<_> = coding::codings(encodings).collect();
         if !codings.is_empty() {
             return self.clean_compressed(content_type, &codings, body);
         }
@@ -52,9 +54,9 @@ impl Rules {
         let start =
             bytes.find(|byte| !byte.is_ascii_whitespace() && !b"\xef\xbb\xbf".contains(byte));
         let start = start.map(std::slice::from_ref).unwrap_or_default();
-        media::kind(content_type, start)?;
+        media_type::kind(content_type, start)?;
         let content = body.to_bytes();
-        let kind = media::kind(content_type, &content)?;
+        let kind = media_type::kind(content_type, &content)?;
         let bytes = self.clean_content(kind, &content)?.into();
         Some(Clean {
             bytes,
@@ -69,26 +71,26 @@ impl Rules {
         codings: &[Cow<'_, str>],
         body: &RecordedBody,
     ) -> Option<Clean> {
-        let declared = media::declared_kind(content_type);
+        let declared = media_type::declared_kind(content_type);
         let has_named = match declared {
             Some(Kind::Json { .. } | Kind::Events) => self.values.has_named(),
             Some(Kind::Form | Kind::Multipart(_)) => self.has_named(),
-            None => self.values.has_named() && media::may_be_json(content_type),
+            None => self.values.has_named() && media_type::may_be_json(content_type),
         };
         if !has_named {
             return None;
         }
         let is_cut = body.end != BodyEnd::Complete;
         let content = body.to_bytes();
-        let bytes = match decode::decode(codings, &content, DECODED) {
+        let bytes = match coding::decode(codings, &content, DECODED) {
             Ok(Decoded { content, stop })
                 if stop == Stop::End || (is_cut && stop != Stop::Limit) =>
             {
-                self.clean_content(media::kind(content_type, &content)?, &content)?
+                self.clean_content(media_type::kind(content_type, &content)?, &content)?
             }
             // How it begins shows whether it would be looked into.
             Ok(Decoded { content, .. }) if !content.trim_ascii().is_empty() => {
-                let kind = declared.or_else(|| media::kind(content_type, &content))?;
+                let kind = declared.or_else(|| media_type::kind(content_type, &content))?;
                 self.instead_of(kind, &body.to_bytes())
             }
             _ => match declared {
@@ -121,7 +123,7 @@ impl Rules {
             Kind::Events => events::redact(content, values, mark),
             Kind::Form => {
                 // What is sent as a form may be JSON that is broken.
-                let is_json = media::looks_like_json(content) && !values.is_empty();
+                let is_json = media_type::looks_like_json(content) && !values.is_empty();
                 let scanned = is_json.then(|| values.redact(content, mark, false));
                 let scanned = scanned.flatten();
                 let content = scanned.as_deref().unwrap_or(content);

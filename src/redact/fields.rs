@@ -3,7 +3,7 @@
 use http::HeaderValue;
 
 use super::{REDACTED, Rules, names};
-use crate::HeaderList;
+use crate::message::HeaderList;
 
 /// What a server says of a cookie, and what is no secret.
 const ATTRIBUTES: [&str; 9] = [

@@ -1,7 +1,7 @@
 //! Secrets in forms, and in queries, which look the same.
 
 use super::{edits::Edits, mark::Mark, names::Names};
-use crate::media::form;
+use crate::content::form;
 
 /// Replaces the values of secret fields; `None` if there are none.
 pub(super) fn urlencoded(text: &[u8], names: &Names, mark: &Mark) -> Option<Vec<u8>> {

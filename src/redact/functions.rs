@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{RecordedRequest, RecordedResponse, guard::Guard};
+use crate::{
+    message::{RecordedRequest, RecordedResponse},
+    util::panic::Guard,
+};
 
 type Function<M> = Arc<dyn Fn(&mut M) + Send + Sync>;
 

@@ -9,9 +9,9 @@ use super::{
     mark::Mark,
     names::{Names, Rule},
 };
-use crate::media::{
+use crate::content::{
     json::{self, Item, Walk},
-    pointer::Pointer,
+    json_pointer::Pointer,
 };
 
 /// No name of a secret is longer, in bytes.

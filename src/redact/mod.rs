@@ -19,9 +19,11 @@ use http::{HeaderValue, Uri};
 pub(crate) use self::functions::Panicked;
 use self::{body::Clean, functions::Functions, json::Values, mark::Mark, names::Names};
 use crate::{
-    BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
-    format::http_text,
-    media::{self, pointer::Pointer},
+    content::{json_pointer::Pointer, media_type},
+    message::semantics,
+    message::{
+        BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
+    },
 };
 
 /// What stands in a recording where a secret stood.
@@ -355,7 +357,7 @@ impl Redact {
         let len = body.len();
         headers.replace(|name, value, _| {
             let was_right =
-                name == "content-length" && http_text::number(value) == Some(before.len);
+                name == "content-length" && semantics::number(value) == Some(before.len);
             (was_right && len != before.len).then(|| len.into())
         });
     }
@@ -385,7 +387,7 @@ impl Redact {
         if !self.rules.concern_bodies() {
             return None;
         }
-        let kind = media::kind(content_type, content)?;
+        let kind = media_type::kind(content_type, content)?;
         self.rules.clean_content(kind, content)
     }
 

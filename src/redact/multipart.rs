@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::{Rules, edits::Edits};
-use crate::media::{
-    self,
+use crate::content::{
+    media_type,
     multipart::{self, Part},
 };
 
@@ -61,12 +61,12 @@ impl Rules {
         }
         let content_type = part.content_type(text);
         if part.is_encoded(text) {
-            let may_be = media::declared_kind(content_type).is_some()
-                || self.values.has_named() && media::may_be_json(content_type);
+            let may_be = media_type::declared_kind(content_type).is_some()
+                || self.values.has_named() && media_type::may_be_json(content_type);
             if self.has_named() && may_be {
                 self.hide(text, part.content, edits);
             }
-        } else if let Some(kind) = media::kind(content_type, content)
+        } else if let Some(kind) = media_type::kind(content_type, content)
             && let Some(clean) = self.clean_nested(kind, content, depth + 1)
         {
             edits.replace(part.content, &clean);

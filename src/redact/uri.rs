@@ -5,7 +5,7 @@ use std::ops::Range;
 use http::{HeaderValue, Uri, uri::PathAndQuery};
 
 use super::{Rules, form};
-use crate::media::form::decoded;
+use crate::content::form::decoded;
 
 impl Rules {
     /// The URI without its secrets; `None` if it has none.

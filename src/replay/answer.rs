@@ -4,7 +4,10 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, Version, header};
 use http_body::Body;
 
-use crate::{BodyEnd, Exchange, RecordedResponse, body::ReplayBody};
+use crate::{
+    body::ReplayBody,
+    message::{BodyEnd, Exchange, RecordedResponse},
+};
 
 /// A recorded response, to be given again; `None` if it did not come or was cut short.
 pub(super) fn recorded<B: Body>(exchange: &Exchange) -> Option<Response<ReplayBody<B>>> {

@@ -10,9 +10,9 @@ use futures_util::{StreamExt, future::poll_fn};
 
 use super::answer;
 use crate::{
-    BodyEnd, Exchange, RecordedRequest, RecordedResponse, StoreError,
-    locks::lock,
-    store::{BoxStream, Replay},
+    message::{BodyEnd, Exchange, RecordedRequest, RecordedResponse},
+    store::{BoxStream, Replay, StoreError},
+    util::sync::lock,
 };
 
 /// Gives the exchanges of a recording in order, each once, however many ask at once.

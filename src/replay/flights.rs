@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{runtime::Handle, sync::watch, time::timeout};
 
-use crate::{Key, locks::lock};
+use crate::{matching::Key, util::sync::lock};
 
 /// Whoever fetches may be slow, or may wait for the very one who waits for it.
 const PATIENCE: Duration = Duration::from_secs(10);

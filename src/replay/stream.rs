@@ -19,8 +19,9 @@ use super::{
     cursor::{Cursor, Taken},
 };
 use crate::{
-    BodyEnd, Exchange, Matching, RecordedRequest,
     body::{NotWhole, ReplayBody, read_ahead},
+    matching::Matching,
+    message::{BodyEnd, Exchange, RecordedRequest},
     store::{Disk, Memory, Replay, StoreError},
 };
 

@@ -1,6 +1,6 @@
 use tokio::runtime::Handle;
 
-use crate::StoreError;
+use crate::store::StoreError;
 
 /// Runs file system calls where they block nobody.
 pub(super) async fn blocking<T: Send + 'static>(

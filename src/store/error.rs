@@ -2,10 +2,14 @@ use std::{
     error::Error,
     fmt, io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use crate::format::NeedsFeature;
+
+/// A hook that receives every error of a store.
+pub(crate) type OnError = Arc<dyn Fn(&StoreError) + Send + Sync>;
 
 /// Why a store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 
-use crate::StoreError;
+use crate::store::StoreError;
 
 /// The files of a folder, in the order in which they are put there.
 #[derive(Default)]

@@ -9,8 +9,9 @@ use futures_util::{StreamExt, stream};
 
 use super::{BoxFuture, BoxStream, Replay, Sink, Source, StoreError, Which};
 use crate::{
-    Exchange, Key, Matching,
-    locks::{read, write},
+    matching::{Key, Matching},
+    message::Exchange,
+    util::sync::{read, write},
 };
 
 /// 256 MiB.

@@ -38,7 +38,6 @@
 //! ```
 
 mod blocking;
-mod compression;
 mod disk;
 mod disk_cache;
 mod error;
@@ -56,6 +55,7 @@ use std::sync::Arc;
 pub use futures_util::{future::BoxFuture, stream::BoxStream};
 
 use self::blocking::blocking;
+pub(crate) use self::error::OnError;
 #[cfg(feature = "s3")]
 pub use self::s3::{Bucket, S3, S3Cache, S3Stats};
 #[cfg(feature = "har")]
@@ -63,7 +63,6 @@ pub use self::single_file::Har;
 #[cfg(feature = "vcr")]
 pub use self::single_file::Vcr;
 pub use self::{
-    compression::Compression,
     disk::{Disk, Repair, Report},
     disk_cache::DiskCache,
     error::{S3Problem, StoreError},
@@ -71,7 +70,11 @@ pub use self::{
     recording::{Format, Recording, open},
     single_file::{FileReport, Note},
 };
-use crate::{Exchange, Key, Matching};
+pub use crate::format::warc::Compression;
+use crate::{
+    matching::{Key, Matching},
+    message::Exchange,
+};
 
 /// Takes exchanges (http4k: `Sink`).
 ///

@@ -6,7 +6,7 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::{mpsc, oneshot};
 
 use super::BoxStream;
-use crate::{Exchange, StoreError};
+use crate::{message::Exchange, store::StoreError};
 
 /// How many exchanges are read ahead.
 const READ_AHEAD: usize = 16;

@@ -20,7 +20,7 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use super::{decision::Decision, stage::Stage};
-use crate::locks::lock;
+use crate::util::sync::lock;
 
 #[cfg(feature = "chaos-connect")]
 pub(super) use self::connections::{DecidedConnection, Lasting};

@@ -17,7 +17,7 @@ use crate::{
         random::Random,
         seen::Seen,
     },
-    locks::lock,
+    util::sync::lock,
 };
 
 /// What there is to do about a request.

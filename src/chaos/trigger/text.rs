@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Kind, Trigger};
 use crate::{
     chaos::{duration::Iso, moment::Moment},
-    forever::FOREVER,
+    util::time::FOREVER,
 };
 
 /// As http4k says it, with what is left.

@@ -17,7 +17,7 @@ use tower::{Layer, Service, ServiceExt, util::BoxCloneService};
 use self::next::{Calls, answered_by};
 pub use self::next::{NextError, NextService};
 use super::{BoxError, body::wrap, reqwest_service::with_url};
-use crate::locks::lock;
+use crate::util::sync::lock;
 
 type Stack = BoxCloneService<http::Request<reqwest::Body>, http::Response<reqwest::Body>, Error>;
 

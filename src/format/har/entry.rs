@@ -11,12 +11,14 @@ use http::{Method, StatusCode, Uri, header::CONTENT_TYPE};
 
 use super::post::{decoded, post_data};
 use crate::{
-    BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
     format::{
         date,
         message::{self, Fields, from_base64, may_have_content},
         node::{At, Bad},
         warc::set_target,
+    },
+    message::{
+        BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
     },
 };
 

@@ -12,9 +12,11 @@ use super::shape::{
     Cache, Content, Cookie, Entry, Field, Own, Pair, PostData, Request, Response, Timings,
 };
 use crate::{
-    BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
-    decode::{self, Stop},
+    content::coding::{self, Stop},
     format::{date, warc::set_target},
+    message::{
+        BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
+    },
 };
 
 /// How a file begins.
@@ -178,11 +180,11 @@ impl<'a> Own<'a> {
 /// The content of a response as HAR wants it: decoded; `None` if it is not encoded, or cannot be
 /// decoded whole.
 fn decoded(response: &RecordedResponse, sent: &[u8]) -> Option<Vec<u8>> {
-    let codings: Vec<_> = decode::codings(response.headers.get_all("content-encoding")).collect();
+    let codings: Vec<_> = coding::codings(response.headers.get_all("content-encoding")).collect();
     if codings.is_empty() || sent.is_empty() {
         return None;
     }
-    let decoded = decode::decode(&codings, sent, DECODED).ok()?;
+    let decoded = coding::decode(&codings, sent, DECODED).ok()?;
     (decoded.stop == Stop::End).then_some(decoded.content)
 }
 

@@ -14,8 +14,8 @@ mod write;
 #[cfg(feature = "http4k")]
 pub(crate) use self::write::{write_request, write_response};
 use crate::{
-    HeaderList, RecordedBody, RecordedRequest, RecordedResponse,
     format::http_text::{read_request_head, read_response_head},
+    message::{HeaderList, RecordedBody, RecordedRequest, RecordedResponse},
 };
 
 pub(crate) fn read_request(text: &[u8]) -> Result<RecordedRequest, String> {

@@ -5,7 +5,8 @@ use std::io::Write;
 use http::{StatusCode, Version};
 
 use crate::{
-    HeaderList, RecordedBody, RecordedRequest, RecordedResponse, format::http_text::write_target,
+    format::http_text::write_target,
+    message::{HeaderList, RecordedBody, RecordedRequest, RecordedResponse},
 };
 
 pub(crate) fn write_request(request: &RecordedRequest) -> Vec<u8> {

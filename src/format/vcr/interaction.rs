@@ -9,12 +9,12 @@ use bytes::Bytes;
 use http::{Method, StatusCode, Version};
 
 use crate::{
-    Exchange, RecordedRequest, RecordedResponse,
     format::{
         date,
         message::{self, Fields, from_base64, may_have_content},
         node::{At, Bad},
     },
+    message::{Exchange, RecordedRequest, RecordedResponse},
 };
 
 // What is known to mean nothing to a replay is not told as unknown.

@@ -10,8 +10,8 @@ use std::io;
 #[cfg(feature = "zstd")]
 use std::io::{BufRead, Seek};
 
-use super::{MAX_COMPRESSED, Writer};
-use crate::{Exchange, store::Compression};
+use super::{Compression, MAX_COMPRESSED, Writer};
+use crate::message::Exchange;
 
 /// Compresses records.
 pub(super) trait Compress: Send {

@@ -18,6 +18,7 @@
 //! | `Traffic-CRC32` | every one | a CRC-32 (ISO-HDLC, as in gzip) of the lines before it and of the block, in hex |
 //! | `Traffic-Error` | request, response, metadata | the error that the body or the exchange ended with, percent-encoded |
 
+mod compression;
 mod encode;
 #[cfg(feature = "gzip")]
 mod gzip;
@@ -30,6 +31,7 @@ mod zstd;
 
 use percent_encoding::{AsciiSet, CONTROLS};
 
+pub use self::compression::Compression;
 #[cfg(feature = "gzip")]
 #[cfg(feature = "s3")]
 pub(crate) use self::pack::pack_gzip;

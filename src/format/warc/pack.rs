@@ -89,8 +89,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        Exchange,
         format::warc::{Depth, Item, Reader, Writer},
+        message::Exchange,
     };
 
     fn segment(exchanges: &[Exchange]) -> Vec<u8> {

@@ -10,8 +10,10 @@ use uuid::Uuid;
 
 use super::{CHECKSUM, ERROR, LINE, LINE_AND_SPACE, TIME_TO_END, TIME_TO_HEAD, TRAILER, TRAILERS};
 use crate::{
-    BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
     format::{NOT_IN_URI, http_text},
+    message::{
+        BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
+    },
 };
 
 /// The field in which a record names its segment's `warcinfo` record.

@@ -21,7 +21,7 @@ pub use self::{
     service::ForwardFuture,
 };
 use self::{roots::Roots, send::Clients};
-use crate::forever::FOREVER;
+use crate::util::time::FOREVER;
 
 /// An HTTP client as a service that cannot fail: what goes wrong is an answer.
 ///

@@ -15,12 +15,13 @@ use tokio::sync::OnceCell;
 
 use super::{Config, OnMiss, Order};
 use crate::{
-    Exchange, Key, RecordedBody, RecordedRequest,
     body::{NotWhole, ReplayBody, read_ahead},
-    locks::lock,
+    matching::Key,
+    message::{Exchange, RecordedBody, RecordedRequest},
     recorder::{self, Recorder},
     replay::{answer, flights::Flights},
     store::{StoreError, Which},
+    util::sync::lock,
 };
 
 /// What all services of a layer share.

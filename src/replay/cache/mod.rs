@@ -15,9 +15,9 @@ use tower::Layer;
 pub(super) use self::look_up::{Lookup, Shared};
 pub use self::service::ReplayCacheService;
 use crate::{
-    Redact,
-    recorder::{self, OnError, Recorder},
-    store::{DiskCache, Memory, Sink, Source, StoreError},
+    recorder::{self, Recorder},
+    redact::Redact,
+    store::{DiskCache, Memory, OnError, Sink, Source, StoreError},
 };
 
 /// A layer that answers from a recording, and calls the service inside only on a miss.

@@ -14,8 +14,9 @@ use tower::{Service, ServiceExt};
 
 use super::{Lookup, OnMiss, Shared};
 use crate::{
-    Key, RecordedBody, RecordedRequest,
     body::{ReplayBody, TeeBody},
+    matching::Key,
+    message::{RecordedBody, RecordedRequest},
     recorder::{Capture, Flight, Recorder},
     replay::{
         answer,

@@ -9,7 +9,10 @@ use http_body_util::BodyExt;
 use memchr::memmem;
 
 use super::{Resend, Verdict};
-use crate::{BodyEnd, HeaderList, REDACTED, RecordedBody, RecordedResponse};
+use crate::{
+    message::{BodyEnd, HeaderList, RecordedBody, RecordedResponse},
+    redact::REDACTED,
+};
 
 /// How much more than twice a recorded body is read of a new one whose secrets are to be replaced
 /// before it is compared, in bytes.

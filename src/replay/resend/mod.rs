@@ -13,8 +13,9 @@ use tower::{Service, ServiceExt};
 pub use self::compare::Difference;
 use super::answer;
 use crate::{
-    BodyEnd, Exchange, Redact,
     body::{ReplayBody, StoredBody},
+    message::{BodyEnd, Exchange},
+    redact::Redact,
     store::{BoxStream, Disk, Memory, Replay, StoreError},
 };
 

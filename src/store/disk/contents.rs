@@ -16,10 +16,11 @@ use super::{
     walk::{Found, walk},
 };
 use crate::{
-    Exchange, Key, Matching, StoreError,
     format::warc::Depth,
-    locks::{lock, read, write},
-    store::{BoxStream, Which, read_ahead::on_a_thread},
+    matching::{Key, Matching},
+    message::Exchange,
+    store::{BoxStream, StoreError, Which, read_ahead::on_a_thread},
+    util::sync::{lock, read, write},
 };
 
 /// The index of a folder, and the one who writes into it.

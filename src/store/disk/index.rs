@@ -16,9 +16,10 @@ use super::{
     walk::{Kind, walk},
 };
 use crate::{
-    Exchange, Key, Matching, StoreError,
     format::warc::Depth,
-    store::{Which, disk_cache::entry, http4k},
+    matching::{Key, Matching},
+    message::Exchange,
+    store::{StoreError, Which, disk_cache::entry, http4k},
 };
 
 /// Folders are read by so many threads, where there are as many processors: most of the time goes

@@ -19,7 +19,10 @@ pub use self::report::{Repair, Report};
 pub(super) use self::walk::Kind;
 use self::{contents::Contents, segment::Appender};
 use super::{BoxFuture, BoxStream, Compression, Replay, Sink, Source, StoreError, Which, blocking};
-use crate::{Exchange, Key, Matching};
+use crate::{
+    matching::{Key, Matching},
+    message::Exchange,
+};
 
 /// 256 MiB.
 const DEFAULT_SEGMENT_SIZE: u64 = 256 << 20;

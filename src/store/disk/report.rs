@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
-use crate::StoreError;
+use crate::store::StoreError;
 
 /// How many of a kind are shown one by one.
 const SHOWN: usize = 20;

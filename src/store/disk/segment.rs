@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 use super::{Disk, Repair, contents};
 use crate::{
-    Exchange, StoreError,
     format::warc::{Depth, Encoder, Item, Reader},
-    store::Compression,
+    message::Exchange,
+    store::{Compression, StoreError},
 };
 
 /// How the names of the files that are read end.

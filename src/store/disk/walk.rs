@@ -6,10 +6,7 @@ use std::{
 };
 
 use super::segment;
-use crate::{
-    StoreError,
-    store::{disk_cache::entry, http4k},
-};
+use crate::store::{StoreError, disk_cache::entry, http4k};
 
 /// Of other files, so many are named.
 const MOST_NAMED: usize = 100;

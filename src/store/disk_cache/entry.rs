@@ -6,9 +6,12 @@ use bytes::Bytes;
 use http::Method;
 
 use crate::{
-    Exchange, RecordedRequest, RecordedResponse, StoreError,
     format::fixture::{self, Fault, Style, Written},
-    store::files::{Files, read_at_most},
+    message::{Exchange, RecordedRequest, RecordedResponse},
+    store::{
+        StoreError,
+        files::{Files, read_at_most},
+    },
 };
 
 pub(in crate::store) const REQUEST: &str = "request.http";

@@ -21,7 +21,11 @@ use super::{
     },
     files::Staging,
 };
-use crate::{Exchange, Key, Matching, RecordedRequest, format::fixture::Style};
+use crate::{
+    format::fixture::Style,
+    matching::{Key, Matching},
+    message::{Exchange, RecordedRequest},
+};
 
 /// Entries of one name whose requests were edited: more are nobody's.
 const MOST_NAMESAKES: usize = 1000;

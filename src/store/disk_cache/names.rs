@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use http::header;
 
-use crate::{Key, RecordedRequest};
+use crate::{matching::Key, message::RecordedRequest};
 
 const LONGEST_SEGMENT: usize = 48;
 /// Host and path together. Windows has room for 260 bytes, the recording's folder included.
@@ -106,7 +106,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::Matching;
+    use crate::matching::Matching;
 
     fn path_of(uri: &str) -> String {
         let request: RecordedRequest = Request::get(uri)

@@ -12,9 +12,10 @@ use sha1::{Digest, Sha1};
 
 use super::skipped::Skipped;
 use crate::{
-    Exchange, Key, Matching, StoreError,
+    matching::{Key, Matching},
+    message::Exchange,
     store::{
-        BoxFuture, Sink, Source, Which, blocking,
+        BoxFuture, Sink, Source, StoreError, Which, blocking,
         disk::{
             Kind,
             contents::{self, Contents},

@@ -44,7 +44,11 @@ mod skipped {
 
     use http::Method;
 
-    use crate::{BodyEnd, Exchange, format::http4k, store::files::Files};
+    use crate::{
+        format::http4k,
+        message::{BodyEnd, Exchange},
+        store::files::Files,
+    };
 
     /// Counts what http4k could not read, and tells the first.
     #[derive(Debug, Default)]

@@ -3,12 +3,12 @@
 use std::{io, path::Path, time::SystemTime};
 
 use crate::{
-    Exchange, NoResponse, StoreError,
     format::{
         http_text::{tells_other_length, with_length},
         http4k,
     },
-    store::files::read_regular,
+    message::{Exchange, NoResponse},
+    store::{StoreError, files::read_regular},
 };
 
 pub(in crate::store) const REQUEST: &str = "request.txt";

@@ -13,13 +13,13 @@ use futures_util::FutureExt;
 
 use super::skipped::Skipped;
 use crate::{
-    Exchange, StoreError,
-    locks::lock,
+    message::Exchange,
     store::{
-        BoxFuture, BoxStream, Replay, Sink, blocking,
+        BoxFuture, BoxStream, Replay, Sink, StoreError, blocking,
         disk::contents::{self, replay},
         files::Staging,
     },
+    util::sync::lock,
 };
 
 /// Digits of a name: enough for ever, and names of one length are in the order of their numbers.

@@ -6,8 +6,9 @@ use futures_util::StreamExt;
 use tokio::sync::OnceCell;
 
 use crate::{
-    Exchange, Key, Matching, StoreError,
-    store::{BoxStream, FileReport, Memory, Replay, S3, Which},
+    matching::{Key, Matching},
+    message::Exchange,
+    store::{BoxStream, FileReport, Memory, Replay, S3, StoreError, Which},
 };
 
 #[derive(Clone)]

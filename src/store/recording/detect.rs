@@ -3,7 +3,7 @@
 use std::{fs, io::Read, path::Path};
 
 use super::Form;
-use crate::StoreError;
+use crate::store::StoreError;
 
 /// So much of a file is looked at, in bytes.
 const LOOKED_AT: u64 = 64 << 10;

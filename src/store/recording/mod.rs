@@ -14,7 +14,10 @@ use super::{
     disk::contents::examine,
     single_file::{File, Form},
 };
-use crate::{Exchange, Key, Matching};
+use crate::{
+    matching::{Key, Matching},
+    message::Exchange,
+};
 
 /// A recording that was opened by its location, to be read. Clones share it.
 ///

@@ -4,7 +4,7 @@ use aws_sdk_s3::config::Credentials;
 use http::Uri;
 
 use super::{client::Clients, objects::Objects};
-use crate::{StoreError, forever::FOREVER};
+use crate::{store::StoreError, util::time::FOREVER};
 
 /// See [`Bucket::answer_timeout`].
 const ANSWER: Duration = Duration::from_secs(30);

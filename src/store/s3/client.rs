@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::bucket::{Settings, check_endpoint};
-use crate::{StoreError, locks::lock};
+use crate::{store::StoreError, util::sync::lock};
 
 /// Until a connection stands.
 const CONNECT: Duration = Duration::from_secs(5);

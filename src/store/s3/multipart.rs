@@ -13,10 +13,7 @@ use aws_sdk_s3::{
 use bytes::Bytes;
 
 use super::objects::{Objects, Put, owned};
-use crate::{
-    StoreError,
-    store::{S3Problem, blocking},
-};
+use crate::store::{S3Problem, StoreError, blocking};
 
 /// S3 takes 10,000 parts at most
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).

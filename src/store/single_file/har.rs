@@ -10,10 +10,11 @@ use futures_util::FutureExt;
 
 use super::{File, FileReport, Form};
 use crate::{
-    Exchange, Key, Matching, StoreError,
     format::har::{OPENING, TAIL, write_entry},
-    locks::lock,
-    store::{BoxFuture, BoxStream, Replay, Sink, Source, Which, blocking},
+    matching::{Key, Matching},
+    message::Exchange,
+    store::{BoxFuture, BoxStream, Replay, Sink, Source, StoreError, Which, blocking},
+    util::sync::lock,
 };
 
 /// Written when it is this full, in bytes.

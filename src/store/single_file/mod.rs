@@ -19,7 +19,11 @@ pub use self::report::{FileReport, Note};
 #[cfg(feature = "vcr")]
 pub use self::vcr::Vcr;
 use super::{BoxStream, Memory, StoreError, Which, read_ahead::on_a_thread};
-use crate::{Exchange, Key, Matching, locks::lock};
+use crate::{
+    matching::{Key, Matching},
+    message::Exchange,
+    util::sync::lock,
+};
 
 /// A file that is read: as a stream from its place, and for look-ups all of it into memory.
 pub(super) struct File {

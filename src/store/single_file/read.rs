@@ -4,8 +4,11 @@ use std::path::Path;
 
 use super::Note;
 use crate::{
-    Exchange, StoreError,
-    store::disk::segment::{self, Event},
+    message::Exchange,
+    store::{
+        StoreError,
+        disk::segment::{self, Event},
+    },
 };
 
 /// What a file is written in.

@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc};
 
 use super::Item;
-use crate::{StoreError, store::Report};
+use crate::store::{Report, StoreError};
 
 /// So many different notes are kept.
 const MOST_NOTES: usize = 100;

@@ -8,8 +8,9 @@ use futures_util::FutureExt;
 
 use super::{File, FileReport, Form};
 use crate::{
-    Exchange, Key, Matching, StoreError,
-    store::{BoxFuture, BoxStream, Replay, Source, Which, blocking},
+    matching::{Key, Matching},
+    message::Exchange,
+    store::{BoxFuture, BoxStream, Replay, Source, StoreError, Which, blocking},
 };
 
 /// A VCR cassette, in YAML or JSON, read only. Clones share it.

@@ -9,8 +9,10 @@ use percent_encoding::{percent_decode, percent_decode_str};
 
 use super::super::{CHECKSUM, ERROR, TIME_TO_END, TIME_TO_HEAD, TRAILERS};
 use crate::{
-    BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
     format::http_text,
+    message::{
+        BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
+    },
 };
 
 #[derive(Default)]

@@ -18,7 +18,7 @@ use self::{
     text::Text,
 };
 use super::{MARK, MAX_HEAD};
-use crate::Exchange;
+use crate::message::Exchange;
 
 #[cfg(feature = "zstd")]
 pub(super) use self::form::ZSTD_DICTIONARY;

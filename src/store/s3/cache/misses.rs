@@ -4,7 +4,10 @@ use std::{collections::HashMap, sync::Mutex, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::{Key, forever::FOREVER, locks::lock};
+use crate::{
+    matching::Key,
+    util::{sync::lock, time::FOREVER},
+};
 
 /// Beyond that nothing is remembered until some of it is over.
 const MOST: usize = 10_000;

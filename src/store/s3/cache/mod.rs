@@ -11,9 +11,10 @@ use tokio::time::timeout;
 use self::misses::Misses;
 use super::{Bucket, objects::Put};
 use crate::{
-    Exchange, Key, Matching, StoreError,
-    forever::FOREVER,
-    store::{BoxFuture, S3Problem, Sink, Source, Which, blocking},
+    matching::{Key, Matching},
+    message::Exchange,
+    store::{BoxFuture, S3Problem, Sink, Source, StoreError, Which, blocking},
+    util::time::FOREVER,
 };
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -5,9 +5,9 @@ use std::{io::Cursor, path::Path};
 use bytes::Bytes;
 
 use crate::{
-    Exchange, StoreError,
     format::warc::{Depth, Encoder, Item, Reader},
-    store::Compression,
+    message::Exchange,
+    store::{Compression, StoreError},
 };
 
 pub(super) fn write(exchange: &Exchange, key: &str) -> Result<Bytes, StoreError> {

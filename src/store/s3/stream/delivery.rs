@@ -9,14 +9,11 @@ use super::{
     folder::{Folder, Kind},
     name::Name,
 };
-use crate::{
-    StoreError,
-    store::{
-        Bucket, S3Problem, blocking,
-        s3::{
-            multipart::Parts,
-            objects::{Objects, Put, is_transient},
-        },
+use crate::store::{
+    Bucket, S3Problem, StoreError, blocking,
+    s3::{
+        multipart::Parts,
+        objects::{Objects, Put, is_transient},
     },
 };
 

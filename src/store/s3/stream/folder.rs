@@ -11,7 +11,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::name::Name;
-use crate::{StoreError, store::Bucket};
+use crate::store::{Bucket, StoreError};
 
 pub(super) const LOCK: &str = "lock";
 /// Being written, or sealed and not packed.

@@ -32,10 +32,9 @@ pub use self::stats::S3Stats;
 use self::{folder::Folder, replay::Pick, spool::Spool, uploads::Uploads};
 use super::Bucket;
 use crate::{
-    Exchange, StoreError,
-    locks::lock,
-    recorder::OnError,
-    store::{BoxFuture, Sink, blocking},
+    message::Exchange,
+    store::{BoxFuture, OnError, Sink, StoreError, blocking},
+    util::sync::lock,
 };
 
 /// 8 MiB.

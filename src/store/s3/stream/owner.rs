@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::folder::{Folder, LOCK};
-use crate::StoreError;
+use crate::store::StoreError;
 
 /// The right to the files of one writer: a lock on `<writer>.lock`, held until all who work on its
 /// files have let go.

@@ -12,8 +12,8 @@ use super::{
     name::Name,
 };
 use crate::{
-    StoreError,
     format::warc::{Depth, Item, Reader, pack_gzip},
+    store::StoreError,
 };
 
 const BUFFER: usize = 256 << 10;

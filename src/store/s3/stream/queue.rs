@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{name::Name, owner::Owner, stats::S3Stats};
-use crate::{locks::lock, store::s3::backoff::Backoff};
+use crate::{store::s3::backoff::Backoff, util::sync::lock};
 
 /// After a failure that may pass.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);

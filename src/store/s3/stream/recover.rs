@@ -8,7 +8,7 @@ use super::{
     queue::Sealed,
     spool::Spool,
 };
-use crate::{StoreError, locks::lock};
+use crate::{store::StoreError, util::sync::lock};
 
 impl Spool {
     /// Finds the segments of writers that are no more, and those that somebody put into the folder.

@@ -11,7 +11,7 @@ use super::{
     folder::{Folder, Kind},
     name::Name,
 };
-use crate::{Exchange, StoreError, format::warc::Writer};
+use crate::{format::warc::Writer, message::Exchange, store::StoreError};
 
 /// Written when it is this full: small enough to stay in the processor's cache until it is copied.
 const WRITE_BUFFER: usize = 128 << 10;

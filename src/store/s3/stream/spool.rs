@@ -16,7 +16,11 @@ use super::{
     queue::{Queue, Sealed, State},
     segment::Segment,
 };
-use crate::{Exchange, StoreError, forever::FOREVER, locks::lock};
+use crate::{
+    message::Exchange,
+    store::StoreError,
+    util::{sync::lock, time::FOREVER},
+};
 
 pub(super) struct Spool {
     pub(super) folder: Folder,

@@ -14,13 +14,11 @@ use super::{
     spool::{Spool, is_gone},
 };
 use crate::{
-    StoreError,
-    guard::Guard,
-    recorder::OnError,
     store::{
-        Bucket, blocking,
+        Bucket, OnError, StoreError, blocking,
         s3::{backoff::Backoff, objects::is_transient},
     },
+    util::panic::Guard,
 };
 
 /// Uploads at the same time: one that hangs does not hold up the others.

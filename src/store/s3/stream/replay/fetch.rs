@@ -12,9 +12,9 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
 };
 
-use crate::{
+use crate::store::{
     StoreError,
-    store::s3::objects::{Objects, is_transient},
+    s3::objects::{Objects, is_transient},
 };
 
 /// What of a segment waits for its reader at most, in bytes: most segments are whole then, and

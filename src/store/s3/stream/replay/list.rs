@@ -3,12 +3,9 @@
 use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{Job, Pick, Segment, fetch::Fetching};
-use crate::{
-    StoreError,
-    store::{
-        Bucket,
-        s3::{objects::Objects, stream::name::Name},
-    },
+use crate::store::{
+    Bucket, StoreError,
+    s3::{objects::Objects, stream::name::Name},
 };
 
 /// Lists the segments and begins to fetch them, each when there is room for it.

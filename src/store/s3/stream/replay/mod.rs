@@ -13,10 +13,10 @@ use self::fetch::{Fetched, Fetching};
 pub(super) use self::pick::Pick;
 use super::S3;
 use crate::{
-    Exchange, StoreError,
     format::warc::{Depth, Item, Reader},
+    message::Exchange,
     store::{
-        BoxStream, Bucket, Replay,
+        BoxStream, Bucket, Replay, StoreError,
         read_ahead::{Listener, on_a_thread},
     },
 };

@@ -7,7 +7,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use crate::StoreError;
+use crate::store::StoreError;
 
 /// How far a segment may be from the exchanges in it: it has the hour in which it was begun in its key,
 /// and exchanges that began before that, or come later.

@@ -1,3 +1,7 @@
+//! Rules of the protocol for messages.
+
+use std::str::FromStr;
+
 use http::{Method, StatusCode};
 
 /// Whether a response's body that was let go after `seen` bytes had in truth come to its end.
@@ -17,4 +21,9 @@ fn has_no_content(method: &Method, status: StatusCode) -> bool {
         || *method == Method::CONNECT
         || status.is_informational()
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// Parses a header value as a number.
+pub(crate) fn number<N: FromStr>(value: &[u8]) -> Option<N> {
+    str::from_utf8(value).ok()?.parse().ok()
 }

@@ -1,11 +1,6 @@
 //! Media types that are looked into, and where things stand in them.
 
-pub(crate) mod form;
-pub(crate) mod json;
-pub(crate) mod multipart;
-pub(crate) mod pointer;
-
-use crate::content::essence;
+use super::display::essence;
 
 /// A content that is looked into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +24,7 @@ pub(crate) fn kind<'a>(content_type: Option<&'a [u8]>, content: &[u8]) -> Option
     if may_be_json(content_type) {
         // `curl -d` calls everything a form, and `navigator.sendBeacon` sends JSON as text.
         let is_form = matches!(declared, Some(Declared::Kind(Kind::Form)));
-        if looks_like_json(content) && (!is_form || json::is_json(content)) {
+        if looks_like_json(content) && (!is_form || super::json::is_json(content)) {
             return Some(Kind::Json { is_declared: false });
         }
     }
@@ -113,7 +108,7 @@ pub(crate) fn parameter<'a>(value: &'a [u8], name: &str) -> Option<&'a [u8]> {
 }
 
 /// Names and values of all parameters, as [`parameter`] gives them.
-fn parameters(value: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub(crate) fn parameters(value: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let start = memchr::memchr(b';', value).unwrap_or(value.len());
     let mut rest = &value[start..];
     std::iter::from_fn(move || {

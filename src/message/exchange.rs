@@ -8,7 +8,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 
-use crate::HeaderList;
+use crate::message::HeaderList;
 
 /// One request and what came of it: a response, a response cut short, or none.
 ///

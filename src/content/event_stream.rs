@@ -4,12 +4,13 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use memchr::memchr2;
 
-use crate::{HeaderList, content::essence};
+use super::display::essence;
+use crate::message::HeaderList;
 
 /// Cuts a stream of events (text/event-stream) into events: each ends with an empty line, and lines
 /// end with LF, CR LF or CR.
 #[derive(Default)]
-pub(super) struct Events {
+pub(crate) struct Events {
     /// The event so far, up to the limit.
     event: Vec<u8>,
     /// All bytes of it.
@@ -19,12 +20,12 @@ pub(super) struct Events {
     line_has_content: bool,
     /// A LF that comes now belongs to the CR before.
     after_cr: bool,
-    pub(super) trailers: Option<HeaderList>,
+    pub(crate) trailers: Option<HeaderList>,
 }
 
 impl Events {
     /// Whether a response is a stream of events that can be read as it is.
-    pub(super) fn are_in(headers: &HeaderMap) -> bool {
+    pub(crate) fn are_in(headers: &HeaderMap) -> bool {
         headers.get(header::CONTENT_TYPE).is_some_and(|value| {
             essence(value.as_bytes()).eq_ignore_ascii_case(b"text/event-stream")
         }) && !headers.contains_key(header::CONTENT_ENCODING)
@@ -32,7 +33,7 @@ impl Events {
 
     /// A piece of the stream: calls with the beginning of each event that ends in it, the event's
     /// length and its number. What is left in the buffer is not looked at.
-    pub(super) fn data(
+    pub(crate) fn data(
         &mut self,
         data: &Bytes,
         limit: usize,
@@ -77,11 +78,11 @@ impl Events {
     }
 
     /// What came after the last event that has ended.
-    pub(super) fn rest(&mut self) -> Option<(&mut Vec<u8>, u64, u64)> {
+    pub(crate) fn rest(&mut self) -> Option<(&mut Vec<u8>, u64, u64)> {
         (self.seen > 0).then_some((&mut self.event, self.seen, self.count + 1))
     }
 
-    pub(super) fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.count
     }
 }

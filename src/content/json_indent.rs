@@ -1,6 +1,6 @@
 //! Indents JSON, and takes the white space out of it, without changing anything but that.
 
-use crate::media::json::scalar;
+use super::json::scalar;
 
 /// How deep JSON may be nested to be indented.
 const DEEPEST: usize = 64;

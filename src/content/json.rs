@@ -7,7 +7,7 @@ use std::{borrow::Cow, ops::Range};
 
 use memchr::memchr2;
 
-use super::pointer::{Pointer, Step};
+use super::json_pointer::{Pointer, Step};
 
 /// How deep values may be nested.
 pub(crate) const DEEPEST: usize = 128;

@@ -5,7 +5,7 @@ use std::{borrow::Cow, iter, ops::Range};
 use memchr::memmem;
 use percent_encoding::percent_decode;
 
-use super::{parameter, parameters};
+use super::media_type::{parameter, parameters};
 
 /// What a content is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,13 @@
+//! HTTP messages: the recorded exchange, header lists, and the protocol's rules for messages.
+
+mod exchange;
+mod header_list;
+pub(crate) mod semantics;
+
+pub(crate) use self::header_list::HeaderText;
+pub use self::{
+    exchange::{
+        BodyEnd, Ended, Exchange, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
+    },
+    header_list::HeaderList,
+};
