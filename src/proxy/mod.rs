@@ -19,22 +19,13 @@
 //! ```
 
 mod addresses;
+mod extensions;
 #[cfg(feature = "forward")]
 mod forward;
-mod forwarded;
 mod hop_by_hop;
-mod hosts;
-mod origin;
-mod proxy_host;
+mod host;
 mod refusal;
-mod service;
-mod via;
-mod websocket;
 
 #[cfg(feature = "forward")]
 pub use self::forward::{BadRoot, BrokenOff, Forward, ForwardBody, ForwardFuture};
-pub use self::{
-    origin::BadUpstream,
-    proxy_host::ProxyHost,
-    service::{ProxyHostFuture, ProxyHostService},
-};
+pub use self::host::{BadUpstream, ProxyHost, ProxyHostFuture, ProxyHostService};

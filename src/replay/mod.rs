@@ -1,11 +1,9 @@
 //! Answering from a recording, and sending one again.
 
-mod answer;
 mod cache;
-mod cursor;
-mod flights;
 mod resend;
 mod responder;
+mod response;
 mod stream;
 
 pub use self::{

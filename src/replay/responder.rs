@@ -15,9 +15,10 @@ use http_body::Body;
 use tower::Service;
 
 use super::{
-    ReplayCache, answer,
+    ReplayCache,
     cache::{Lookup, Shared},
-    cursor::{Cursor, Taken},
+    response,
+    stream::cursor::{Cursor, Taken},
 };
 use crate::{
     body::StoredBody,
@@ -82,7 +83,7 @@ impl Responder {
                 let (parts, body) = request.into_parts();
                 let lookup = shared.look_up(&parts, body).await.0;
                 if let Lookup::Hit(exchange) = &lookup
-                    && let Some(response) = answer::recorded(exchange)
+                    && let Some(response) = response::recorded(exchange)
                 {
                     return response;
                 }
@@ -90,12 +91,12 @@ impl Responder {
             }
         };
         let why = match cursor.take_if(|_| true).await {
-            Taken::Response(response) => return answer::response(&response),
+            Taken::Response(response) => return response::response(&response),
             Taken::Other(..) => unreachable!("every request is the right one"),
             Taken::Unreadable(error) => error.to_string(),
             Taken::Over(count) => format!("the recording's {count} responses were given"),
         };
-        answer::explain(
+        response::explain(
             StatusCode::SERVICE_UNAVAILABLE,
             format!("tower-traffic: {why}\n"),
         )

@@ -1,3 +1,5 @@
+//! Bodies to and from the origin.
+
 use std::{
     fmt,
     future::Future,

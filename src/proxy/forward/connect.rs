@@ -25,7 +25,7 @@ use pin_project_lite::pin_project;
 use tokio::time::timeout;
 use tower::Service;
 
-use super::Config;
+use super::client::Config;
 use crate::proxy::addresses::{is_internal, is_internal_host};
 
 /// How long a connection may be silent before it is looked whether the peer is still there.

@@ -1,26 +1,25 @@
+//! The service: one request from the server's side to the origin.
+
 use std::{
     convert::Infallible,
-    fmt,
-    future::Future,
-    pin::Pin,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, uri::Scheme};
 use http_body::Body;
 use hyper::upgrade::{self, OnUpgrade};
 use tower::Service;
 
 use super::{
-    Forward,
     body::{ForwardBody, RequestBody},
+    client::Forward,
     failure,
-    send::Clients,
+    future::ForwardFuture,
+    pool::Clients,
     tunnel,
 };
-use crate::proxy::{hop_by_hop, refusal::Refusal, service::TunnelAllowed};
+use crate::proxy::{extensions::TunnelAllowed, hop_by_hop, refusal::Refusal};
 
 impl<B> Service<Request<B>> for Forward
 where
@@ -38,7 +37,7 @@ where
     fn call(&mut self, request: Request<B>) -> ForwardFuture {
         let shared = self.shared.clone();
         let request = request.map(RequestBody::new);
-        ForwardFuture(Box::pin(async move {
+        ForwardFuture::new(async move {
             let clients = shared.clients();
             let answer = if request.method() == Method::CONNECT {
                 open(clients, request).await
@@ -50,7 +49,7 @@ where
                     .into_response("tower-traffic")
                     .map(ForwardBody::text)
             })
-        }))
+        })
     }
 }
 
@@ -130,21 +129,4 @@ async fn open(
     let origin = clients.connect(request.uri()).await?;
     tunnel::join(client, std::future::ready(Ok::<_, Infallible>(origin)));
     Ok(Response::new(ForwardBody::text("")))
-}
-
-/// The future of a [`Forward`].
-pub struct ForwardFuture(BoxFuture<'static, Response<ForwardBody>>);
-
-impl Future for ForwardFuture {
-    type Output = Result<Response<ForwardBody>, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(cx).map(Ok)
-    }
-}
-
-impl fmt::Debug for ForwardFuture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ForwardFuture").finish_non_exhaustive()
-    }
 }

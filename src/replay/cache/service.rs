@@ -1,8 +1,12 @@
 //! The service: hits, misses, and misses that are recorded.
 
 use std::{
+    collections::{HashMap, hash_map::Entry},
     fmt,
-    sync::Arc,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -10,18 +14,21 @@ use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{HeaderMap, Request, Response, header, request::Parts};
 use http_body::Body;
+use tokio::sync::OnceCell;
 use tower::{Service, ServiceExt};
 
-use super::{Lookup, OnMiss, Shared};
+use super::{
+    coalesce::{Coalescer, Lead, Turn},
+    layer::{Config, OnMiss, Order},
+};
 use crate::{
-    body::{ReplayBody, TeeBody},
+    body::{NotWhole, ReplayBody, TeeBody, read_ahead},
     matching::Key,
-    message::{RecordedBody, RecordedRequest},
-    recorder::{Capture, Flight, Recorder},
-    replay::{
-        answer,
-        flights::{Lead, Turn},
-    },
+    message::{Exchange, RecordedBody, RecordedRequest},
+    recorder::{self, Capture, Flight, Recorder},
+    replay::response,
+    store::{StoreError, Which},
+    util::sync::lock,
 };
 
 /// The service that [`ReplayCache`](super::ReplayCache) makes.
@@ -60,7 +67,7 @@ where
             let (parts, body) = request.into_parts();
             let (lookup, body) = shared.look_up(&parts, body).await;
             if let Lookup::Hit(exchange) = &lookup
-                && let Some(response) = answer::recorded(exchange)
+                && let Some(response) = response::recorded(exchange)
             {
                 return Ok(response);
             }
@@ -71,7 +78,175 @@ where
     }
 }
 
+impl<S: fmt::Debug> fmt::Debug for ReplayCacheService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplayCacheService")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What all services of a layer share.
+pub(in crate::replay) struct Shared {
+    pub(super) config: Config,
+    pub(super) recorder: Option<Recorder>,
+    pub(super) coalescer: Coalescer,
+    /// How often each key was answered, in recorded order.
+    answered: Mutex<HashMap<Key, usize>>,
+    was_empty: OnceCell<bool>,
+    has_told: AtomicBool,
+}
+
+/// What came of a look-up.
+pub(in crate::replay) enum Lookup {
+    /// A whole recording.
+    Hit(Arc<Exchange>),
+    /// There is none; and the request's body as far as it matters, for the one that is to be made.
+    Miss(Key, RecordedBody),
+    /// The request cannot be matched.
+    Unmatched(NotWhole),
+}
+
 impl Shared {
+    pub(super) fn new(config: Config) -> Self {
+        let records = matches!(config.on_miss, OnMiss::Record | OnMiss::Once);
+        let recorder = config.recorder.clone().filter(|_| records).map(|recorder| {
+            Recorder::new(recorder::Config {
+                capture_limit: config.capture_limit,
+                redact: config.redact.clone(),
+                on_error: config.on_error.clone(),
+                only_whole: true,
+                ..recorder
+            })
+        });
+        if records && recorder.is_none() {
+            tracing::error!("misses are not recorded: say where to, with `record_to`");
+        }
+        Self {
+            recorder,
+            config,
+            coalescer: Coalescer::default(),
+            answered: Mutex::default(),
+            was_empty: OnceCell::new(),
+            has_told: AtomicBool::new(false),
+        }
+    }
+
+    /// Looks a request up. The body that comes back is the request's, with nothing missing.
+    pub(in crate::replay) async fn look_up<B>(
+        &self,
+        parts: &Parts,
+        body: B,
+    ) -> (Lookup, ReplayBody<B>)
+    where
+        B: Body<Data = Bytes>,
+    {
+        let matching = self.config.source.matching();
+        let (read, body) = if !matching.needs_body() || body.is_end_stream() {
+            (Ok(RecordedBody::default()), ReplayBody::live(body))
+        } else {
+            Box::pin(read_ahead(body, self.config.body_limit)).await
+        };
+        let seen = match read {
+            Ok(seen) => seen,
+            Err(why) => return (Lookup::Unmatched(why), body),
+        };
+        let key = matching.key_of_parts(parts, &seen);
+        let lookup = match self.find(key).await {
+            Some(exchange) => Lookup::Hit(exchange),
+            None => Lookup::Miss(key, seen),
+        };
+        (lookup, body)
+    }
+
+    pub(super) async fn find(&self, key: Key) -> Option<Arc<Exchange>> {
+        let which = match self.config.order {
+            Order::Latest => Which::Latest,
+            Order::Recorded => {
+                let mut answered = self.answered();
+                let count = answered.entry(key).or_default();
+                *count += 1;
+                Which::Nth(*count - 1)
+            }
+        };
+        let found = match self.config.source.find(key, which).await {
+            Ok(found) => found.filter(|exchange| response::whole(exchange).is_some()),
+            Err(error) => {
+                self.tell(&error);
+                None
+            }
+        };
+        if found.is_none()
+            && let Entry::Occupied(mut count) = self.answered().entry(key)
+        {
+            *count.get_mut() -= 1;
+            // Anybody can ask for what is not recorded: nothing is kept of it.
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+        found
+    }
+
+    fn answered(&self) -> MutexGuard<'_, HashMap<Key, usize>> {
+        lock(&self.answered)
+    }
+
+    fn tell(&self, error: &StoreError) {
+        if !self.has_told.swap(true, Ordering::Relaxed) {
+            tracing::error!(%error, "a recording cannot be read; later failures are not told");
+        }
+        if let Some(on_error) = &self.config.on_error {
+            on_error(error);
+        }
+    }
+
+    /// What a miss comes to: `Once` is decided here.
+    pub(super) async fn on_miss(&self) -> OnMiss {
+        if self.config.on_miss != OnMiss::Once {
+            return self.config.on_miss;
+        }
+        let is_empty = || async {
+            self.config.source.is_empty().await.unwrap_or_else(|error| {
+                self.tell(&error);
+                false
+            })
+        };
+        if *self.was_empty.get_or_init(is_empty).await {
+            OnMiss::Record
+        } else {
+            OnMiss::Refuse
+        }
+    }
+
+    pub(in crate::replay) fn refuse<B: Body>(
+        &self,
+        parts: &Parts,
+        lookup: Lookup,
+    ) -> Response<ReplayBody<B>> {
+        let mut request = RecordedRequest::from_parts(parts);
+        let why = match lookup {
+            Lookup::Unmatched(NotWhole::Long) => {
+                format!(
+                    "its body is over the limit of {} bytes",
+                    self.config.body_limit
+                )
+            }
+            Lookup::Unmatched(NotWhole::Failed) => "its body broke off".to_owned(),
+            Lookup::Miss(_, body) => {
+                request.body = body;
+                "no recording answers this request".to_owned()
+            }
+            Lookup::Hit(_) => String::new(),
+        };
+        let matching = self.config.source.matching();
+        let request = matching.describe(&request);
+        response::explain(
+            self.config.refuse_with,
+            format!("tower-traffic: {why}\n\n{request}\n"),
+        )
+    }
+
     async fn miss<S, B, R>(
         &self,
         inner: S,
@@ -115,20 +290,20 @@ impl Shared {
     {
         let mut has_waited = false;
         let lead = loop {
-            let lead = match self.flights.turn(key) {
+            let lead = match self.coalescer.turn(key) {
                 Turn::Lead(lead) => Some(lead),
                 // The one waited for brought nothing. One more tries now, and the rest do not queue
                 // up behind it.
                 Turn::Follow(_) if has_waited => return pass(inner, parts, body).await,
                 Turn::Follow(follow) => {
-                    follow.landed().await;
+                    follow.done().await;
                     has_waited = true;
                     None
                 }
             };
             // Between the miss and this turn, somebody may have landed.
             if let Some(exchange) = self.find(key).await
-                && let Some(response) = answer::recorded(&exchange)
+                && let Some(response) = response::recorded(&exchange)
             {
                 return Ok(response);
             }
@@ -200,12 +375,4 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
     headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
-}
-
-impl<S: fmt::Debug> fmt::Debug for ReplayCacheService<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReplayCacheService")
-            .field("inner", &self.inner)
-            .finish_non_exhaustive()
-    }
 }

@@ -8,7 +8,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use memchr::memmem;
 
-use super::{Resend, Verdict};
+use super::sender::{Resend, Verdict};
 use crate::{
     message::{BodyEnd, HeaderList, RecordedBody, RecordedResponse},
     redact::REDACTED,

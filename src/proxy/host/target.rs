@@ -9,7 +9,7 @@ use http::{
 };
 use percent_encoding::percent_decode_str;
 
-use super::refusal::Refusal;
+use crate::proxy::refusal::Refusal;
 use crate::redact::Redact;
 
 /// How the target of a request is found.

@@ -1,9 +1,9 @@
+//! The service: prepares requests for their origin, or refuses them.
+
 use std::{
     fmt,
-    future::Future,
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
@@ -11,25 +11,21 @@ use http::{
     HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, request::Parts,
 };
 use http_body::Body;
-use pin_project_lite::pin_project;
 use tower::Service;
 
 use super::{
-    addresses::is_internal_host,
     forwarded::{self, Client},
-    hop_by_hop,
-    origin::{self, Aim},
-    proxy_host::Config,
-    refusal::Refusal,
+    future::ProxyHostFuture,
+    layer::Config,
+    target::{self, Aim},
     websocket,
 };
 use crate::body::AnswerBody;
+use crate::proxy::{
+    addresses::is_internal_host, extensions::TunnelAllowed, hop_by_hop, refusal::Refusal,
+};
 
-/// In the extensions of a `CONNECT` that a [`ProxyHost`](super::ProxyHost) has allowed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct TunnelAllowed;
-
-/// The service that [`ProxyHost`](super::ProxyHost) makes.
+/// The service that [`ProxyHost`](crate::proxy::ProxyHost) makes.
 #[derive(Clone)]
 pub struct ProxyHostService<S> {
     inner: S,
@@ -57,18 +53,13 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
-        let kind = match self.config.prepare(&mut parts) {
-            Ok(Prepared { is_extended }) => Kind::Passed {
-                future: self.inner.call(Request::from_parts(parts, body)),
-                is_extended,
-            },
-            Err(refusal) => Kind::Refused {
-                refusal: Some(refusal),
-            },
-        };
-        ProxyHostFuture {
-            kind,
-            config: self.config.clone(),
+        let config = self.config.clone();
+        match config.prepare(&mut parts) {
+            Ok(Prepared { is_extended }) => {
+                let response = self.inner.call(Request::from_parts(parts, body));
+                ProxyHostFuture::passed(response, is_extended, config)
+            }
+            Err(refusal) => ProxyHostFuture::refused(refusal, config),
         }
     }
 }
@@ -125,8 +116,8 @@ impl Config {
         if !self.allow_connect || matches!(self.aim, Aim::Upstream(_)) {
             return Err(Refusal::no_tunnel());
         }
-        origin::asked(parts)?;
-        let end = origin::tunnel_end(parts)?;
+        target::asked(parts)?;
+        let end = target::tunnel_end(parts)?;
         let uri = Uri::from(end);
         self.check(&uri)?;
         hop_by_hop::remove(&mut parts.headers, false);
@@ -137,7 +128,7 @@ impl Config {
         Ok(())
     }
 
-    fn refuse<R>(&self, refusal: Refusal) -> Response<AnswerBody<R>> {
+    pub(super) fn refuse<R>(&self, refusal: Refusal) -> Response<AnswerBody<R>> {
         refusal
             .into_response(self.name.as_str())
             .map(AnswerBody::text)
@@ -210,67 +201,5 @@ impl<S: fmt::Debug> fmt::Debug for ProxyHostService<S> {
             .field("inner", &self.inner)
             .field("config", &self.config)
             .finish()
-    }
-}
-
-pin_project! {
-    /// The future of a [`ProxyHostService`].
-    pub struct ProxyHostFuture<F> {
-        #[pin]
-        kind: Kind<F>,
-        config: Arc<Config>,
-    }
-}
-
-pin_project! {
-    #[project = KindProjection]
-    enum Kind<F> {
-        Passed {
-            #[pin]
-            future: F,
-            is_extended: bool,
-        },
-        Refused { refusal: Option<Refusal> },
-    }
-}
-
-impl<F, R, E> Future for ProxyHostFuture<F>
-where
-    F: Future<Output = Result<Response<R>, E>>,
-{
-    type Output = Result<Response<AnswerBody<R>>, E>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        match this.kind.project() {
-            KindProjection::Passed {
-                future,
-                is_extended,
-            } => {
-                let mut response = ready!(future.poll(cx))?;
-                if *is_extended && !websocket::to_extended(&mut response) {
-                    let refusal = Refusal::no_websocket();
-                    return Poll::Ready(Ok(this.config.refuse(refusal)));
-                }
-                let is_switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-                let received = response.version();
-                let headers = response.headers_mut();
-                hop_by_hop::remove(headers, is_switching);
-                this.config.name.add_to(headers, received);
-                // That of the next hop is for its connection to settle.
-                *response.version_mut() = Version::HTTP_11;
-                Poll::Ready(Ok(response.map(AnswerBody::live)))
-            }
-            KindProjection::Refused { refusal } => match refusal.take() {
-                Some(refusal) => Poll::Ready(Ok(this.config.refuse(refusal))),
-                None => panic!("polled after it was ready"),
-            },
-        }
-    }
-}
-
-impl<F> fmt::Debug for ProxyHostFuture<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProxyHostFuture").finish_non_exhaustive()
     }
 }

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Who fetches, for each key that is being fetched.
 #[derive(Clone, Default)]
-pub(super) struct Flights {
+pub(super) struct Coalescer {
     under_way: Arc<Mutex<HashMap<Key, watch::Receiver<()>>>>,
 }
 
@@ -29,14 +29,14 @@ pub(super) enum Turn {
 
 /// Lets those who follow go on when it is dropped.
 pub(super) struct Lead {
-    flights: Flights,
+    coalescer: Coalescer,
     key: Key,
-    _landed: watch::Sender<()>,
+    _done: watch::Sender<()>,
 }
 
 pub(super) struct Follow(watch::Receiver<()>);
 
-impl Flights {
+impl Coalescer {
     pub(super) fn turn(&self, key: Key) -> Turn {
         match self.lock().entry(key) {
             Entry::Occupied(leader) => Turn::Follow(Follow(leader.get().clone())),
@@ -44,9 +44,9 @@ impl Flights {
                 let (sender, receiver) = watch::channel(());
                 vacant.insert(receiver);
                 Turn::Lead(Lead {
-                    flights: self.clone(),
+                    coalescer: self.clone(),
                     key,
-                    _landed: sender,
+                    _done: sender,
                 })
             }
         }
@@ -59,20 +59,20 @@ impl Flights {
 
 impl Drop for Lead {
     fn drop(&mut self) {
-        self.flights.lock().remove(&self.key);
+        self.coalescer.lock().remove(&self.key);
     }
 }
 
 impl Follow {
     /// Returns when the leader's lead has ended, or has lasted too long to wait for.
-    pub(super) async fn landed(mut self) {
+    pub(super) async fn done(mut self) {
         // Nothing is ever sent: the error of a sender that is gone is what is waited for.
-        let landed = async { while self.0.changed().await.is_ok() {} };
+        let done = async { while self.0.changed().await.is_ok() {} };
         if Handle::try_current().is_ok() {
             // Too late is no error: whoever waited goes on alone.
-            let _ = timeout(PATIENCE, landed).await;
+            let _ = timeout(PATIENCE, done).await;
         } else {
-            landed.await;
+            done.await;
         }
     }
 }

@@ -18,8 +18,8 @@ use tokio::{
 use tower::ServiceExt;
 
 use super::{
-    Config,
     body::{Progress, RequestBody},
+    client::Config,
     connect::{ALIVE, Answered, Https, Plain, Tracked},
     failure,
 };

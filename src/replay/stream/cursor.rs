@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::{StreamExt, future::poll_fn};
 
-use super::answer;
+use crate::replay::response;
 use crate::{
     message::{BodyEnd, Exchange, RecordedRequest, RecordedResponse},
     store::{BoxStream, Replay, StoreError},
@@ -18,7 +18,7 @@ use crate::{
 /// Gives the exchanges of a recording in order, each once, however many ask at once.
 ///
 /// Exchanges without a whole response cannot answer, and are passed over.
-pub(super) struct Cursor {
+pub(in crate::replay) struct Cursor {
     replay: Arc<dyn Replay>,
     state: Mutex<State>,
     waiting: Arc<Waiting>,
@@ -37,7 +37,7 @@ struct State {
 }
 
 /// What stands at the cursor.
-pub(super) enum Taken {
+pub(in crate::replay) enum Taken {
     /// The response to the right request; the cursor has moved on.
     Response(Box<RecordedResponse>),
     /// Another request, the n-th that can be answered, counted from 1; the cursor stays.
@@ -49,7 +49,7 @@ pub(super) enum Taken {
 }
 
 impl Cursor {
-    pub(super) fn new(replay: Arc<dyn Replay>) -> Self {
+    pub(in crate::replay) fn new(replay: Arc<dyn Replay>) -> Self {
         Self {
             replay,
             state: Mutex::default(),
@@ -58,18 +58,21 @@ impl Cursor {
     }
 
     /// Takes the next exchange, if its request is the right one.
-    pub(super) async fn take_if(&self, is_right: impl Fn(&RecordedRequest) -> bool) -> Taken {
+    pub(in crate::replay) async fn take_if(
+        &self,
+        is_right: impl Fn(&RecordedRequest) -> bool,
+    ) -> Taken {
         poll_fn(|cx| self.poll_take(cx, &is_right)).await
     }
 
     /// What has not been given yet.
-    pub(super) async fn rest(&self) -> Result<Vec<Exchange>, StoreError> {
+    pub(in crate::replay) async fn rest(&self) -> Result<Vec<Exchange>, StoreError> {
         let passed = self.lock().passed;
         let mut rest = self.replay.replay().skip(passed);
         let mut exchanges = Vec::new();
         while let Some(exchange) = rest.next().await {
             let exchange = exchange?;
-            if answer::whole(&exchange).is_some() {
+            if response::whole(&exchange).is_some() {
                 exchanges.push(exchange);
             }
         }

@@ -1,3 +1,5 @@
+//! `ProxyHost`: the layer and its settings.
+
 use std::sync::Arc;
 
 use http::uri::Scheme;
@@ -5,16 +7,16 @@ use tower::Layer;
 
 use super::{
     forwarded::Forwarded,
-    hosts::HostPattern,
-    origin::{Aim, BadUpstream, Mode, Upstream},
+    host_pattern::HostPattern,
     service::ProxyHostService,
+    target::{Aim, BadUpstream, Mode, Upstream},
     via::Name,
 };
 
 /// A layer that aims each request at its origin, or at one fixed upstream, and makes the service
 /// inside a proxy.
 ///
-/// Inside stands an HTTP client, as a rule [`Forward`](super::Forward), or whatever answers for the
+/// Inside stands an HTTP client, as a rule [`Forward`](crate::proxy::Forward), or whatever answers for the
 /// origin.
 ///
 /// ```no_run
@@ -145,14 +147,14 @@ impl ProxyHost {
 
     /// Goes to link-local addresses (`169.254.0.0/16`, `fe80::/10`) and the metadata services of
     /// clouds too. They tell their secrets to whoever asks from the machine, and with an open proxy
-    /// that is anybody. [`Forward::allow_link_local`](super::Forward::allow_link_local) says the
+    /// that is anybody. [`Forward::allow_link_local`](crate::proxy::Forward::allow_link_local) says the
     /// same for names that resolve to them.
     pub fn allow_link_local(self) -> Self {
         self.set(|config| config.allow_link_local = true)
     }
 
     /// Opens tunnels (`CONNECT`), to allowed hosts and any port, if the service inside does;
-    /// [`Forward`](super::Forward) does. What passes there is encrypted as a rule and not seen by
+    /// [`Forward`](crate::proxy::Forward) does. What passes there is encrypted as a rule and not seen by
     /// any layer. Not with [`to`](Self::to).
     pub fn allow_connect(self) -> Self {
         self.set(|config| config.allow_connect = true)

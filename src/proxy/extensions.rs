@@ -1,0 +1,5 @@
+//! Request extensions with which `ProxyHost` informs `Forward`.
+
+/// Marks a `CONNECT` that a [`ProxyHost`](super::ProxyHost) has allowed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TunnelAllowed;
