@@ -29,7 +29,7 @@ use http_body_util::BodyExt;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use tokio::{net::TcpListener, sync::Semaphore, time::sleep};
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_traffic::chaos::{Behaviour, Chaos, ChaosBody, Latency};
+use tower_traffic::chaos::{Behavior, Chaos, ChaosBody, Latency};
 
 const ROUNDS: usize = 4_000;
 
@@ -49,7 +49,7 @@ async fn serve(asked: Duration, noted: Arc<Mutex<Vec<Late>>>) -> u16 {
         response.extensions_mut().insert(seen);
         ready(Ok::<_, Infallible>(response))
     });
-    let chaos = Chaos::on(Behaviour::latency(Latency::fixed(asked))).layer(inside);
+    let chaos = Chaos::on(Behavior::latency(Latency::fixed(asked))).layer(inside);
     let outside = service_fn(move |mut request: Request<Body>| {
         let (mut chaos, noted) = (chaos.clone(), noted.clone());
         async move {

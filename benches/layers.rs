@@ -32,7 +32,7 @@ use tower::{Layer, Service, ServiceBuilder, service_fn};
 use tower_http::{map_request_body::MapRequestBodyLayer, map_response_body::MapResponseBodyLayer};
 use tower_traffic::{
     DebugDump, Exchange, Matching, RecordTraffic, Recorder, ReplayCache, ReportLatency,
-    chaos::{Behaviour, Chaos, Stage, Trigger},
+    chaos::{Behavior, Chaos, Stage, Trigger},
     debug::Printer,
     store::Memory,
 };
@@ -326,7 +326,7 @@ fn in_turn() {
 
     let chaos = Chaos::new();
     let mut chaos_off = chaos.layer(service_fn(answer));
-    let missing = Stage::when(Trigger::percentage(0.0), Behaviour::never());
+    let missing = Stage::when(Trigger::percentage(0.0), Behavior::never());
     let mut chaos_miss = Chaos::on(missing).layer(service_fn(answer));
 
     let names = [

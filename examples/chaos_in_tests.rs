@@ -19,7 +19,7 @@ mod tests {
     use http_body_util::Full;
     use tokio::time::{Instant, Sleep, sleep};
     use tower::{BoxError, Service, ServiceBuilder, ServiceExt, retry::Policy, service_fn};
-    use tower_traffic::chaos::{Behaviour, Chaos, ChaosEngine, Latency, Stage, Trigger};
+    use tower_traffic::chaos::{Behavior, Chaos, ChaosEngine, Latency, Stage, Trigger};
 
     // ---- what is to be tested: the policy of a client
 
@@ -83,8 +83,8 @@ mod tests {
         engine
     }
 
-    fn unavailable() -> Behaviour {
-        Behaviour::status(StatusCode::SERVICE_UNAVAILABLE)
+    fn unavailable() -> Behavior {
+        Behavior::status(StatusCode::SERVICE_UNAVAILABLE)
     }
 
     /// How long something takes, on the clock of the test.
@@ -119,7 +119,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_hangs_costs_a_second_an_attempt() {
-        let engine = chaos(Stage::when(Trigger::once(), Behaviour::never()));
+        let engine = chaos(Stage::when(Trigger::once(), Behavior::never()));
 
         let (status, time) = timed(get(&engine)).await;
 
@@ -131,10 +131,10 @@ mod tests {
     async fn of_a_thousand_calls_of_which_a_fifth_fail_nearly_all_succeed() {
         async fn run() -> (u32, u64, Duration) {
             let ms = Duration::from_millis;
-            let slow = Latency::pareto(ms(20), 1.2).at_most(ms(900));
+            let slow = Latency::pareto(ms(20), 1.2).max(ms(900));
             let engine = chaos(
                 Stage::when(Trigger::percentage(20.0), unavailable())
-                    .then(Stage::always(Behaviour::latency(slow))),
+                    .then(Stage::always(Behavior::latency(slow))),
             );
             let mut failed = 0;
             let ((), time) = timed(async {

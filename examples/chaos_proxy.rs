@@ -13,10 +13,10 @@ use axum::Router;
 use support::serve;
 use tower_traffic::{
     Chaos, Forward, ProxyHost,
-    chaos::{BadVariable, Latency},
+    chaos::{InvalidVariable, Latency},
 };
 
-fn chaos_proxy() -> Result<Router, BadVariable> {
+fn chaos_proxy() -> Result<Router, InvalidVariable> {
     Ok(Router::new()
         .fallback_service(Forward::new())
         .layer(Chaos::on(Latency::from_env()?))

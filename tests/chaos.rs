@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, Full};
 use tokio::time::{Instant, sleep, timeout};
 use tower::{BoxError, Layer, ServiceExt, service_fn};
 use tower_traffic::chaos::{
-    Affected, Behaviour, BrokenOff, Chaos, ChaosBody, ConnectionBehaviour, Decision, Latency,
+    Affected, Behavior, Chaos, ChaosBody, ConnectionBehavior, Decision, InjectedError, Latency,
     Message, Requests, Stage, Trigger, Variable,
 };
 
@@ -25,8 +25,8 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-fn fails() -> Behaviour {
-    Behaviour::status(StatusCode::SERVICE_UNAVAILABLE)
+fn fails() -> Behavior {
+    Behavior::status(StatusCode::SERVICE_UNAVAILABLE)
 }
 
 /// Answers each request with a text.
@@ -97,7 +97,7 @@ async fn it_is_off_until_it_is_switched_on() {
 
 #[tokio::test]
 async fn what_happened_stands_in_the_head() {
-    let chaos = Chaos::on(fails()).http4k_header();
+    let chaos = Chaos::on(fails()).http4k_header(true);
     let engine = chaos.engine();
     let app = app(&chaos);
     let response = ask(&app, request("/")).await;
@@ -115,7 +115,7 @@ async fn what_happened_stands_in_the_head() {
 #[tokio::test(start_paused = true)]
 async fn latency_comes_before_the_request_is_passed_on() {
     let began = Instant::now();
-    let chaos = Chaos::on(Behaviour::latency(Latency::fixed(ms(1_500)))).http4k_header();
+    let chaos = Chaos::on(Behavior::latency(Latency::fixed(ms(1_500)))).http4k_header(true);
     let service = chaos.layer(service_fn(async |_: Request<_>| {
         Ok::<_, BoxError>(Response::new(Full::from(Bytes::from(TEXT))))
     }));
@@ -126,7 +126,7 @@ async fn latency_comes_before_the_request_is_passed_on() {
 
 #[tokio::test]
 async fn stages_follow_each_other() {
-    let answer = |status: u16| Behaviour::status(status.try_into().unwrap());
+    let answer = |status: u16| Behavior::status(status.try_into().unwrap());
     let times = |count, status| Stage::always(answer(status)).until(Trigger::countdown(count));
     for (stage, expected) in [
         (times(3, 501), vec![501, 501, 501, 200, 200]),
@@ -236,7 +236,7 @@ async fn requests_are_told_apart() -> Result<(), BoxError> {
 async fn the_response_may_decide() {
     let stage = Stage::when(
         Trigger::status(200..=299),
-        Behaviour::set_header(
+        Behavior::set_header(
             Message::Response,
             header::RETRY_AFTER,
             HeaderValue::from_static("1"),
@@ -253,7 +253,10 @@ async fn the_response_may_decide() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_may_ask_for_its_fault() {
-    let chaos = Chaos::on(Stage::when(Trigger::asked(), Behaviour::asked(ms(2_000))));
+    let chaos = Chaos::on(Stage::when(
+        Trigger::envoy_fault_headers(),
+        Behavior::envoy_fault_headers(ms(2_000)),
+    ));
     let app = app(&chaos);
     for (name, value, expected, wait) in [
         ("x-envoy-fault-delay-request", "500", 200, 500),
@@ -275,14 +278,14 @@ async fn a_request_may_ask_for_its_fault() {
 
 #[tokio::test]
 async fn throwing_panics_or_fails() {
-    let chaos = Chaos::on(Behaviour::throw("foo"));
+    let chaos = Chaos::on(Behavior::throw("foo"));
     let app = app(&chaos);
     let thrown = tokio::spawn(async move { status(&app).await }).await;
     let panic = thrown.unwrap_err().into_panic();
     assert_eq!(*panic.downcast::<String>().unwrap(), "foo");
 
     let chaos =
-        Chaos::on(Behaviour::throw("foo")).with_error(|message: &str| BoxError::from(message));
+        Chaos::on(Behavior::throw("foo")).with_error(|message: &str| BoxError::from(message));
     let service = chaos.layer(service_fn(async |_: Request<_>| {
         Ok::<_, BoxError>(Response::new(Full::<Bytes>::default()))
     }));
@@ -293,8 +296,8 @@ async fn throwing_panics_or_fails() {
 #[tokio::test]
 async fn lengths_agree_with_what_is_sent() {
     for seed in 0..20 {
-        for behaviour in [Behaviour::no_body(), Behaviour::snip_body()] {
-            let chaos = Chaos::new().seed(seed).stage(behaviour);
+        for behavior in [Behavior::no_body(), Behavior::snip_body()] {
+            let chaos = Chaos::new().seed(seed).stage(behavior);
             chaos.engine().enable();
             let response = ask(&app(&chaos), request("/")).await;
             let said = response.headers()["x-chaos"].to_str().unwrap().to_owned();
@@ -313,23 +316,23 @@ async fn lengths_agree_with_what_is_sent() {
 
 #[tokio::test]
 async fn a_body_breaks_off() {
-    let chaos = Chaos::on(Behaviour::break_after(Message::Response, 5));
+    let chaos = Chaos::on(Behavior::break_after(Message::Response, 5));
     let mut body = ask(&app(&chaos), request("/")).await.into_body();
     let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
     assert_eq!(first, TEXT[..5]);
     let error = body.frame().await.unwrap().unwrap_err().into_inner();
-    assert_eq!(error.downcast::<BrokenOff>().unwrap().after, 5);
+    assert_eq!(error.downcast::<InjectedError>().unwrap().after, 5);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_body_is_sliced_and_throttled() {
     let rate = NonZeroU64::new(4).unwrap();
-    for (behaviour, frames, time) in [
-        (Behaviour::slice(Message::Response, 5, ms(100)), 3, 200),
-        (Behaviour::throttle(Message::Response, rate), 12, 2_750),
+    for (behavior, frames, time) in [
+        (Behavior::slice(Message::Response, 5, ms(100)), 3, 200),
+        (Behavior::throttle(Message::Response, rate), 12, 2_750),
     ] {
         let began = Instant::now();
-        let mut body = ask(&app(&Chaos::on(behaviour)), request("/"))
+        let mut body = ask(&app(&Chaos::on(behavior)), request("/"))
             .await
             .into_body();
         let (mut all, mut count) = (Vec::new(), 0);
@@ -345,12 +348,12 @@ async fn a_body_is_sliced_and_throttled() {
 #[tokio::test(start_paused = true)]
 async fn what_stalls_or_never_answers_waits() {
     let minute = Duration::from_mins(1);
-    let chaos = Chaos::on(Behaviour::never());
+    let chaos = Chaos::on(Behavior::never());
     let app_ = app(&chaos);
     assert!(tokio::time::timeout(minute, status(&app_)).await.is_err());
     assert_eq!(chaos.engine().stats().active, 0);
 
-    let chaos = Chaos::on(Behaviour::stall_after(Message::Response, 5));
+    let chaos = Chaos::on(Behavior::stall_after(Message::Response, 5));
     let mut body = ask(&app(&chaos), request("/")).await.into_body();
     let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
     assert_eq!(first, TEXT[..5]);
@@ -362,7 +365,7 @@ async fn what_stalls_or_never_answers_waits() {
 
 #[tokio::test]
 async fn a_request_is_changed_before_it_is_passed_on() {
-    let chaos = Chaos::new().seed(3).stage(Behaviour::snip_request_body());
+    let chaos = Chaos::new().seed(3).stage(Behavior::snip_request_body());
     chaos.engine().enable();
     let request = Request::post("/")
         .header("content-length", 5)
@@ -376,7 +379,7 @@ async fn a_request_is_changed_before_it_is_passed_on() {
 async fn the_same_seed_gives_the_same() {
     let stage = Stage::when(
         Trigger::percentage(30.0),
-        Behaviour::latency(Latency::uniform(ms(0)..=ms(1))).and(Behaviour::snip_body()),
+        Behavior::latency(Latency::uniform(ms(0)..=ms(1))).and(Behavior::snip_body()),
     );
     let run = async |seed| {
         let chaos = Chaos::new().seed(seed).stage(stage.clone());
@@ -407,7 +410,7 @@ async fn it_switches_itself_off_and_spares_and_has_a_limit() {
     let chaos = Chaos::new()
         .expire_after(Duration::from_mins(1))
         .spare("/health")
-        .at_most_at_once(2)
+        .max_concurrent(2)
         .stage(fails());
     let engine = chaos.engine();
     engine.enable();
@@ -460,7 +463,7 @@ async fn what_is_set_is_set_for_all_that_the_engine_steers() {
         .seed(7)
         .spare("/health")
         .expire_after(Duration::from_mins(1))
-        .keep_decisions(1);
+        .max_decisions(1);
     engine.enable_with(fails());
     assert_eq!(engine.seed(), 7);
     assert_eq!(statuses(&app, 2).await, [503, 503]);
@@ -490,7 +493,7 @@ async fn what_does_not_need_the_response_is_decided_as_requests_come() {
         .until(Trigger::countdown(5))
         .then(Stage::when(
             Trigger::status(418..=418) & Trigger::nth(NonZeroU64::MIN),
-            Behaviour::none(),
+            Behavior::none(),
         ))
         .then(Stage::when(
             Trigger::nth(NonZeroU64::new(4).unwrap()),
@@ -528,11 +531,11 @@ async fn a_body_is_read_ahead_only_where_its_turn_comes() {
     let stage = Stage::when(Trigger::nth(NonZeroU64::new(2).unwrap()), fails())
         .then(Stage::when(
             on_bodies,
-            Behaviour::status(StatusCode::IM_A_TEAPOT),
+            Behavior::status(StatusCode::IM_A_TEAPOT),
         ))
         .then(Stage::when(
             Trigger::status(200..=200),
-            Behaviour::status(StatusCode::NOT_FOUND),
+            Behavior::status(StatusCode::NOT_FOUND),
         ));
     let app = app(&Chaos::on(stage));
     let post = |body| ask(&app, Request::post("/").body(body).unwrap());
@@ -550,13 +553,13 @@ async fn a_variable_can_be_changed() {
     let chaos = Chaos::on(Stage::always(&variable));
     let app = app(&chaos);
     assert_eq!(status(&app).await, 503);
-    variable.set(Behaviour::status(StatusCode::NOT_FOUND));
+    variable.set(Behavior::status(StatusCode::NOT_FOUND));
     assert_eq!(status(&app).await, 404);
 }
 
 #[tokio::test]
 async fn what_is_about_connections_is_nothing_to_requests() {
-    let refuse = ConnectionBehaviour::refuse;
+    let refuse = ConnectionBehavior::refuse;
     // Two of them would be left for the second to be counted by, if one counted for both.
     let chaos = Chaos::on(vec![
         Stage::always(refuse()).until(Trigger::once()),
@@ -578,10 +581,10 @@ async fn what_is_about_connections_is_nothing_to_requests() {
 
     // The two do not go together: the other is left out.
     assert_eq!(fails().and(refuse().into()), fails());
-    assert_eq!(Behaviour::from(refuse()).and(fails()), refuse().into());
-    let both = refuse().and(ConnectionBehaviour::never());
+    assert_eq!(Behavior::from(refuse()).and(fails()), refuse().into());
+    let both = refuse().and(ConnectionBehavior::never());
     assert_eq!(
-        Behaviour::from(refuse()).and(ConnectionBehaviour::never().into()),
+        Behavior::from(refuse()).and(ConnectionBehavior::never().into()),
         both.into()
     );
 }

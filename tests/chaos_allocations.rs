@@ -10,7 +10,7 @@ use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, service_fn};
-use tower_traffic::chaos::{Behaviour, Chaos, ChaosBody, Requests, Stage, Trigger};
+use tower_traffic::chaos::{Behavior, Chaos, ChaosBody, Requests, Stage, Trigger};
 
 const CALLS: u64 = 100;
 
@@ -51,13 +51,13 @@ fn what_passes_costs_no_allocation() {
     let bare = allocations(service_fn(answer));
     assert_eq!(allocations(Chaos::new().layer(service())), bare);
 
-    let fails = || Behaviour::status(StatusCode::SERVICE_UNAVAILABLE);
+    let fails = || Behavior::status(StatusCode::SERVICE_UNAVAILABLE);
     for trigger in [
         Trigger::percentage(0.0),
         Trigger::countdown(1_000_000),
         Trigger::requests(Requests::any().path("/orders/.*").unwrap()),
         Trigger::route("/orders"),
-        Trigger::asked() & Trigger::always(),
+        Trigger::envoy_fault_headers() & Trigger::always(),
     ] {
         let text = trigger.to_string();
         let chaos = Chaos::on(Stage::when(trigger, fails())).spare("/health");

@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tower::{Layer, ServiceExt};
-use tower_traffic::chaos::{Behaviour, Chaos, ChaosApi, ChaosEngine};
+use tower_traffic::chaos::{Behavior, Chaos, ChaosApi, ChaosEngine};
 
 const STATUS_503: &str = r#"{"type": "trigger", "trigger": {"type": "always"},
     "behaviour": {"type": "status", "status": 503}}"#;
@@ -21,8 +21,8 @@ fn users() -> Router {
     Router::new().route("/users", get(async || "bob"))
 }
 
-fn fails() -> Behaviour {
-    Behaviour::status(StatusCode::INTERNAL_SERVER_ERROR)
+fn fails() -> Behavior {
+    Behavior::status(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 async fn send(app: &Router, request: Request<Body>) -> Response<Body> {

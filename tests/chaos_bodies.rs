@@ -24,7 +24,7 @@ use proptest::{collection::vec, option, prelude::*};
 use support::{BoxError, channel, data, empty, fields, frames, full, reply, soon, trailers};
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
-use tower_traffic::chaos::{Behaviour, BrokenOff, Chaos, ChaosBody, ChaosEngine, Message};
+use tower_traffic::chaos::{Behavior, Chaos, ChaosBody, ChaosEngine, InjectedError, Message};
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -129,7 +129,7 @@ where
         match frame {
             None => return came,
             Some(Err(error)) => {
-                came.broken = Some(error.downcast::<BrokenOff>().expect("ours").after);
+                came.broken = Some(error.downcast::<InjectedError>().expect("ours").after);
                 return came;
             }
             Some(Ok(frame)) => match frame.into_data() {
@@ -167,19 +167,19 @@ enum Fault {
 }
 
 impl Fault {
-    fn behaviour(&self, on: Message) -> Behaviour {
+    fn behavior(&self, on: Message) -> Behavior {
         match self {
-            Self::NoBody => Behaviour::no_body(),
-            Self::Snip if on == Message::Request => Behaviour::snip_request_body(),
-            Self::Snip => Behaviour::snip_body(),
-            Self::Corrupt(percent) => Behaviour::corrupt(on, *percent),
-            Self::Slice(bytes) => Behaviour::slice(on, *bytes, ms(1)),
-            Self::Throttle(bytes) => Behaviour::throttle(on, rate(*bytes)),
-            Self::Stall(bytes) => Behaviour::stall_after(on, *bytes),
-            Self::Break(bytes) => Behaviour::break_after(on, *bytes),
-            Self::DropTrailers => Behaviour::drop_trailers(on),
-            Self::Misstate(by) => Behaviour::misstate_length(on, *by),
-            Self::SnipThen(fault) => Self::Snip.behaviour(on).and(fault.behaviour(on)),
+            Self::NoBody => Behavior::no_body(),
+            Self::Snip if on == Message::Request => Behavior::snip_request_body(),
+            Self::Snip => Behavior::snip_body(),
+            Self::Corrupt(percent) => Behavior::corrupt(on, *percent),
+            Self::Slice(bytes) => Behavior::slice(on, *bytes, ms(1)),
+            Self::Throttle(bytes) => Behavior::throttle(on, rate(*bytes)),
+            Self::Stall(bytes) => Behavior::stall_after(on, *bytes),
+            Self::Break(bytes) => Behavior::break_after(on, *bytes),
+            Self::DropTrailers => Behavior::drop_trailers(on),
+            Self::Misstate(by) => Behavior::misstate_length(on, *by),
+            Self::SnipThen(fault) => Self::Snip.behavior(on).and(fault.behavior(on)),
         }
     }
 }
@@ -250,11 +250,11 @@ impl Case {
 
     /// The head and the body behind the layer, and what it says it did.
     async fn run(&self) -> (HeaderMap, Came, String) {
-        let behaviour = self.fault.behaviour(self.on);
+        let behavior = self.fault.behavior(self.on);
         let chaos = Chaos::new()
             .seed(self.seed)
-            .stage(behaviour)
-            .http4k_header();
+            .stage(behavior)
+            .http4k_header(true);
         let engine = engine_of(&chaos);
         let this = self.clone();
         let (sent, received) = tokio::sync::oneshot::channel();
@@ -433,7 +433,7 @@ proptest! {
         let text = text.trim();
         prop_assume!(!text.is_empty());
         let name = HeaderName::from_static("x-name");
-        let chaos = Chaos::new().seed(seed).stage(Behaviour::garble_header(Message::Response, name));
+        let chaos = Chaos::new().seed(seed).stage(Behavior::garble_header(Message::Response, name));
         engine_of(&chaos);
         let (first, second) = (text.to_owned(), twice.clone());
         let service = chaos.layer(service_fn(move |_: Request<ChaosBody<support::Body>>| {
@@ -482,18 +482,18 @@ fn length(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Everything that is done to bodies.
-fn all_of_bodies(on: Message) -> Vec<Behaviour> {
+fn all_of_bodies(on: Message) -> Vec<Behavior> {
     vec![
-        Behaviour::no_body(),
-        Behaviour::snip_body(),
-        Behaviour::snip_request_body(),
-        Behaviour::corrupt(on, 100.0),
-        Behaviour::slice(on, 1, ms(1)),
-        Behaviour::throttle(on, rate(1)),
-        Behaviour::stall_after(on, 0),
-        Behaviour::break_after(on, 0),
-        Behaviour::drop_trailers(on),
-        Behaviour::misstate_length(on, 7),
+        Behavior::no_body(),
+        Behavior::snip_body(),
+        Behavior::snip_request_body(),
+        Behavior::corrupt(on, 100.0),
+        Behavior::slice(on, 1, ms(1)),
+        Behavior::throttle(on, rate(1)),
+        Behavior::stall_after(on, 0),
+        Behavior::break_after(on, 0),
+        Behavior::drop_trailers(on),
+        Behavior::misstate_length(on, 7),
     ]
 }
 
@@ -507,14 +507,14 @@ async fn what_is_no_body_is_left_alone() {
         ("CONNECT", 200, None),
         ("CONNECT", 299, None),
     ] {
-        for behaviour in all_of_bodies(Message::Response) {
+        for behavior in all_of_bodies(Message::Response) {
             let request = support::request(method, "example.com:80", empty());
             let mut answer = reply(status, empty());
             if let Some(stated) = stated {
                 answer = with_length(answer, stated);
             }
-            let text = format!("{method} {status} {behaviour}");
-            let response = through(Chaos::new().stage(behaviour), request, answer).await;
+            let text = format!("{method} {status} {behavior}");
+            let response = through(Chaos::new().stage(behavior), request, answer).await;
             assert_eq!(length(response.headers()), stated, "{text}");
             let came = read(response.into_body()).await;
             assert!(came.ends[0] && came.parts.is_empty(), "{text}");
@@ -526,9 +526,9 @@ async fn what_is_no_body_is_left_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_tunnel_that_was_refused_has_a_body() {
     let request = support::request("CONNECT", "example.com:80", empty());
-    let behaviour = Behaviour::break_after(Message::Response, 2);
+    let behavior = Behavior::break_after(Message::Response, 2);
     let answer = reply(403, full("refused"));
-    let response = through(Chaos::new().stage(behaviour), request, answer).await;
+    let response = through(Chaos::new().stage(behavior), request, answer).await;
     let came = read(response.into_body()).await;
     assert_eq!((came.bytes(), came.broken), (b"re".to_vec(), Some(2)));
 }
@@ -542,25 +542,25 @@ fn with_length(mut answer: Response<support::Body>, length: &str) -> Response<su
 /// What GET would say, HEAD does.
 #[tokio::test(start_paused = true)]
 async fn heads_agree_with_what_they_are_heads_of() {
-    for behaviour in all_of_bodies(Message::Response) {
+    for behavior in all_of_bodies(Message::Response) {
         let mut stated = Vec::new();
         for (method, body) in [("GET", full("fourteen bytes")), ("HEAD", empty())] {
             let answer = with_length(reply(200, body), "14");
             let request = support::request(method, "/", empty());
-            let chaos = Chaos::new().seed(9).stage(behaviour.clone());
+            let chaos = Chaos::new().seed(9).stage(behavior.clone());
             let response = through(chaos, request, answer).await;
             let said = response.headers()["x-chaos"].clone();
             stated.push((length(response.headers()).map(str::to_owned), said));
             if method == "HEAD" {
                 let came = read(response.into_body()).await;
-                assert!(came.ends[0] && came.broken.is_none(), "{behaviour}");
+                assert!(came.ends[0] && came.broken.is_none(), "{behavior}");
             }
         }
-        assert_eq!(stated[0], stated[1], "{behaviour}");
+        assert_eq!(stated[0], stated[1], "{behavior}");
     }
     // Of which nothing is known, nothing is said.
     let request = support::request("HEAD", "/", empty());
-    let chaos = Chaos::new().stage(Behaviour::no_body());
+    let chaos = Chaos::new().stage(Behavior::no_body());
     let response = through(chaos, request, reply(200, empty())).await;
     assert_eq!(length(response.headers()), None);
 }
@@ -568,9 +568,9 @@ async fn heads_agree_with_what_they_are_heads_of() {
 #[tokio::test(start_paused = true)]
 async fn a_request_without_a_body_is_left_without() {
     for (method, name) in [("GET", "x"), ("GET", "upgrade"), ("CONNECT", "x")] {
-        for behaviour in all_of_bodies(Message::Request) {
-            let text = behaviour.to_string();
-            let chaos = Chaos::on(behaviour);
+        for behavior in all_of_bodies(Message::Request) {
+            let text = behavior.to_string();
+            let chaos = Chaos::on(behavior);
             let service = chaos.layer(service_fn(
                 async |request: Request<ChaosBody<support::Body>>| {
                     assert_eq!(length(request.headers()), None);
@@ -590,14 +590,14 @@ async fn a_request_without_a_body_is_left_without() {
 
 #[tokio::test(start_paused = true)]
 async fn what_has_a_transfer_encoding_gets_no_length() {
-    for behaviour in all_of_bodies(Message::Response) {
-        let text = behaviour.to_string();
+    for behavior in all_of_bodies(Message::Response) {
+        let text = behavior.to_string();
         let mut answer = reply(200, full("fourteen bytes"));
         let chunked = HeaderValue::from_static("chunked");
         answer
             .headers_mut()
             .insert(header::TRANSFER_ENCODING, chunked);
-        let response = through(Chaos::new().stage(behaviour), support::get("/"), answer).await;
+        let response = through(Chaos::new().stage(behavior), support::get("/"), answer).await;
         assert_eq!(length(response.headers()), None, "{text}");
         assert_eq!(response.headers()[header::TRANSFER_ENCODING], "chunked");
     }
@@ -609,14 +609,14 @@ async fn what_has_a_transfer_encoding_gets_no_length() {
 async fn who_sets_the_length_means_it() {
     for (value, hint) in [("5", None), ("14", Some(14)), ("bob", Some(14))] {
         let value = HeaderValue::from_static(value);
-        let set = Behaviour::set_header(Message::Response, header::CONTENT_LENGTH, value.clone());
+        let set = Behavior::set_header(Message::Response, header::CONTENT_LENGTH, value.clone());
         let answer = with_length(reply(200, full("fourteen bytes")), "14");
         let response = through(Chaos::new().stage(set), support::get("/"), answer).await;
         assert_eq!(response.headers()[header::CONTENT_LENGTH], value);
         assert_eq!(response.body().size_hint().exact(), hint);
         assert_eq!(read(response.into_body()).await.bytes(), b"fourteen bytes");
     }
-    let remove = Behaviour::remove_header(Message::Response, header::CONTENT_LENGTH);
+    let remove = Behavior::remove_header(Message::Response, header::CONTENT_LENGTH);
     let answer = with_length(reply(200, full("fourteen bytes")), "14");
     let response = through(Chaos::new().stage(remove), support::get("/"), answer).await;
     assert_eq!(length(response.headers()), None);
@@ -627,9 +627,9 @@ async fn who_sets_the_length_means_it() {
 async fn headers_are_set_and_removed_on_both_messages() {
     for on in [Message::Request, Message::Response] {
         let name = HeaderName::from_static;
-        let behaviour = Behaviour::set_header(on, name("x-a"), HeaderValue::from_static("new"))
-            .and(Behaviour::remove_header(on, name("x-b")))
-            .and(Behaviour::set_header(
+        let behavior = Behavior::set_header(on, name("x-a"), HeaderValue::from_static("new"))
+            .and(Behavior::remove_header(on, name("x-b")))
+            .and(Behavior::set_header(
                 on,
                 name("x-d"),
                 HeaderValue::from_static("d"),
@@ -639,7 +639,7 @@ async fn headers_are_set_and_removed_on_both_messages() {
         twice.append("x-a", HeaderValue::from_static("other"));
         let (sent, seen) = (twice.clone(), Arc::new(Mutex::new(HeaderMap::new())));
         let inside = seen.clone();
-        let chaos = Chaos::on(behaviour);
+        let chaos = Chaos::on(behavior);
         let service = chaos.layer(service_fn(
             move |request: Request<ChaosBody<support::Body>>| {
                 *inside.lock().expect("no panic") = request.headers().clone();
@@ -669,20 +669,20 @@ async fn what_chaos_answers_is_changed_like_others() {
     let mut own = Response::new("fourteen bytes");
     own.headers_mut()
         .insert(header::CONTENT_LENGTH, HeaderValue::from_static("99"));
-    let own = Behaviour::response(own);
-    for (behaviour, stated, bytes) in [
+    let own = Behavior::response(own);
+    for (behavior, stated, bytes) in [
         // What would disagree is not said.
         (own.clone(), None, "fourteen bytes"),
-        (own.clone().and(Behaviour::no_body()), None, ""),
+        (own.clone().and(Behavior::no_body()), None, ""),
         (
-            own.clone().and(Behaviour::misstate_length(on, 3)),
+            own.clone().and(Behavior::misstate_length(on, 3)),
             Some("17"),
             "fourteen bytes",
         ),
-        (own.and(Behaviour::break_after(on, 4)), None, "four"),
+        (own.and(Behavior::break_after(on, 4)), None, "four"),
     ] {
-        let text = behaviour.to_string();
-        let chaos = Chaos::new().stage(behaviour);
+        let text = behavior.to_string();
+        let chaos = Chaos::new().stage(behavior);
         let response = through(chaos, support::get("/"), reply(200, empty())).await;
         assert_eq!(length(response.headers()), stated, "{text}");
         assert_eq!(
@@ -696,9 +696,9 @@ async fn what_chaos_answers_is_changed_like_others() {
 // ---- time
 
 /// When each frame came, in milliseconds, and how long it was.
-async fn times(behaviour: Behaviour, body: support::Body) -> Vec<(u128, usize)> {
+async fn times(behavior: Behavior, body: support::Body) -> Vec<(u128, usize)> {
     let began = Instant::now();
-    let chaos = Chaos::new().stage(behaviour);
+    let chaos = Chaos::new().stage(behavior);
     let response = through(chaos, support::get("/"), reply(200, body)).await;
     let mut body = response.into_body();
     let mut times = Vec::new();
@@ -717,19 +717,19 @@ async fn a_throttled_body_comes_at_its_times() {
     let on = Message::Response;
     let ten: Vec<_> = (0..12).map(|i| (i * 100, 1)).collect();
     assert_eq!(
-        times(Behaviour::throttle(on, rate(10)), full("hello, world")).await,
+        times(Behavior::throttle(on, rate(10)), full("hello, world")).await,
         ten
     );
     // In frames of its own: the same bytes at the same times.
     let pieces = frames([data("hel"), data(""), data("lo, w"), data("orld")]);
-    assert_eq!(times(Behaviour::throttle(on, rate(10)), pieces).await, ten);
+    assert_eq!(times(Behavior::throttle(on, rate(10)), pieces).await, ten);
     // A hundredth of a second's bytes at once, and a rest.
     assert_eq!(
-        times(Behaviour::throttle(on, rate(100)), full(vec![0; 25])).await,
+        times(Behavior::throttle(on, rate(100)), full(vec![0; 25])).await,
         [(0, 10), (100, 10), (200, 5)]
     );
     assert_eq!(
-        times(Behaviour::throttle(on, rate(3)), full("four")).await,
+        times(Behavior::throttle(on, rate(3)), full("four")).await,
         [(0, 1), (334, 1), (667, 1), (1_000, 1)]
     );
 }
@@ -740,8 +740,8 @@ async fn small_frames_are_throttled_like_large_ones() {
     let bytes = 100_000;
     for size in [1, 7, 1_000, bytes] {
         let frames = frames((0..bytes / size).map(move |_| data(vec![0; size])));
-        let behaviour = Behaviour::throttle(Message::Response, rate(50_000));
-        let times = times(behaviour, frames).await;
+        let behavior = Behavior::throttle(Message::Response, rate(50_000));
+        let times = times(behavior, frames).await;
         let (last, len) = times[times.len() - 1];
         // After the last one nothing has to wait.
         let expected = (bytes / size * size - len) / 50;
@@ -764,8 +764,8 @@ async fn small_frames_are_throttled_like_large_ones() {
 #[tokio::test(start_paused = true)]
 async fn who_reads_late_gets_no_flood() {
     let body = full(vec![0; 1_000]);
-    let behaviour = Behaviour::throttle(Message::Response, rate(100));
-    let chaos = Chaos::new().stage(behaviour);
+    let behavior = Behavior::throttle(Message::Response, rate(100));
+    let chaos = Chaos::new().stage(behavior);
     let mut body = through(chaos, support::get("/"), reply(200, body))
         .await
         .into_body();
@@ -780,9 +780,9 @@ async fn who_reads_late_gets_no_flood() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sliced_body_comes_at_its_times() {
-    let slice = |bytes, every| Behaviour::slice(Message::Response, bytes, every);
-    let both = slice(5, ms(100)).and(Behaviour::throttle(Message::Response, rate(10)));
-    for (behaviour, expected) in [
+    let slice = |bytes, every| Behavior::slice(Message::Response, bytes, every);
+    let both = slice(5, ms(100)).and(Behavior::throttle(Message::Response, rate(10)));
+    for (behavior, expected) in [
         (slice(5, ms(100)), vec![(0, 5), (100, 5), (200, 2)]),
         (slice(5, ms(0)), vec![(0, 5), (0, 5), (0, 2)]),
         (
@@ -792,9 +792,9 @@ async fn a_sliced_body_comes_at_its_times() {
         // The slower one counts.
         (both, (0..12).map(|i| (i * 100, 1)).collect()),
     ] {
-        let text = behaviour.to_string();
+        let text = behavior.to_string();
         assert_eq!(
-            times(behaviour, full("hello, world")).await,
+            times(behavior, full("hello, world")).await,
             expected,
             "{text}"
         );
@@ -815,8 +815,8 @@ async fn a_sliced_body_comes_at_its_times() {
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_may_be_the_longest() {
-    let behaviour = Behaviour::slice(Message::Response, 1, Duration::MAX);
-    let chaos = Chaos::new().stage(behaviour);
+    let behavior = Behavior::slice(Message::Response, 1, Duration::MAX);
+    let chaos = Chaos::new().stage(behavior);
     let mut body = through(chaos, support::get("/"), reply(200, full("ab")))
         .await
         .into_body();
@@ -829,20 +829,20 @@ async fn a_wait_may_be_the_longest() {
 
 #[tokio::test(start_paused = true)]
 async fn the_first_frame_is_through_before_there_is_a_second() {
-    for behaviour in [
-        Behaviour::snip_body(),
-        Behaviour::corrupt(Message::Response, 50.0),
-        Behaviour::slice(Message::Response, 50_000, ms(10)),
-        Behaviour::throttle(Message::Response, rate(1_000_000)),
-        Behaviour::stall_after(Message::Response, 50_000),
-        Behaviour::break_after(Message::Response, 50_000),
-        Behaviour::drop_trailers(Message::Response),
-        Behaviour::misstate_length(Message::Response, 1),
-        Behaviour::latency(tower_traffic::chaos::Latency::fixed(ms(5))),
+    for behavior in [
+        Behavior::snip_body(),
+        Behavior::corrupt(Message::Response, 50.0),
+        Behavior::slice(Message::Response, 50_000, ms(10)),
+        Behavior::throttle(Message::Response, rate(1_000_000)),
+        Behavior::stall_after(Message::Response, 50_000),
+        Behavior::break_after(Message::Response, 50_000),
+        Behavior::drop_trailers(Message::Response),
+        Behavior::misstate_length(Message::Response, 1),
+        Behavior::latency(tower_traffic::chaos::Latency::fixed(ms(5))),
     ] {
-        let text = behaviour.to_string();
+        let text = behavior.to_string();
         let (sender, body) = channel();
-        let chaos = Chaos::new().seed(1).stage(behaviour);
+        let chaos = Chaos::new().seed(1).stage(behavior);
         let response = through(chaos, support::get("/"), reply(200, body)).await;
         let mut body = response.into_body();
         assert!(body.frame().now_or_never().is_none(), "{text}");
@@ -879,15 +879,15 @@ impl http_body::Body for Counted {
 #[tokio::test(start_paused = true)]
 async fn no_more_is_read_than_is_wanted() {
     let on = Message::Response;
-    for behaviour in [
-        Behaviour::corrupt(on, 1.0),
-        Behaviour::slice(on, 100, ms(1)),
-        Behaviour::throttle(on, rate(1_000)),
-        Behaviour::stall_after(on, 1_500),
-        Behaviour::break_after(on, 1_500),
+    for behavior in [
+        Behavior::corrupt(on, 1.0),
+        Behavior::slice(on, 100, ms(1)),
+        Behavior::throttle(on, rate(1_000)),
+        Behavior::stall_after(on, 1_500),
+        Behavior::break_after(on, 1_500),
     ] {
-        let text = behaviour.to_string();
-        let chaos = Chaos::on(behaviour);
+        let text = behavior.to_string();
+        let chaos = Chaos::on(behavior);
         let asked = Arc::new(AtomicUsize::new(0));
         let counted = asked.clone();
         let service = chaos.layer(service_fn(move |_: Request<ChaosBody<support::Body>>| {
@@ -921,15 +921,15 @@ async fn no_more_is_read_than_is_wanted() {
 #[tokio::test(start_paused = true)]
 async fn what_is_let_go_is_no_more_active() {
     let on = Message::Response;
-    for behaviour in [
-        Behaviour::stall_after(on, 2),
-        Behaviour::throttle(on, rate(1)),
-        Behaviour::slice(on, 1, Duration::from_hours(1)),
-        Behaviour::no_body(),
-        Behaviour::break_after(on, 2),
+    for behavior in [
+        Behavior::stall_after(on, 2),
+        Behavior::throttle(on, rate(1)),
+        Behavior::slice(on, 1, Duration::from_hours(1)),
+        Behavior::no_body(),
+        Behavior::break_after(on, 2),
     ] {
-        let text = behaviour.to_string();
-        let chaos = Chaos::on(behaviour);
+        let text = behavior.to_string();
+        let chaos = Chaos::on(behavior);
         let engine = chaos.engine();
         let (sender, body) = channel();
         sender.data("hello");
@@ -947,24 +947,24 @@ async fn what_is_let_go_is_no_more_active() {
 #[tokio::test(start_paused = true)]
 async fn trailers_pass_or_do_not() {
     let on = Message::Response;
-    let long = Behaviour::throttle(on, rate(10));
-    for (behaviour, has_trailers) in [
-        (Behaviour::drop_trailers(on), false),
-        (Behaviour::drop_trailers(Message::Request), true),
-        (Behaviour::corrupt(on, 100.0), true),
-        (Behaviour::slice(on, 1, ms(1)), true),
+    let long = Behavior::throttle(on, rate(10));
+    for (behavior, has_trailers) in [
+        (Behavior::drop_trailers(on), false),
+        (Behavior::drop_trailers(Message::Request), true),
+        (Behavior::corrupt(on, 100.0), true),
+        (Behavior::slice(on, 1, ms(1)), true),
         (long.clone(), true),
-        (long.and(Behaviour::drop_trailers(on)), false),
-        (Behaviour::break_after(on, 6), true),
-        (Behaviour::no_body(), false),
-        (Behaviour::misstate_length(on, 1), true),
+        (long.and(Behavior::drop_trailers(on)), false),
+        (Behavior::break_after(on, 6), true),
+        (Behavior::no_body(), false),
+        (Behavior::misstate_length(on, 1), true),
     ] {
-        let text = behaviour.to_string();
+        let text = behavior.to_string();
         let body = frames([
             data("hello"),
             trailers(fields([("x-sum", "5"), ("x-sum", "6")])),
         ]);
-        let chaos = Chaos::new().stage(behaviour);
+        let chaos = Chaos::new().stage(behavior);
         let came = read(
             through(chaos, support::get("/"), reply(200, body))
                 .await
@@ -987,15 +987,15 @@ async fn as_many_bytes_are_corrupted_as_told() {
     for percent in [0.0, 0.1, 1.0, 50.0, 99.9, 100.0] {
         let chaos = Chaos::new()
             .seed(11)
-            .stage(Behaviour::corrupt(Message::Response, percent));
+            .stage(Behavior::corrupt(Message::Response, percent));
         let answer = reply(200, full(before.clone()));
         let response = through(chaos, support::get("/"), answer).await;
         let after = read(response.into_body()).await.bytes();
         // In whatever frames they come.
         let pieces = before.chunks(777).map(|piece| data(piece.to_vec()));
         let answer = reply(200, frames(pieces.collect::<Vec<_>>()));
-        let behaviour = Behaviour::corrupt(Message::Response, percent);
-        let chaos = Chaos::new().seed(11).stage(behaviour);
+        let behavior = Behavior::corrupt(Message::Response, percent);
+        let chaos = Chaos::new().seed(11).stage(behavior);
         let response = through(chaos, support::get("/"), answer).await;
         assert!(
             read(response.into_body()).await.bytes() == after,
@@ -1014,7 +1014,7 @@ async fn as_many_bytes_are_corrupted_as_told() {
 fn a_body_of_unknown_length_is_cut_within_8_kib() {
     let cuts: Vec<_> = (0..1_000)
         .map(|seed| {
-            let chaos = Chaos::new().seed(seed).stage(Behaviour::snip_body());
+            let chaos = Chaos::new().seed(seed).stage(Behavior::snip_body());
             let answer = reply(200, frames([data(vec![0; 10_000])]));
             let response = through(chaos, support::get("/"), answer)
                 .now_or_never()

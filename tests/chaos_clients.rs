@@ -37,7 +37,7 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_traffic::{
     BodyEnd,
-    chaos::{Behaviour, Chaos, ChaosBody, ChaosEngine, Latency, Message, Requests, Stage, Trigger},
+    chaos::{Behavior, Chaos, ChaosBody, ChaosEngine, Latency, Message, Requests, Stage, Trigger},
 };
 
 const CONTENT: &str = "hello, world";
@@ -47,22 +47,22 @@ fn ms(ms: u64) -> Duration {
 }
 
 /// Everything that is done to the bodies of both messages.
-fn all_of_bodies() -> Vec<Behaviour> {
+fn all_of_bodies() -> Vec<Behavior> {
     let rate = std::num::NonZeroU64::MIN;
     let mut all = vec![
-        Behaviour::no_body(),
-        Behaviour::snip_body(),
-        Behaviour::snip_request_body(),
+        Behavior::no_body(),
+        Behavior::snip_body(),
+        Behavior::snip_request_body(),
     ];
     for on in [Message::Request, Message::Response] {
         all.extend([
-            Behaviour::corrupt(on, 100.0),
-            Behaviour::slice(on, 1, ms(1)),
-            Behaviour::throttle(on, rate),
-            Behaviour::stall_after(on, 0),
-            Behaviour::break_after(on, 0),
-            Behaviour::drop_trailers(on),
-            Behaviour::misstate_length(on, 7),
+            Behavior::corrupt(on, 100.0),
+            Behavior::slice(on, 1, ms(1)),
+            Behavior::throttle(on, rate),
+            Behavior::stall_after(on, 0),
+            Behavior::break_after(on, 0),
+            Behavior::drop_trailers(on),
+            Behavior::misstate_length(on, 7),
         ]);
     }
     all
@@ -123,7 +123,7 @@ async fn a_request_that_breaks_off_is_seen_as_broken() {
     for protocol in ["HTTP/1", "HTTP/2"] {
         for after in [0, 1, 5, 11] {
             for body in [full(CONTENT), pieces()] {
-                let chaos = Chaos::on(Behaviour::break_after(Message::Request, after));
+                let chaos = Chaos::on(Behavior::break_after(Message::Request, after));
                 let engine = chaos.engine();
                 let (status, seen) = sent(&chaos, protocol, body).await;
                 let text = format!("{protocol}, {after}: {status:?}");
@@ -145,8 +145,8 @@ async fn a_request_that_breaks_off_is_seen_as_broken() {
 async fn a_snipped_request_is_whole() {
     for protocol in ["HTTP/1", "HTTP/2"] {
         for (seed, body) in [(1, full(CONTENT)), (2, full(CONTENT)), (3, pieces())] {
-            let chaos = Chaos::new().seed(seed).http4k_header();
-            chaos.engine().enable_with(Behaviour::snip_request_body());
+            let chaos = Chaos::new().seed(seed).http4k_header(true);
+            chaos.engine().enable_with(Behavior::snip_request_body());
             let (status, seen) = sent(&chaos, protocol, body).await;
             assert_eq!(status, Ok(200));
             assert_eq!(seen.body.end, BodyEnd::Complete);
@@ -169,26 +169,26 @@ async fn other_things_happen_to_requests_too() {
     let on = Message::Request;
     for protocol in ["HTTP/1", "HTTP/2"] {
         for body in [full(CONTENT), pieces()] {
-            let behaviour = Behaviour::corrupt(on, 100.0)
-                .and(Behaviour::slice(on, 2, ms(1)))
-                .and(Behaviour::set_header(
+            let behavior = Behavior::corrupt(on, 100.0)
+                .and(Behavior::slice(on, 2, ms(1)))
+                .and(Behavior::set_header(
                     on,
                     HeaderName::from_static("x-a"),
                     HeaderValue::from_static("b"),
                 ));
-            let (status, seen) = sent(&Chaos::on(behaviour), protocol, body).await;
+            let (status, seen) = sent(&Chaos::on(behavior), protocol, body).await;
             assert_eq!(status, Ok(200));
             assert_eq!(seen.headers.get("x-a").expect("set"), b"b");
             let bytes = seen.body.to_bytes();
             assert_eq!(bytes.len(), CONTENT.len());
             assert!(bytes.iter().zip(CONTENT.bytes()).all(|(a, b)| *a != b));
         }
-        for (behaviour, has_trailers) in [
-            (Behaviour::drop_trailers(Message::Response), true),
-            (Behaviour::drop_trailers(on), false),
+        for (behavior, has_trailers) in [
+            (Behavior::drop_trailers(Message::Response), true),
+            (Behavior::drop_trailers(on), false),
         ] {
             let body = frames([data(CONTENT), trailers(fields([("x-sum", "12")]))]);
-            let (status, seen) = sent(&Chaos::on(behaviour), protocol, body).await;
+            let (status, seen) = sent(&Chaos::on(behavior), protocol, body).await;
             assert_eq!(status, Ok(200));
             assert_eq!(seen.body.to_bytes(), CONTENT);
             // HTTP/1 sends only those that `Trailer` names.
@@ -201,7 +201,7 @@ async fn other_things_happen_to_requests_too() {
 #[tokio::test]
 async fn a_request_with_a_wrong_length_is_seen_as_wrong() {
     for (protocol, by) in [("HTTP/1", 3), ("HTTP/2", 3), ("HTTP/2", -3)] {
-        let chaos = Chaos::on(Behaviour::misstate_length(Message::Request, by));
+        let chaos = Chaos::on(Behavior::misstate_length(Message::Request, by));
         let origin = Origin::saying("an answer");
         let server = Server::start(Router::new().fallback_service(origin.clone())).await;
         let to_send = post(server.url("/"), CONTENT);
@@ -219,7 +219,7 @@ async fn a_request_with_a_wrong_length_is_seen_as_wrong() {
 async fn a_response_that_breaks_off_breaks_only_its_stream() {
     let chaos = Chaos::on(Stage::when(
         Trigger::once(),
-        Behaviour::break_after(Message::Response, 5),
+        Behavior::break_after(Message::Response, 5),
     ));
     let app = Router::new().route("/", get(async || CONTENT)).layer(chaos);
     let server = Server::start(app).await;
@@ -255,7 +255,7 @@ async fn reqwest_is_broken_off_too() {
     for body in [full(CONTENT), pieces()] {
         let origin = Origin::saying("an answer");
         let server = Server::start(Router::new().fallback_service(origin.clone())).await;
-        let chaos = Chaos::on(Behaviour::break_after(Message::Request, 5));
+        let chaos = Chaos::on(Behavior::break_after(Message::Request, 5));
         let client = chaos.layer(ReqwestService::new(client.clone()));
         let to_send = request("POST", server.url("/"), body);
         soon(client.oneshot(to_send))
@@ -273,7 +273,7 @@ async fn reqwest_is_broken_off_too() {
     }
 
     let server = Server::start(Router::new().route("/", get(async || CONTENT))).await;
-    let chaos = Chaos::on(Behaviour::break_after(Message::Response, 5));
+    let chaos = Chaos::on(Behavior::break_after(Message::Response, 5));
     let engine = chaos.engine();
     let client = chaos.layer(ReqwestService::new(client));
     let response = soon(client.oneshot(support::get(server.url("/"))))
@@ -290,7 +290,7 @@ async fn reqwest_is_broken_off_too() {
 #[tokio::test]
 async fn clients_fail_with_the_callers_error() {
     let server = Server::start(Router::new().route("/", get(async || CONTENT))).await;
-    let throw = Stage::when(Trigger::once(), Behaviour::throw("connection refused"));
+    let throw = Stage::when(Trigger::once(), Behavior::throw("connection refused"));
     let chaos = Chaos::on(throw).with_error(|message| BoxError::from(message));
     let client: HttpClient<ChaosBody<Body>> = support::http1();
     let client = ServiceBuilder::new()
@@ -322,9 +322,9 @@ fn echo() -> axum::routing::MethodRouter {
 
 #[tokio::test]
 async fn websockets_open_whatever_happens_to_bodies() {
-    for behaviour in all_of_bodies() {
-        let text = behaviour.to_string();
-        let app = Router::new().route("/", echo()).layer(Chaos::on(behaviour));
+    for behavior in all_of_bodies() {
+        let text = behavior.to_string();
+        let app = Router::new().route("/", echo()).layer(Chaos::on(behavior));
         let server = Server::start(app).await;
 
         let url = format!("ws://{}/", server.addr);
@@ -368,8 +368,8 @@ async fn websockets_open_whatever_happens_to_bodies() {
 
 #[tokio::test]
 async fn tunnels_open_whatever_happens_to_bodies() {
-    for behaviour in all_of_bodies() {
-        let text = behaviour.to_string();
+    for behavior in all_of_bodies() {
+        let text = behavior.to_string();
         let tunnel = service_fn(async |request: Request<_>| {
             tokio::spawn(async move {
                 let upgraded = upgrade::on(request).await.expect("a tunnel");
@@ -380,7 +380,7 @@ async fn tunnels_open_whatever_happens_to_bodies() {
             });
             Ok::<_, Infallible>(reply(200, support::empty()))
         });
-        let app = Router::new().fallback_service(Chaos::on(behaviour).layer(tunnel));
+        let app = Router::new().fallback_service(Chaos::on(behavior).layer(tunnel));
         let server = Server::start(app).await;
         let mut socket = TcpStream::connect(server.addr).await.expect("connected");
         let head = b"CONNECT a.test:1 HTTP/1.1\r\nhost: a.test:1\r\n\r\n";
@@ -407,7 +407,7 @@ async fn tunnels_open_whatever_happens_to_bodies() {
 
 #[tokio::test]
 async fn what_is_thrown_is_a_500_for_who_catches_it() {
-    let chaos = Chaos::on(Behaviour::latency(Latency::fixed(ms(1))).and(Behaviour::throw("foo")));
+    let chaos = Chaos::on(Behavior::latency(Latency::fixed(ms(1))).and(Behavior::throw("foo")));
     let engine = chaos.engine();
     let app = Router::new()
         .route("/", get(async || CONTENT))
@@ -427,12 +427,12 @@ async fn what_is_thrown_is_a_500_for_who_catches_it() {
     }
     let stats = engine.stats();
     assert_eq!((stats.affected, stats.active), (10, 0));
-    assert_eq!(stats.by_behaviour, [("all", 10)].into());
+    assert_eq!(stats.by_behavior, [("all", 10)].into());
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_goes_away_is_let_go() {
-    let chaos = Chaos::on(Behaviour::latency(Latency::fixed(Duration::from_hours(1))));
+    let chaos = Chaos::on(Behavior::latency(Latency::fixed(Duration::from_hours(1))));
     let engine = chaos.engine();
     let asked = Arc::new(AtomicUsize::new(0));
     let inside = asked.clone();
@@ -482,12 +482,12 @@ async fn the_one_that_is_ready_is_the_one_that_is_called() {
     let body = Requests::any().body(".*").expect("a pattern");
     for stage in [
         Stage::wait(),
-        Stage::always(Behaviour::latency(Latency::fixed(ms(5)))),
-        Stage::always(Behaviour::snip_body()),
-        Stage::always(Behaviour::status(StatusCode::NOT_FOUND)),
-        Stage::when(Trigger::percentage(50.0), Behaviour::no_body()),
-        Stage::when(Trigger::requests(body), Behaviour::no_body()),
-        Stage::when(Trigger::status(200..=200), Behaviour::no_body()),
+        Stage::always(Behavior::latency(Latency::fixed(ms(5)))),
+        Stage::always(Behavior::snip_body()),
+        Stage::always(Behavior::status(StatusCode::NOT_FOUND)),
+        Stage::when(Trigger::percentage(50.0), Behavior::no_body()),
+        Stage::when(Trigger::requests(body), Behavior::no_body()),
+        Stage::when(Trigger::status(200..=200), Behavior::no_body()),
     ] {
         for is_on in [true, false] {
             let chaos = Chaos::new().stage(stage.clone());
@@ -505,7 +505,7 @@ async fn the_one_that_is_ready_is_the_one_that_is_called() {
 
 #[tokio::test(start_paused = true)]
 async fn limits_inside_hold() {
-    let chaos = Chaos::on(Behaviour::latency(Latency::fixed(ms(100))));
+    let chaos = Chaos::on(Behavior::latency(Latency::fixed(ms(100))));
     let engine = chaos.engine();
     let busy = Arc::new(AtomicUsize::new(0));
     let inside = busy.clone();
@@ -544,7 +544,7 @@ async fn limits_inside_hold() {
 
 #[tokio::test(start_paused = true)]
 async fn who_sheds_load_inside_fails_as_without_chaos() {
-    let chaos = Chaos::on(Behaviour::latency(Latency::fixed(ms(100))));
+    let chaos = Chaos::on(Behavior::latency(Latency::fixed(ms(100))));
     let engine = chaos.engine();
     let service = ServiceBuilder::new()
         .layer(chaos)
@@ -583,7 +583,7 @@ async fn a_panic_in_the_middle_does_not_stay() {
         }
     }
 
-    let chaos = Chaos::on(Behaviour::status(StatusCode::IM_A_TEAPOT));
+    let chaos = Chaos::on(Behavior::status(StatusCode::IM_A_TEAPOT));
     let engine = chaos.engine();
     let service = chaos.layer(service_fn(|_: Request<ChaosBody<Body>>| {
         ready(Ok::<_, Infallible>(reply(200, full(CONTENT))))

@@ -37,20 +37,20 @@ use tokio::{
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_traffic::chaos::{
-    Affected, AffectedConnection, Behaviour, Chaos, ChaosConnect, ChaosConnection, ChaosConnector,
-    ConnectionBehaviour, ConnectionFault, Latency, Requests, Stage, Trigger, Variable,
+    Affected, AffectedConnection, Behavior, Chaos, ChaosConnect, ChaosConnection, ChaosConnector,
+    ConnectionBehavior, ConnectionFault, Latency, Requests, Stage, Trigger, Variable,
 };
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-fn refuse() -> ConnectionBehaviour {
-    ConnectionBehaviour::refuse()
+fn refuse() -> ConnectionBehavior {
+    ConnectionBehavior::refuse()
 }
 
-fn throttle(rate: u64) -> ConnectionBehaviour {
-    ConnectionBehaviour::throttle(rate.try_into().unwrap())
+fn throttle(rate: u64) -> ConnectionBehavior {
+    ConnectionBehavior::throttle(rate.try_into().unwrap())
 }
 
 /// The error of the operating system that chaos pretends, and what it says of itself.
@@ -131,7 +131,7 @@ async fn a_connection_is_refused() {
         let stats = engine.stats();
         assert_eq!((stats.connections, stats.requests), (2, 0));
         assert_eq!((stats.affected, stats.active), (1, 0));
-        assert_eq!(stats.by_behaviour["refuse"], 1);
+        assert_eq!(stats.by_behavior["refuse"], 1);
         let decision = &engine.decisions()[0];
         assert_eq!((decision.on, decision.ordinal), (Affected::Connection, 0));
         assert_eq!(&*decision.text, "RefuseConnection");
@@ -181,7 +181,7 @@ async fn a_connection_is_reset_while_the_request_is_sent() {
         (true, 0),
         (true, 5_000),
     ] {
-        let chaos = ChaosConnect::on(ConnectionBehaviour::break_after(after));
+        let chaos = ChaosConnect::on(ConnectionBehavior::break_after(after));
         let client = client(&chaos, is_http2);
         let request = post(&url, random_bytes(20_000));
         let error = soon(client.request(request)).await.unwrap_err();
@@ -211,8 +211,8 @@ async fn a_connection_is_reset_while_the_request_is_sent() {
 async fn a_connection_is_reset_while_the_response_comes() {
     let server = server().await;
     for is_http2 in [false, true] {
-        let behaviour = ConnectionBehaviour::break_after(100_000);
-        let chaos = ChaosConnect::on(Stage::when(Trigger::once(), behaviour));
+        let behavior = ConnectionBehavior::break_after(100_000);
+        let chaos = ChaosConnect::on(Stage::when(Trigger::once(), behavior));
         let client = client(&chaos, is_http2);
         let response = client.request(get(server.url("/large"))).await.unwrap();
         assert_eq!(response.status(), 200);
@@ -257,7 +257,7 @@ async fn an_idle_connection_that_is_reset_is_not_used_again() {
     for after in 100..400 {
         let chaos = ChaosConnect::on(Stage::when(
             Trigger::once(),
-            ConnectionBehaviour::break_after(after),
+            ConnectionBehavior::break_after(after),
         ));
         let client = client(&chaos, false);
         let response = soon(client.request(get(server.url("/")))).await;
@@ -322,11 +322,11 @@ async fn reqwest_refuses_and_fails() -> Result<(), BoxError> {
         // Nobody knows where to it goes.
         Stage::when(Trigger::requests(Requests::any().host(".*")?), refuse()),
         // Nobody sees its bytes.
-        Stage::when(Trigger::once(), ConnectionBehaviour::break_after(0)),
+        Stage::when(Trigger::once(), ConnectionBehavior::break_after(0)),
         Stage::when(Trigger::once(), refuse().and(throttle(1))),
         Stage::when(
             Trigger::once(),
-            ConnectionBehaviour::throw("no route to bob"),
+            ConnectionBehavior::throw("no route to bob"),
         ),
     ]);
     let client = reqwest::Client::builder()
@@ -420,7 +420,7 @@ async fn connect(chaos: &ChaosConnect) -> Result<(Stream, DuplexStream), BoxErro
 #[tokio::test(start_paused = true)]
 async fn a_connection_is_late_and_then_as_ever() {
     let began = Instant::now();
-    let latency = ConnectionBehaviour::latency(Latency::fixed(ms(1_500)));
+    let latency = ConnectionBehavior::latency(Latency::fixed(ms(1_500)));
     let chaos = ChaosConnect::on(latency.clone().and(latency));
     let engine = chaos.engine();
     let mut connecting = std::pin::pin!(connect(&chaos));
@@ -436,13 +436,11 @@ async fn a_connection_is_late_and_then_as_ever() {
     assert_eq!((&read, began.elapsed()), (b"hello", ms(3_000)));
 
     // Refused, but late.
-    engine.enable_with(ConnectionBehaviour::latency(Latency::fixed(ms(100))).and(refuse()));
+    engine.enable_with(ConnectionBehavior::latency(Latency::fixed(ms(100))).and(refuse()));
     assert!(connect(&chaos).await.is_err());
     assert_eq!(began.elapsed(), ms(3_100));
 
-    engine.enable_with(ConnectionBehaviour::latency(Latency::uniform(
-        ms(7)..=ms(7),
-    )));
+    engine.enable_with(ConnectionBehavior::latency(Latency::uniform(ms(7)..=ms(7))));
     connect(&chaos).await.unwrap();
     let decisions = engine.decisions();
     assert_eq!(
@@ -453,7 +451,7 @@ async fn a_connection_is_late_and_then_as_ever() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_is_never_made() {
-    let chaos = ChaosConnect::on(ConnectionBehaviour::never());
+    let chaos = ChaosConnect::on(ConnectionBehavior::never());
     assert!(
         timeout(Duration::from_hours(24), connect(&chaos))
             .await
@@ -467,7 +465,7 @@ async fn a_connection_is_never_made() {
 async fn a_client_waits_as_long() {
     for is_http2 in [false, true] {
         let (connector, mut other_ends) = wires();
-        let latency = ConnectionBehaviour::latency(Latency::fixed(ms(250)));
+        let latency = ConnectionBehavior::latency(Latency::fixed(ms(250)));
         let chaos = ChaosConnect::on(latency.and(throttle(1_000_000)));
         let client = Client::builder(TokioExecutor::new())
             .http2_only(is_http2)
@@ -547,7 +545,7 @@ async fn a_fast_throttle_is_as_fast_as_told() {
 
 #[tokio::test(start_paused = true)]
 async fn bytes_are_sliced() {
-    let chaos = ChaosConnect::on(ConnectionBehaviour::slice(3, ms(10)));
+    let chaos = ChaosConnect::on(ConnectionBehavior::slice(3, ms(10)));
     let (mut ours, mut other) = connect(&chaos).await.unwrap();
     let began = Instant::now();
     other.write_all(b"0123456789").await.unwrap();
@@ -575,7 +573,7 @@ async fn bytes_are_garbled_as_the_seed_says() {
     for seed in [1, 1, 2] {
         let chaos = ChaosConnect::new()
             .seed(seed)
-            .stage(ConnectionBehaviour::corrupt(50.0));
+            .stage(ConnectionBehavior::corrupt(50.0));
         chaos.engine().enable();
         let (mut ours, mut other) = connect(&chaos).await.unwrap();
         let zeros = vec![0; 20_000];
@@ -598,7 +596,7 @@ async fn bytes_are_garbled_as_the_seed_says() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_waits_hears_of_the_reset() {
-    let chaos = ChaosConnect::on(ConnectionBehaviour::break_after(8));
+    let chaos = ChaosConnect::on(ConnectionBehavior::break_after(8));
     let (ours, mut other) = connect(&chaos).await.unwrap();
     let (mut receive, mut send) = split(ours);
     let reading = tokio::spawn(async move { receive.read_u8().await.map_err(|e| e.kind()) });
@@ -618,7 +616,7 @@ async fn whoever_waits_hears_of_the_reset() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_on_from_the_start_expires() {
-    let chaos = ChaosConnect::on(ConnectionBehaviour::refuse()).expire_after(ms(1_000));
+    let chaos = ChaosConnect::on(ConnectionBehavior::refuse()).expire_after(ms(1_000));
     assert!(connect(&chaos).await.is_err());
     sleep(ms(1_000)).await;
     assert!(connect(&chaos).await.is_ok());
@@ -637,7 +635,7 @@ async fn what_stalls_goes_on_when_it_is_over() {
     for (end, after) in ends {
         let chaos = ChaosConnect::new()
             .expire_after(ms(60_000))
-            .stage(ConnectionBehaviour::stall_after(10));
+            .stage(ConnectionBehavior::stall_after(10));
         let engine = chaos.engine();
         engine.enable();
         let began = Instant::now();
@@ -669,9 +667,9 @@ async fn what_stalls_goes_on_when_it_is_over() {
 async fn at_most_so_many_at_once() {
     let chaos = Chaos::on(vec![
         Stage::always(throttle(1 << 30)),
-        Stage::always(Behaviour::status(StatusCode::BAD_GATEWAY)),
+        Stage::always(Behavior::status(StatusCode::BAD_GATEWAY)),
     ])
-    .at_most_at_once(1);
+    .max_concurrent(1);
     // The stage goes where the settings went.
     let connections = ChaosConnect::with_engine(&chaos.engine());
     let engine = chaos.engine();
@@ -710,7 +708,7 @@ async fn is_refused(chaos: &ChaosConnect) -> bool {
 }
 
 fn both(percent: f64) -> Vec<Stage> {
-    let fails = Behaviour::status(StatusCode::BAD_GATEWAY);
+    let fails = Behavior::status(StatusCode::BAD_GATEWAY);
     vec![
         Stage::when(Trigger::percentage(percent), refuse()),
         Stage::when(Trigger::percentage(percent), fails),
@@ -774,12 +772,12 @@ async fn the_same_seed_gives_the_same_in_whatever_order_they_come() {
 
 #[tokio::test]
 async fn each_counts_by_itself_and_waiting_counts_both() {
-    let fails = || Behaviour::status(StatusCode::BAD_GATEWAY);
+    let fails = || Behavior::status(StatusCode::BAD_GATEWAY);
     let chaos = Chaos::on(vec![
         Stage::wait().until(Trigger::countdown(3)),
         Stage::always(refuse()).until(Trigger::countdown(2)),
         Stage::when(Trigger::nth(2.try_into().unwrap()), fails()).until(Trigger::countdown(4)),
-        Stage::when(Trigger::once(), ConnectionBehaviour::none()),
+        Stage::when(Trigger::once(), ConnectionBehavior::none()),
         Stage::when(Trigger::once(), refuse()),
     ]);
     let below = ChaosConnect::with_engine(&chaos.engine());
@@ -798,7 +796,7 @@ async fn each_counts_by_itself_and_waiting_counts_both() {
     assert!(!is_refused(&below).await);
     assert!(is_refused(&below).await);
     assert!(!is_refused(&below).await);
-    assert_eq!(chaos.engine().stats().by_behaviour["refuse"], 3);
+    assert_eq!(chaos.engine().stats().by_behavior["refuse"], 3);
 }
 
 #[tokio::test]
@@ -819,13 +817,13 @@ async fn a_connection_has_a_host_and_nothing_else() -> Result<(), BoxError> {
         (Trigger::route("/"), false),
         (!Trigger::route("/"), true),
         (Trigger::client("0.0.0.0/0".parse()?), false),
-        (Trigger::asked(), false),
+        (Trigger::envoy_fault_headers(), false),
         (Trigger::status(200..=999), false),
         (
             Trigger::always() & Trigger::requests(any().host("bob:81")?),
             true,
         ),
-        (Trigger::asked() | Trigger::always(), true),
+        (Trigger::envoy_fault_headers() | Trigger::always(), true),
         (Trigger::window(Duration::ZERO, ms(60_000)), true),
         (Trigger::ramp(100.0..=100.0, ms(1)), true),
         (Trigger::deadline(std::time::SystemTime::UNIX_EPOCH), true),
@@ -841,7 +839,7 @@ async fn a_connection_has_a_host_and_nothing_else() -> Result<(), BoxError> {
 #[tokio::test]
 async fn times_are_counted_for_both() {
     tokio::time::pause();
-    let fails = Behaviour::status(StatusCode::BAD_GATEWAY);
+    let fails = Behavior::status(StatusCode::BAD_GATEWAY);
     // Only requests come, and still the outage of the connections is over, and it begins anew.
     let chaos = Chaos::on(
         Stage::sequence([
@@ -865,8 +863,8 @@ async fn times_are_counted_for_both() {
 
 #[tokio::test]
 async fn a_variable_may_change_what_it_is_about() {
-    let variable = Variable::new(Behaviour::status(StatusCode::BAD_GATEWAY));
-    let chaos = Chaos::on(Behaviour::from(&variable));
+    let variable = Variable::new(Behavior::status(StatusCode::BAD_GATEWAY));
+    let chaos = Chaos::on(Behavior::from(&variable));
     let below = ChaosConnect::with_engine(&chaos.engine());
     let service = requests(&chaos);
     let status = async || service.clone().oneshot(Request::new(())).await.unwrap();
@@ -879,7 +877,7 @@ async fn a_variable_may_change_what_it_is_about() {
 async fn counts_are_exact_among_many() {
     let chaos = Chaos::on(vec![
         Stage::always(refuse()).until(Trigger::countdown(100)),
-        Stage::when(Trigger::once(), Behaviour::status(StatusCode::BAD_GATEWAY)),
+        Stage::when(Trigger::once(), Behavior::status(StatusCode::BAD_GATEWAY)),
     ]);
     let (refused, failed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let tasks: Vec<_> = (0..1_000)
@@ -908,5 +906,5 @@ async fn counts_are_exact_among_many() {
     );
     let stats = chaos.engine().stats();
     assert_eq!((stats.connections, stats.requests), (1_000, 1_000));
-    assert_eq!((stats.affected, stats.by_behaviour["refuse"]), (101, 100));
+    assert_eq!((stats.affected, stats.by_behavior["refuse"]), (101, 100));
 }

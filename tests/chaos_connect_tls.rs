@@ -24,7 +24,7 @@ use rustls::{
 };
 use support::{Body, BoxError, get, random_bytes, soon};
 use tower::Layer;
-use tower_traffic::chaos::{AffectedConnection, ChaosConnect, ConnectionBehaviour};
+use tower_traffic::chaos::{AffectedConnection, ChaosConnect, ConnectionBehavior};
 
 fn trusting(authority: &Authority) -> ClientConfig {
     let mut roots = RootCertStore::empty();
@@ -79,12 +79,12 @@ async fn it_goes_below_tls_and_around_it() {
 
     assert_eq!(ask(below(), &url).await.unwrap(), (100_000, false));
     assert_eq!(ask(around(), &url).await.unwrap(), (100_000, false));
-    engine.enable_with(ConnectionBehaviour::slice(1_000, std::time::Duration::ZERO));
+    engine.enable_with(ConnectionBehavior::slice(1_000, std::time::Duration::ZERO));
     assert_eq!(ask(below(), &url).await.unwrap(), (100_000, true));
     assert_eq!(ask(around(), &url).await.unwrap(), (100_000, true));
 
     // Within the handshake there are not that many bytes of HTTP, but of TLS there are.
-    engine.enable_with(ConnectionBehaviour::break_after(200));
+    engine.enable_with(ConnectionBehavior::break_after(200));
     let error = ask(below(), &url).await.unwrap_err();
     let error = error
         .downcast::<hyper_util::client::legacy::Error>()
@@ -94,7 +94,7 @@ async fn it_goes_below_tls_and_around_it() {
     let error = error.downcast::<hyper_util::client::legacy::Error>();
     assert!(error.is_ok_and(|error| !error.is_connect()));
 
-    engine.enable_with(ConnectionBehaviour::refuse());
+    engine.enable_with(ConnectionBehavior::refuse());
     for error in [ask(below(), &url).await, ask(around(), &url).await] {
         let error = error.unwrap_err();
         let error = error

@@ -16,7 +16,7 @@ use http::StatusCode;
 use libtest_mimic::{Arguments, Trial};
 use support::{Server, data, fields, frames, random_bytes, soon, trailers};
 use tokio::runtime::Runtime;
-use tower_traffic::chaos::{Behaviour, Chaos, ChaosEngine, Message, Stage, Trigger};
+use tower_traffic::chaos::{Behavior, Chaos, ChaosEngine, Message, Stage, Trigger};
 
 /// As `curl` says it: <https://curl.se/docs/manpage.html#EXIT>.
 mod code {
@@ -190,8 +190,8 @@ async fn sees_where_a_body_broke_off(protocol: &[&str]) {
         code::HTTP2_STREAM
     };
     for after in [0, 1, 5, 1_000, 100_000, LEN - 1] {
-        let behaviour = Behaviour::break_after(Message::Response, after as u64);
-        let (server, engine) = serve(behaviour).await;
+        let behavior = Behavior::break_after(Message::Response, after as u64);
+        let (server, engine) = serve(behavior).await;
         for path in ["/known", "/unknown"] {
             let curled = curl(protocol, &[], &server.url(path)).await;
             assert_eq!(curled.code, expected, "{path} {after}: {}", curled.log);
@@ -212,7 +212,7 @@ async fn sees_where_a_body_broke_off(protocol: &[&str]) {
 }
 
 async fn sees_a_snipped_body_as_whole(protocol: &[&str]) {
-    let (server, engine) = serve(Behaviour::snip_body()).await;
+    let (server, engine) = serve(Behavior::snip_body()).await;
     for path in ["/known", "/unknown", "/known", "/unknown"] {
         let curled = curl(protocol, &[], &server.url(path)).await;
         assert_eq!(curled.code, 0, "{path}: {}", curled.log);
@@ -235,7 +235,7 @@ async fn sees_a_snipped_body_as_whole(protocol: &[&str]) {
 }
 
 async fn sees_a_body_of_nothing(protocol: &[&str]) {
-    let (server, engine) = serve(Behaviour::no_body()).await;
+    let (server, engine) = serve(Behavior::no_body()).await;
     for path in ["/known", "/unknown", "/trailers"] {
         let curled = curl(protocol, &[], &server.url(path)).await;
         assert_eq!(
@@ -255,7 +255,7 @@ async fn sees_a_body_of_nothing(protocol: &[&str]) {
 
 async fn sees_a_misstated_length(protocol: &[&str]) {
     for by in [7_i64, -7] {
-        let (server, engine) = serve(Behaviour::misstate_length(Message::Response, by)).await;
+        let (server, engine) = serve(Behavior::misstate_length(Message::Response, by)).await;
         let curled = curl(protocol, &[], &server.url("/known")).await;
         let stated = LEN.saturating_add_signed(isize::try_from(by).expect("few"));
         assert_eq!(curled.length(), Some(stated));
@@ -278,7 +278,7 @@ async fn sees_a_misstated_length(protocol: &[&str]) {
 }
 
 async fn waits_for_what_never_comes(protocol: &[&str]) {
-    let (server, engine) = serve(Behaviour::never()).await;
+    let (server, engine) = serve(Behavior::never()).await;
     let curled = curl(protocol, &["--max-time", "0.3"], &server.url("/known")).await;
     assert_eq!(curled.code, code::TIMED_OUT, "{}", curled.log);
     assert_eq!(curled.head, "");
@@ -286,7 +286,7 @@ async fn waits_for_what_never_comes(protocol: &[&str]) {
 }
 
 async fn waits_for_what_stalls(protocol: &[&str]) {
-    let (server, engine) = serve(Behaviour::stall_after(Message::Response, 1_000)).await;
+    let (server, engine) = serve(Behavior::stall_after(Message::Response, 1_000)).await;
     for path in ["/known", "/unknown"] {
         let curled = curl(protocol, &["--max-time", "0.3"], &server.url(path)).await;
         assert_eq!(curled.code, code::TIMED_OUT, "{path}: {}", curled.log);
@@ -296,7 +296,7 @@ async fn waits_for_what_stalls(protocol: &[&str]) {
 }
 
 async fn sees_a_dropped_connection(protocol: &[&str]) {
-    let (server, engine) = serve(Behaviour::throw("foo")).await;
+    let (server, engine) = serve(Behavior::throw("foo")).await;
     let curled = curl(protocol, &[], &server.url("/known")).await;
     assert_ne!(curled.code, 0, "{}", curled.log);
     if protocol == HTTP1 {
@@ -307,11 +307,11 @@ async fn sees_a_dropped_connection(protocol: &[&str]) {
 }
 
 async fn sees_trailers_or_not(protocol: &[&str]) {
-    for (behaviour, sums) in [
-        (Behaviour::corrupt(Message::Response, 0.0), &["12"][..]),
-        (Behaviour::drop_trailers(Message::Response), &[]),
+    for (behavior, sums) in [
+        (Behavior::corrupt(Message::Response, 0.0), &["12"][..]),
+        (Behavior::drop_trailers(Message::Response), &[]),
     ] {
-        let (server, engine) = serve(behaviour).await;
+        let (server, engine) = serve(behavior).await;
         let curled = curl(protocol, &["-H", "te: trailers"], &server.url("/trailers")).await;
         assert_eq!(
             (curled.code, &*curled.body),
@@ -326,8 +326,8 @@ async fn sees_trailers_or_not(protocol: &[&str]) {
 
 async fn sees_what_was_corrupted_and_sliced(protocol: &[&str]) {
     let on = Message::Response;
-    let behaviour = Behaviour::corrupt(on, 100.0).and(Behaviour::slice(on, 5_000, Duration::ZERO));
-    let (server, engine) = serve(behaviour).await;
+    let behavior = Behavior::corrupt(on, 100.0).and(Behavior::slice(on, 5_000, Duration::ZERO));
+    let (server, engine) = serve(behavior).await;
     for path in ["/known", "/unknown"] {
         let curled = curl(protocol, &[], &server.url(path)).await;
         assert_eq!(
@@ -344,13 +344,13 @@ async fn sees_what_was_corrupted_and_sliced(protocol: &[&str]) {
 
 /// What was broken once is whole the next time; over HTTP/1 on the same connection, if that is left.
 async fn is_served_after_all_that(protocol: &[&str]) {
-    for (behaviour, is_broken) in [
-        (Behaviour::break_after(Message::Response, 5), true),
-        (Behaviour::snip_body(), false),
-        (Behaviour::status(StatusCode::IM_A_TEAPOT), false),
+    for (behavior, is_broken) in [
+        (Behavior::break_after(Message::Response, 5), true),
+        (Behavior::snip_body(), false),
+        (Behavior::status(StatusCode::IM_A_TEAPOT), false),
     ] {
-        let text = behaviour.to_string();
-        let (server, engine) = serve(Stage::when(Trigger::once(), behaviour)).await;
+        let text = behavior.to_string();
+        let (server, engine) = serve(Stage::when(Trigger::once(), behavior)).await;
         let url = server.url("/known");
         // curl 7.88.1 fails with 16 where it uses a connection of HTTP/2 again, also without chaos.
         let curled = if is_broken || protocol == HTTP2 {

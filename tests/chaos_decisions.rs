@@ -7,7 +7,7 @@ use axum::{Router, body::Body, extract::Request, response::Response, routing::ge
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 use tower_traffic::chaos::{
-    Behaviour, Chaos, ChaosEngine, Decision, Latency, Message, Stage, Trigger,
+    Behavior, Chaos, ChaosEngine, Decision, Latency, Message, Stage, Trigger,
 };
 
 const TEXT: &str = "The quick brown fox jumps over the lazy dog";
@@ -44,12 +44,12 @@ fn stage() -> Stage {
     let ms = Duration::from_millis;
     Stage::when(
         Trigger::percentage(30.0),
-        Behaviour::latency(Latency::exponential(ms(50)).at_most(ms(400)))
-            .and(Behaviour::corrupt(Message::Response, 20.0)),
+        Behavior::latency(Latency::exponential(ms(50)).max(ms(400)))
+            .and(Behavior::corrupt(Message::Response, 20.0)),
     )
     .then(Stage::when(
         Trigger::percentage(30.0),
-        Behaviour::snip_body(),
+        Behavior::snip_body(),
     ))
 }
 
@@ -151,7 +151,7 @@ fn good_but(this: &str, other: &str) -> String {
 async fn so_many_are_kept_as_is_said() {
     async fn kept(chaos: Chaos) -> Vec<u64> {
         let engine: ChaosEngine = chaos.engine();
-        engine.enable_with(Behaviour::no_body());
+        engine.enable_with(Behavior::no_body());
         answers(&app(chaos), 1_010).await;
         engine
             .decisions()
@@ -160,6 +160,6 @@ async fn so_many_are_kept_as_is_said() {
             .collect()
     }
     assert_eq!(kept(Chaos::new()).await, (10..1_010).collect::<Vec<_>>());
-    assert_eq!(kept(Chaos::new().keep_decisions(2)).await, [1_008, 1_009]);
-    assert!(kept(Chaos::new().keep_decisions(0)).await.is_empty());
+    assert_eq!(kept(Chaos::new().max_decisions(2)).await, [1_008, 1_009]);
+    assert!(kept(Chaos::new().max_decisions(0)).await.is_empty());
 }

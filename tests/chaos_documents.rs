@@ -2,16 +2,16 @@
 #![cfg(feature = "chaos")]
 
 use serde_json::{Value, json};
-use tower_traffic::chaos::{BadDocument, Chaos, Stage};
+use tower_traffic::chaos::{Chaos, ParseDocumentError, Stage};
 
-fn read(document: &Value) -> Result<Stage, BadDocument> {
+fn read(document: &Value) -> Result<Stage, ParseDocumentError> {
     document.to_string().parse()
 }
 
 /// What a stage that does this to every request says of itself.
-fn behaviour(behaviour: &Value) -> String {
+fn behavior(behavior: &Value) -> String {
     let stage = json!({
-        "type": "trigger", "trigger": { "type": "always" }, "behaviour": behaviour,
+        "type": "trigger", "trigger": { "type": "always" }, "behaviour": behavior,
     });
     let text = read(&stage).unwrap().to_string();
     text.strip_prefix("Always ").unwrap().to_owned()
@@ -25,7 +25,7 @@ fn trigger(trigger: &Value) -> String {
 }
 
 #[test]
-fn behaviours_say_what_http4k_says() {
+fn behaviors_say_what_http4k_says() {
     for (document, text) in [
         (
             json!({ "type": "latency", "min": "PT0.1S", "max": "PT0.3S" }),
@@ -56,12 +56,12 @@ fn behaviours_say_what_http4k_says() {
             "ReturnResponse(500)",
         ),
     ] {
-        assert_eq!(behaviour(&document), text, "{document}");
+        assert_eq!(behavior(&document), text, "{document}");
     }
 }
 
 #[test]
-fn behaviours_say_when_they_are_about_connections() {
+fn behaviors_say_when_they_are_about_connections() {
     let all = json!({ "type": "all", "behaviours": [
         { "type": "latency", "on": "connection", "min": "1s", "max": "1s" },
         { "type": "refuse" },
@@ -118,7 +118,7 @@ fn behaviours_say_when_they_are_about_connections() {
             "ReturnStatus (500)",
         ),
     ] {
-        assert_eq!(behaviour(&document), text, "{document}");
+        assert_eq!(behavior(&document), text, "{document}");
     }
 }
 
@@ -131,7 +131,7 @@ fn so_do_the_destructive_four() {
         ("kill", "KillProcess"),
         ("block", "BlockThread"),
     ] {
-        assert_eq!(behaviour(&json!({ "type": name })), text);
+        assert_eq!(behavior(&json!({ "type": name })), text);
     }
 }
 
@@ -264,7 +264,7 @@ fn stages_say_what_http4k_says() {
 /// Everything that there are words for.
 fn documents() -> Vec<Value> {
     let always = json!({ "type": "always" });
-    let behaviours = [
+    let behaviors = [
         json!({ "type": "latency", "min": "PT0.1S", "max": "PT0.3S" }),
         json!({ "type": "latency", "distribution": "normal", "mean": "PT1S", "deviation": "PT0.5S" }),
         json!({ "type": "latency", "distribution": "exponential", "mean": "PT1S", "cap": "PT9S" }),
@@ -326,9 +326,9 @@ fn documents() -> Vec<Value> {
         json!({ "type": "asked" }),
         json!({ "type": "status", "from": 500, "to": 599 }),
     ];
-    let mut all: Vec<_> = behaviours
+    let mut all: Vec<_> = behaviors
         .iter()
-        .map(|behaviour| json!({ "type": "trigger", "trigger": always, "behaviour": behaviour }))
+        .map(|behavior| json!({ "type": "trigger", "trigger": always, "behaviour": behavior }))
         .chain(triggers.iter().map(|trigger| {
             json!({ "type": "trigger", "trigger": trigger, "behaviour": { "type": "none" } })
         }))
@@ -354,7 +354,7 @@ fn documents_come_back_as_they_were() {
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn what_is_wrong_is_told_with_its_place() {
-    let hit = |trigger: Value, behaviour: Value| json!({ "type": "trigger", "trigger": trigger, "behaviour": behaviour });
+    let hit = |trigger: Value, behavior: Value| json!({ "type": "trigger", "trigger": trigger, "behaviour": behavior });
     let always = || json!({ "type": "always" });
     let none = || json!({ "type": "none" });
     for (document, path, reason) in [

@@ -15,7 +15,7 @@ use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
-use tower_traffic::chaos::{Behaviour, Chaos, ChaosBody, Latency, Requests, Stage, Trigger};
+use tower_traffic::chaos::{Behavior, Chaos, ChaosBody, Latency, Requests, Stage, Trigger};
 
 type Body = Full<Bytes>;
 
@@ -27,13 +27,13 @@ fn read(document: &Value) -> Stage {
     text.parse().unwrap_or_else(|bad| panic!("{bad}: {text}"))
 }
 
-fn always(behaviour: &Value) -> Value {
-    json!({ "type": "trigger", "trigger": { "type": "always" }, "behaviour": behaviour })
+fn always(behavior: &Value) -> Value {
+    json!({ "type": "trigger", "trigger": { "type": "always" }, "behaviour": behavior })
 }
 
 /// What the request was behind the layer, and the answer with its body.
 async fn ask(chaos: Chaos, request: Request<Body>) -> (Option<HeaderMap>, Response<Bytes>) {
-    let chaos = chaos.seed(4).http4k_header();
+    let chaos = chaos.seed(4).http4k_header(true);
     chaos.engine().enable();
     let seen = Arc::new(Mutex::new(None));
     let inside = seen.clone();
@@ -68,9 +68,9 @@ fn said(headers: &HeaderMap) -> Vec<&str> {
     values.map(|value| value.to_str().expect("text")).collect()
 }
 
-/// The header that a behaviour is told with: in place of one that is there, and on one message.
+/// The header that a behavior is told with: in place of one that is there, and on one message.
 #[tokio::test(start_paused = true)]
-async fn behaviours_are_told_in_the_header_as_http4k_does() {
+async fn behaviors_are_told_in_the_header_as_http4k_does() {
     let before = "Status 500";
     for (document, expected) in [
         (
@@ -307,7 +307,7 @@ async fn a_moment_that_is_past_is_past() {
         (UNIX_EPOCH, true),
         (SystemTime::now() + Duration::from_hours(1), false),
     ] {
-        let stage = Stage::when(Trigger::deadline(end), Behaviour::no_body());
+        let stage = Stage::when(Trigger::deadline(end), Behavior::no_body());
         tokio::time::advance(Duration::from_millis(1)).await;
         let chaos = Chaos::on(stage);
         tokio::time::advance(Duration::from_millis(1)).await;
@@ -414,7 +414,7 @@ async fn hosts_are_found_where_they_are() {
         let requests = Requests::any().host("a.test").expect("a pattern");
         let chaos = Chaos::on(Stage::when(
             Trigger::requests(requests),
-            Behaviour::no_body(),
+            Behavior::no_body(),
         ));
         let mut request = Request::get(uri).body(Body::default()).expect("a request");
         if let Some(host) = host {
@@ -489,7 +489,7 @@ async fn block_and_snip_ask_first_and_latency_sleeps_first() {
     let began = tokio::time::Instant::now();
     let asked = Arc::new(AtomicUsize::new(0));
     let inside = asked.clone();
-    let chaos = Chaos::on(Behaviour::latency(Latency::fixed(Duration::from_secs(1))));
+    let chaos = Chaos::on(Behavior::latency(Latency::fixed(Duration::from_secs(1))));
     let service = chaos.layer(service_fn(move |_: Request<ChaosBody<Body>>| {
         assert_eq!(began.elapsed(), Duration::from_secs(1));
         inside.fetch_add(1, Ordering::Relaxed);

@@ -10,7 +10,7 @@ use std::{
 use axum::{Router, body::Body, routing::get};
 use http::{Request, StatusCode};
 use tower::ServiceExt;
-use tower_traffic::chaos::{Behaviour, Chaos, ChaosEngine, Stage, Trigger};
+use tower_traffic::chaos::{Behavior, Chaos, ChaosEngine, Stage, Trigger};
 use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
@@ -91,7 +91,7 @@ async fn that_it_is_on_or_off_is_logged_once() {
     let engine = Chaos::new().expire_after(Duration::from_mins(1)).engine();
     let (log, _guard) = Log::of(&engine);
     engine.disable();
-    engine.enable_with(Behaviour::none());
+    engine.enable_with(Behavior::none());
     let app = app(&engine);
     for _ in 0..3 {
         ask(&app).await;
@@ -111,7 +111,7 @@ async fn what_happens_to_a_request_is_logged() {
     let engine = Chaos::new().engine();
     engine.enable_with(Stage::when(
         Trigger::countdown(1),
-        Behaviour::status(StatusCode::NOT_FOUND),
+        Behavior::status(StatusCode::NOT_FOUND),
     ));
     let (log, _guard) = Log::of(&engine);
     let app = app(&engine);

@@ -18,7 +18,7 @@ use http_body_util::{BodyExt, Full};
 use proptest::prelude::*;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_traffic::chaos::{
-    Behaviour, Chaos, ChaosBody, ChaosEngine, ChaosService, Decision, Latency, Panics, Stage,
+    Behavior, Chaos, ChaosBody, ChaosEngine, ChaosService, Decision, Latency, Panics, Stage,
     Trigger,
 };
 
@@ -28,8 +28,8 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-fn fails() -> Behaviour {
-    Behaviour::status(StatusCode::SERVICE_UNAVAILABLE)
+fn fails() -> Behavior {
+    Behavior::status(StatusCode::SERVICE_UNAVAILABLE)
 }
 
 fn on(seed: u64, stage: impl Into<Stage>) -> (Chaos, ChaosEngine) {
@@ -71,7 +71,7 @@ fn percentages_are_exact_over_a_million() {
     thread::scope(|scope| {
         for percent in [0.0, 0.1, 1.0, 10.0, 50.0, 99.9, 100.0] {
             scope.spawn(move || {
-                let stage = Stage::when(Trigger::percentage(percent), Behaviour::no_body());
+                let stage = Stage::when(Trigger::percentage(percent), Behavior::no_body());
                 let (chaos, engine) = on(42, stage);
                 let mut service = service(&chaos);
                 for _ in 0..COUNT {
@@ -139,8 +139,8 @@ async fn what_is_counted_is_exact_among_many() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn no_more_are_affected_at_once_than_told() {
-    let (chaos, _) = on(1, Behaviour::latency(Latency::fixed(ms(20))));
-    let chaos = chaos.at_most_at_once(10);
+    let (chaos, _) = on(1, Behavior::latency(Latency::fixed(ms(20))));
+    let chaos = chaos.max_concurrent(10);
     let engine = chaos.engine();
     let tasks = (0..1_000).map(|_| {
         let (service, engine) = (service(&chaos), engine.clone());
@@ -188,7 +188,7 @@ async fn a_ramp_goes_up_and_down_evenly() {
 
 /// What is drawn: it is decided when a request comes, and nobody has to wait for it.
 fn draws(seed: u64, latency: Latency, count: usize) -> Vec<Duration> {
-    let (chaos, engine) = on(seed, Behaviour::latency(latency));
+    let (chaos, engine) = on(seed, Behavior::latency(latency));
     let mut service = service(&chaos);
     let mut all = Vec::new();
     while all.len() < count {
@@ -236,7 +236,7 @@ fn latencies_are_distributed_as_they_are_called() {
         // Its mean comes from a few that are very long.
         (Latency::pareto(ms(100), 1.5), None, pareto.to_vec()),
         (
-            Latency::exponential(ms(100)).at_most(ms(50)),
+            Latency::exponential(ms(100)).max(ms(50)),
             Some(0.1 * (1.0 - (-0.5_f64).exp())),
             exponential[..2].to_vec(),
         ),
@@ -275,7 +275,7 @@ fn caps_cut() {
         Latency::pareto(ms(10), 0.5),
     ] {
         let text = latency.to_string();
-        let drawn = draws(3, latency.at_most(cap), 10_000);
+        let drawn = draws(3, latency.max(cap), 10_000);
         assert_eq!(drawn.iter().max(), Some(&cap), "{text}");
         // What is longer is the cap, and nothing else is.
         let share = drawn.iter().filter(|time| **time == cap).count();
@@ -338,7 +338,7 @@ proptest! {
         seed in any::<u64>(),
     ) {
         let within = |latency: Latency, least: Duration, most: Duration| {
-            let latency = cap.map_or(latency.clone(), |cap| latency.at_most(cap));
+            let latency = cap.map_or(latency.clone(), |cap| latency.max(cap));
             let end = cap.unwrap_or(FOREVER).min(FOREVER);
             for drawn in draws(seed, latency.clone(), 50) {
                 assert!(drawn >= least.min(end) && drawn <= most.min(end), "{latency}: {drawn:?}");
@@ -346,7 +346,7 @@ proptest! {
             let text = latency.to_string();
             assert!(text.starts_with('(') && text.ends_with(')'), "{text}");
             // As a document, and back.
-            let stage = Stage::always(Behaviour::latency(latency));
+            let stage = Stage::always(Behavior::latency(latency));
             assert_eq!(stage.to_document().parse::<Stage>().expect(&text), stage);
         };
         let (zero, max) = (Duration::ZERO, Duration::MAX);
@@ -365,12 +365,12 @@ proptest! {
     ) {
         let stage = Stage::when(
             Trigger::percentage(40.0),
-            Behaviour::latency(Latency::exponential(ms(100))).and(Behaviour::snip_body()),
+            Behavior::latency(Latency::exponential(ms(100))).and(Behavior::snip_body()),
         )
         .then(Stage::when(
             Trigger::percentage(50.0) | Trigger::nth(NonZeroU64::MIN.saturating_add(2)),
-            Behaviour::latency(Latency::uniform(ms(0)..=ms(9)))
-                .and(Behaviour::corrupt(tower_traffic::chaos::Message::Response, 30.0)),
+            Behavior::latency(Latency::uniform(ms(0)..=ms(9)))
+                .and(Behavior::corrupt(tower_traffic::chaos::Message::Response, 30.0)),
         ));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()

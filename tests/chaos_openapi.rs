@@ -104,13 +104,13 @@ async fn every_example_is_good() {
     }
 }
 
-/// In the place of a stage, a trigger, a behaviour.
+/// In the place of a stage, a trigger, a behavior.
 #[rustfmt::skip]
 fn samples() -> Vec<(&'static str, Value)> {
     let stage = |value| ("Stage", value);
     let trigger = |value| ("Trigger", value);
-    let behaviour = |value| ("Behaviour", value);
-    let latency = |min: &str| behaviour(json!({"type": "latency", "min": min, "max": "9w"}));
+    let behavior = |value| ("Behaviour", value);
+    let latency = |min: &str| behavior(json!({"type": "latency", "min": min, "max": "9w"}));
     let delay = |period: Value| trigger(json!({"type": "delay", "period": period}));
     let mut samples = vec![
         stage(json!({"type": "wait", "until": null, "more": {"is": ["ignored"]}})),
@@ -149,34 +149,34 @@ fn samples() -> Vec<(&'static str, Value)> {
         trigger(json!({"type": "status", "status": null, "from": 500, "to": "599"})),
         trigger(json!({"type": "status", "from": 500})),
         trigger(json!({"type": "status"})),
-        behaviour(json!({"type": "latency", "min": "1s"})),
-        behaviour(json!({"type": "latency", "min": 0, "max": "1s", "distribution": null, "cap": null})),
-        behaviour(json!({"type": "latency", "time": "1s", "distribution": "fixed", "on": "connection"})),
-        behaviour(json!({"type": "latency", "time": "1s", "distribution": "steady"})),
-        behaviour(json!({"type": "latency", "min": "1s", "max": "2s", "on": "toast"})),
-        behaviour(json!({"type": "latency", "distribution": "normal", "mean": "1s"})),
-        behaviour(json!({"type": "latency", "distribution": "pareto", "min": "1s", "shape": 0})),
-        behaviour(json!({"type": "latency", "distribution": "pareto", "min": "1s", "shape": "0.5", "cap": "1m"})),
-        behaviour(json!({"type": "throw", "message": 5})),
-        behaviour(json!({"type": "throw", "message": null})),
-        behaviour(json!({"type": "response", "status": 200})),
-        behaviour(json!({"type": "response", "status": 200, "headers": {"a": "ä", "b": 1}, "body": null})),
-        behaviour(json!({"type": "response", "status": 200, "headers": {"a b": "c"}})),
-        behaviour(json!({"type": "response", "status": 200, "headers": {"a": "b\nc"}})),
-        behaviour(json!({"type": "refuse"})),
-        behaviour(json!({"type": "refuse", "on": "connection"})),
-        behaviour(json!({"type": "refuse", "on": "request"})),
-        behaviour(json!({"type": "set-header", "name": "a", "value": "b", "on": "connection"})),
-        behaviour(json!({"type": "set-header", "name": "", "value": "b"})),
-        behaviour(json!({"type": "set-header", "name": true, "value": 1.5, "on": null})),
-        behaviour(json!({"type": "slice", "bytes": 0})),
-        behaviour(json!({"type": "slice", "bytes": "1", "every": "1ms", "on": "request"})),
-        behaviour(json!({"type": "misstate-length", "by": "-3"})),
-        behaviour(json!({"type": "misstate-length", "by": 1.5})),
-        behaviour(json!({"type": "drop-trailers", "on": "connection"})),
-        behaviour(json!({"type": "all", "behaviours": [{"type": "none"}]})),
-        behaviour(json!({"type": "all", "behaviours": []})),
-        behaviour(json!({"type": "corrupt", "percentage": -1})),
+        behavior(json!({"type": "latency", "min": "1s"})),
+        behavior(json!({"type": "latency", "min": 0, "max": "1s", "distribution": null, "cap": null})),
+        behavior(json!({"type": "latency", "time": "1s", "distribution": "fixed", "on": "connection"})),
+        behavior(json!({"type": "latency", "time": "1s", "distribution": "steady"})),
+        behavior(json!({"type": "latency", "min": "1s", "max": "2s", "on": "toast"})),
+        behavior(json!({"type": "latency", "distribution": "normal", "mean": "1s"})),
+        behavior(json!({"type": "latency", "distribution": "pareto", "min": "1s", "shape": 0})),
+        behavior(json!({"type": "latency", "distribution": "pareto", "min": "1s", "shape": "0.5", "cap": "1m"})),
+        behavior(json!({"type": "throw", "message": 5})),
+        behavior(json!({"type": "throw", "message": null})),
+        behavior(json!({"type": "response", "status": 200})),
+        behavior(json!({"type": "response", "status": 200, "headers": {"a": "ä", "b": 1}, "body": null})),
+        behavior(json!({"type": "response", "status": 200, "headers": {"a b": "c"}})),
+        behavior(json!({"type": "response", "status": 200, "headers": {"a": "b\nc"}})),
+        behavior(json!({"type": "refuse"})),
+        behavior(json!({"type": "refuse", "on": "connection"})),
+        behavior(json!({"type": "refuse", "on": "request"})),
+        behavior(json!({"type": "set-header", "name": "a", "value": "b", "on": "connection"})),
+        behavior(json!({"type": "set-header", "name": "", "value": "b"})),
+        behavior(json!({"type": "set-header", "name": true, "value": 1.5, "on": null})),
+        behavior(json!({"type": "slice", "bytes": 0})),
+        behavior(json!({"type": "slice", "bytes": "1", "every": "1ms", "on": "request"})),
+        behavior(json!({"type": "misstate-length", "by": "-3"})),
+        behavior(json!({"type": "misstate-length", "by": 1.5})),
+        behavior(json!({"type": "drop-trailers", "on": "connection"})),
+        behavior(json!({"type": "all", "behaviors": [{"type": "none"}]})),
+        behavior(json!({"type": "all", "behaviors": []})),
+        behavior(json!({"type": "corrupt", "percentage": -1})),
     ];
     for count in [json!(0), json!(-1), json!("0"), json!("+7"), json!(3.0), json!(3.5), json!(true),
                   json!(u64::MAX), json!(null), json!(""), json!("x"), json!([1])] {
@@ -189,7 +189,7 @@ fn samples() -> Vec<(&'static str, Value)> {
     }
     for status in [json!(199), json!(200), json!(999), json!(1000), json!("404"), json!("42"),
                    json!(404.0), json!(404.5), json!(null)] {
-        samples.push(behaviour(json!({"type": "status", "status": status})));
+        samples.push(behavior(json!({"type": "status", "status": status})));
     }
     for network in ["10.0.0.0/8", "10.0.0.0/33", "10.0.0.256", "127.0.0.1", "::", "::1/128", "::1/129",
                     "fe80::/10", "1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7::", "::2:3:4:5:6:7:8", "1::8",

@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use thirtyfour::{Key, prelude::*};
 use tokio::{net::TcpListener, runtime::Runtime, time::sleep};
 use tower::{ServiceExt, util::MapRequestLayer};
-use tower_traffic::chaos::{Behaviour, Chaos, ChaosApi, ChaosEngine, Stage, Trigger};
+use tower_traffic::chaos::{Behavior, Chaos, ChaosApi, ChaosEngine, Stage, Trigger};
 
 fn main() -> ExitCode {
     let missing = browser::missing();
@@ -292,7 +292,7 @@ async fn is_used_by_keyboard_alone() {
 #[tokio::main]
 async fn says_what_is_wrong_where() {
     let app = App::start(None).await;
-    app.engine.enable_with(Behaviour::none());
+    app.engine.enable_with(Behavior::none());
     let before = app.engine.to_string();
     with_browser(async |browser| {
         app.open(browser).await;
@@ -427,7 +427,7 @@ async fn asks_for_the_token() {
 #[tokio::main]
 async fn says_when_nobody_answers() {
     let app = App::start(None).await;
-    app.engine.enable_with(Behaviour::none());
+    app.engine.enable_with(Behavior::none());
     let (at, engine) = (app.at.to_string(), app.engine.clone());
     with_browser(async |browser| {
         app.open(browser).await;
@@ -465,7 +465,7 @@ async fn asks_nothing_while_hidden() {
         sleep(Duration::from_secs(3)).await;
         assert_eq!(app.asked.load(Ordering::Relaxed), asked);
 
-        app.engine.enable_with(Behaviour::none());
+        app.engine.enable_with(Behavior::none());
         browser.driver.switch_to_window(here).await.unwrap();
         browser.until_says("#is", ON).await;
     })
@@ -475,7 +475,7 @@ async fn asks_nothing_while_hidden() {
 #[tokio::main]
 async fn does_again_what_was_decided() {
     let app = App::start(None).await;
-    let fails = Behaviour::status(StatusCode::SERVICE_UNAVAILABLE);
+    let fails = Behavior::status(StatusCode::SERVICE_UNAVAILABLE);
     app.engine
         .enable_with(Stage::when(Trigger::percentage(50.0), fails));
     with_browser(async |browser| {
@@ -527,7 +527,7 @@ async fn works_below_any_path() {
 #[tokio::main]
 async fn is_readable_everywhere() {
     let app = App::start(None).await;
-    let fails = Behaviour::status(StatusCode::SERVICE_UNAVAILABLE);
+    let fails = Behavior::status(StatusCode::SERVICE_UNAVAILABLE);
     app.engine
         .enable_with(Stage::when(Trigger::percentage(50.0), fails));
     with_browser(async |browser| {

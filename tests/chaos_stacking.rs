@@ -18,7 +18,7 @@ use tower::{ServiceBuilder, retry::Policy};
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
 use tower_traffic::{
     Chaos, Exchange, OnMiss, RecordTraffic, ReplayCache,
-    chaos::{Behaviour, Latency, Message, Stage, Trigger},
+    chaos::{Behavior, Latency, Message, Stage, Trigger},
     store::Memory,
 };
 
@@ -26,8 +26,8 @@ fn app() -> Router {
     Router::new().route("/users/{id}", get(async || "bob"))
 }
 
-fn unavailable() -> Behaviour {
-    Behaviour::status(StatusCode::SERVICE_UNAVAILABLE)
+fn unavailable() -> Behavior {
+    Behavior::status(StatusCode::SERVICE_UNAVAILABLE)
 }
 
 fn asking() -> Request<Body> {
@@ -55,7 +55,7 @@ async fn recorded(record: &RecordTraffic, count: u64) -> Vec<Exchange> {
 async fn a_recorder_outside_of_chaos_records_what_it_made_inside_what_there_was() {
     let (outside, inside) = (RecordTraffic::memory(), RecordTraffic::memory());
     let name = HeaderName::from_static("x-made");
-    let made = Behaviour::set_header(Message::Response, name, HeaderValue::from_static("up"));
+    let made = Behavior::set_header(Message::Response, name, HeaderValue::from_static("up"));
     let stage = Stage::when(Trigger::once(), unavailable()).then(Stage::always(made));
     let app = app()
         .layer(inside.clone())
@@ -81,7 +81,7 @@ async fn a_recorder_outside_of_chaos_records_what_it_made_inside_what_there_was(
 #[tokio::test]
 async fn inside_of_catch_panic_what_chaos_throws_is_a_500() {
     let app = app()
-        .layer(Chaos::on(Behaviour::throw("on purpose")))
+        .layer(Chaos::on(Behavior::throw("on purpose")))
         .layer(CatchPanicLayer::new());
     assert_eq!(answer(&app).await.status, 500);
 }

@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower::BoxError;
 
-use super::{active::Active, faults::Faults};
+use super::{apply::faults::Faults, engine::active::Active};
 use crate::body::ReplayBody;
 
 pin_project! {
@@ -43,11 +43,11 @@ struct Held<B: Body> {
     faults: Faults,
 }
 
-/// Why a body breaks off: it was told to ([`Behaviour::break_after`](super::Behaviour::break_after)).
+/// Why a body breaks off: it was told to ([`Behavior::break_after`](super::Behavior::break_after)).
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("chaos broke the body off after {after} bytes")]
 #[non_exhaustive]
-pub struct BrokenOff {
+pub struct InjectedError {
     /// So many bytes were let through.
     pub after: u64,
 }

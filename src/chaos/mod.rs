@@ -1,43 +1,19 @@
 //! `Chaos`: breaks things on purpose, repeatably, and only while it is meant to.
 //!
-//! [`Chaos`] is the layer, and [`ChaosEngine`] steers it. What happens is a [`Behaviour`], when is a
+//! [`Chaos`] is the layer, and [`ChaosEngine`] steers it. What happens is a [`Behavior`], when is a
 //! [`Trigger`], and a [`Stage`] puts several of these in their order.
 
-mod active;
 #[cfg(feature = "chaos-api")]
 mod api;
-mod asked;
-mod behaviour;
+mod apply;
 mod body;
 #[cfg(feature = "chaos-connect")]
 mod connect;
-mod connection;
-#[cfg(feature = "chaos-api")]
-mod control;
-mod decision;
-mod destroy;
 mod document;
-mod duration;
 mod engine;
-mod env;
-mod faults;
-mod latency;
-mod moment;
-mod needs;
-mod network;
-mod pace;
-mod pattern;
-mod plan;
-mod random;
-mod seen;
+mod layer;
+mod model;
 mod service;
-mod stage;
-mod throw;
-mod trigger;
-
-use std::{fmt, time::Duration};
-
-use tower::Layer;
 
 #[cfg(feature = "chaos-api")]
 pub use self::api::ChaosApi;
@@ -47,213 +23,21 @@ pub use self::connect::{
     ConnectionFault, OpaqueConnect, OpaqueConnector,
 };
 pub use self::{
-    behaviour::{Behaviour, Message, Variable},
-    body::{BrokenOff, ChaosBody},
-    connection::ConnectionBehaviour,
-    decision::{Affected, Decision},
-    document::BadDocument,
+    apply::throw::{Fails, Panics, Throw},
+    body::{ChaosBody, InjectedError},
+    document::ParseDocumentError,
     engine::{ChaosEngine, ChaosStats},
-    env::BadVariable,
-    latency::Latency,
-    network::{BadNetwork, Network},
-    pattern::{BadPattern, Requests},
+    layer::Chaos,
+    model::{
+        behavior::{Behavior, Message, Variable},
+        connection::ConnectionBehavior,
+        decision::{Affected, Decision},
+        env::InvalidVariable,
+        latency::Latency,
+        network::{BadNetwork, Network},
+        request_pattern::{InvalidPattern, Requests},
+        stage::Stage,
+        trigger::Trigger,
+    },
     service::{ChaosFuture, ChaosService},
-    stage::Stage,
-    throw::{Fails, Panics, Throw},
-    trigger::Trigger,
 };
-
-/// A layer that breaks things on purpose.
-///
-/// ```
-/// use axum::{Router, routing::get};
-/// use http::StatusCode;
-/// use tower_traffic::chaos::{Behaviour, Chaos, Stage, Trigger};
-///
-/// let chaos = Chaos::new();
-/// let engine = chaos.engine();
-/// let app: Router = Router::new()
-///     .route("/users/{id}", get(async || "bob"))
-///     .layer(chaos);
-///
-/// // Off until it is switched on.
-/// engine.enable_with(Stage::when(
-///     Trigger::percentage(10.0),
-///     Behaviour::status(StatusCode::SERVICE_UNAVAILABLE),
-/// ));
-/// ```
-///
-/// It goes around a server or a client, and keeps the error of the service inside. Clones of the layer,
-/// and all services made by it, share one [engine](ChaosEngine): what is counted is counted for all of
-/// them, and `n` of a hundred are that of all requests together.
-///
-/// # Repeatable
-///
-/// Everything left to chance is drawn from a [seed](Self::seed) and the number of the request, in the
-/// order in which requests come: the same seed and the same order give the same decisions, whatever is
-/// polled first. Only a stage that asks for the [status](Trigger::status) or the [body](Requests::body)
-/// waits until that is there, with those after it: what they count (`once`, `countdown`, `nth`) they count in
-/// that order.
-///
-/// Every affected response says in its head what happened (`x-chaos: Latency (123ms)`), and has the
-/// [`Decision`] among its extensions; [`ChaosEngine::decisions`] has the last ones, and
-/// [`ChaosEngine::enable_again`] does them again.
-///
-/// All waits are on tokio's clock, so that a test that has it paused (`#[tokio::test(start_paused = true)]`)
-/// does not wait.
-///
-/// # Everything that can be set, at its default
-///
-/// ```
-/// use tower_traffic::chaos::{Chaos, Stage};
-///
-/// let chaos = Chaos::new()    // off, and nothing happens when it is switched on
-///     .stage(Stage::wait())   // what happens then
-///     .at_most_at_once(usize::MAX)
-///     .keep_decisions(1_000);
-/// ```
-///
-/// Off by default are [`expire_after`](Self::expire_after), [`spare`](Self::spare),
-/// [`http4k_header`](Self::http4k_header) and [`with_error`](Self::with_error); the
-/// [seed](Self::seed) is another each time.
-#[derive(Clone)]
-pub struct Chaos<T = Panics> {
-    engine: ChaosEngine,
-    throw: T,
-}
-
-impl Chaos {
-    /// Off, until its [engine](Self::engine) switches it on.
-    pub fn new() -> Self {
-        Self {
-            engine: ChaosEngine::new(),
-            throw: Panics,
-        }
-    }
-
-    /// On from the start, with this.
-    pub fn on(stage: impl Into<Stage>) -> Self {
-        let chaos = Self::new();
-        chaos.engine.enable_with(stage);
-        chaos
-    }
-
-    /// Steered by this engine, with others that are. What is set here is set for all of them.
-    pub fn with_engine(engine: &ChaosEngine) -> Self {
-        Self {
-            engine: engine.clone(),
-            throw: Panics,
-        }
-    }
-}
-
-impl Default for Chaos {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl<T> Chaos<T> {
-    /// What steers it.
-    pub fn engine(&self) -> ChaosEngine {
-        self.engine.clone()
-    }
-
-    /// What happens when it is switched on.
-    pub fn stage(self, stage: impl Into<Stage>) -> Self {
-        self.engine.prepare(stage.into());
-        self
-    }
-
-    /// Draws with this seed.
-    pub fn seed(self, seed: u64) -> Self {
-        self.set(|settings| settings.seed = seed)
-    }
-
-    /// Switches itself off so long after it was switched on.
-    pub fn expire_after(self, time: Duration) -> Self {
-        self.set(|settings| settings.expire_after = Some(time))
-    }
-
-    /// Affects at most so many requests at the same time; what comes then passes, and is counted.
-    pub fn at_most_at_once(self, requests: usize) -> Self {
-        self.set(|settings| settings.most_at_once = requests)
-    }
-
-    /// Never affects this route ([`Trigger::route`]), whatever happens to the others: health checks, for
-    /// one.
-    pub fn spare(self, route: impl Into<String>) -> Self {
-        self.set(|settings| settings.spared.push(route.into()))
-    }
-
-    /// Also says what happened as http4k does, in `x-http4k-chaos`.
-    pub fn http4k_header(self) -> Self {
-        self.set(|settings| settings.http4k_header = true)
-    }
-
-    /// Keeps so many [decisions](ChaosEngine::decisions), each with its behaviour.
-    pub fn keep_decisions(self, most: usize) -> Self {
-        self.set(|settings| settings.kept = most)
-    }
-
-    /// Lets [`Behaviour::throw`] fail with an error that is made of its message, where the service inside
-    /// has such errors, instead of panicking.
-    ///
-    /// ```
-    /// use tower::BoxError;
-    /// use tower_traffic::chaos::{Behaviour, Chaos};
-    ///
-    /// let chaos = Chaos::on(Behaviour::throw("connection reset by peer"))
-    ///     .with_error(|message| BoxError::from(message));
-    /// ```
-    pub fn with_error<F, E>(self, error: F) -> Chaos<Fails<F>>
-    where
-        F: Fn(&str) -> E + Clone,
-    {
-        Chaos {
-            engine: self.engine,
-            throw: Fails(error),
-        }
-    }
-
-    fn set(self, set: impl FnOnce(&mut engine::Settings)) -> Self {
-        self.engine.set(set);
-        self
-    }
-}
-
-impl<S, T: Clone> Layer<S> for Chaos<T> {
-    type Service = ChaosService<S, T>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        ChaosService::new(inner, self.engine.clone(), self.throw.clone())
-    }
-}
-
-impl<T> fmt::Debug for Chaos<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Chaos")
-            .field("engine", &self.engine)
-            .finish_non_exhaustive()
-    }
-}
-
-impl From<Behaviour> for Stage {
-    /// To every request.
-    fn from(behaviour: Behaviour) -> Self {
-        Self::always(behaviour)
-    }
-}
-
-impl From<Latency> for Stage {
-    /// For every request.
-    fn from(latency: Latency) -> Self {
-        Behaviour::latency(latency).into()
-    }
-}
-
-impl From<Vec<Self>> for Stage {
-    fn from(stages: Vec<Self>) -> Self {
-        Self::sequence(stages)
-    }
-}

@@ -13,13 +13,10 @@ use pin_project_lite::pin_project;
 use tower::{BoxError, Service};
 
 use super::{
+    apply::{destroy, plan::End, throw::Throw},
     body::ChaosBody,
-    destroy,
     engine::{ChaosEngine, Decided, Later, Look},
-    needs::Needs,
-    plan::End,
-    seen::Seen,
-    throw::Throw,
+    model::{needs::Needs, seen::Seen},
 };
 use crate::{body::read_ahead, store::BoxFuture};
 

@@ -13,7 +13,7 @@ use http::{
 use sha2::{Digest, Sha256};
 
 use super::{reply::plain, routes::wrong_method};
-use crate::chaos::{control::PAGE, engine::ChaosEngine};
+use crate::chaos::engine::{ChaosEngine, control::PAGE};
 
 const HTML: &str = include_str!("page.html");
 

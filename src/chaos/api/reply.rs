@@ -11,7 +11,7 @@ use http::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::chaos::{document::BadDocument, engine::ChaosEngine};
+use crate::chaos::{document::ParseDocumentError, engine::ChaosEngine};
 
 /// Why something was not done.
 #[derive(Serialize, ToSchema)]
@@ -44,14 +44,14 @@ pub(super) fn refuse(status: StatusCode, error: &str) -> Response {
 
 /// Why a document was not taken.
 pub(super) enum Refused {
-    Bad(BadDocument),
+    Bad(ParseDocumentError),
     /// Than so many bytes.
     TooLarge(usize),
-    BrokenOff,
+    InjectedError,
 }
 
-impl From<BadDocument> for Refused {
-    fn from(bad: BadDocument) -> Self {
+impl From<ParseDocumentError> for Refused {
+    fn from(bad: ParseDocumentError) -> Self {
         Self::Bad(bad)
     }
 }
@@ -70,7 +70,7 @@ impl IntoResponse for Refused {
                 StatusCode::PAYLOAD_TOO_LARGE,
                 &format!("the body has more than {} MiB", limit >> 20),
             ),
-            Self::BrokenOff => refuse(StatusCode::BAD_REQUEST, "the body broke off"),
+            Self::InjectedError => refuse(StatusCode::BAD_REQUEST, "the body broke off"),
         }
     }
 }

@@ -17,12 +17,14 @@ use super::{
     state::EngineState,
 };
 use crate::chaos::{
-    control::{
-        ACTIVATE, ACTIVATE_AGAIN, ACTIVATE_NEW, DEACTIVATE, DECISIONS, OTHER, STATE, STATUS, TOGGLE,
+    engine::{
+        ChaosEngine,
+        control::{
+            ACTIVATE, ACTIVATE_AGAIN, ACTIVATE_NEW, DEACTIVATE, DECISIONS, OTHER, STATE, STATUS,
+            TOGGLE,
+        },
     },
-    decision::Decision,
-    engine::ChaosEngine,
-    stage::Stage,
+    model::{decision::Decision, stage::Stage},
 };
 
 /// The largest document, in bytes.
@@ -123,6 +125,6 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, Refused> {
     match Limited::new(body, limit).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Refused::TooLarge(limit)),
-        Err(_) => Err(Refused::BrokenOff),
+        Err(_) => Err(Refused::InjectedError),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::{ToSchema, openapi::Ref};
 
-use crate::chaos::{engine::ChaosEngine, stage::Stage};
+use crate::chaos::{engine::ChaosEngine, model::stage::Stage};
 
 /// All there is to know.
 #[derive(Serialize, ToSchema)]
@@ -46,8 +46,9 @@ pub(super) struct Stats {
     active: usize,
     /// Those to which nothing happened because there were too many.
     capped: u64,
-    /// Those affected, by the `type` of the behaviour.
-    by_behaviour: BTreeMap<&'static str, u64>,
+    /// Those affected, by the `type` of the behavior.
+    #[serde(rename = "byBehaviour")]
+    by_behavior: BTreeMap<&'static str, u64>,
 }
 
 /// Described with its kinds, not by its type.
@@ -72,7 +73,7 @@ impl EngineState {
                 affected: stats.affected,
                 active: stats.active,
                 capped: stats.capped,
-                by_behaviour: stats.by_behaviour,
+                by_behavior: stats.by_behavior,
             },
         }
     }

@@ -20,15 +20,15 @@ use std::io;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectionFault {
-    /// By [`ConnectionBehaviour::refuse`](crate::chaos::ConnectionBehaviour::refuse). The kind is
+    /// By [`ConnectionBehavior::refuse`](crate::chaos::ConnectionBehavior::refuse). The kind is
     /// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused).
     #[error("chaos refused the connection")]
     Refused,
-    /// By [`ConnectionBehaviour::throw`](crate::chaos::ConnectionBehaviour::throw), with its message.
+    /// By [`ConnectionBehavior::throw`](crate::chaos::ConnectionBehavior::throw), with its message.
     /// The kind is [`Other`](io::ErrorKind::Other).
     #[error("{0}")]
     Thrown(String),
-    /// By [`ConnectionBehaviour::break_after`](crate::chaos::ConnectionBehaviour::break_after). The
+    /// By [`ConnectionBehavior::break_after`](crate::chaos::ConnectionBehavior::break_after). The
     /// kind is [`ConnectionReset`](io::ErrorKind::ConnectionReset).
     #[error("chaos reset the connection after {after} bytes")]
     #[non_exhaustive]

@@ -13,7 +13,10 @@ use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use tokio::time::{Sleep, sleep_until};
 
 use super::error::ConnectionFault;
-use crate::chaos::{faults::corrupt, pace::Pace, random::Random};
+use crate::chaos::{
+    apply::{faults::corrupt, pace::Pace},
+    model::random::Random,
+};
 
 /// So much passes at once.
 const ROOM: usize = 8 << 10;

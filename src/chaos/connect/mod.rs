@@ -18,7 +18,7 @@ pub use self::{
 };
 use super::{
     engine::{ChaosEngine, Settings},
-    stage::Stage,
+    model::stage::Stage,
 };
 
 /// A layer around the connector of a client, as [`Chaos`](super::Chaos) is one around the client: it
@@ -32,14 +32,14 @@ use super::{
 ///     rt::TokioExecutor,
 /// };
 /// use tower::Layer;
-/// use tower_traffic::chaos::{ChaosConnect, ConnectionBehaviour, Stage, Trigger};
+/// use tower_traffic::chaos::{ChaosConnect, ConnectionBehavior, Stage, Trigger};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
 /// // The first connection is refused, and each that follows is reset after 10,000 bytes.
 /// let chaos = ChaosConnect::on(
-///     Stage::when(Trigger::once(), ConnectionBehaviour::refuse())
-///         .then(Stage::always(ConnectionBehaviour::break_after(10_000))),
+///     Stage::when(Trigger::once(), ConnectionBehavior::refuse())
+///         .then(Stage::always(ConnectionBehavior::break_after(10_000))),
 /// );
 /// let engine = chaos.engine();
 /// let client = Client::builder(TokioExecutor::new()).build(chaos.layer(HttpConnector::new()));
@@ -47,7 +47,7 @@ use super::{
 /// let request = Request::get("http://127.0.0.1/").body(Empty::<&[u8]>::new()).unwrap();
 /// let error = client.request(request).await.unwrap_err();
 /// assert!(error.is_connect());
-/// assert_eq!(engine.stats().by_behaviour["refuse"], 1);
+/// assert_eq!(engine.stats().by_behavior["refuse"], 1);
 /// # }
 /// ```
 ///
@@ -58,8 +58,8 @@ use super::{
 /// # What is decided, and when
 ///
 /// Connections are what clients make when they need one: one that is pooled is used again and not decided
-/// about again, and over HTTP/2 there may be a single one. A [`ConnectionBehaviour`](super::ConnectionBehaviour) says what happens,
-/// and in [documents](Stage) `"on": "connection"`, or a behaviour of the type `refuse`:
+/// about again, and over HTTP/2 there may be a single one. A [`ConnectionBehavior`](super::ConnectionBehavior) says what happens,
+/// and in [documents](Stage) `"on": "connection"`, or a behavior of the type `refuse`:
 ///
 /// ```
 /// use tower_traffic::chaos::{ChaosConnect, Stage};
@@ -68,7 +68,7 @@ use super::{
 ///     "trigger": {"type": "request", "host": "api\\.example\\.com(:\\d+)?"},
 ///     "behaviour": {"type": "throttle", "on": "connection", "bytesPerSecond": 50000}}"#.parse()?;
 /// let chaos = ChaosConnect::on(stage);
-/// # Ok::<(), tower_traffic::chaos::BadDocument>(())
+/// # Ok::<(), tower_traffic::chaos::ParseDocumentError>(())
 /// ```
 ///
 /// Such are `latency`, `never`, `refuse`, `throw`, `throttle`, `slice`, `corrupt`, `stall`, `break`,
@@ -85,7 +85,7 @@ use super::{
 ///
 /// One engine may steer both ([`with_engine`](Self::with_engine)). It counts requests and connections
 /// by themselves, so that the same seed gives the same decisions in whatever order the two come, and
-/// each stage is for those that its behaviour is about. [`at_most_at_once`](Self::at_most_at_once)
+/// each stage is for those that its behavior is about. [`max_concurrent`](Self::max_concurrent)
 /// holds for either by itself: a connection that is slow and idle in a pool takes no request's place.
 /// It counts while it is held up, and as long as it lives if something is done to its bytes.
 ///
@@ -145,8 +145,8 @@ impl ChaosConnect {
 
     /// Affects at most so many connections at the same time; what comes then is made as ever, and is
     /// counted.
-    pub fn at_most_at_once(self, connections: usize) -> Self {
-        self.set(|settings| settings.most_at_once = connections)
+    pub fn max_concurrent(self, connections: usize) -> Self {
+        self.set(|settings| settings.max_concurrent = connections)
     }
 
     /// For clients that let nobody look into their connections, as reqwest's does: there is no telling
@@ -154,11 +154,11 @@ impl ChaosConnect {
     /// and fail; a [`host`](super::Requests::host) is never met, and what would be done to bytes is not.
     ///
     /// ```
-    /// use tower_traffic::chaos::{ChaosConnect, ConnectionBehaviour};
+    /// use tower_traffic::chaos::{ChaosConnect, ConnectionBehavior};
     ///
     /// # #[cfg(feature = "reqwest")]
     /// # async fn f() -> Result<(), reqwest::Error> {
-    /// let chaos = ChaosConnect::on(ConnectionBehaviour::refuse());
+    /// let chaos = ChaosConnect::on(ConnectionBehavior::refuse());
     /// let client = reqwest::Client::builder().connector_layer(chaos.opaque()).build()?;
     /// assert!(client.get("http://127.0.0.1/").send().await.unwrap_err().is_connect());
     /// # Ok(())

@@ -8,8 +8,8 @@ use super::{
     error::ConnectionFault,
     faults::{Faults, Limits},
 };
-use crate::chaos::{
-    connection::{ConnectionBehaviour, Fault},
+use crate::chaos::model::{
+    connection::{ConnectionBehavior, Fault},
     random::Random,
 };
 
@@ -31,7 +31,7 @@ enum End {
 }
 
 impl ConnectionPlan {
-    pub(in crate::chaos) fn of(behaviour: &ConnectionBehaviour, random: Random) -> Self {
+    pub(in crate::chaos) fn of(behavior: &ConnectionBehavior, random: Random) -> Self {
         let mut plan = Self {
             delay: Duration::ZERO,
             end: End::Connect,
@@ -39,14 +39,14 @@ impl ConnectionPlan {
             random,
             text: String::new(),
         };
-        for fault in &behaviour.0 {
+        for fault in &behavior.0 {
             plan.add(fault);
         }
-        plan.text = match behaviour.0.as_slice() {
+        plan.text = match behavior.0.as_slice() {
             [Fault::Latency(_)] => {
                 format!("Latency ({}ms) of the connection", plan.delay.as_millis())
             }
-            _ => behaviour.to_string(),
+            _ => behavior.to_string(),
         };
         plan
     }

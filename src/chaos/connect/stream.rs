@@ -12,9 +12,8 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 
 use super::faults::Faults;
 use crate::chaos::{
-    active::Active,
-    decision::Decision,
-    engine::{DecidedConnection, Lasting},
+    engine::{DecidedConnection, Lasting, active::Active},
+    model::decision::Decision,
 };
 
 /// A connection as it is, or as [`ChaosConnect`](super::ChaosConnect) makes it.

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::json;
 
-use super::{BadDocument, node_of, read, write};
+use super::{ParseDocumentError, node_of, read, write};
 use crate::{
-    chaos::{
+    chaos::model::{
         decision::{Affected, Decision},
         duration::Iso,
     },
@@ -28,7 +28,7 @@ impl Decision {
     /// }]"#;
     /// let chaos = Chaos::new();
     /// chaos.engine().enable_again(Decision::list_from_json(log)?);
-    /// # Ok::<(), tower_traffic::chaos::BadDocument>(())
+    /// # Ok::<(), tower_traffic::chaos::ParseDocumentError>(())
     /// ```
     ///
     /// `on`, `delay` and `text` may be missing: a request, and what the seed gives. A seed is a text,
@@ -38,12 +38,12 @@ impl Decision {
     ///
     /// If this is no JSON or no such array, something in it is wrong, or a request or connection is in it
     /// twice.
-    pub fn list_from_json(text: &str) -> Result<Vec<Self>, BadDocument> {
+    pub fn list_from_json(text: &str) -> Result<Vec<Self>, ParseDocumentError> {
         Self::list_of(text.as_bytes())
     }
 
     /// From JSON, which is in UTF-8.
-    pub(in crate::chaos) fn list_of(text: &[u8]) -> Result<Vec<Self>, BadDocument> {
+    pub(in crate::chaos) fn list_of(text: &[u8]) -> Result<Vec<Self>, ParseDocumentError> {
         let node = node_of(text, "an array of decisions")?;
         Ok(decisions(&At::root(&node))?)
     }
@@ -80,8 +80,8 @@ fn decision(at: &At<'_>) -> Result<Decision, Bad> {
         }
     };
     let place = at.get("behaviour");
-    let behaviour = read::behaviour(&place)?;
-    if behaviour.affects() != affected {
+    let behavior = read::behavior(&place)?;
+    if behavior.affects() != affected {
         return Err(place.bad("this is not for what the decision is `on`"));
     }
     let delay = at.get("delay").some();
@@ -92,10 +92,10 @@ fn decision(at: &At<'_>) -> Result<Decision, Bad> {
         seed: read::whole(&at.get("seed"))?,
         delay: delay.map_or(Ok(<_>::default()), |delay| read::time(&delay))?,
         text: match &*text {
-            "" => behaviour.to_string().into(),
+            "" => behavior.to_string().into(),
             text => text.into(),
         },
-        behaviour,
+        behavior,
     })
 }
 
@@ -109,7 +109,7 @@ impl Serialize for Decision {
                 Affected::Connection => "connection",
             },
             "seed": self.seed.to_string(),
-            "behaviour": write::behaviour(&self.behaviour),
+            "behaviour": write::behavior(&self.behavior),
             "delay": Iso(self.delay).to_string(),
             "text": &*self.text,
         })
@@ -121,6 +121,6 @@ impl Serialize for Decision {
 impl<'de> Deserialize<'de> for Decision {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let node = Node::deserialize(deserializer)?;
-        decision(&At::root(&node)).map_err(|bad| D::Error::custom(BadDocument::from(bad)))
+        decision(&At::root(&node)).map_err(|bad| D::Error::custom(ParseDocumentError::from(bad)))
     }
 }

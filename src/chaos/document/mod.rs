@@ -8,18 +8,18 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use super::stage::Stage;
+use super::model::stage::Stage;
 use crate::format::{Bad, Node};
 
 /// What is wrong with a document, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {reason}")]
-pub struct BadDocument {
+pub struct ParseDocumentError {
     path: String,
     reason: String,
 }
 
-impl BadDocument {
+impl ParseDocumentError {
     /// Where in the document, in the notation of `JSONPath` (RFC 9535): `$[1].trigger.percentage`.
     pub fn path(&self) -> &str {
         &self.path
@@ -31,7 +31,7 @@ impl BadDocument {
     }
 }
 
-impl From<Bad> for BadDocument {
+impl From<Bad> for ParseDocumentError {
     fn from(bad: Bad) -> Self {
         Self {
             path: bad.path,
@@ -41,7 +41,7 @@ impl From<Bad> for BadDocument {
 }
 
 impl FromStr for Stage {
-    type Err = BadDocument;
+    type Err = ParseDocumentError;
 
     /// Reads a document. It may have at most 100 regular expressions, each of which may become large.
     ///
@@ -61,9 +61,9 @@ impl FromStr for Stage {
     ///
     /// let bad = r#"{"type": "wait", "until": {"type": "countdown", "count": -1}}"#.parse::<Stage>();
     /// assert_eq!(bad.unwrap_err().path(), "$.until.count");
-    /// # Ok::<(), tower_traffic::chaos::BadDocument>(())
+    /// # Ok::<(), tower_traffic::chaos::ParseDocumentError>(())
     /// ```
-    fn from_str(text: &str) -> Result<Self, BadDocument> {
+    fn from_str(text: &str) -> Result<Self, ParseDocumentError> {
         Self::from_json(text.as_bytes())
     }
 }
@@ -72,7 +72,7 @@ impl FromStr for Stage {
 impl<'de> Deserialize<'de> for Stage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let node = Node::deserialize(deserializer)?;
-        read::stage_of(&node).map_err(|bad| D::Error::custom(BadDocument::from(bad)))
+        read::stage_of(&node).map_err(|bad| D::Error::custom(ParseDocumentError::from(bad)))
     }
 }
 
@@ -85,7 +85,7 @@ impl Serialize for Stage {
 
 impl Stage {
     /// From JSON, which is in UTF-8.
-    pub(super) fn from_json(text: &[u8]) -> Result<Self, BadDocument> {
+    pub(super) fn from_json(text: &[u8]) -> Result<Self, ParseDocumentError> {
         let node = node_of(text, "a stage, or an array of stages")?;
         Ok(read::stage_of(&node)?)
     }
@@ -96,8 +96,8 @@ impl Stage {
     }
 }
 
-fn node_of(text: &[u8], expected: &str) -> Result<Node, BadDocument> {
-    let bad = |reason| BadDocument {
+fn node_of(text: &[u8], expected: &str) -> Result<Node, ParseDocumentError> {
+    let bad = |reason| ParseDocumentError {
         path: "$".to_owned(),
         reason,
     };

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::chaos::{
-    behaviour::{self, Behaviour, Change, Destruction, Message},
+use crate::chaos::model::{
+    behavior::{self, Behavior, Change, Destruction, Message},
     connection::Fault,
     duration::Iso,
     latency::{Latency, Shape},
     moment::Moment,
-    pattern::{Part, Requests},
+    request_pattern::{Part, Requests},
     stage::{self, Stage},
     trigger::{Kind, Trigger},
 };
@@ -19,11 +19,11 @@ pub(super) fn stage(stage: &Stage) -> Value {
     match stage.kind() {
         stage::Kind::Wait => json!({ "type": "wait" }),
         stage::Kind::Trigger {
-            trigger, behaviour, ..
+            trigger, behavior, ..
         } => json!({
             "type": "trigger",
             "trigger": self::trigger(trigger),
-            "behaviour": self::behaviour(behaviour),
+            "behaviour": self::behavior(behavior),
         }),
         stage::Kind::Then(stages) => list(stages),
         stage::Kind::Repeat { stages, .. } => {
@@ -121,10 +121,10 @@ fn requests(requests: &Requests) -> Value {
     Value::Object(fields)
 }
 
-pub(super) fn behaviour(behaviour: &Behaviour) -> Value {
-    use behaviour::Kind;
-    let name = behaviour.name();
-    match &behaviour.0 {
+pub(super) fn behavior(behavior: &Behavior) -> Value {
+    use behavior::Kind;
+    let name = behavior.name();
+    match &behavior.0 {
         Kind::Latency(latency) => self::latency(latency),
         Kind::Throw(message) => json!({ "type": name, "message": message }),
         Kind::Status(status) => json!({ "type": name, "status": status.as_u16() }),
@@ -155,11 +155,11 @@ pub(super) fn behaviour(behaviour: &Behaviour) -> Value {
             value
         }
         Kind::All(all) => {
-            let all: Vec<_> = all.iter().map(self::behaviour).collect();
+            let all: Vec<_> = all.iter().map(self::behavior).collect();
             json!({ "type": name, "behaviours": all })
         }
-        Kind::Variable(variable) => self::behaviour(&variable.get()),
-        Kind::Connection(behaviour) => match behaviour.0.as_slice() {
+        Kind::Variable(variable) => self::behavior(&variable.get()),
+        Kind::Connection(behavior) => match behavior.0.as_slice() {
             [one] => fault(one),
             all => {
                 let all: Vec<_> = all.iter().map(fault).collect();

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{ChaosEngine, course::Course, settings::Settings};
-use crate::chaos::{
-    behaviour::Behaviour, decision::Decision, needs::Needs, random::Random, seen::Seen, stage::Says,
+use crate::chaos::model::{
+    behavior::Behavior, decision::Decision, needs::Needs, random::Random, seen::Seen, stage::Says,
 };
 
 /// What the stages say. What just passes is to stay small: the rest is boxed.
@@ -14,11 +14,11 @@ pub(super) enum Asked {
 }
 
 impl Asked {
-    fn now(ordinal: u64, seed: u64, behaviour: Behaviour, settings: &Arc<Settings>) -> Self {
+    fn now(ordinal: u64, seed: u64, behavior: Behavior, settings: &Arc<Settings>) -> Self {
         Self::Now(Box::new(Now {
             ordinal,
             seed,
-            behaviour,
+            behavior,
             settings: settings.clone(),
         }))
     }
@@ -28,7 +28,7 @@ impl Asked {
 pub(super) struct Now {
     pub(super) ordinal: u64,
     pub(super) seed: u64,
-    pub(super) behaviour: Behaviour,
+    pub(super) behavior: Behavior,
     pub(super) settings: Arc<Settings>,
 }
 
@@ -46,20 +46,18 @@ pub(in crate::chaos) struct Later {
 impl ChaosEngine {
     pub(super) fn ask(&self, course: &mut Course, ordinal: u64, seen: &Seen<'_>) -> Option<Asked> {
         if let Some(again) = &course.again {
-            let Decision {
-                seed, behaviour, ..
-            } = again.get(&(seen.is, ordinal))?;
+            let Decision { seed, behavior, .. } = again.get(&(seen.is, ordinal))?;
             return Some(Asked::now(
                 ordinal,
                 *seed,
-                behaviour.clone(),
+                behavior.clone(),
                 &course.settings,
             ));
         }
         match course.stage.ask(seen) {
-            Says::Do(behaviour) => {
+            Says::Do(behavior) => {
                 let settings = &course.settings;
-                Some(Asked::now(ordinal, settings.seed, behaviour, settings))
+                Some(Asked::now(ordinal, settings.seed, behavior, settings))
             }
             Says::Later(mut needs, from) => {
                 // When there is a response, it is too late to read the request.

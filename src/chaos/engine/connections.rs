@@ -5,17 +5,19 @@ use std::sync::{Arc, atomic::Ordering};
 use http::{Request, Uri};
 use tokio::time::timeout_at;
 
+use super::active::Active;
 use super::{ChaosEngine, ask::Asked};
 use crate::{
     chaos::{
-        active::Active,
-        behaviour::{Behaviour, Kind},
         connect::ConnectionPlan,
-        connection::ConnectionBehaviour,
-        decision::{Affected, Decision},
-        needs::Needs,
-        random::Random,
-        seen::Seen,
+        model::{
+            behavior::{Behavior, Kind},
+            connection::ConnectionBehavior,
+            decision::{Affected, Decision},
+            needs::Needs,
+            random::Random,
+            seen::Seen,
+        },
     },
     util::sync::lock,
 };
@@ -61,28 +63,28 @@ impl ChaosEngine {
             }
         })?;
         let ordinal = now.ordinal;
-        let behaviour = about_connections(now.behaviour)?;
-        let behaviour = if uri.is_some() {
-            behaviour
+        let behavior = about_connections(now.behavior)?;
+        let behavior = if uri.is_some() {
+            behavior
         } else {
-            behaviour.before_connecting()
+            behavior.before_connecting()
         };
-        if behaviour.is_none() {
+        if behavior.is_none() {
             return None;
         }
-        let most = now.settings.most_at_once;
+        let most = now.settings.max_concurrent;
         let Some(active) = Active::begin(&self.state.active_connections, most) else {
             lock(&self.state.told).capped += 1;
             return None;
         };
-        let plan = ConnectionPlan::of(&behaviour, Random::of_connection(now.seed, ordinal));
+        let plan = ConnectionPlan::of(&behavior, Random::of_connection(now.seed, ordinal));
         let decision = Decision {
             ordinal,
             on: Affected::Connection,
             seed: now.seed,
             delay: plan.delay,
             text: plan.text().into(),
-            behaviour: behaviour.into(),
+            behavior: behavior.into(),
         };
         tracing::debug!(ordinal, chaos = %decision.text, "chaos affects a connection");
         self.tell(&decision, now.settings.kept);
@@ -98,9 +100,9 @@ impl ChaosEngine {
     }
 }
 
-fn about_connections(behaviour: Behaviour) -> Option<ConnectionBehaviour> {
-    match behaviour.0 {
-        Kind::Connection(behaviour) => Some(behaviour),
+fn about_connections(behavior: Behavior) -> Option<ConnectionBehavior> {
+    match behavior.0 {
+        Kind::Connection(behavior) => Some(behavior),
         Kind::Variable(variable) => about_connections(variable.get()),
         // A decision that was made up.
         _ => None,

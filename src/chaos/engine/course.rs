@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt, sync::Arc};
 use tokio::time::Instant;
 
 use super::settings::Settings;
-use crate::chaos::{
+use crate::chaos::model::{
     decision::{Affected, Decision},
     needs::Needs,
     seen::Seen,

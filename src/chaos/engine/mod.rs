@@ -1,8 +1,11 @@
 //! Who decides.
 
+pub(super) mod active;
 mod ask;
 #[cfg(feature = "chaos-connect")]
 mod connections;
+#[cfg(feature = "chaos-api")]
+pub(super) mod control;
 mod course;
 mod requests;
 mod settings;
@@ -19,7 +22,7 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use super::{decision::Decision, stage::Stage};
+use super::model::{decision::Decision, stage::Stage};
 use crate::util::sync::lock;
 
 #[cfg(feature = "chaos-connect")]
@@ -39,13 +42,13 @@ use self::{
 ///
 /// ```
 /// use http::StatusCode;
-/// use tower_traffic::chaos::{Behaviour, Chaos};
+/// use tower_traffic::chaos::{Behavior, Chaos};
 ///
 /// let chaos = Chaos::new();
 /// let engine = chaos.engine();
 /// assert_eq!(engine.to_string(), "none");
 ///
-/// engine.enable_with(Behaviour::status(StatusCode::NOT_FOUND));
+/// engine.enable_with(Behavior::status(StatusCode::NOT_FOUND));
 /// assert_eq!(engine.to_string(), "Always ReturnStatus (404)");
 /// engine.disable();
 /// ```
@@ -69,7 +72,7 @@ struct State {
     changed: Notify,
     told: Mutex<Told>,
     #[cfg(feature = "chaos-api")]
-    control: super::control::ControlPaths,
+    control: self::control::ControlPaths,
 }
 
 impl ChaosEngine {
@@ -220,11 +223,11 @@ impl ChaosEngine {
             active: self.state.active.load(Ordering::Relaxed)
                 + self.state.active_connections.load(Ordering::Relaxed),
             capped: told.capped,
-            by_behaviour: told.counts.clone(),
+            by_behavior: told.counts.clone(),
         }
     }
 
-    /// The last decisions, at most 1,000 unless [more are kept](super::Chaos::keep_decisions), in the order
+    /// The last decisions, at most 1,000 unless [more are kept](super::Chaos::max_decisions), in the order
     /// in which they were made. Serde writes them as JSON, and
     /// [`Decision::list_from_json`] reads that.
     pub fn decisions(&self) -> Vec<Decision> {

@@ -4,18 +4,20 @@ use std::sync::atomic::Ordering;
 
 use http::{HeaderMap, Request};
 
+use super::active::Active;
 use super::{
     ChaosEngine,
     ask::{Asked, Later, Now},
 };
 use crate::{
     chaos::{
-        active::Active,
-        behaviour::Kind,
-        decision::{Affected, Decision},
-        plan::Plan,
-        random::Random,
-        seen::Seen,
+        apply::plan::Plan,
+        model::{
+            behavior::Kind,
+            decision::{Affected, Decision},
+            random::Random,
+            seen::Seen,
+        },
     },
     util::sync::lock,
 };
@@ -84,22 +86,22 @@ impl ChaosEngine {
         Now {
             ordinal,
             seed,
-            behaviour,
+            behavior,
             settings,
         }: Now,
         headers: &HeaderMap,
     ) -> Option<Decided> {
-        if matches!(behaviour.0, Kind::None) {
+        if matches!(behavior.0, Kind::None) {
             return None;
         }
-        let Some(active) = Active::begin(&self.state.active, settings.most_at_once) else {
+        let Some(active) = Active::begin(&self.state.active, settings.max_concurrent) else {
             lock(&self.state.told).capped += 1;
             return None;
         };
-        let plan = Plan::of(&behaviour, headers, Random::of(seed, ordinal));
+        let plan = Plan::of(&behavior, headers, Random::of(seed, ordinal));
         let text = match plan.said() {
             Some(said) => said.into(),
-            None => behaviour.to_string().into(),
+            None => behavior.to_string().into(),
         };
         let decision = Decision {
             ordinal,
@@ -107,7 +109,7 @@ impl ChaosEngine {
             seed,
             delay: plan.delay,
             text,
-            behaviour,
+            behavior,
         };
         tracing::debug!(ordinal, chaos = %decision.text, "chaos affects a request");
         self.tell(&decision, settings.kept);

@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(in crate::chaos) struct Settings {
     pub(in crate::chaos) seed: u64,
     pub(in crate::chaos) expire_after: Option<Duration>,
-    pub(in crate::chaos) most_at_once: usize,
+    pub(in crate::chaos) max_concurrent: usize,
     pub(in crate::chaos) spared: Vec<String>,
     pub(in crate::chaos) http4k_header: bool,
     pub(in crate::chaos) kept: usize,
@@ -18,7 +18,7 @@ impl Default for Settings {
         Self {
             seed: fastrand::u64(..),
             expire_after: None,
-            most_at_once: usize::MAX,
+            max_concurrent: usize::MAX,
             spared: Vec::new(),
             http4k_header: false,
             kept: 1_000,

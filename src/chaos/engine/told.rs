@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::chaos::decision::Decision;
+use crate::chaos::model::decision::Decision;
 
 /// The last decisions, and how many there were.
 #[derive(Default)]
@@ -15,7 +15,7 @@ pub(super) struct Told {
 impl Told {
     /// Counts it, and keeps so many.
     pub(super) fn add(&mut self, decision: &Decision, kept: usize) {
-        *self.counts.entry(decision.behaviour.name()).or_default() += 1;
+        *self.counts.entry(decision.behavior.name()).or_default() += 1;
         self.log.push_back(decision.clone());
         if self.log.len() > kept {
             self.log.pop_front();
@@ -36,8 +36,8 @@ pub struct ChaosStats {
     /// Of those, the ones that are not over yet.
     pub active: usize,
     /// Those to which nothing happened because there were too many
-    /// ([`Chaos::at_most_at_once`](crate::chaos::Chaos::at_most_at_once)).
+    /// ([`Chaos::max_concurrent`](crate::chaos::Chaos::max_concurrent)).
     pub capped: u64,
-    /// Those affected by behaviour, as documents name it.
-    pub by_behaviour: BTreeMap<&'static str, u64>,
+    /// Those affected by behavior, as documents name it.
+    pub by_behavior: BTreeMap<&'static str, u64>,
 }

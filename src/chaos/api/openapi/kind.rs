@@ -1,4 +1,4 @@
-//! What has a `type`: stages, triggers, behaviours.
+//! What has a `type`: stages, triggers, behaviors.
 
 use serde_json::Value;
 use utoipa::openapi::{

@@ -3,7 +3,7 @@
 //! What documents look like is written down by hand: their reader says where in them something is wrong,
 //! which no derived reader does, and takes more than a type could say. Tests hold the two together.
 
-mod behaviours;
+mod behaviors;
 mod kind;
 mod operations;
 mod stages;
@@ -56,12 +56,7 @@ fn components(has_token: bool) -> Components {
         .schema("Decision", decision());
     components = kind::family(components, "Stage", stages::ABOUT, stages::all());
     components = kind::family(components, "Trigger", triggers::ABOUT, triggers::all());
-    components = kind::family(
-        components,
-        "Behaviour",
-        behaviours::ABOUT,
-        behaviours::all(),
-    );
+    components = kind::family(components, "Behaviour", behaviors::ABOUT, behaviors::all());
     components = values::components(components);
     if has_token {
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();

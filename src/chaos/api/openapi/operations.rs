@@ -6,7 +6,7 @@ use utoipa::openapi::{
     request_body::RequestBodyBuilder,
 };
 
-use crate::chaos::control::{
+use crate::chaos::engine::control::{
     ACTIVATE, ACTIVATE_AGAIN, ACTIVATE_NEW, DEACTIVATE, DECISIONS, PAGE, STATE, STATUS, TOGGLE,
 };
 

@@ -1,11 +1,11 @@
 //! From JSON.
 
-mod behaviour;
+mod behavior;
 mod trigger;
 mod value;
 
 pub(super) use self::{
-    behaviour::behaviour,
+    behavior::behavior,
     value::{time, whole},
 };
 use self::{
@@ -13,7 +13,7 @@ use self::{
     value::{kind, unknown},
 };
 use crate::{
-    chaos::stage::Stage,
+    chaos::model::stage::Stage,
     format::{At, Bad, Node},
 };
 
@@ -45,7 +45,7 @@ fn stage(at: &At<'_>) -> Result<Stage, Bad> {
         "wait" => Stage::wait(),
         "trigger" => Stage::when(
             trigger(&at.get("trigger"))?,
-            behaviour(&at.get("behaviour"))?,
+            behavior(&at.get("behaviour"))?,
         ),
         "repeat" => {
             let list = at.get("stages");

@@ -4,8 +4,8 @@ use super::value::{
     in_order, kind, moment, parsed, percent, positive, status, time, unknown, whole,
 };
 use crate::{
-    chaos::{
-        pattern::{BadPattern, Requests},
+    chaos::model::{
+        request_pattern::{InvalidPattern, Requests},
         trigger::{Kind, Trigger},
     },
     format::{At, Bad},
@@ -62,7 +62,7 @@ pub(super) fn trigger(at: &At<'_>) -> Result<Trigger, Bad> {
         }
         "client" => Trigger::client(parsed(&at.get("network"))?),
         "route" => Trigger::route(at.get("route").text()?),
-        "asked" => Trigger::asked(),
+        "asked" => Trigger::envoy_fault_headers(),
         "status" => {
             if let Some(one) = at.get("status").some() {
                 let status = status(&one)?.as_u16();
@@ -106,7 +106,7 @@ fn requests(at: &At<'_>) -> Result<Requests, Bad> {
     if let Some(method) = at.get("method").some() {
         requests = requests.method(method.text()?);
     }
-    let bad = |at: &At<'_>, error: BadPattern| at.bad(error.to_string());
+    let bad = |at: &At<'_>, error: InvalidPattern| at.bad(error.to_string());
     if let Some(host) = at.get("host").some() {
         requests = requests.host(host.text()?).map_err(|e| bad(&host, e))?;
     }

@@ -11,7 +11,7 @@ use std::{
 use http::StatusCode;
 
 use crate::{
-    chaos::{
+    chaos::model::{
         duration::{self, BadDuration},
         moment,
     },

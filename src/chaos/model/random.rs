@@ -3,13 +3,13 @@
 /// Draws from a seed, the ordinal of a request and a place: the same three give the same number,
 /// whoever is asked first.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Random {
+pub(in crate::chaos) struct Random {
     state: u64,
 }
 
 /// What a number is drawn for.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum For {
+pub(in crate::chaos) enum For {
     /// A trigger, by its number in the document.
     Trigger(u32),
     Latency,
@@ -22,7 +22,7 @@ pub(super) enum For {
 }
 
 impl Random {
-    pub(super) fn of(seed: u64, ordinal: u64) -> Self {
+    pub(in crate::chaos) fn of(seed: u64, ordinal: u64) -> Self {
         Self {
             state: mix(seed ^ mix(ordinal)),
         }
@@ -31,26 +31,26 @@ impl Random {
     /// The same for a connection, which counts by itself: it does not draw what the request does that
     /// has its number.
     #[cfg(feature = "chaos-connect")]
-    pub(super) fn of_connection(seed: u64, ordinal: u64) -> Self {
+    pub(in crate::chaos) fn of_connection(seed: u64, ordinal: u64) -> Self {
         Self::of(!seed, ordinal)
     }
 
     /// The same, for a place within.
-    pub(super) fn at(self, offset: u64) -> Self {
+    pub(in crate::chaos) fn at(self, offset: u64) -> Self {
         Self {
             state: mix(self.state ^ mix(!offset)),
         }
     }
 
     /// From 0 to 1, without 1.
-    pub(super) fn unit(self, place: For) -> f64 {
+    pub(in crate::chaos) fn unit(self, place: For) -> f64 {
         // All that a float between them can tell apart.
         #[expect(clippy::cast_precision_loss, reason = "53 bits are what it holds")]
         let (drawn, all) = ((self.number(place) >> 11) as f64, (1_u64 << 53) as f64);
         drawn / all
     }
 
-    pub(super) fn number(self, place: For) -> u64 {
+    pub(in crate::chaos) fn number(self, place: For) -> u64 {
         let place = match place {
             For::Trigger(number) => u64::from(number) << 8,
             For::Latency => 1,

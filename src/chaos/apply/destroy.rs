@@ -1,10 +1,10 @@
 //! What hurts the whole process.
 
-use super::behaviour::Destruction;
+use crate::chaos::model::behavior::Destruction;
 
 /// What happens before the service inside is asked.
 #[cfg(feature = "chaos-destructive")]
-pub(super) fn before(destruction: Destruction) {
+pub(in crate::chaos) fn before(destruction: Destruction) {
     match destruction {
         Destruction::Memory => {
             let mut eaten = Vec::new();
@@ -31,7 +31,7 @@ fn deeper(depth: u64) -> u64 {
 
 /// What happens when it has answered.
 #[cfg(feature = "chaos-destructive")]
-pub(super) fn after(destruction: Destruction) {
+pub(in crate::chaos) fn after(destruction: Destruction) {
     if destruction == Destruction::Block {
         loop {
             std::thread::park();
@@ -41,7 +41,7 @@ pub(super) fn after(destruction: Destruction) {
 
 /// Without the feature nobody can make one.
 #[cfg(not(feature = "chaos-destructive"))]
-pub(super) fn before(_: Destruction) {}
+pub(in crate::chaos) fn before(_: Destruction) {}
 
 #[cfg(not(feature = "chaos-destructive"))]
-pub(super) fn after(_: Destruction) {}
+pub(in crate::chaos) fn after(_: Destruction) {}

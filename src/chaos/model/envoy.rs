@@ -11,13 +11,13 @@ const ABORT: &str = "x-envoy-fault-abort-request";
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
-    pub(super) delay: Option<Duration>,
-    pub(super) status: Option<StatusCode>,
+pub(in crate::chaos) struct Asked {
+    pub(in crate::chaos) delay: Option<Duration>,
+    pub(in crate::chaos) status: Option<StatusCode>,
 }
 
 /// Whether something is asked for.
-pub(super) fn is_in(headers: &HeaderMap) -> bool {
+pub(in crate::chaos) fn is_in(headers: &HeaderMap) -> bool {
     (headers.contains_key(DELAY) || headers.contains_key(ABORT)) && of(headers) != NOTHING
 }
 
@@ -27,7 +27,7 @@ const NOTHING: Asked = Asked {
 };
 
 /// What is asked for. What cannot be read is not.
-pub(super) fn of(headers: &HeaderMap) -> Asked {
+pub(in crate::chaos) fn of(headers: &HeaderMap) -> Asked {
     let number = |name| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
     let status = |number| StatusCode::from_u16(u16::try_from(number).ok()?).ok();
     Asked {

@@ -11,18 +11,18 @@ const STEP: Duration = Duration::from_millis(100);
 
 /// Keeps an absolute schedule: a timer that wakes late delays one part, and not all that follow it.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(in crate::chaos) struct Pace {
     /// After each part.
-    pub(super) every: Duration,
+    pub(in crate::chaos) every: Duration,
     /// So many bytes a second.
-    pub(super) rate: Option<NonZeroU64>,
+    pub(in crate::chaos) rate: Option<NonZeroU64>,
     /// By `every`, and by `rate`.
     next: [Option<Instant>; 2],
 }
 
 impl Pace {
     #[cfg(feature = "chaos-connect")]
-    pub(super) fn new(every: Duration, rate: Option<NonZeroU64>) -> Self {
+    pub(in crate::chaos) fn new(every: Duration, rate: Option<NonZeroU64>) -> Self {
         Self {
             every,
             rate,
@@ -31,7 +31,7 @@ impl Pace {
     }
 
     /// The largest part.
-    pub(super) fn most(&self) -> usize {
+    pub(in crate::chaos) fn most(&self) -> usize {
         let steps = |rate: NonZeroU64| u128::from(rate.get()) * STEP.as_millis() / 1_000;
         self.rate.map_or(usize::MAX, |rate| {
             usize::try_from(steps(rate)).unwrap_or(usize::MAX).max(1)
@@ -39,7 +39,7 @@ impl Pace {
     }
 
     /// After a part of so many bytes: when the next may come, if it is not at once.
-    pub(super) fn after(&mut self, bytes: usize) -> Option<Instant> {
+    pub(in crate::chaos) fn after(&mut self, bytes: usize) -> Option<Instant> {
         let now = Instant::now();
         if !self.every.is_zero() {
             let every = self.every.min(FOREVER);

@@ -7,25 +7,25 @@ use super::{decision::Affected, needs::Needs, random::Random};
 /// A request, and later its response, as triggers see them; or a connection, of which there is only
 /// the URI.
 #[derive(Clone, Copy)]
-pub(super) struct Seen<'a> {
-    pub(super) is: Affected,
-    pub(super) method: &'a Method,
-    pub(super) uri: &'a Uri,
-    pub(super) headers: &'a HeaderMap,
-    pub(super) extensions: &'a Extensions,
+pub(in crate::chaos) struct Seen<'a> {
+    pub(in crate::chaos) is: Affected,
+    pub(in crate::chaos) method: &'a Method,
+    pub(in crate::chaos) uri: &'a Uri,
+    pub(in crate::chaos) headers: &'a HeaderMap,
+    pub(in crate::chaos) extensions: &'a Extensions,
     /// If it was needed, and not too long.
-    pub(super) body: Option<&'a [u8]>,
+    pub(in crate::chaos) body: Option<&'a [u8]>,
     /// If it is there.
-    pub(super) status: Option<StatusCode>,
+    pub(in crate::chaos) status: Option<StatusCode>,
     /// What is there of a request, beside its head.
-    pub(super) known: Needs,
+    pub(in crate::chaos) known: Needs,
     /// The stages before this place have been asked about it.
-    pub(super) from: u32,
-    pub(super) random: Random,
+    pub(in crate::chaos) from: u32,
+    pub(in crate::chaos) random: Random,
 }
 
 impl<'a> Seen<'a> {
-    pub(super) fn of<B>(request: &'a Request<B>, random: Random) -> Self {
+    pub(in crate::chaos) fn of<B>(request: &'a Request<B>, random: Random) -> Self {
         Self {
             is: Affected::Request,
             method: request.method(),

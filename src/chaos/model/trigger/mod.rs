@@ -14,8 +14,8 @@ use axum::extract::{ConnectInfo, MatchedPath};
 use tokio::time::Instant;
 
 use super::{
-    asked, decision::Affected, needs::Needs, network::Network, pattern::Requests, random::For,
-    seen::Seen,
+    decision::Affected, envoy, needs::Needs, network::Network, random::For,
+    request_pattern::Requests, seen::Seen,
 };
 
 /// Says for which requests something happens.
@@ -25,10 +25,10 @@ use super::{
 ///
 /// let trigger = Trigger::percentage(0.5) & !Trigger::requests(Requests::any().path("/health")?);
 /// assert_eq!(trigger.to_string(), "PercentageBased (0.5%) AND NOT path matches '/health'");
-/// # Ok::<(), tower_traffic::chaos::BadPattern>(())
+/// # Ok::<(), tower_traffic::chaos::InvalidPattern>(())
 /// ```
 ///
-/// What a trigger counts is kept by the [engine](super::ChaosEngine) that it is given to, from the
+/// What a trigger counts is kept by the [engine](crate::chaos::ChaosEngine) that it is given to, from the
 /// moment at which it is; of one trigger in two places each counts by itself. A trigger is asked at
 /// most once for a request, and of `a & b` and `a | b` the second only if the first leaves it open.
 ///
@@ -36,10 +36,10 @@ use super::{
 /// what asks for anything else of a [request](Self::requests), for a [client](Self::client), a
 /// [route](Self::route), a [status](Self::status) or a [fault](Self::asked) never fires.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Trigger(pub(super) Kind);
+pub struct Trigger(pub(in crate::chaos) Kind);
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Kind {
+pub(in crate::chaos) enum Kind {
     Always,
     Once {
         trigger: Option<Box<Trigger>>,
@@ -89,13 +89,13 @@ pub(super) enum Kind {
 
 /// When the engine took it, by both clocks: requests go by the one of tokio, which tests can stop.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Begun {
-    pub(super) at: Instant,
-    pub(super) time: SystemTime,
+pub(in crate::chaos) struct Begun {
+    pub(in crate::chaos) at: Instant,
+    pub(in crate::chaos) time: SystemTime,
 }
 
 impl Begun {
-    pub(super) fn now() -> Self {
+    pub(in crate::chaos) fn now() -> Self {
         Self {
             at: Instant::now(),
             time: SystemTime::now(),
@@ -195,8 +195,8 @@ impl Trigger {
         Self(Kind::Route(route.into()))
     }
 
-    /// For requests that ask for a fault ([`Behaviour::asked`](super::Behaviour::asked)).
-    pub fn asked() -> Self {
+    /// For requests that ask for a fault ([`Behavior::envoy_fault_headers`](crate::chaos::Behavior::envoy_fault_headers)).
+    pub fn envoy_fault_headers() -> Self {
         Self(Kind::Asked)
     }
 
@@ -207,7 +207,7 @@ impl Trigger {
     }
 
     /// As the engine takes it: from now on, and with numbers for what is drawn.
-    pub(super) fn begin(&mut self, now: Begun, next: &mut u32) {
+    pub(in crate::chaos) fn begin(&mut self, now: Begun, next: &mut u32) {
         match &mut self.0 {
             Kind::Always
             | Kind::Requests(_)
@@ -245,7 +245,7 @@ impl Trigger {
     }
 
     /// Asks it, which may change what it counts.
-    pub(super) fn fires(&mut self, seen: &Seen<'_>) -> bool {
+    pub(in crate::chaos) fn fires(&mut self, seen: &Seen<'_>) -> bool {
         match &mut self.0 {
             Kind::Always => true,
             Kind::Once { trigger, has_fired } => {
@@ -296,7 +296,7 @@ impl Trigger {
             }
             Kind::Client(network) => client(seen).is_some_and(|address| network.contains(address)),
             Kind::Route(name) => seen.is == Affected::Request && route(seen) == name,
-            Kind::Asked => asked::is_in(seen.headers),
+            Kind::Asked => envoy::is_in(seen.headers),
             Kind::Status(range) => {
                 let status = seen.status.map(|status| status.as_u16());
                 status.is_some_and(|status| range.contains(&status))
@@ -305,7 +305,7 @@ impl Trigger {
     }
 
     /// Whether it goes by the clock alone, and does not count.
-    pub(super) fn is_of_time(&self) -> bool {
+    pub(in crate::chaos) fn is_of_time(&self) -> bool {
         match &self.0 {
             Kind::Delay { .. } | Kind::Deadline { .. } | Kind::Window { .. } => true,
             Kind::Not(trigger) => trigger.is_of_time(),
@@ -315,7 +315,7 @@ impl Trigger {
     }
 
     /// What it must know of a request.
-    pub(super) fn needs(&self) -> Needs {
+    pub(in crate::chaos) fn needs(&self) -> Needs {
         Needs {
             body: self.any(&mut |kind| matches!(kind, Kind::Requests(it) if it.needs_body())),
             response: self.any(&mut |kind| matches!(kind, Kind::Status(_))),
@@ -338,7 +338,7 @@ impl Trigger {
     }
 }
 
-pub(super) fn clamped(percent: f64) -> f64 {
+pub(in crate::chaos) fn clamped(percent: f64) -> f64 {
     if percent.is_nan() {
         0.0
     } else {
@@ -362,7 +362,7 @@ fn client(seen: &Seen<'_>) -> Option<IpAddr> {
     seen.extensions.get::<SocketAddr>().map(SocketAddr::ip)
 }
 
-pub(super) fn route<'a>(seen: &Seen<'a>) -> &'a str {
+pub(in crate::chaos) fn route<'a>(seen: &Seen<'a>) -> &'a str {
     #[cfg(feature = "axum")]
     if let Some(matched) = seen.extensions.get::<MatchedPath>() {
         return matched.as_str();

@@ -16,7 +16,7 @@ const LAST: Duration = Duration::new(253_402_300_799, 999_999_999);
 /// A moment in ISO 8601, as Java writes it: with 0, 3, 6 or 9 digits behind the second. One after the
 /// year 9999 is its end.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moment(pub(super) SystemTime);
+pub(in crate::chaos) struct Moment(pub(in crate::chaos) SystemTime);
 
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,7 +47,7 @@ fn before_1970(time: SystemTime, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 /// Reads one; `None` if it is none.
-pub(super) fn parse(text: &str) -> Option<SystemTime> {
+pub(in crate::chaos) fn parse(text: &str) -> Option<SystemTime> {
     let text = text.trim();
     // The first ends with the year 9999 and begins with 1970, the other ends a little earlier.
     let read = humantime::parse_rfc3339(text).ok();

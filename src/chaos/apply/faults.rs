@@ -12,12 +12,14 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep, sleep_until};
 use tower::BoxError;
 
-use super::{
-    active::Active,
-    behaviour::Change,
-    body::BrokenOff,
-    pace::Pace,
-    random::{For, Random},
+use super::pace::Pace;
+use crate::chaos::{
+    body::InjectedError,
+    engine::active::Active,
+    model::{
+        behavior::Change,
+        random::{For, Random},
+    },
 };
 
 /// What was let through gets so much time to arrive before the body breaks off: a server, or a client,
@@ -27,7 +29,7 @@ const LINGER: Duration = Duration::from_millis(100);
 
 /// What is done to a body.
 #[derive(Debug, Default)]
-pub(super) struct Faults {
+pub(in crate::chaos) struct Faults {
     /// It ends there.
     end_after: Option<u64>,
     stall_after: Option<u64>,
@@ -51,7 +53,7 @@ pub(super) struct Faults {
 }
 
 impl Faults {
-    pub(super) fn new(random: Random) -> Self {
+    pub(in crate::chaos) fn new(random: Random) -> Self {
         Self {
             random: Some(random),
             ..Self::default()
@@ -59,17 +61,17 @@ impl Faults {
     }
 
     /// Ends the body after so many bytes, as if it had no more.
-    pub(super) fn end_after(&mut self, bytes: u64) {
+    pub(in crate::chaos) fn end_after(&mut self, bytes: u64) {
         first(&mut self.end_after, bytes);
     }
 
     /// Does not say how long the body is: that is said otherwise.
-    pub(super) fn hide_length(&mut self) {
+    pub(in crate::chaos) fn hide_length(&mut self) {
         self.hide_length = true;
     }
 
     /// Whether this change is one of a body.
-    pub(super) fn add(&mut self, change: &Change) -> bool {
+    pub(in crate::chaos) fn add(&mut self, change: &Change) -> bool {
         match *change {
             Change::Corrupt(percent) => self.corrupt = percent,
             Change::Slice { bytes, every } => {
@@ -91,7 +93,7 @@ impl Faults {
     }
 
     /// How many bytes there will be of so many.
-    pub(super) fn length_of(&self, bytes: u64) -> u64 {
+    pub(in crate::chaos) fn length_of(&self, bytes: u64) -> u64 {
         self.end_after.map_or(bytes, |end| end.min(bytes))
     }
 
@@ -134,7 +136,7 @@ impl Faults {
         bytes.freeze()
     }
 
-    pub(super) fn poll_frame<B>(
+    pub(in crate::chaos) fn poll_frame<B>(
         &mut self,
         mut body: Pin<&mut B>,
         cx: &mut Context<'_>,
@@ -152,7 +154,7 @@ impl Faults {
                 if self.break_after <= at && self.break_after.is_some() {
                     ready!(self.linger().as_mut().poll(cx));
                     let after = self.passed;
-                    return Poll::Ready(Some(Err(BrokenOff { after }.into())));
+                    return Poll::Ready(Some(Err(InjectedError { after }.into())));
                 }
                 // Nobody is woken: it stalls until it is let go.
                 return Poll::Pending;
@@ -176,7 +178,7 @@ impl Faults {
         }
     }
 
-    pub(super) fn is_end_stream(&self, body: &impl Body) -> bool {
+    pub(in crate::chaos) fn is_end_stream(&self, body: &impl Body) -> bool {
         // One that is said to have more has not ended.
         if self.hide_length {
             return false;
@@ -188,7 +190,7 @@ impl Faults {
         !is_stopped && self.left.is_empty() && body.is_end_stream()
     }
 
-    pub(super) fn size_hint(&self, body: &impl Body) -> SizeHint {
+    pub(in crate::chaos) fn size_hint(&self, body: &impl Body) -> SizeHint {
         if self.hide_length {
             return SizeHint::default();
         }
@@ -207,7 +209,7 @@ impl Faults {
     }
 
     /// Counts as affected until it is let go.
-    pub(super) fn counts(&mut self, active: Active) {
+    pub(in crate::chaos) fn counts(&mut self, active: Active) {
         self.active = Some(active);
     }
 }
@@ -218,7 +220,7 @@ fn first<N: Ord + Copy>(limit: &mut Option<N>, other: N) {
 }
 
 /// Replaces so many of a hundred bytes, of which the first has this offset.
-pub(super) fn corrupt(bytes: &mut [u8], first: u64, percent: f64, random: Random) {
+pub(in crate::chaos) fn corrupt(bytes: &mut [u8], first: u64, percent: f64, random: Random) {
     for (offset, byte) in (first..).zip(bytes) {
         let drawn = random.at(offset);
         if drawn.unit(For::Trigger(0)) * 100.0 < percent {

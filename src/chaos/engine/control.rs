@@ -11,17 +11,17 @@ use http::Request;
 use crate::util::sync::{read, write};
 
 /// What stands behind a control API's path, as routes of axum.
-pub(super) const STATUS: &str = "/status";
-pub(super) const ACTIVATE: &str = "/activate";
-pub(super) const ACTIVATE_NEW: &str = "/activate/new";
-pub(super) const DEACTIVATE: &str = "/deactivate";
-pub(super) const TOGGLE: &str = "/toggle";
-pub(super) const STATE: &str = "/state";
-pub(super) const DECISIONS: &str = "/decisions";
-pub(super) const ACTIVATE_AGAIN: &str = "/activate/again";
-pub(super) const PAGE: &str = "/ui";
+pub(in crate::chaos) const STATUS: &str = "/status";
+pub(in crate::chaos) const ACTIVATE: &str = "/activate";
+pub(in crate::chaos) const ACTIVATE_NEW: &str = "/activate/new";
+pub(in crate::chaos) const DEACTIVATE: &str = "/deactivate";
+pub(in crate::chaos) const TOGGLE: &str = "/toggle";
+pub(in crate::chaos) const STATE: &str = "/state";
+pub(in crate::chaos) const DECISIONS: &str = "/decisions";
+pub(in crate::chaos) const ACTIVATE_AGAIN: &str = "/activate/again";
+pub(in crate::chaos) const PAGE: &str = "/ui";
 /// All that is none of them.
-pub(super) const OTHER: &str = "/{*rest}";
+pub(in crate::chaos) const OTHER: &str = "/{*rest}";
 
 const ROUTES: &[&str] = &[
     "",
@@ -40,13 +40,13 @@ const ROUTES: &[&str] = &[
 
 /// The paths of an engine's control APIs. None costs a load.
 #[derive(Default)]
-pub(super) struct ControlPaths {
+pub(in crate::chaos) struct ControlPaths {
     are_any: AtomicBool,
     paths: RwLock<Vec<Box<str>>>,
 }
 
 impl ControlPaths {
-    pub(super) fn add(&self, base: &str) {
+    pub(in crate::chaos) fn add(&self, base: &str) {
         // At the root it has a server of its own, and everything else is below its path.
         if base.is_empty() {
             return;
@@ -59,7 +59,7 @@ impl ControlPaths {
     }
 
     #[inline]
-    pub(super) fn has<B>(&self, request: &Request<B>) -> bool {
+    pub(in crate::chaos) fn has<B>(&self, request: &Request<B>) -> bool {
         self.are_any.load(Ordering::Relaxed) && self.is_below_one(request)
     }
 

@@ -1,4 +1,4 @@
-//! Behaviours.
+//! Behaviors.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use http::{HeaderName, HeaderValue, Response};
 
 use super::value::{in_order, integer, kind, percent, positive, status, time, unknown, whole};
 use crate::{
-    chaos::{
-        behaviour::{self, Behaviour, Destruction, Message},
-        connection::ConnectionBehaviour,
+    chaos::model::{
+        behavior::{self, Behavior, Destruction, Message},
+        connection::ConnectionBehavior,
         decision::Affected,
         latency::Latency,
     },
@@ -44,7 +44,7 @@ const BEHAVIOURS: &[&str] = &[
     "all",
 ];
 
-pub(in crate::chaos::document) fn behaviour(at: &At<'_>) -> Result<Behaviour, Bad> {
+pub(in crate::chaos::document) fn behavior(at: &At<'_>) -> Result<Behavior, Bad> {
     let kind = kind(at)?;
     if kind == "refuse" || is_on_connection(at) {
         return Ok(connection(at, &kind)?.into());
@@ -53,47 +53,47 @@ pub(in crate::chaos::document) fn behaviour(at: &At<'_>) -> Result<Behaviour, Ba
         on(at)?;
     }
     Ok(match &*kind {
-        "latency" => Behaviour::latency(latency(at)?),
-        "throw" => Behaviour::throw(at.get("message").text()?),
-        "status" => Behaviour::status(status(&at.get("status"))?),
+        "latency" => Behavior::latency(latency(at)?),
+        "throw" => Behavior::throw(at.get("message").text()?),
+        "status" => Behavior::status(status(&at.get("status"))?),
         "response" => response(at)?,
-        "body" => Behaviour::no_body(),
-        "snip" => Behaviour::snip_body(),
-        "sniprequest" => Behaviour::snip_request_body(),
-        "none" => Behaviour::none(),
+        "body" => Behavior::no_body(),
+        "snip" => Behavior::snip_body(),
+        "sniprequest" => Behavior::snip_request_body(),
+        "none" => Behavior::none(),
         "memory" => destroy(at, Destruction::Memory)?,
         "overflow" => destroy(at, Destruction::Overflow)?,
         "kill" => destroy(at, Destruction::Kill)?,
         "block" => destroy(at, Destruction::Block)?,
-        "never" => Behaviour::never(),
-        "asked" => Behaviour::asked(time(&at.get("atMost"))?),
+        "never" => Behavior::never(),
+        "asked" => Behavior::envoy_fault_headers(time(&at.get("atMost"))?),
         "set-header" => {
             let value = at.get("value");
             let text = HeaderValue::from_str(&value.text()?);
             let text = text.map_err(|_| value.bad("no header field can have this value"))?;
-            Behaviour::set_header(on(at)?, field(&at.get("name"))?, text)
+            Behavior::set_header(on(at)?, field(&at.get("name"))?, text)
         }
-        "remove-header" => Behaviour::remove_header(on(at)?, field(&at.get("name"))?),
-        "garble-header" => Behaviour::garble_header(on(at)?, field(&at.get("name"))?),
-        "corrupt" => Behaviour::corrupt(on(at)?, percent(&at.get("percentage"))?),
+        "remove-header" => Behavior::remove_header(on(at)?, field(&at.get("name"))?),
+        "garble-header" => Behavior::garble_header(on(at)?, field(&at.get("name"))?),
+        "corrupt" => Behavior::corrupt(on(at)?, percent(&at.get("percentage"))?),
         "slice" => {
             let (bytes, every) = slice(at)?;
-            Behaviour::slice(on(at)?, bytes, every)
+            Behavior::slice(on(at)?, bytes, every)
         }
-        "throttle" => Behaviour::throttle(on(at)?, positive(&at.get("bytesPerSecond"))?),
-        "stall" => Behaviour::stall_after(on(at)?, whole(&at.get("after"))?),
-        "break" => Behaviour::break_after(on(at)?, whole(&at.get("after"))?),
-        "drop-trailers" => Behaviour::drop_trailers(on(at)?),
+        "throttle" => Behavior::throttle(on(at)?, positive(&at.get("bytesPerSecond"))?),
+        "stall" => Behavior::stall_after(on(at)?, whole(&at.get("after"))?),
+        "break" => Behavior::break_after(on(at)?, whole(&at.get("after"))?),
+        "drop-trailers" => Behavior::drop_trailers(on(at)?),
         "misstate-length" => {
             let by = at.get("by");
             let number = integer(&by)?.ok_or_else(|| by.bad("a whole number is expected"))?;
-            Behaviour::misstate_length(on(at)?, number)
+            Behavior::misstate_length(on(at)?, number)
         }
         "all" => {
             let list = at.get("behaviours");
-            let mut all: Option<Behaviour> = None;
+            let mut all: Option<Behavior> = None;
             for item in list.items()? {
-                let next = behaviour(&item)?;
+                let next = behavior(&item)?;
                 if all
                     .as_ref()
                     .is_some_and(|all| all.affects() != next.affects())
@@ -120,26 +120,26 @@ const ON_CONNECTIONS: &[&str] = &[
 ];
 
 /// What happens to connections.
-fn connection(at: &At<'_>, kind: &str) -> Result<ConnectionBehaviour, Bad> {
+fn connection(at: &At<'_>, kind: &str) -> Result<ConnectionBehavior, Bad> {
     if at.get("on").some().is_some() && !is_on_connection(at) {
         return Err(at
             .get("on")
             .bad(format!("{kind} is about connections alone")));
     }
     Ok(match kind {
-        "latency" => ConnectionBehaviour::latency(latency(at)?),
-        "throw" => ConnectionBehaviour::throw(at.get("message").text()?),
-        "none" => ConnectionBehaviour::none(),
-        "never" => ConnectionBehaviour::never(),
-        "refuse" => ConnectionBehaviour::refuse(),
-        "corrupt" => ConnectionBehaviour::corrupt(percent(&at.get("percentage"))?),
+        "latency" => ConnectionBehavior::latency(latency(at)?),
+        "throw" => ConnectionBehavior::throw(at.get("message").text()?),
+        "none" => ConnectionBehavior::none(),
+        "never" => ConnectionBehavior::never(),
+        "refuse" => ConnectionBehavior::refuse(),
+        "corrupt" => ConnectionBehavior::corrupt(percent(&at.get("percentage"))?),
         "slice" => {
             let (bytes, every) = slice(at)?;
-            ConnectionBehaviour::slice(bytes, every)
+            ConnectionBehavior::slice(bytes, every)
         }
-        "throttle" => ConnectionBehaviour::throttle(positive(&at.get("bytesPerSecond"))?),
-        "stall" => ConnectionBehaviour::stall_after(whole(&at.get("after"))?),
-        "break" => ConnectionBehaviour::break_after(whole(&at.get("after"))?),
+        "throttle" => ConnectionBehavior::throttle(positive(&at.get("bytesPerSecond"))?),
+        "stall" => ConnectionBehavior::stall_after(whole(&at.get("after"))?),
+        "break" => ConnectionBehavior::break_after(whole(&at.get("after"))?),
         other if BEHAVIOURS.contains(&other) => {
             let known = ON_CONNECTIONS.join(", ");
             return Err(at.get("on").bad(format!(
@@ -164,9 +164,9 @@ fn slice(at: &At<'_>) -> Result<(usize, Duration), Bad> {
     Ok((usize::try_from(bytes.get()).unwrap_or(usize::MAX), every))
 }
 
-fn destroy(at: &At<'_>, destruction: Destruction) -> Result<Behaviour, Bad> {
+fn destroy(at: &At<'_>, destruction: Destruction) -> Result<Behavior, Bad> {
     if cfg!(feature = "chaos-destructive") {
-        return Ok(Behaviour(behaviour::Kind::Destroy(destruction)));
+        return Ok(Behavior(behavior::Kind::Destroy(destruction)));
     }
     Err(at.get("type").bad(
         "this hurts the whole process, and was left out when it was built: the feature \
@@ -200,12 +200,12 @@ fn latency(at: &At<'_>) -> Result<Latency, Bad> {
         }
     };
     match at.get("cap").some() {
-        Some(cap) => Ok(latency.at_most(time(&cap)?)),
+        Some(cap) => Ok(latency.max(time(&cap)?)),
         None => Ok(latency),
     }
 }
 
-fn response(at: &At<'_>) -> Result<Behaviour, Bad> {
+fn response(at: &At<'_>) -> Result<Behavior, Bad> {
     let mut response = Response::new(String::new());
     *response.status_mut() = status(&at.get("status"))?;
     if let Some(headers) = at.get("headers").some() {
@@ -219,7 +219,7 @@ fn response(at: &At<'_>) -> Result<Behaviour, Bad> {
         }
     }
     *response.body_mut() = at.get("body").text_or_empty()?.into_owned();
-    Ok(Behaviour::response(response))
+    Ok(Behavior::response(response))
 }
 
 fn on(at: &At<'_>) -> Result<Message, Bad> {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Kind, Trigger};
 use crate::{
-    chaos::{duration::Iso, moment::Moment},
+    chaos::model::{duration::Iso, moment::Moment},
     util::time::FOREVER,
 };
 

@@ -6,32 +6,32 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::{
-    connection::ConnectionBehaviour, decision::Affected, latency::Latency, trigger::clamped,
+    connection::ConnectionBehavior, decision::Affected, latency::Latency, trigger::clamped,
 };
 use crate::util::sync::{read, write};
 
-/// What happens to a request for which a [trigger](super::Trigger) fires.
+/// What happens to a request for which a [trigger](crate::chaos::Trigger) fires.
 ///
 /// ```
 /// use std::time::Duration;
 ///
 /// use http::StatusCode;
-/// use tower_traffic::chaos::{Behaviour, Latency};
+/// use tower_traffic::chaos::{Behavior, Latency};
 ///
-/// let slow = Behaviour::latency(Latency::uniform(
+/// let slow = Behavior::latency(Latency::uniform(
 ///     Duration::from_millis(100)..=Duration::from_millis(300),
 /// ));
 /// assert_eq!(slow.to_string(), "Latency (range = PT0.1S to PT0.3S)");
 /// // Both: late, and then this.
-/// let down = slow.and(Behaviour::status(StatusCode::SERVICE_UNAVAILABLE));
+/// let down = slow.and(Behavior::status(StatusCode::SERVICE_UNAVAILABLE));
 /// ```
 ///
-/// It may also be about connections, as a [`ConnectionBehaviour`] is.
+/// It may also be about connections, as a [`ConnectionBehavior`] is.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Behaviour(pub(super) Kind);
+pub struct Behavior(pub(in crate::chaos) Kind);
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Kind {
+pub(in crate::chaos) enum Kind {
     None,
     Latency(Latency),
     Throw(String),
@@ -44,17 +44,17 @@ pub(super) enum Kind {
     Never,
     Asked { at_most: Duration },
     Change { on: Message, change: Change },
-    All(Vec<Behaviour>),
+    All(Vec<Behavior>),
     Variable(Variable),
-    Connection(ConnectionBehaviour),
+    Connection(ConnectionBehavior),
 }
 
 /// A response of the chaos's own.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+pub(in crate::chaos) struct Answer {
+    pub(in crate::chaos) status: StatusCode,
+    pub(in crate::chaos) headers: HeaderMap,
+    pub(in crate::chaos) body: Bytes,
 }
 
 /// Which of the two messages.
@@ -69,7 +69,7 @@ pub enum Message {
 
 /// What is done to a message while it passes.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Change {
+pub(in crate::chaos) enum Change {
     SetHeader(HeaderName, HeaderValue),
     RemoveHeader(HeaderName),
     GarbleHeader(HeaderName),
@@ -91,29 +91,29 @@ pub(super) enum Change {
 
 /// What hurts the whole process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Destruction {
+pub(in crate::chaos) enum Destruction {
     Memory,
     Overflow,
     Kill,
     Block,
 }
 
-/// A behaviour that can be changed while it is in use. Clones share it.
+/// A behavior that can be changed while it is in use. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Variable(Arc<RwLock<Behaviour>>);
+pub struct Variable(Arc<RwLock<Behavior>>);
 
 impl Variable {
     /// Begins with this one.
-    pub fn new(behaviour: Behaviour) -> Self {
-        Self(Arc::new(RwLock::new(behaviour)))
+    pub fn new(behavior: Behavior) -> Self {
+        Self(Arc::new(RwLock::new(behavior)))
     }
 
     /// Is this one from now on.
-    pub fn set(&self, behaviour: Behaviour) {
-        *write(&self.0) = behaviour;
+    pub fn set(&self, behavior: Behavior) {
+        *write(&self.0) = behavior;
     }
 
-    pub(super) fn get(&self) -> Behaviour {
+    pub(in crate::chaos) fn get(&self) -> Behavior {
         read(&self.0).clone()
     }
 }
@@ -124,26 +124,26 @@ impl PartialEq for Variable {
     }
 }
 
-impl From<&Variable> for Behaviour {
+impl From<&Variable> for Behavior {
     fn from(variable: &Variable) -> Self {
         Self(Kind::Variable(variable.clone()))
     }
 }
 
-impl Behaviour {
+impl Behavior {
     /// Nothing, and no other either: the request passes.
     pub fn none() -> Self {
         Self(Kind::None)
     }
 
     /// Waits before the request is passed on, or, where it is
-    /// [decided](super::Trigger::status) by the response, before that is.
+    /// [decided](crate::chaos::Trigger::status) by the response, before that is.
     pub fn latency(latency: Latency) -> Self {
         Self(Kind::Latency(latency))
     }
 
     /// Panics with this message, which is what an exception is to a server; or fails with the error that
-    /// [`Chaos::with_error`](super::Chaos::with_error) makes of it.
+    /// [`Chaos::with_error`](crate::chaos::Chaos::with_error) makes of it.
     pub fn throw(message: impl Into<String>) -> Self {
         Self(Kind::Throw(message.into()))
     }
@@ -187,7 +187,7 @@ impl Behaviour {
     /// What the request asks for, as Envoy's does: a delay (`x-envoy-fault-delay-request`, in
     /// milliseconds), and a status to be answered with (`x-envoy-fault-abort-request`, 200 to 599). No
     /// longer than this.
-    pub fn asked(at_most: Duration) -> Self {
+    pub fn envoy_fault_headers(at_most: Duration) -> Self {
         Self(Kind::Asked { at_most })
     }
 
@@ -243,7 +243,7 @@ impl Behaviour {
         Self::change(on, Change::DropTrailers)
     }
 
-    /// A `Content-Length` of so many bytes more than the body has, or fewer: the one behaviour with
+    /// A `Content-Length` of so many bytes more than the body has, or fewer: the one behavior with
     /// which they do not agree. Where the length is not known, nothing.
     ///
     /// Over HTTP/1 the end of the body is where `Content-Length` says: of fewer bytes no more are sent,
@@ -275,7 +275,7 @@ impl Behaviour {
 
     /// What it is about.
     #[inline]
-    pub(super) fn affects(&self) -> Affected {
+    pub(in crate::chaos) fn affects(&self) -> Affected {
         match &self.0 {
             Kind::Connection(_) => Affected::Connection,
             Kind::Variable(variable) => read(&variable.0).affects(),
@@ -331,13 +331,13 @@ impl Behaviour {
             Kind::Change { change, .. } => change.name(),
             Kind::All(_) => "all",
             Kind::Variable(_) => "variable",
-            Kind::Connection(behaviour) => behaviour.name(),
+            Kind::Connection(behavior) => behavior.name(),
         }
     }
 }
 
 impl Change {
-    pub(super) fn name(&self) -> &'static str {
+    pub(in crate::chaos) fn name(&self) -> &'static str {
         match self {
             Self::SetHeader(..) => "set-header",
             Self::RemoveHeader(_) => "remove-header",
@@ -354,7 +354,7 @@ impl Change {
 }
 
 /// As http4k says it, where http4k has it.
-impl fmt::Display for Behaviour {
+impl fmt::Display for Behavior {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::None => f.write_str("None"),
@@ -386,7 +386,7 @@ impl fmt::Display for Behaviour {
                 Ok(())
             }
             Kind::Variable(variable) => variable.get().fmt(f),
-            Kind::Connection(behaviour) => behaviour.fmt(f),
+            Kind::Connection(behavior) => behavior.fmt(f),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::behaviour::Behaviour;
+use super::behavior::Behavior;
 
 /// That something happens to a request, and what; or to a connection. The former is in the extensions
 /// of the response.
@@ -17,7 +17,7 @@ pub struct Decision {
     /// With this, and the ordinal, everything is drawn that is left to chance.
     pub seed: u64,
     /// What happens.
-    pub behaviour: Behaviour,
+    pub behavior: Behavior,
     /// How long it is held up.
     pub delay: Duration,
     /// As the response's `x-chaos` says it: `Latency (123ms)`.
@@ -27,7 +27,7 @@ pub struct Decision {
 /// What something happens to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Affected {
-    /// A request, of which [`Chaos`](super::Chaos) decides, or its response.
+    /// A request, of which [`Chaos`](crate::chaos::Chaos) decides, or its response.
     #[default]
     Request,
     /// A connection, of which `ChaosConnect` decides when it is about to be made (feature

@@ -2,19 +2,19 @@
 
 /// Of a request, beside its head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Needs {
-    pub(super) body: bool,
-    pub(super) response: bool,
+pub(in crate::chaos) struct Needs {
+    pub(in crate::chaos) body: bool,
+    pub(in crate::chaos) response: bool,
 }
 
 impl Needs {
-    pub(super) const ALL: Self = Self {
+    pub(in crate::chaos) const ALL: Self = Self {
         body: true,
         response: true,
     };
 
     /// Both.
-    pub(super) fn and(self, other: Self) -> Self {
+    pub(in crate::chaos) fn and(self, other: Self) -> Self {
         Self {
             body: self.body || other.body,
             response: self.response || other.response,
@@ -23,7 +23,7 @@ impl Needs {
 
     /// Whether all of it is there.
     #[inline]
-    pub(super) fn are_in(self, known: Self) -> bool {
+    pub(in crate::chaos) fn are_in(self, known: Self) -> bool {
         (known.body || !self.body) && (known.response || !self.response)
     }
 }

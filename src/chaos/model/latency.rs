@@ -19,16 +19,16 @@ use crate::util::time::FOREVER;
 /// let steady = Latency::fixed(ms(100));
 /// let even = Latency::uniform(ms(100)..=ms(300));
 /// // Most are quick, and a few take very long, as it is where requests wait in queues.
-/// let tailed = Latency::pareto(ms(20), 1.5).at_most(ms(5_000));
+/// let tailed = Latency::pareto(ms(20), 1.5).max(ms(5_000));
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Latency {
-    pub(super) shape: Shape,
-    pub(super) cap: Option<Duration>,
+    pub(in crate::chaos) shape: Shape,
+    pub(in crate::chaos) cap: Option<Duration>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Shape {
+pub(in crate::chaos) enum Shape {
     Uniform { min: Duration, max: Duration },
     Normal { mean: Duration, deviation: Duration },
     Exponential { mean: Duration },
@@ -61,7 +61,7 @@ impl Latency {
     }
 
     /// Distributed as Pareto's, at least `min`, with a tail that is the longer the smaller the shape is
-    /// (1.16 is the one of "80 to 20"). Without a [cap](Self::at_most), single ones may take days. A
+    /// (1.16 is the one of "80 to 20"). Without a [cap](Self::max), single ones may take days. A
     /// shape that is not above 0 is as 1.
     pub fn pareto(min: Duration, shape: f64) -> Self {
         let shape = if shape > 0.0 {
@@ -73,7 +73,7 @@ impl Latency {
     }
 
     /// Cuts longer ones to this.
-    pub fn at_most(self, cap: Duration) -> Self {
+    pub fn max(self, cap: Duration) -> Self {
         Self {
             cap: Some(cap),
             ..self
@@ -84,7 +84,7 @@ impl Latency {
         Self { shape, cap: None }
     }
 
-    pub(super) fn draw(&self, random: Random) -> Duration {
+    pub(in crate::chaos) fn draw(&self, random: Random) -> Duration {
         let unit = random.unit(For::Latency);
         let seconds = match self.shape {
             Shape::Uniform { min, max } if min == max => return self.cut(min),

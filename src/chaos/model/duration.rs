@@ -6,7 +6,7 @@ use regex_lite::Regex;
 
 /// A duration in ISO 8601, as Java writes it: `PT0.1S`, `PT1M30S`, `PT0S`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Iso(pub(super) Duration);
+pub(in crate::chaos) struct Iso(pub(in crate::chaos) Duration);
 
 impl fmt::Display for Iso {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -32,7 +32,7 @@ impl fmt::Display for Iso {
 
 /// What is wrong with a duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BadDuration {
+pub(in crate::chaos) enum BadDuration {
     Negative,
     No,
 }
@@ -46,7 +46,7 @@ static ISO: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Reads `PT0.1S`, `P1DT2H`, or `150ms` and the like.
-pub(super) fn parse(text: &str) -> Result<Duration, BadDuration> {
+pub(in crate::chaos) fn parse(text: &str) -> Result<Duration, BadDuration> {
     let text = text.trim();
     if !text.trim_start_matches(['-', '+']).starts_with(['P', 'p']) {
         let read = |text| humantime::parse_duration(text).ok();

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Makes of a message what [`Behaviour::throw`](super::Behaviour::throw) does with it.
+/// Makes of a message what [`Behavior::throw`](crate::chaos::Behavior::throw) does with it.
 pub trait Throw<E> {
     /// The caller's error; or it panics.
     fn throw(&self, message: &str) -> E;
@@ -22,7 +22,7 @@ impl<E> Throw<E> for Panics {
 
 /// Fails with an error.
 #[derive(Clone)]
-pub struct Fails<F>(pub(super) F);
+pub struct Fails<F>(pub(in crate::chaos) F);
 
 impl<E, F: Fn(&str) -> E> Throw<E> for Fails<F> {
     fn throw(&self, message: &str) -> E {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    behaviour::{self, Behaviour},
+    behavior::{self, Behavior},
     decision::Affected,
     needs::Needs,
     seen::Seen,
@@ -16,12 +16,12 @@ use super::{
 /// use std::time::Duration;
 ///
 /// use http::StatusCode;
-/// use tower_traffic::chaos::{Behaviour, Stage, Trigger};
+/// use tower_traffic::chaos::{Behavior, Stage, Trigger};
 ///
 /// // A hundred requests pass, then each fails for ten seconds, and then it is over.
 /// let outage = Stage::wait()
 ///     .until(Trigger::countdown(100))
-///     .then(Stage::always(Behaviour::status(StatusCode::BAD_GATEWAY))
+///     .then(Stage::always(Behavior::status(StatusCode::BAD_GATEWAY))
 ///         .until(Trigger::delay(Duration::from_secs(10))));
 /// ```
 ///
@@ -29,18 +29,18 @@ use super::{
 /// trigger does not fire leaves it to the next. A stage is over when its [`until`](Self::until) has
 /// fired, and one of several when all of them are.
 ///
-/// A [`Behaviour`] is about requests, a [`ConnectionBehaviour`](super::ConnectionBehaviour) about
+/// A [`Behavior`] is about requests, a [`ConnectionBehavior`](crate::chaos::ConnectionBehavior) about
 /// connections, and a stage is asked for what it is about: of the others it has nothing for any, and neither
 /// its trigger nor what it is [until](Self::until) counts them. [`wait`](Self::wait) is about both.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stage(Kind);
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Kind {
+pub(in crate::chaos) enum Kind {
     Wait,
     Trigger {
         trigger: Trigger,
-        behaviour: Behaviour,
+        behavior: Behavior,
         asks: Asks,
     },
     Then(Vec<Stage>),
@@ -59,7 +59,7 @@ pub(super) enum Kind {
 
 /// What there is to know about asking a trigger.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Asks {
+pub(in crate::chaos) struct Asks {
     /// When its turn is.
     place: u32,
     needs: Needs,
@@ -76,7 +76,7 @@ impl Asks {
 
 /// The next ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Numbers {
+pub(in crate::chaos) struct Numbers {
     /// Of a trigger that draws.
     draw: u32,
     place: u32,
@@ -91,9 +91,9 @@ impl Numbers {
 }
 
 /// What a stage has for a request.
-pub(super) enum Says {
+pub(in crate::chaos) enum Says {
     /// This, and nobody after it is asked.
-    Do(Behaviour),
+    Do(Behavior),
     /// Nothing, and nobody after it is asked.
     Wait,
     /// It must know this first, and is to be asked again from this place.
@@ -111,23 +111,23 @@ impl Stage {
     }
 
     /// Does this whenever the trigger fires.
-    pub fn when(trigger: Trigger, behaviour: impl Into<Behaviour>) -> Self {
-        let behaviour = behaviour.into();
-        let asks = match behaviour.0 {
+    pub fn when(trigger: Trigger, behavior: impl Into<Behavior>) -> Self {
+        let behavior = behavior.into();
+        let asks = match behavior.0 {
             // They need nothing.
-            behaviour::Kind::Connection(_) => Asks::default(),
+            behavior::Kind::Connection(_) => Asks::default(),
             _ => Asks::of(&trigger),
         };
         Self(Kind::Trigger {
             trigger,
-            behaviour,
+            behavior,
             asks,
         })
     }
 
     /// Does this to every request, or connection.
-    pub fn always(behaviour: impl Into<Behaviour>) -> Self {
-        Self::when(Trigger::always(), behaviour)
+    pub fn always(behavior: impl Into<Behavior>) -> Self {
+        Self::when(Trigger::always(), behavior)
     }
 
     /// This one, and the other for what this one has nothing for.
@@ -164,12 +164,12 @@ impl Stage {
         })
     }
 
-    pub(super) fn kind(&self) -> &Kind {
+    pub(in crate::chaos) fn kind(&self) -> &Kind {
         &self.0
     }
 
     /// What its triggers must know of requests.
-    pub(super) fn needs(&self) -> Needs {
+    pub(in crate::chaos) fn needs(&self) -> Needs {
         match &self.0 {
             Kind::Wait => Needs::default(),
             Kind::Trigger { asks, .. } => asks.needs,
@@ -186,7 +186,7 @@ impl Stage {
     fn is_about(&self, affected: Affected) -> bool {
         match &self.0 {
             Kind::Wait => true,
-            Kind::Trigger { behaviour, .. } => behaviour.affects() == affected,
+            Kind::Trigger { behavior, .. } => behavior.affects() == affected,
             Kind::Then(stages) => stages.iter().any(|stage| stage.is_about(affected)),
             Kind::Repeat { stages, .. } => stages.is_about(affected),
             Kind::Until { stage, .. } => stage.is_about(affected),
@@ -194,7 +194,7 @@ impl Stage {
     }
 
     /// As the engine takes it.
-    pub(super) fn begin(&mut self, now: Begun, next: &mut Numbers) {
+    pub(in crate::chaos) fn begin(&mut self, now: Begun, next: &mut Numbers) {
         match &mut self.0 {
             Kind::Wait => {}
             Kind::Trigger { trigger, asks, .. } => {
@@ -221,20 +221,20 @@ impl Stage {
         }
     }
 
-    pub(super) fn ask(&mut self, seen: &Seen<'_>) -> Says {
+    pub(in crate::chaos) fn ask(&mut self, seen: &Seen<'_>) -> Says {
         match &mut self.0 {
             Kind::Wait => Says::Wait,
             Kind::Trigger {
                 trigger,
-                behaviour,
+                behavior,
                 asks,
             } => {
-                if behaviour.affects() != seen.is || asks.place < seen.from {
+                if behavior.affects() != seen.is || asks.place < seen.from {
                     Says::Miss
                 } else if !asks.needs.are_in(seen.known) {
                     Says::Later(asks.needs, asks.place)
                 } else if trigger.fires(seen) {
-                    Says::Do(behaviour.clone())
+                    Says::Do(behavior.clone())
                 } else {
                     Says::Miss
                 }
@@ -292,8 +292,8 @@ impl fmt::Display for Stage {
         match &self.0 {
             Kind::Wait => f.write_str("Wait"),
             Kind::Trigger {
-                trigger, behaviour, ..
-            } => write!(f, "{trigger} {behaviour}"),
+                trigger, behavior, ..
+            } => write!(f, "{trigger} {behavior}"),
             Kind::Then(stages) => then(f, stages),
             Kind::Repeat { stages, .. } => write!(f, "Repeat [{stages}]"),
             Kind::Until { stage, trigger, .. } => write!(f, "{stage} until {trigger}"),

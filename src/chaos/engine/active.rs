@@ -7,11 +7,11 @@ use std::sync::{
 
 /// One of those that are; until it is dropped.
 #[derive(Debug)]
-pub(super) struct Active(Arc<AtomicUsize>);
+pub(in crate::chaos) struct Active(Arc<AtomicUsize>);
 
 impl Active {
     /// `None` if there are so many already.
-    pub(super) fn begin(count: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
+    pub(in crate::chaos) fn begin(count: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
         count
             .try_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
                 (now < most).then(|| now + 1)

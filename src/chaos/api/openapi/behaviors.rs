@@ -1,4 +1,4 @@
-//! Behaviours.
+//! Behaviors.
 
 use serde_json::json;
 use utoipa::openapi::ObjectBuilder;

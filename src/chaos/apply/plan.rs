@@ -11,14 +11,16 @@ use http_body::Body;
 use tokio::time::sleep;
 use tower::BoxError;
 
-use super::{
-    asked,
-    behaviour::{Answer, Behaviour, Change, Destruction, Kind, Message},
-    body::ChaosBody,
-    faults::Faults,
-    random::{For, Random},
-};
+use super::faults::Faults;
 use crate::body::ReplayBody;
+use crate::chaos::{
+    body::ChaosBody,
+    model::{
+        behavior::{Answer, Behavior, Change, Destruction, Kind, Message},
+        envoy,
+        random::{For, Random},
+    },
+};
 
 /// A body of unknown length is snipped within so many bytes, as a power of two: within any power of them
 /// with the same chance, because most bodies are short.
@@ -26,9 +28,9 @@ const SNIP_WITHIN: f64 = 13.0;
 
 /// What is to be done, with everything drawn.
 #[derive(Debug)]
-pub(super) struct Plan {
-    pub(super) delay: Duration,
-    pub(super) end: End,
+pub(in crate::chaos) struct Plan {
+    pub(in crate::chaos) delay: Duration,
+    pub(in crate::chaos) end: End,
     on_request: Vec<Step>,
     on_response: Vec<Step>,
     random: Random,
@@ -40,7 +42,7 @@ pub(super) struct Plan {
 
 /// Who answers.
 #[derive(Debug)]
-pub(super) enum End {
+pub(in crate::chaos) enum End {
     /// The service inside.
     Service,
     Answer(Answer),
@@ -57,7 +59,7 @@ enum Step {
 }
 
 impl Plan {
-    pub(super) fn of(behaviour: &Behaviour, headers: &HeaderMap, random: Random) -> Self {
+    pub(in crate::chaos) fn of(behavior: &Behavior, headers: &HeaderMap, random: Random) -> Self {
         let mut plan = Self {
             delay: Duration::ZERO,
             end: End::Service,
@@ -67,12 +69,12 @@ impl Plan {
             said: None,
             said_of_request: None,
         };
-        plan.add(behaviour, headers);
+        plan.add(behavior, headers);
         plan
     }
 
-    fn add(&mut self, behaviour: &Behaviour, headers: &HeaderMap) {
-        match &behaviour.0 {
+    fn add(&mut self, behavior: &Behavior, headers: &HeaderMap) {
+        match &behavior.0 {
             Kind::None | Kind::Connection(_) => {}
             Kind::Latency(latency) => self.delay(latency.draw(self.random)),
             Kind::Throw(message) => self.end(End::Throw(message.clone())),
@@ -84,7 +86,7 @@ impl Plan {
             Kind::Destroy(destruction) => self.end(End::Destroy(*destruction)),
             Kind::Never => self.end(End::Never),
             Kind::Asked { at_most } => {
-                let asked = asked::of(headers);
+                let asked = envoy::of(headers);
                 if let Some(delay) = asked.delay {
                     self.delay(delay.min(*at_most));
                 }
@@ -125,17 +127,17 @@ impl Plan {
     }
 
     /// What http4k's header says on the response.
-    pub(super) fn said(&self) -> Option<&str> {
+    pub(in crate::chaos) fn said(&self) -> Option<&str> {
         self.said.as_deref()
     }
 
     /// What http4k's header says on the request.
-    pub(super) fn said_of_request(&self) -> Option<&str> {
+    pub(in crate::chaos) fn said_of_request(&self) -> Option<&str> {
         self.said_of_request.as_deref()
     }
 
     /// Waits as long as it says, or for ever.
-    pub(super) async fn hold_up(&self) {
+    pub(in crate::chaos) async fn hold_up(&self) {
         if !self.delay.is_zero() {
             sleep(self.delay).await;
         }
@@ -146,7 +148,10 @@ impl Plan {
 
     /// Does to a request what is to be done to it. One without a body is left without, and so is one
     /// that opens a tunnel.
-    pub(super) fn request<B>(&mut self, request: Request<ChaosBody<B>>) -> Request<ChaosBody<B>>
+    pub(in crate::chaos) fn request<B>(
+        &mut self,
+        request: Request<ChaosBody<B>>,
+    ) -> Request<ChaosBody<B>>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
@@ -163,7 +168,7 @@ impl Plan {
     }
 
     /// Does to a response what is to be done to it.
-    pub(super) fn response<B>(
+    pub(in crate::chaos) fn response<B>(
         &mut self,
         response: Response<ChaosBody<B>>,
         method: &Method,
@@ -180,7 +185,7 @@ impl Plan {
     }
 
     /// The answer that is not the service's, if that is what it comes to.
-    pub(super) fn answer<B>(&mut self, method: &Method) -> Option<Response<ChaosBody<B>>>
+    pub(in crate::chaos) fn answer<B>(&mut self, method: &Method) -> Option<Response<ChaosBody<B>>>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,

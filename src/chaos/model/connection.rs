@@ -3,26 +3,26 @@
 use std::{fmt, num::NonZeroU64, time::Duration};
 
 use super::{
-    behaviour::{Behaviour, Kind},
+    behavior::{Behavior, Kind},
     duration::Iso,
     latency::Latency,
     stage::Stage,
 };
 
-/// What happens to a connection for which a [trigger](super::Trigger) fires. It is for `ChaosConnect`,
+/// What happens to a connection for which a [trigger](crate::chaos::Trigger) fires. It is for `ChaosConnect`,
 /// the layer around connectors (feature `chaos-connect`), and requests never see it.
 ///
 /// ```
 /// use std::{num::NonZeroU64, time::Duration};
 ///
-/// use tower_traffic::chaos::{ConnectionBehaviour, Latency, Stage, Trigger};
+/// use tower_traffic::chaos::{ConnectionBehavior, Latency, Stage, Trigger};
 ///
 /// // One in ten is refused, and the others are late and slow.
 /// let kib = NonZeroU64::new(1024).unwrap();
-/// let stage = Stage::when(Trigger::percentage(10.0), ConnectionBehaviour::refuse()).then(
+/// let stage = Stage::when(Trigger::percentage(10.0), ConnectionBehavior::refuse()).then(
 ///     Stage::always(
-///         ConnectionBehaviour::latency(Latency::fixed(Duration::from_millis(200)))
-///             .and(ConnectionBehaviour::throttle(kib)),
+///         ConnectionBehavior::latency(Latency::fixed(Duration::from_millis(200)))
+///             .and(ConnectionBehavior::throttle(kib)),
 ///     ),
 /// );
 /// assert_eq!(
@@ -36,10 +36,10 @@ use super::{
 /// Bytes are those of the stream that the connector makes: of what is encrypted, if the layer is below
 /// TLS, and of what is not, if it is around it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ConnectionBehaviour(pub(super) Vec<Fault>);
+pub struct ConnectionBehavior(pub(in crate::chaos) Vec<Fault>);
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Fault {
+pub(in crate::chaos) enum Fault {
     None,
     Latency(Latency),
     Never,
@@ -58,7 +58,7 @@ pub(super) enum Fault {
     BreakAfter(u64),
 }
 
-impl ConnectionBehaviour {
+impl ConnectionBehavior {
     /// Nothing, and no other either: the connection is made.
     pub fn none() -> Self {
         Self(vec![Fault::None])
@@ -123,7 +123,7 @@ impl ConnectionBehaviour {
         self
     }
 
-    pub(super) fn name(&self) -> &'static str {
+    pub(in crate::chaos) fn name(&self) -> &'static str {
         match self.0.as_slice() {
             [one] => one.name(),
             _ => "all",
@@ -132,7 +132,7 @@ impl ConnectionBehaviour {
 
     /// Without what is done to its bytes.
     #[cfg(feature = "chaos-connect")]
-    pub(super) fn before_connecting(mut self) -> Self {
+    pub(in crate::chaos) fn before_connecting(mut self) -> Self {
         self.0.retain(|fault| match fault {
             Fault::None | Fault::Latency(_) | Fault::Never | Fault::Refuse | Fault::Throw(_) => {
                 true
@@ -147,26 +147,26 @@ impl ConnectionBehaviour {
     }
 
     #[cfg(feature = "chaos-connect")]
-    pub(super) fn is_none(&self) -> bool {
+    pub(in crate::chaos) fn is_none(&self) -> bool {
         self.0.iter().all(|fault| *fault == Fault::None)
     }
 }
 
-impl From<ConnectionBehaviour> for Behaviour {
-    fn from(behaviour: ConnectionBehaviour) -> Self {
-        Self(Kind::Connection(behaviour))
+impl From<ConnectionBehavior> for Behavior {
+    fn from(behavior: ConnectionBehavior) -> Self {
+        Self(Kind::Connection(behavior))
     }
 }
 
-impl From<ConnectionBehaviour> for Stage {
+impl From<ConnectionBehavior> for Stage {
     /// To every connection.
-    fn from(behaviour: ConnectionBehaviour) -> Self {
-        Self::always(behaviour)
+    fn from(behavior: ConnectionBehavior) -> Self {
+        Self::always(behavior)
     }
 }
 
 impl Fault {
-    pub(super) fn name(&self) -> &'static str {
+    pub(in crate::chaos) fn name(&self) -> &'static str {
         match self {
             Self::None => "none",
             Self::Latency(_) => "latency",
@@ -182,7 +182,7 @@ impl Fault {
     }
 }
 
-impl fmt::Display for ConnectionBehaviour {
+impl fmt::Display for ConnectionBehavior {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, one) in self.0.iter().enumerate() {
             if index > 0 {

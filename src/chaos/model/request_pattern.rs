@@ -13,27 +13,27 @@ const SIZE_LIMIT: usize = 1 << 20;
 
 /// A regular expression that must match in full.
 #[derive(Clone, Debug)]
-pub(super) struct Pattern {
+pub(in crate::chaos) struct Pattern {
     regex: Regex,
     text: String,
 }
 
 impl Pattern {
-    fn new(text: impl Into<String>) -> Result<Self, BadPattern> {
+    fn new(text: impl Into<String>) -> Result<Self, InvalidPattern> {
         let text = text.into();
         // By itself first: what closes our group would open the rest.
         let compile = |text: &str| RegexBuilder::new(text).size_limit(SIZE_LIMIT).build();
         let regex = compile(&text).and_then(|_| compile(&format!(r"\A(?:{text})\z")));
         match regex {
             Ok(regex) => Ok(Self { regex, text }),
-            Err(error) => Err(BadPattern {
+            Err(error) => Err(InvalidPattern {
                 reason: error.to_string(),
                 text: shortened(text),
             }),
         }
     }
 
-    pub(super) fn matches(&self, text: &str) -> bool {
+    pub(in crate::chaos) fn matches(&self, text: &str) -> bool {
         self.regex.is_match(text)
     }
 }
@@ -63,14 +63,14 @@ impl PartialEq for Pattern {
 /// A text that is no regular expression, or a huge one.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("`{text}` is no regular expression that can be used: {reason}")]
-pub struct BadPattern {
+pub struct InvalidPattern {
     text: String,
     reason: String,
 }
 
 /// A part of a request.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Part {
+pub(in crate::chaos) enum Part {
     /// Also one that does not exist: that never comes.
     Method(String),
     Host(Pattern),
@@ -93,7 +93,7 @@ pub(super) enum Part {
 ///     orders.to_string(),
 ///     "method == POST AND path matches '/orders/.*' AND header 'x-tenant' matches 'acme|bolt'"
 /// );
-/// # Ok::<(), tower_traffic::chaos::BadPattern>(())
+/// # Ok::<(), tower_traffic::chaos::InvalidPattern>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Requests {
@@ -116,7 +116,7 @@ impl Requests {
     ///
     /// # Errors
     /// If the pattern is none.
-    pub fn host(self, pattern: impl Into<String>) -> Result<Self, BadPattern> {
+    pub fn host(self, pattern: impl Into<String>) -> Result<Self, InvalidPattern> {
         Ok(self.with(Part::Host(Pattern::new(pattern)?)))
     }
 
@@ -124,7 +124,7 @@ impl Requests {
     ///
     /// # Errors
     /// If the pattern is none.
-    pub fn path(self, pattern: impl Into<String>) -> Result<Self, BadPattern> {
+    pub fn path(self, pattern: impl Into<String>) -> Result<Self, InvalidPattern> {
         Ok(self.with(Part::Path(Pattern::new(pattern)?)))
     }
 
@@ -136,7 +136,7 @@ impl Requests {
         self,
         name: impl Into<String>,
         pattern: impl Into<String>,
-    ) -> Result<Self, BadPattern> {
+    ) -> Result<Self, InvalidPattern> {
         Ok(self.with(Part::Query(name.into(), Pattern::new(pattern)?)))
     }
 
@@ -148,7 +148,7 @@ impl Requests {
         self,
         name: impl Into<String>,
         pattern: impl Into<String>,
-    ) -> Result<Self, BadPattern> {
+    ) -> Result<Self, InvalidPattern> {
         Ok(self.with(Part::Header(name.into(), Pattern::new(pattern)?)))
     }
 
@@ -157,7 +157,7 @@ impl Requests {
     ///
     /// # Errors
     /// If the pattern is none.
-    pub fn body(self, pattern: impl Into<String>) -> Result<Self, BadPattern> {
+    pub fn body(self, pattern: impl Into<String>) -> Result<Self, InvalidPattern> {
         Ok(self.with(Part::Body(Pattern::new(pattern)?)))
     }
 
@@ -166,15 +166,15 @@ impl Requests {
         self
     }
 
-    pub(super) fn parts(&self) -> &[Part] {
+    pub(in crate::chaos) fn parts(&self) -> &[Part] {
         &self.parts
     }
 
-    pub(super) fn match_all(&self, seen: &Seen<'_>) -> bool {
+    pub(in crate::chaos) fn match_all(&self, seen: &Seen<'_>) -> bool {
         self.parts.iter().all(|part| part.is_in(seen))
     }
 
-    pub(super) fn needs_body(&self) -> bool {
+    pub(in crate::chaos) fn needs_body(&self) -> bool {
         self.parts.iter().any(|part| matches!(part, Part::Body(_)))
     }
 }
