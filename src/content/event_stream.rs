@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use memchr::memchr2;
 
-use super::display::essence;
+use super::media_type::is_event_stream;
 use crate::message::HeaderList;
 
 /// Cuts a stream of events (text/event-stream) into events: each ends with an empty line, and lines
@@ -26,9 +26,9 @@ pub(crate) struct Events {
 impl Events {
     /// Whether a response is a stream of events that can be read as it is.
     pub(crate) fn are_in(headers: &HeaderMap) -> bool {
-        headers.get(header::CONTENT_TYPE).is_some_and(|value| {
-            essence(value.as_bytes()).eq_ignore_ascii_case(b"text/event-stream")
-        }) && !headers.contains_key(header::CONTENT_ENCODING)
+        let content_type = headers.get(header::CONTENT_TYPE);
+        content_type.is_some_and(|value| is_event_stream(value.as_bytes()))
+            && !headers.contains_key(header::CONTENT_ENCODING)
     }
 
     /// A piece of the stream: calls with the beginning of each event that ends in it, the event's

@@ -1,10 +1,10 @@
-//! `application/x-www-form-urlencoded`, which queries are too.
+//! `application/x-www-form-urlencoded`: the syntax of forms and of queries.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
 
-/// A name or a value as it was meant.
+/// Decodes a name or a value.
 pub(crate) fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr2(b'%', b'+', text).is_none() {
         return Cow::Borrowed(text);
@@ -16,12 +16,21 @@ pub(crate) fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(percent_decode(&spaces).collect())
 }
 
-/// The pairs, each as it stands there.
+/// The encoded pairs of a form, empty ones included.
 pub(crate) fn pairs(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|&byte| byte == b'&')
 }
 
-/// Name and value as they stand there; no value without a `=`.
+/// The decoded names and values of a form as text; invalid UTF-8 becomes U+FFFD.
+pub(crate) fn texts(text: &str) -> impl Iterator<Item = (String, String)> + '_ {
+    let decoded = |text: &[u8]| String::from_utf8_lossy(&decoded(text)).into_owned();
+    pairs(text.as_bytes())
+        .filter(|pair| !pair.is_empty())
+        .map(split)
+        .map(move |(name, value)| (decoded(name), decoded(value.unwrap_or_default())))
+}
+
+/// The encoded name and value of a pair; `None` for a value without `=`.
 pub(crate) fn split(pair: &[u8]) -> (&[u8], Option<&[u8]>) {
     match memchr::memchr(b'=', pair) {
         Some(at) => (&pair[..at], Some(&pair[at + 1..])),

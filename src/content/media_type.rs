@@ -83,6 +83,11 @@ fn declared(content_type: Option<&[u8]>) -> Option<Declared<'_>> {
     Some(Declared::Kind(kind))
 }
 
+/// Whether a `Content-Type` is `text/event-stream`.
+pub(crate) fn is_event_stream(content_type: &[u8]) -> bool {
+    declared_kind(Some(content_type)) == Some(Kind::Events)
+}
+
 /// In lower case.
 fn is_json(essence: &[u8]) -> bool {
     const NAMES: [&[u8]; 7] = [

@@ -26,7 +26,7 @@ use crate::{
         display::{self, Kind},
         json_indent,
     },
-    message::HeaderList,
+    message::{HeaderList, semantics},
     redact::{Panicked, Redact},
 };
 
@@ -157,7 +157,7 @@ impl Blocks {
         escape::line(out, &self.target(target));
         out.extend_from_slice(self.styles.off.as_bytes());
         out.push(b' ');
-        out.extend_from_slice(version_name(version).as_bytes());
+        out.extend_from_slice(semantics::version_name(version).as_bytes());
         out.push(b'\n');
     }
 
@@ -185,7 +185,7 @@ impl Blocks {
         out: Out<'_>,
     ) {
         out.extend_from_slice(b"< ");
-        out.extend_from_slice(version_name(version).as_bytes());
+        out.extend_from_slice(semantics::version_name(version).as_bytes());
         out.push(b' ');
         out.extend_from_slice(self.styles.status(status).as_bytes());
         out.extend_from_slice(status.as_str().as_bytes());
@@ -413,17 +413,6 @@ impl Blocks {
         escape::line(out, text.as_bytes());
         out.extend_from_slice(self.styles.off.as_bytes());
         out.push(b'\n');
-    }
-}
-
-fn version_name(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_09 => "HTTP/0.9",
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_11 => "HTTP/1.1",
-        Version::HTTP_2 => "HTTP/2",
-        Version::HTTP_3 => "HTTP/3",
-        _ => "HTTP",
     }
 }
 

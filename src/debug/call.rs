@@ -242,7 +242,7 @@ impl Call {
             let length = content_length(&message);
             let end = match end {
                 BodyEnd::Dropped
-                    if semantics::was_whole(&self.method, status, length, message.seen) =>
+                    if semantics::is_whole(&self.method, status, length, message.seen) =>
                 {
                     BodyEnd::Complete
                 }
@@ -255,8 +255,7 @@ impl Call {
 }
 
 fn content_length(message: &Message) -> Option<u64> {
-    let value = message.head.get("content-length");
-    value.and_then(semantics::number)
+    semantics::content_length(message.head.get("content-length"))
 }
 
 /// Looks on while a request's body passes.

@@ -51,18 +51,15 @@ pub(crate) fn write_target(out: &mut Vec<u8>, uri: &Uri) {
     }
 }
 
-/// What HTTP/1 text has no name for is told beside it; the text says 1.1.
+/// HTTP/1.1 stands for later versions, whose names the text form does not have: each format stores
+/// them beside the text.
 fn version_text(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_09 => "HTTP/0.9",
-        _ => "HTTP/1.1",
-    }
+    semantics::version_name(version.min(Version::HTTP_11))
 }
 
 fn write_fields(out: &mut Vec<u8>, headers: &HeaderList, body_len: usize) {
     let is_wrong_length = |name: &str, value: &[u8]| {
-        name == "content-length" && semantics::number(value) != Some(body_len)
+        name == "content-length" && semantics::content_length([value]) != Some(body_len as u64)
     };
     let contradicts = |name: &str, value: &[u8]| {
         name == "transfer-encoding" || name.starts_with(ORIGINAL) || is_wrong_length(name, value)
@@ -88,12 +85,6 @@ fn write_fields(out: &mut Vec<u8>, headers: &HeaderList, body_len: usize) {
         out.extend_from_slice(headers.as_text());
     }
     out.extend_from_slice(b"\r\n");
-}
-
-/// Whether `content-length` in a response to this method tells the length of another body than the
-/// response's own (RFC 9110, 8.6).
-pub(crate) fn tells_other_length(method: &Method, status: StatusCode, is_empty: bool) -> bool {
-    is_empty && (method == Method::HEAD || status == StatusCode::NOT_MODIFIED)
 }
 
 /// The fields with this length of the body, where they tell one.

@@ -175,11 +175,6 @@ fn is_encoded(codings: &[u8], content: &[u8]) -> bool {
     }
 }
 
-/// Whether a response has content at all (RFC 9110, 6.4.1).
-pub(super) fn may_have_content(method: &Method, status: u16) -> bool {
-    *method != Method::HEAD && !matches!(status, 100..=199 | 204 | 304)
-}
-
 /// Bytes from base64, which tools break into lines.
 pub(super) fn from_base64(at: &At<'_>, text: &str) -> Result<Bytes, Bad> {
     use base64::{

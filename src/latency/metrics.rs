@@ -1,9 +1,9 @@
 use std::sync::Once;
 
-use http::Version;
 use metrics::{Label, SharedString, Unit, describe_histogram, histogram};
 
 use super::Latency;
+use crate::message::semantics;
 
 /// The names of the histograms on one side.
 struct Names {
@@ -107,9 +107,11 @@ fn labels(latency: &Latency) -> Vec<Label> {
     if let Some(error) = latency.error_type() {
         add("error.type", error.to_owned().into());
     }
-    if let Some(version) = version(latency.version()) {
-        add("network.protocol.version", version.into());
-    }
+    let version = semantics::version_name(latency.version());
+    add(
+        "network.protocol.version",
+        version.trim_start_matches("HTTP/").into(),
+    );
     // At a server the request says this: whoever asks could make up any number of them.
     if let (true, Some((host, port))) = (latency.is_client(), latency.server()) {
         add("server.address", host.to_owned().into());
@@ -118,15 +120,4 @@ fn labels(latency: &Latency) -> Vec<Label> {
         }
     }
     labels
-}
-
-fn version(version: Version) -> Option<&'static str> {
-    match version {
-        Version::HTTP_09 => Some("0.9"),
-        Version::HTTP_10 => Some("1.0"),
-        Version::HTTP_11 => Some("1.1"),
-        Version::HTTP_2 => Some("2"),
-        Version::HTTP_3 => Some("3"),
-        _ => None,
-    }
 }

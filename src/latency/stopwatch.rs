@@ -92,8 +92,7 @@ impl Underway {
         };
         // What the body says is cheaper to have than the header field, and the same.
         let length = response.body().size_hint().exact().or_else(|| {
-            let length = response.headers().get(header::CONTENT_LENGTH)?;
-            semantics::number(length.as_bytes())
+            semantics::content_length(response.headers().get_all(header::CONTENT_LENGTH))
         });
         known.head = Some(Head {
             status: response.status(),
@@ -124,7 +123,7 @@ impl Underway {
     fn was_whole(&self) -> bool {
         self.known.as_ref().is_some_and(|known| {
             known.head.as_ref().is_some_and(|head| {
-                semantics::was_whole(&known.method, head.status, head.length, known.seen)
+                semantics::is_whole(&known.method, head.status, head.length, known.seen)
             })
         })
     }

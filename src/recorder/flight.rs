@@ -290,16 +290,14 @@ impl Entries {
 
     /// Whether a body that was let go before its end had in truth come to it.
     fn was_whole(&self, side: Side) -> bool {
-        let length = |headers: &HeaderText| {
-            let value = headers.get("content-length");
-            value.and_then(semantics::number)
-        };
+        let length =
+            |headers: &HeaderText| semantics::content_length(headers.get("content-length"));
         match (side, &self.head) {
             (Side::Request, _) => length(&self.headers) == Some(self.request.seen),
             (Side::Response, None) => false,
             (Side::Response, Some(head)) => {
                 let length = length(&self.head_headers);
-                semantics::was_whole(&self.method, head.status, length, self.response.seen)
+                semantics::is_whole(&self.method, head.status, length, self.response.seen)
             }
         }
     }

@@ -21,6 +21,7 @@ use crate::chaos::{
         random::{For, Random},
     },
 };
+use crate::message::semantics;
 
 /// A body of unknown length is snipped within so many bytes, as a power of two: within any power of them
 /// with the same chance, because most bodies are short.
@@ -289,11 +290,11 @@ enum Carries {
 impl Carries {
     /// By RFC 9112, section 6.3.
     fn of(method: &Method, status: StatusCode, is_empty: bool) -> Self {
-        let is_bodiless = status.is_informational()
-            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        if is_bodiless || (*method == Method::CONNECT && status.is_success()) {
+        let is_head = *method == Method::HEAD;
+        let method = if is_head { &Method::GET } else { method };
+        if !semantics::has_content(method, status) {
             Self::Nothing
-        } else if *method == Method::HEAD && is_empty {
+        } else if is_head && is_empty {
             Self::Head
         } else {
             Self::Body
@@ -302,13 +303,7 @@ impl Carries {
 }
 
 fn stated(headers: &HeaderMap) -> Option<u64> {
-    headers
-        .get(CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
+    semantics::content_length(headers.get_all(CONTENT_LENGTH))
 }
 
 /// Whether `Content-Length` was among what it changed.

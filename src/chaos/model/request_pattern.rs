@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use http::{Uri, header::HOST};
-use percent_encoding::percent_decode_str;
+use http::{HeaderValue, Uri, header::HOST};
 use regex_lite::{Regex, RegexBuilder};
 
 use super::{decision::Affected, seen::Seen};
+use crate::{content::form, message::semantics};
 
 /// The largest program that a regular expression may become, in bytes.
 const SIZE_LIMIT: usize = 1 << 20;
@@ -203,29 +203,14 @@ impl Part {
 }
 
 fn host<'a>(seen: &Seen<'a>) -> Option<&'a str> {
-    let Some(authority) = seen.uri.authority() else {
-        return seen.headers.get(HOST)?.to_str().ok();
-    };
-    let authority = authority.as_str();
-    // Without a user, whom no Host field has.
-    Some(
-        authority
-            .rsplit_once('@')
-            .map_or(authority, |(_, host)| host),
-    )
+    let header = seen.headers.get(HOST).map(HeaderValue::as_bytes);
+    str::from_utf8(semantics::host(seen.uri, header)?).ok()
 }
 
 /// The values of a query parameter.
 fn values<'a>(uri: &'a Uri, name: &'a str) -> impl Iterator<Item = String> + 'a {
-    let decoded = |text: &str| {
-        let spaced = text.replace('+', " ");
-        percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
-    };
-    let pairs = uri.query().unwrap_or_default().split('&');
-    pairs.filter_map(move |pair| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decoded(key) == name).then(|| decoded(value))
-    })
+    form::texts(uri.query().unwrap_or_default())
+        .filter_map(move |(key, value)| (key == name).then_some(value))
 }
 
 impl fmt::Display for Requests {

@@ -13,12 +13,13 @@ use super::post::{decoded, post_data};
 use crate::{
     format::{
         date,
-        message::{self, Fields, from_base64, may_have_content},
+        message::{self, Fields, from_base64},
         node::{At, Bad},
         warc::set_target,
     },
     message::{
         BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
+        semantics,
     },
 };
 
@@ -196,7 +197,7 @@ fn response(
         if let Some(encoded) = content_at.get("_encoded").some() {
             content = Some(from_base64(&encoded, &encoded.text()?)?);
         }
-    } else if !may_have_content(&request.method, status.as_u16()) {
+    } else if !semantics::has_content(&request.method, status) {
         // Browsers write what they had in their cache.
         fields.settle(&[], false);
         content = Some(Bytes::new());

@@ -4,18 +4,20 @@ use std::time::SystemTime;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use crc32fast::hash;
-use http::Version;
 use humantime::format_rfc3339_nanos;
-use percent_encoding::percent_decode_str;
 
 use super::shape::{
     Cache, Content, Cookie, Entry, Field, Own, Pair, PostData, Request, Response, Timings,
 };
 use crate::{
-    content::coding::{self, Stop},
+    content::{
+        coding::{self, Stop},
+        form,
+    },
     format::{date, warc::set_target},
     message::{
         BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
+        semantics,
     },
 };
 
@@ -97,7 +99,7 @@ fn request(request: &RecordedRequest) -> Request<'_> {
             text,
             encoding,
         }),
-        http_version: version(request.version),
+        http_version: semantics::version_name(request.version),
         headers_size: -1,
         body_size: content.len(),
         target: (target != url).then_some(target),
@@ -114,7 +116,7 @@ fn response(response: &RecordedResponse) -> Response<'_> {
     Response {
         status: response.status.as_u16(),
         status_text: response.status.canonical_reason().unwrap_or_default(),
-        http_version: version(response.version),
+        http_version: semantics::version_name(response.version),
         cookies: response_cookies(&response.headers),
         headers: fields(&response.headers),
         content: Content {
@@ -195,16 +197,6 @@ fn text(content: &[u8]) -> (String, Option<&'static str>) {
     }
 }
 
-fn version(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_09 => "HTTP/0.9",
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_2 => "HTTP/2",
-        Version::HTTP_3 => "HTTP/3",
-        _ => "HTTP/1.1",
-    }
-}
-
 fn fields(headers: &HeaderList) -> Vec<Field<'_>> {
     let field = |(name, value)| {
         let (text, exact) = match str::from_utf8(value) {
@@ -230,20 +222,8 @@ fn text_of(headers: &HeaderList, name: &str) -> String {
 }
 
 fn query(query: &str) -> Vec<Pair> {
-    let decoded = |text: &str| {
-        let text = text.replace('+', " ");
-        percent_decode_str(&text).decode_utf8_lossy().into_owned()
-    };
-    query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Pair {
-                name: decoded(name),
-                value: decoded(value),
-            }
-        })
+    form::texts(query)
+        .map(|(name, value)| Pair { name, value })
         .collect()
 }
 

@@ -6,7 +6,7 @@ use http::{StatusCode, Version};
 
 use crate::{
     format::http_text::write_target,
-    message::{HeaderList, RecordedBody, RecordedRequest, RecordedResponse},
+    message::{HeaderList, RecordedBody, RecordedRequest, RecordedResponse, semantics},
 };
 
 pub(crate) fn write_request(request: &RecordedRequest) -> Vec<u8> {
@@ -43,10 +43,8 @@ fn finish(out: &mut Vec<u8>, headers: &HeaderList, body: &RecordedBody) {
 /// `HttpMessage.HTTP_1_1` and `HTTP_2` (http.kt).
 fn version(version: Version) -> &'static str {
     match version {
-        Version::HTTP_2 => "HTTP/2",
-        Version::HTTP_3 => "HTTP/3",
-        Version::HTTP_10 => "HTTP/1.0",
-        _ => "HTTP/1.1",
+        Version::HTTP_09 => "HTTP/1.1",
+        version => semantics::version_name(version),
     }
 }
 

@@ -11,10 +11,10 @@ use http::{Method, StatusCode, Version};
 use crate::{
     format::{
         date,
-        message::{self, Fields, from_base64, may_have_content},
+        message::{self, Fields, from_base64},
         node::{At, Bad},
     },
-    message::{Exchange, RecordedRequest, RecordedResponse},
+    message::{Exchange, RecordedRequest, RecordedResponse, semantics},
 };
 
 // What is known to mean nothing to a replay is not told as unknown.
@@ -138,7 +138,7 @@ fn response(at: &At<'_>, method: &Method, notes: &mut Notes<'_>) -> Result<Recor
     let status = status(&at)?;
     let mut fields = fields(&at.get("headers"), notes)?;
     let content = body(&at.get("body"), notes)?;
-    let has_content = may_have_content(method, status.as_u16()) || !content.is_empty();
+    let has_content = semantics::has_content(method, status) || !content.is_empty();
     fields.settle(&content, has_content);
     Ok(RecordedResponse {
         status,

@@ -13,6 +13,7 @@ use crate::{
     format::{NOT_IN_URI, http_text},
     message::{
         BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
+        semantics,
     },
 };
 
@@ -314,29 +315,26 @@ fn end_record(out: &mut Vec<u8>, start: usize, head: &[u8], body: &RecordedBody)
     out.extend_from_slice(b"\r\n\r\n");
 }
 
+/// Stands for the host of a request that names none; no host has this name (RFC 6761).
+const UNKNOWN_HOST: &str = "unknown.invalid";
+
 /// Puts the absolute URI that a record must have; the request's own stands in the request line.
 pub(crate) fn set_target(target: &mut String, request: &RecordedRequest) {
     let uri = &request.uri;
-    let authority = match uri.authority() {
-        Some(authority) => authority.as_str(),
-        // A name that can never be a host's (RFC 6761).
-        None => request
-            .headers
-            .get("host")
-            .and_then(host)
-            .unwrap_or("unknown.invalid"),
-    };
+    let host = semantics::host(uri, request.headers.get("host"))
+        .and_then(uri_host)
+        .unwrap_or(UNKNOWN_HOST);
     let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let path = if path.starts_with('/') { path } else { "/" };
     target.clear();
     target.push_str(uri.scheme_str().unwrap_or("http"));
     target.push_str("://");
-    target.push_str(authority);
+    target.push_str(host);
     target.extend(utf8_percent_encode(path, NOT_IN_URI));
 }
 
-/// The `host` field's value, if it can stand in a URI.
-fn host(value: &[u8]) -> Option<&str> {
+/// `value` as text, if it is allowed as the host and port of a URI.
+fn uri_host(value: &[u8]) -> Option<&str> {
     let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%:[]".contains(byte);
     let is_host = !value.is_empty() && value.iter().all(is_allowed);
     str::from_utf8(value).ok().filter(|_| is_host)

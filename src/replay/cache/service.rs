@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     body::{NotWhole, ReplayBody, TeeBody, read_ahead},
+    content::media_type,
     matching::Key,
     message::{Exchange, RecordedBody, RecordedRequest},
     recorder::{self, Capture, Flight, Recorder},
@@ -372,7 +373,6 @@ where
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
+    let content_type = headers.get(header::CONTENT_TYPE);
+    content_type.is_some_and(|value| media_type::is_event_stream(value.as_bytes()))
 }

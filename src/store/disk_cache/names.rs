@@ -7,9 +7,10 @@
 
 use std::path::PathBuf;
 
-use http::header;
-
-use crate::{matching::Key, message::RecordedRequest};
+use crate::{
+    matching::Key,
+    message::{RecordedRequest, semantics},
+};
 
 const LONGEST_SEGMENT: usize = 48;
 /// Host and path together. Windows has room for 260 bytes, the recording's folder included.
@@ -40,19 +41,11 @@ pub(super) fn path(request: &RecordedRequest, key: Key) -> PathBuf {
     path.join(format!("{method}-{}", &key[..KEY_DIGITS]))
 }
 
-/// The authority, else the host that the request names (RFC 9110, 7.2), with the port.
 fn host(request: &RecordedRequest) -> String {
-    let named = request.headers.get(header::HOST.as_str());
-    let host = match request.uri.authority() {
-        Some(authority) => authority.as_str().as_bytes(),
-        None => named.unwrap_or_default(),
-    };
-    // Without a user's name and password.
-    let host = host.rsplit(|&byte| byte == b'@').next().unwrap_or_default();
-    if host.is_empty() {
-        return NO_HOST.to_owned();
+    match semantics::host(&request.uri, request.headers.get("host")) {
+        Some(host) => String::from_utf8_lossy(host).to_ascii_lowercase(),
+        None => NO_HOST.to_owned(),
     }
-    String::from_utf8_lossy(host).to_ascii_lowercase()
 }
 
 fn safe(name: &str, longest: usize) -> String {

@@ -3,11 +3,8 @@
 use std::{io, path::Path, time::SystemTime};
 
 use crate::{
-    format::{
-        http_text::{tells_other_length, with_length},
-        http4k,
-    },
-    message::{Exchange, NoResponse},
+    format::{http_text::with_length, http4k},
+    message::{Exchange, NoResponse, semantics},
     store::{StoreError, files::read_regular},
 };
 
@@ -41,7 +38,7 @@ pub(in crate::store) fn read(folder: &Path) -> Result<Exchange, StoreError> {
         let mut response =
             http4k::read_response(&text).map_err(|reason| StoreError::corrupt(&file, 0, reason))?;
         let len = response.body.len();
-        if !tells_other_length(&request.method, response.status, len == 0) {
+        if !semantics::has_length_of_get(&request.method, response.status, len == 0) {
             response.headers = with_length(response.headers.iter(), len);
         }
         Exchange::new(request, response)
