@@ -1,10 +1,8 @@
-//! Record, replay and inspect HTTP traffic with [`tower`] layers.
+//! Record, replay, inspect and break HTTP traffic with [`tower`] layers.
 //!
-//! One line records an app, and another answers from the recording when the app is gone:
+//! One layer records an app, another answers from the recording when the app is gone:
 //!
 //! ```
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use axum::{
 //!     Router,
 //!     body::{Body, to_bytes},
@@ -14,76 +12,82 @@
 //! use tower::ServiceExt;
 //! use tower_traffic::{OnMiss, RecordTraffic, ReplayCache};
 //!
-//! # let folder = tempfile::tempdir()?;
-//! # let folder = folder.path();
-//! let record = RecordTraffic::disk(folder);
-//! let recorder = record.recorder();
-//! let app = Router::new()
-//!     .route("/users/{id}", get(async || "bob"))
-//!     .layer(record);
-//! # let ask = || Request::get("/users/1").body(Body::empty());
-//! let response = app.oneshot(ask()?).await?;
-//! assert_eq!(to_bytes(response.into_body(), 1024).await?, "bob");
-//! recorder.flush().await;
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let folder = tempfile::tempdir()?;
 //!
-//! let replay = ReplayCache::disk(folder).on_miss(OnMiss::Refuse);
-//! let app = Router::new().layer(replay);
-//! let response = app.oneshot(ask()?).await?;
-//! assert_eq!(to_bytes(response.into_body(), 1024).await?, "bob");
-//! # Ok(())
-//! # }
+//!     let record = RecordTraffic::disk(folder.path());
+//!     let recorder = record.recorder();
+//!     let app = Router::new()
+//!         .route("/users/{id}", get(async || "bob"))
+//!         .layer(record);
+//!     let response = app.oneshot(Request::get("/users/1").body(Body::empty())?).await?;
+//!     assert_eq!(to_bytes(response.into_body(), 1024).await?, "bob");
+//!     recorder.flush().await;
+//!
+//!     let replay = ReplayCache::disk(folder.path()).on_miss(OnMiss::Refuse);
+//!     let app = Router::new().layer(replay);
+//!     let response = app.oneshot(Request::get("/users/1").body(Body::empty())?).await?;
+//!     assert_eq!(to_bytes(response.into_body(), 1024).await?, "bob");
+//!     Ok(())
+//! }
 //! ```
+//!
+//! The [guides] explain each task: [recording](guides::recording), [replaying](guides::replaying),
+//! [testing a client](guides::testing_a_client), [gRPC](guides::grpc), [proxies](guides::proxies),
+//! [fault injection](guides::chaos), [secrets](guides::secrets), and the
+//! [order of layers](guides::stacking).
 //!
 //! # Layers and services
 //!
-//! | layer | service | does |
-//! |---|---|---|
-//! | [`ProxyHost`] | [`ProxyHostService`](proxy::ProxyHostService) | aims a request at its origin, or at one upstream, and keeps the rules for proxies |
-//! | [`ReportLatency`] | [`ReportLatencyService`](latency::ReportLatencyService) | reports time to head and time to end, by route and status |
-//! | [`DebugDump`] | [`DebugDumpService`](debug::DebugDumpService) | prints both messages as they pass |
-//! | [`RecordTraffic`] | [`RecordTrafficService`] | hands every exchange to a [`Sink`](store::Sink), off the request path |
-//! | [`ReplayCache`] | [`ReplayCacheService`] | answers from a [`Source`](store::Source); on a miss passes through, records, or refuses |
-//! | [`ReplayStream`] | [`ReplayStreamService`] | answers from a [`Replay`](store::Replay) in recorded order, checking each request |
-//! | `Chaos` (feature `chaos`) | `ChaosService` | breaks requests and responses on purpose, repeatably; `ChaosConnect` does it to connections |
-//! | | `Forward` (feature `forward`) | ends a stack: an HTTP client that cannot fail, 502 or 504 where another would |
-//! | | [`Responder`] | ends a stack: answers from a recording, 503 when it has nothing |
-//!
-//! [`Resend`] sends the requests of a recording to a service again, and compares. [`clients`] has the
-//! layers around reqwest. [`stacking`] says which layer goes where.
-//!
-//! What a layer shares (its queue, its place in a recording) lives in the layer and not in the
-//! service: clones of a layer, and all services that it makes, share it. Every layer keeps the error
-//! type of the service inside, as axum's `Router::layer` needs it.
-//!
-//! # Words
-//!
-//! | word | meaning |
+//! | layer | does |
 //! |---|---|
-//! | [exchange](Exchange) | one request and what came of it: a response, or an error, or a response cut short |
+//! | [`RecordTraffic`] | hands each exchange to a [`Sink`](store::Sink), off the request path |
+//! | [`ReplayCache`] | answers from a [`Source`](store::Source); on a miss, passes through, records, or refuses |
+//! | [`ReplayStream`] | answers from a [`Replay`](store::Replay) in recorded order, and checks each request |
+//! | [`DebugDump`] | prints requests and responses |
+//! | [`ReportLatency`] | reports time to head and time to end, by route and status |
+//! | [`ProxyHost`] | sends requests to the origin they name, or to one upstream |
+//! | [`Chaos`] | injects faults, repeatably; [`ChaosConnect`] does so for connections |
+//!
+//! | service | does |
+//! |---|---|
+//! | [`Forward`] | ends a stack: an HTTP client that answers 502 or 504 on failure |
+//! | [`Responder`] | ends a stack: answers from a recording, or 503 |
+//! | [`Resend`] | sends recorded requests to a service, and compares the responses |
+//!
+//! A layer's shared state (its queue, its position in a recording) lives in the layer: all clones of a
+//! layer, and all services it makes, share that state. Each layer keeps the error type of its inner
+//! service, as axum's `Router::layer` requires.
+//!
+//! # Terms
+//!
+//! | term | meaning |
+//! |---|---|
+//! | [exchange](Exchange) | one request and its outcome: a response, an error, or a response cut short |
 //! | [`Sink`](store::Sink) | takes exchanges |
 //! | [`Source`](store::Source) | looks up the recorded response for a request |
 //! | [`Replay`](store::Replay) | streams exchanges in recorded order |
-//! | cache | a `Sink` and `Source`, laid out for retrieval |
+//! | cache | a `Sink` and `Source`, laid out for look-up |
 //! | stream | a `Sink` and `Replay`, laid out for iteration |
-//! | recording | what a store holds: a folder ([`Disk`](store::Disk), [`DiskCache`](store::DiskCache)), a value in memory ([`Memory`](store::Memory)) |
-//! | origin | the server whose traffic it is |
-//! | upstream | where a proxy sends a request next |
+//! | recording | the contents of a store: a folder, a bucket prefix, a file, or a value in memory |
+//! | match key | the hash by which a request finds its recording |
+//! | origin, upstream | the server behind a proxy; the next hop of a proxy |
 //!
-//! # Where things are
+//! # Modules
 //!
-//! What most users name stands here at the top. [`proxy`], [`latency`] and [`debug`] have the rest of
-//! their layers, and so has `chaos` with what happens, when, and what steers it. [`store`] has the traits
-//! that a store implements, and the stores that come with the crate; [`store::open`] reads a recording
-//! of any form. [`body`] has the bodies that the layers wrap messages in: they, [`Capture`] and
-//! [`RecordTrafficFuture`] are public only because they stand in the layers' signatures. `conformance`
-//! (feature `test-util`) checks stores.
+//! The names at the root are those that most programs use. [`record`], [`replay`], [`proxy`], [`debug`],
+//! [`latency`] and [`chaos`] hold the other types of each layer, [`clients`] the adapters for reqwest.
+//! [`store`] holds the traits of a store and the stores of this crate; [`store::open`] reads a recording
+//! in any format. [`conformance`] checks a store of your own.
 
 #![forbid(unsafe_code)]
-// Links lead to what other features bring: on docs.rs all are on.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+// Links to items of disabled features: on docs.rs all features are enabled.
 #![cfg_attr(not(feature = "full"), allow(rustdoc::broken_intra_doc_links))]
 
 #[cfg(all(test, feature = "s3"))]
-extern crate self as tower_traffic; // for what unit tests share with those in `tests`
+extern crate self as tower_traffic; // for modules that unit tests share with `tests`
 
 pub mod body;
 #[cfg(feature = "chaos")]
@@ -94,6 +98,7 @@ pub mod conformance;
 mod content;
 pub mod debug;
 mod format;
+pub mod guides;
 pub mod latency;
 mod matching;
 mod message;
@@ -102,8 +107,6 @@ mod record;
 mod recorder;
 mod redact;
 mod replay;
-#[doc = include_str!("docs/stacking.md")]
-pub mod stacking {}
 pub mod store;
 mod util;
 
@@ -133,7 +136,7 @@ pub use self::{
 #[cfg(feature = "forward")]
 pub use self::proxy::Forward;
 
-/// The README's code is compiled and run with the tests.
+/// Compiles and runs the code of the README.
 #[doc = include_str!("../README.md")]
 #[cfg(all(doctest, feature = "full"))]
 pub struct ReadmeDocTests;

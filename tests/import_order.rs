@@ -17,7 +17,7 @@ const ROWS: [&[&str]; 12] = [
     &["store"],
     &["recorder"],
     &["record", "replay", "proxy", "debug", "latency", "chaos"],
-    &["clients", "conformance"],
+    &["clients", "conformance", "guides"],
     &["lib"],
 ];
 
