@@ -499,19 +499,6 @@ fn fixtures_keep_what_can_answer_and_the_rest_is_told() {
     );
 }
 
-#[test]
-fn http4ks_folders_are_written_and_what_it_cannot_read_is_told() {
-    let recorded = recorded(kinds());
-    for form in ["http4k-stream", "http4k-cache"] {
-        let to = recorded.place(form);
-        let ran = run(&["convert", &recorded.folder, &to, "--to", form]);
-        let expected = "left out: 3 exchanges that http4k could not read\n";
-        assert_eq!((ran.code, ran.err.as_str()), (0, expected), "{form}");
-        let rows = rows(&good(&["inspect", &to, "--json"]));
-        assert_eq!(rows.len(), 4, "{form}");
-    }
-}
-
 /// Runs where the usual variables say how S3 is reached.
 fn run_in(place: &Place, arguments: &[&str]) -> Ran {
     let mut command = command(arguments);

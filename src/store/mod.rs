@@ -7,7 +7,7 @@
 //! | [`Replay`] | streams exchanges in recorded order | [`ReplayStream`](crate::ReplayStream), [`Resend`](crate::Resend) |
 //!
 //! In a folder, [`Disk`] keeps everything in order, as WARC, and [`DiskCache`] one entry for each request,
-//! as text that a person edits. Both read whatever is in the folder, [`http4k`]'s folders too.
+//! as text that a person edits. Both read whatever is in the folder, http4k's folders too.
 //!
 //! [`open`] finds out what a recording is in, and reads it: a folder of any layout, a WARC file, a HAR
 //! (`Har`), a VCR cassette (`Vcr`), or segments in S3.
@@ -42,7 +42,7 @@ mod disk;
 mod disk_cache;
 mod error;
 mod files;
-pub mod http4k;
+mod http4k;
 mod memory;
 mod read_ahead;
 mod recording;

@@ -31,9 +31,8 @@ pub(crate) async fn run(args: Convert) -> Result<Outcome, Failure> {
     }
     let kept = match &lost {
         Some(lost) => lost.kept.len() as u64,
-        None => source.count - target.skipped(),
+        None => source.count,
     };
-    told_left_out(target.skipped(), "that http4k could not read");
     if let Some(lost) = lost {
         lost.tell();
     }

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use futures_util::StreamExt;
 use tower_traffic::{
     Exchange, StoreError,
-    store::{Compression, Disk, DiskCache, Har, Replay, S3, Sink, http4k},
+    store::{Compression, Disk, DiskCache, Har, Replay, S3, Sink},
 };
 
 use crate::{failure::Failure, place::Place};
@@ -26,10 +26,6 @@ pub(crate) enum Form {
     Har,
     /// A folder of texts, to be read and edited: the last response for each request, without times
     Fixtures,
-    /// A folder that http4k replays, without times
-    Http4kStream,
-    /// A folder that http4k looks requests up in, without times
-    Http4kCache,
     /// Segments in S3
     S3,
 }
@@ -62,8 +58,6 @@ impl Form {
 pub(crate) struct Target {
     pub(crate) form: Form,
     sink: Box<dyn Sink>,
-    /// How many exchanges http4k could not read.
-    skipped: Box<dyn Fn() -> usize + Send + Sync>,
     /// Where it will stand; in S3 there is no other place.
     place: Option<Place>,
 }
@@ -95,22 +89,9 @@ impl Target {
         let is_one_warc = by_name.is_some() && form != Form::Har;
         let place = Place::new(Path::new(to), is_one_warc, force)?;
         let partial = place.partial();
-        let mut skipped: Box<dyn Fn() -> usize + Send + Sync> = Box::new(|| 0);
         let sink: Box<dyn Sink> = match form {
             Form::Har => Box::new(Har::new(partial)),
             Form::Fixtures => Box::new(DiskCache::new(partial)),
-            Form::Http4kStream => {
-                let stream = http4k::Stream::new(partial);
-                let counting = stream.clone();
-                skipped = Box::new(move || counting.skipped());
-                Box::new(stream)
-            }
-            Form::Http4kCache => {
-                let cache = http4k::Cache::new(partial);
-                let counting = cache.clone();
-                skipped = Box::new(move || counting.skipped());
-                Box::new(cache)
-            }
             Form::WarcGz => Box::new(warc(partial, Compression::Gzip, is_one_warc)),
             Form::WarcZst => Box::new(warc(partial, Compression::Zstd, false)),
             Form::Warc | Form::S3 => Box::new(warc(partial, Compression::None, is_one_warc)),
@@ -118,7 +99,6 @@ impl Target {
         Ok(Self {
             form,
             sink,
-            skipped,
             place: Some(place),
         })
     }
@@ -143,18 +123,12 @@ impl Target {
         Ok(Self {
             form: Form::S3,
             sink: Box::new(s3),
-            skipped: Box::new(|| 0),
             place: None,
         })
     }
 
     pub(crate) async fn store(&self, exchanges: Vec<Arc<Exchange>>) -> Result<(), Failure> {
         Ok(self.sink.store(exchanges).await?)
-    }
-
-    /// How many exchanges were not stored because whoever is to read them could not.
-    pub(crate) fn skipped(&self) -> u64 {
-        (self.skipped)() as u64
     }
 
     /// Puts it in its place.

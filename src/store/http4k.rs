@@ -8,11 +8,11 @@ use crate::{
     store::{StoreError, files::read_regular},
 };
 
-pub(in crate::store) const REQUEST: &str = "request.txt";
-pub(in crate::store) const RESPONSE: &str = "response.txt";
+pub(super) const REQUEST: &str = "request.txt";
+pub(super) const RESPONSE: &str = "response.txt";
 
 /// A base64 text of a SHA-1, with `_` for the character that is a path's (internal.kt, `toFolder`).
-pub(in crate::store) fn is_digest(name: &[u8]) -> bool {
+pub(super) fn is_digest(name: &[u8]) -> bool {
     name.len() == 28
         && name.strip_suffix(b"=").is_some_and(|digits| {
             digits
@@ -22,7 +22,7 @@ pub(in crate::store) fn is_digest(name: &[u8]) -> bool {
 }
 
 /// Reads an exchange. http4k may have been told to store no responses: then it is one without.
-pub(in crate::store) fn read(folder: &Path) -> Result<Exchange, StoreError> {
+pub(super) fn read(folder: &Path) -> Result<Exchange, StoreError> {
     let file = folder.join(REQUEST);
     let Some(text) = read_file(&file)? else {
         return Err(if folder.join(RESPONSE).is_file() {

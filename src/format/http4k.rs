@@ -8,11 +8,6 @@
 //! the lines of the body again without it: http4k reads a body without its CR LF. What is read here
 //! keeps them.
 
-#[cfg(feature = "http4k")]
-mod write;
-
-#[cfg(feature = "http4k")]
-pub(crate) use self::write::{write_request, write_response};
 use crate::{
     format::http_text::{read_request_head, read_response_head},
     message::{HeaderList, RecordedBody, RecordedRequest, RecordedResponse},
