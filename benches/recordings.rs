@@ -12,8 +12,8 @@ use http::{Request, Response};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tower_traffic::{
-    Exchange, Key,
-    store::{Disk, Sink, Source, Which},
+    Exchange,
+    store::{Disk, MatchKey, Sink, Source, Which},
 };
 
 const SMALL: usize = 100;
@@ -50,7 +50,7 @@ fn open(runtime: &Runtime, folder: &Path) -> Disk {
     runtime.block_on(Disk::open(folder)).expect("opened")
 }
 
-fn find(runtime: &Runtime, disk: &Disk, key: Key) {
+fn find(runtime: &Runtime, disk: &Disk, key: MatchKey) {
     let found = runtime
         .block_on(disk.find(key, Which::Latest))
         .expect("read");

@@ -117,7 +117,7 @@ pub use self::chaos::{Chaos, ChaosEngine};
 pub use self::{
     debug::DebugDump,
     latency::ReportLatency,
-    matching::{Key, Matching},
+    matching::Matching,
     message::{
         BodyEnd, Ended, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest,
         RecordedResponse,

@@ -75,7 +75,7 @@ fn a_compressed_recording_is_replayed_and_found() {
         let folder = tempfile::tempdir().unwrap();
         let disk = Disk::new(folder.path())
             .compress(compression)
-            .segment_size(400 << 10);
+            .max_segment_bytes(400 << 10);
         for batch in exchanges.chunks(50) {
             record(&disk, batch);
         }

@@ -65,7 +65,7 @@ fn writes_until_it_is_killed() {
     let run = env::var(RUN).unwrap().parse().unwrap();
     let disk = Disk::new(folder)
         .compress(compression)
-        .segment_size(4 << 20);
+        .max_segment_bytes(4 << 20);
     for first in (0..).step_by(BATCH) {
         let batch: Vec<_> = (first..first + BATCH).map(|n| nth(run, n)).collect();
         record(&disk, batch);

@@ -324,7 +324,7 @@ fn exact_keeps_bytes_as_they_came() {
         ),
     ];
     let fixtures = Fixtures::new();
-    record(&fixtures.cache().exact(), all.clone());
+    record(&fixtures.cache().exact(true), all.clone());
     for it in &all {
         fixtures.assert_found(it);
     }

@@ -190,7 +190,7 @@ fn what_is_appended_is_told_and_left_alone() {
 #[test]
 fn damage_in_one_file_leaves_the_others_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let disk = Disk::new(folder.path()).segment_size(1);
+    let disk = Disk::new(folder.path()).max_segment_bytes(1);
     let exchanges = ["1", "2", "3"].map(exchange);
     for exchange in &exchanges {
         record(&disk, [exchange.clone()]);

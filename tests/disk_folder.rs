@@ -109,7 +109,7 @@ fn several_writers_share_a_folder() {
     let name = |writer: usize, n: usize| format!("{writer}/{n}");
     let write = |writer: usize| {
         // A value of its own, as in another process.
-        let disk = Disk::new(folder.path()).segment_size(4 << 10);
+        let disk = Disk::new(folder.path()).max_segment_bytes(4 << 10);
         for batch in 0..BATCHES {
             let batch = [2 * batch, 2 * batch + 1].map(|n| exchange(&name(writer, n)));
             record(&disk, batch);

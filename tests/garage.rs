@@ -71,7 +71,9 @@ async fn a_node_that_is_killed_loses_nothing() {
             let bucket = place
                 .bucket_at(endpoint)
                 .answer_timeout(Duration::from_secs(5));
-            S3::new(bucket).spool(spool.path()).segment_size(50_000)
+            S3::new(bucket)
+                .spool(spool.path())
+                .max_segment_bytes(50_000)
         })
         .collect();
     let numbers = Arc::new(AtomicU64::new(0));

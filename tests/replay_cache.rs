@@ -29,10 +29,10 @@ use support::{
 use tokio::sync::{Notify, Semaphore};
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit, service_fn};
 use tower_traffic::{
-    BodyEnd, Capture, Exchange, HeaderList, Key, Matching, NoResponse, OnMiss, Order,
-    RecordTraffic, Redact, ReplayCache, ReplayCacheService,
+    BodyEnd, Capture, Exchange, HeaderList, Matching, NoResponse, OnMiss, Order, RecordTraffic,
+    Redact, ReplayCache, ReplayCacheService,
     body::{ReplayBody, TeeBody},
-    store::{Disk, Memory, Source, StoreError, Which},
+    store::{Disk, MatchKey, Memory, Source, StoreError, Which},
 };
 
 /// What a service inside a cache gets.
@@ -845,7 +845,11 @@ impl Source for Unreadable {
         &self.0
     }
 
-    fn find(&self, _: Key, _: Which) -> BoxFuture<'_, Result<Option<Arc<Exchange>>, StoreError>> {
+    fn find(
+        &self,
+        _: MatchKey,
+        _: Which,
+    ) -> BoxFuture<'_, Result<Option<Arc<Exchange>>, StoreError>> {
         ready(Err(StoreError::other("no such bucket"))).boxed()
     }
 

@@ -147,7 +147,7 @@ async fn a_miss_is_remembered_only_if_asked_for_and_for_its_time() {
         assert_eq!(find(&forgetful, &exchange).await.unwrap(), None);
         assert_eq!(proxy.count("GET"), gets);
     }
-    let cache = S3Cache::new(bucket).remember_misses(Duration::from_mins(1));
+    let cache = S3Cache::new(bucket).miss_ttl(Duration::from_mins(1));
     for _ in 0..3 {
         assert_eq!(find(&cache, &exchange).await.unwrap(), None);
         assert_eq!(proxy.count("GET"), 3);
@@ -164,7 +164,7 @@ async fn a_miss_is_remembered_only_if_asked_for_and_for_its_time() {
 #[tokio::test]
 async fn what_is_stored_here_is_found_at_once() {
     let place = Place::new();
-    let cache = S3Cache::new(place.bucket()).remember_misses(Duration::from_mins(1));
+    let cache = S3Cache::new(place.bucket()).miss_ttl(Duration::from_mins(1));
     let exchange = exchange("/a", "hello");
     assert_eq!(find(&cache, &exchange).await.unwrap(), None);
     store(&cache, &exchange).await;
@@ -175,7 +175,7 @@ async fn what_is_stored_here_is_found_at_once() {
 async fn an_error_is_not_remembered_as_a_miss() {
     let place = Place::new();
     let proxy = Faults::before(&place.endpoint, always(Fault::Answer(403, "AccessDenied")));
-    let cache = S3Cache::new(place.bucket_at(&proxy.url())).remember_misses(Duration::from_mins(1));
+    let cache = S3Cache::new(place.bucket_at(&proxy.url())).miss_ttl(Duration::from_mins(1));
     let exchange = exchange("/a", "hello");
     find(&cache, &exchange).await.unwrap_err();
     store(&S3Cache::new(place.bucket()), &exchange).await;
@@ -230,7 +230,9 @@ async fn an_object_that_is_too_large_is_told() {
     let exchange = exchange("/a", "hello");
     let cache = S3Cache::new(place.bucket());
     store(&cache, &exchange).await;
-    let error = find(&cache.object_limit(100), &exchange).await.unwrap_err();
+    let error = find(&cache.max_object_bytes(100), &exchange)
+        .await
+        .unwrap_err();
     let problem = S3Problem::TooLarge;
     assert!(
         matches!(error, StoreError::S3 { problem: p, .. } if p == problem),

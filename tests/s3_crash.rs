@@ -170,7 +170,7 @@ fn await_that(is_so: impl Fn() -> bool) {
 }
 
 fn store(bucket: &Bucket, spool: &Path) -> S3 {
-    S3::new(bucket).spool(spool).segment_size(20_000)
+    S3::new(bucket).spool(spool).max_segment_bytes(20_000)
 }
 
 fn content(number: u64) -> Bytes {

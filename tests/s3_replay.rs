@@ -104,7 +104,9 @@ fn problem(error: &StoreError) -> S3Problem {
 async fn what_was_recorded_is_replayed_in_order() {
     let place = Place::new();
     let spool = tempfile::tempdir().unwrap();
-    let sink = S3::new(place.bucket()).spool(spool.path()).segment_size(1);
+    let sink = S3::new(place.bucket())
+        .spool(spool.path())
+        .max_segment_bytes(1);
     let exchanges: Vec<_> = (0..30).map(|n| exchange(n, 100)).collect();
     for exchange in &exchanges {
         sink.store(vec![exchange.clone().into()]).await.unwrap();

@@ -234,7 +234,7 @@ async fn puts_are_as_few_as_the_size_allows() {
     const SIZE: u64 = 100_000;
     let fixture = Fixture::new();
     let proxy = fixture.faults(always(Fault::None));
-    let sink = fixture.store_at(&proxy.url()).segment_size(SIZE);
+    let sink = fixture.store_at(&proxy.url()).max_segment_bytes(SIZE);
     for number in 0..200 {
         sink.store(vec![exchange(number, 4_000)]).await.unwrap();
     }
@@ -293,7 +293,7 @@ async fn a_failed_upload_waits_longer_each_time() {
     let _still = still();
     let fixture = Fixture::new();
     let proxy = fixture.faults(always(Fault::Answer(503, "SlowDown")));
-    let sink = fixture.store_at(&proxy.url()).segment_size(1);
+    let sink = fixture.store_at(&proxy.url()).max_segment_bytes(1);
     let sink = sink.runtime(Handle::current());
     store(&sink, 0..1).await;
     until(|| sink.stats().retried == 1).await;
@@ -322,7 +322,7 @@ async fn a_failed_upload_waits_longer_each_time() {
 #[tokio::test]
 async fn what_an_outage_left_is_sent_by_the_next_start() {
     let fixture = Fixture::new();
-    let sink = fixture.store_at(NOWHERE).segment_size(1);
+    let sink = fixture.store_at(NOWHERE).max_segment_bytes(1);
     store(&sink, 0..5).await;
     until(|| sink.stats().retried > 0).await;
     let waiting: BTreeSet<_> = spooled(&sink).iter().map(|name| object(name)).collect();
@@ -405,8 +405,8 @@ async fn a_spool_that_is_full_drops_and_counts() {
     let proxy = fixture.faults(always(Fault::Answer(500, "InternalError")));
     let sink = fixture
         .store_at(&proxy.url())
-        .segment_size(10_000)
-        .spool_limit(100_000);
+        .max_segment_bytes(10_000)
+        .max_spool_bytes(100_000);
     let record = RecordTraffic::to(sink.clone()).store_timeout(SHORT);
     let recorder = record.recorder();
     let content = random_bytes(5_000);
@@ -451,7 +451,7 @@ async fn a_refusal_quarantines_and_heals() {
     let hook = told.clone();
     let sink = fixture
         .store_at(&proxy.url())
-        .segment_size(1)
+        .max_segment_bytes(1)
         .on_error(move |error| hook.lock().unwrap().push(problem(error)));
     store(&sink, 0..1).await;
     until(|| sink.stats().quarantined == 1).await;
@@ -497,7 +497,7 @@ async fn a_bucket_that_refuses_is_tried_now_and_then() {
     let _still = still();
     let fixture = Fixture::new();
     let proxy = fixture.faults(always(Fault::Answer(404, "NoSuchBucket")));
-    let sink = fixture.store_at(&proxy.url()).segment_size(1);
+    let sink = fixture.store_at(&proxy.url()).max_segment_bytes(1);
     let sink = sink.runtime(Handle::current());
     store(&sink, 0..1).await;
     until(|| sink.stats().quarantined == 1).await;
@@ -521,7 +521,7 @@ async fn a_bucket_that_refuses_is_tried_now_and_then() {
 async fn quarantine_is_sent_again_by_the_next_start_and_by_hand() {
     let fixture = Fixture::new();
     let proxy = fixture.faults(always(Fault::Answer(403, "InvalidAccessKeyId")));
-    let sink = fixture.store_at(&proxy.url()).segment_size(1);
+    let sink = fixture.store_at(&proxy.url()).max_segment_bytes(1);
     store(&sink, 0..1).await;
     until(|| sink.stats().quarantined == 1).await;
     drop(sink);
@@ -532,7 +532,7 @@ async fn quarantine_is_sent_again_by_the_next_start_and_by_hand() {
     drop(sink);
 
     // By hand: moved to where it came from.
-    let sink = fixture.store_at(&proxy.url()).segment_size(1);
+    let sink = fixture.store_at(&proxy.url()).max_segment_bytes(1);
     store(&sink, 1..2).await;
     until(|| sink.stats().quarantined == 1).await;
     let folder = sink.spool_folder();
@@ -551,7 +551,7 @@ async fn quarantine_is_sent_again_by_the_next_start_and_by_hand() {
 async fn a_segment_that_was_changed_in_quarantine_is_counted_as_it_is() {
     let fixture = Fixture::new();
     let proxy = fixture.faults(always(Fault::Answer(403, "AccessDenied")));
-    let sink = fixture.store_at(&proxy.url()).segment_size(1);
+    let sink = fixture.store_at(&proxy.url()).max_segment_bytes(1);
     store(&sink, 0..1).await;
     until(|| sink.stats().quarantined == 1).await;
     let folder = sink.spool_folder();
@@ -572,7 +572,7 @@ async fn a_segment_that_was_changed_in_quarantine_is_counted_as_it_is() {
 async fn a_deleted_segment_holds_up_no_other() {
     let fixture = Fixture::new();
     let proxy = fixture.faults(always(Fault::Answer(500, "InternalError")));
-    let sink = fixture.store_at(&proxy.url()).segment_size(1);
+    let sink = fixture.store_at(&proxy.url()).max_segment_bytes(1);
     store(&sink, 0..5).await;
     until(|| {
         let names = names_in(&sink.spool_folder());
@@ -610,7 +610,7 @@ fn make_readable(folder: &Path, name: &str, kept: &Path) {
 async fn segments_that_cannot_be_read_hold_up_no_upload() {
     let fixture = Fixture::new();
     let proxy = fixture.faults(always(Fault::Answer(500, "InternalError")));
-    let sink = fixture.store_at(&proxy.url()).segment_size(1);
+    let sink = fixture.store_at(&proxy.url()).max_segment_bytes(1);
     store(&sink, 0..5).await;
     let folder = sink.spool_folder();
     until(|| {
@@ -666,7 +666,7 @@ async fn a_segment_that_was_deleted_in_quarantine_is_forgotten() {
     let _still = still();
     let fixture = Fixture::new();
     let proxy = fixture.faults(always(Fault::Answer(403, "AccessDenied")));
-    let sink = fixture.store_at(&proxy.url()).segment_size(1);
+    let sink = fixture.store_at(&proxy.url()).max_segment_bytes(1);
     let sink = sink.runtime(Handle::current());
     store(&sink, 0..1).await;
     until(|| sink.stats().quarantined == 1).await;
@@ -692,7 +692,7 @@ async fn flushes_count_no_segment_twice() {
     const SEGMENTS: u64 = 300;
     let fixture = Fixture::new();
     let proxy = fixture.faults(always(Fault::Answer(503, "SlowDown")));
-    let sink = fixture.store_at(&proxy.url()).segment_size(1);
+    let sink = fixture.store_at(&proxy.url()).max_segment_bytes(1);
     store(&sink, 0..SEGMENTS).await;
     proxy.plan(always(Fault::None));
     join_all((0..8).map(|_| {
@@ -717,7 +717,7 @@ async fn flushes_count_no_segment_twice() {
 #[tokio::test]
 async fn an_object_of_somebody_else_is_not_replaced() {
     let fixture = Fixture::new();
-    let sink = fixture.store_at(NOWHERE).segment_size(1);
+    let sink = fixture.store_at(NOWHERE).max_segment_bytes(1);
     store(&sink, 0..3).await;
     until(|| sink.stats().retried > 0).await;
     let folder = sink.spool_folder();
@@ -839,7 +839,7 @@ async fn nothing_is_lost_or_twice_with_all_faults_under_load() {
     let bucket = fixture.place.bucket_at(&proxy.url()).answer_timeout(SHORT);
     let sink = S3::new(bucket)
         .spool(fixture.spool.path())
-        .segment_size(20_000);
+        .max_segment_bytes(20_000);
     let record = RecordTraffic::to(sink.clone());
     let recorder = record.recorder();
     let app = record.layer(Origin::new(|request| {
@@ -876,7 +876,7 @@ async fn an_endpoint_that_vanishes_is_found_again() {
     let fixture = Fixture::new();
     let proxy = fixture.faults(always(Fault::None));
     let addr = proxy.addr;
-    let sink = fixture.store_at(&proxy.url()).segment_size(1);
+    let sink = fixture.store_at(&proxy.url()).max_segment_bytes(1);
     store(&sink, 0..1).await;
     until(|| sink.stats().uploaded == 1).await;
     drop(proxy);

@@ -11,9 +11,8 @@ use futures::{StreamExt, executor::block_on};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use tower_traffic::{
-    BodyEnd, Exchange, HeaderList, Key, NoResponse, RecordedBody, RecordedRequest,
-    RecordedResponse,
-    store::{Compression, Disk, Replay, Sink, Source, Which},
+    BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
+    store::{Compression, Disk, MatchKey, Replay, Sink, Source, Which},
 };
 
 proptest! {
@@ -34,7 +33,7 @@ proptest! {
     ) {
         let folder = tempfile::tempdir().unwrap();
         let writer = Disk::new(folder.path())
-            .segment_size(segment_size)
+            .max_segment_bytes(segment_size)
             .compress(compression);
         // Reads the empty folder: from now on the writer's own index is kept up to date.
         block_on(writer.report()).unwrap();
@@ -65,7 +64,10 @@ proptest! {
 }
 
 /// The exchanges that can answer, by what they answer to.
-fn by_key<'a>(source: &impl Source, recorded: &'a [Exchange]) -> HashMap<Key, Vec<&'a Exchange>> {
+fn by_key<'a>(
+    source: &impl Source,
+    recorded: &'a [Exchange],
+) -> HashMap<MatchKey, Vec<&'a Exchange>> {
     let mut by_key: HashMap<_, Vec<_>> = HashMap::new();
     for exchange in recorded {
         if let Some(key) = source.matching().key_of(exchange) {
@@ -75,7 +77,7 @@ fn by_key<'a>(source: &impl Source, recorded: &'a [Exchange]) -> HashMap<Key, Ve
     by_key
 }
 
-fn find(source: &impl Source, key: Key, which: Which) -> Exchange {
+fn find(source: &impl Source, key: MatchKey, which: Which) -> Exchange {
     let found = block_on(source.find(key, which)).unwrap();
     Exchange::clone(&found.expect("what can answer is found"))
 }

@@ -120,7 +120,7 @@ async fn warcio_accepts_what_is_in_s3() {
     let folder = tempfile::tempdir().unwrap();
     let store = S3::new(place.bucket())
         .spool(folder.path().join("spool"))
-        .segment_size(1);
+        .max_segment_bytes(1);
     let recorded = varied();
     let count = recorded.len();
     for (exchange, _) in recorded {
@@ -283,7 +283,7 @@ impl Recording {
         let folder = tempfile::tempdir().unwrap();
         let disk = Disk::new(folder.path())
             .compress(compression)
-            .segment_size(4 << 10);
+            .max_segment_bytes(4 << 10);
         let exchanges = varied();
         for (exchange, _) in &exchanges {
             record(&disk, [exchange.clone()]);

@@ -13,7 +13,7 @@ use super::{
     what_was_cut_short_hides_nothing,
 };
 use crate::{
-    matching::{Key, Matching},
+    matching::{MatchKey, Matching},
     message::Exchange,
     store::{BoxFuture, Sink, Source, StoreError, Which},
 };
@@ -181,7 +181,7 @@ impl<S: Source> Source for Timeless<S> {
 
     fn find(
         &self,
-        key: Key,
+        key: MatchKey,
         which: Which,
     ) -> BoxFuture<'_, Result<Option<Arc<Exchange>>, StoreError>> {
         let found = self.0.find(key, which);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::{HeaderValue, Method, Uri, header, request::Parts};
 use percent_encoding::percent_decode_str;
 
-use super::{Key, Matching, key::Fields};
+use super::{MatchKey, Matching, key::Fields};
 use crate::{
     message::{BodyEnd, Exchange, RecordedBody, RecordedRequest},
     redact::Panicked,
@@ -13,12 +13,12 @@ use crate::{
 
 impl Matching {
     /// The key of a recorded request.
-    pub fn key(&self, request: &RecordedRequest) -> Key {
-        self.try_key(request).unwrap_or_else(Key::of_nothing)
+    pub fn key(&self, request: &RecordedRequest) -> MatchKey {
+        self.try_key(request).unwrap_or_else(MatchKey::of_nothing)
     }
 
     /// The key of a request; `None` if a function panics.
-    fn try_key(&self, request: &RecordedRequest) -> Option<Key> {
+    fn try_key(&self, request: &RecordedRequest) -> Option<MatchKey> {
         let content_type = request.headers.get("content-type");
         let encodings = request.headers.get_all("content-encoding");
         match self.cleaned(content_type, encodings, &request.body, || request.clone()) {
@@ -28,7 +28,7 @@ impl Matching {
     }
 
     /// The key of a request whose body has no secrets any more.
-    fn key_of_clean(&self, request: Cow<'_, RecordedRequest>) -> Option<Key> {
+    fn key_of_clean(&self, request: Cow<'_, RecordedRequest>) -> Option<MatchKey> {
         if self.functions.is_empty() {
             return Some(self.hash(Request {
                 method: &request.method,
@@ -58,7 +58,7 @@ impl Matching {
 
     /// The key under which an exchange answers; `None` if it cannot answer, because its response is
     /// missing or cut short, or because its request is and the body counts; nor if a function panics.
-    pub fn key_of(&self, exchange: &Exchange) -> Option<Key> {
+    pub fn key_of(&self, exchange: &Exchange) -> Option<MatchKey> {
         let whole = |body: &RecordedBody| body.end == BodyEnd::Complete;
         let response = exchange.response.as_ref().ok()?;
         if !whole(&response.body) || (self.body && !whole(&exchange.request.body)) {
@@ -68,7 +68,7 @@ impl Matching {
     }
 
     /// The key of a request that has just come.
-    pub(crate) fn key_of_parts(&self, parts: &Parts, body: &RecordedBody) -> Key {
+    pub(crate) fn key_of_parts(&self, parts: &Parts, body: &RecordedBody) -> MatchKey {
         let content_type = parts
             .headers
             .get(header::CONTENT_TYPE)
@@ -84,7 +84,7 @@ impl Matching {
         if clean.is_some() || !self.functions.is_empty() {
             let clean = clean.unwrap_or_else(|| Ok(record())).ok();
             let key = clean.and_then(|clean| self.key_of_clean(Cow::Owned(clean)));
-            return key.unwrap_or_else(Key::of_nothing);
+            return key.unwrap_or_else(MatchKey::of_nothing);
         }
         let headers = &parts.headers;
         self.hash(Request {
@@ -115,7 +115,7 @@ impl Matching {
         self.redact.cleaned(content_type, encodings, body, request)
     }
 
-    fn hash<'a>(&self, request: Request<'a, impl Iterator<Item = Field<'a>>>) -> Key {
+    fn hash<'a>(&self, request: Request<'a, impl Iterator<Item = Field<'a>>>) -> MatchKey {
         let mut hash = Fields::new();
         if !self.functions.only {
             hash.field(request.method.as_str().as_bytes());

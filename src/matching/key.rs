@@ -12,9 +12,9 @@ use uuid::Uuid;
 /// The same request has the same key on every machine. A new minor version of this crate may
 /// change keys.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key([u8; 16]);
+pub struct MatchKey([u8; 16]);
 
-impl Key {
+impl MatchKey {
     /// A key that no other request has.
     pub(super) fn of_nothing() -> Self {
         Self(Uuid::new_v4().into_bytes())
@@ -27,15 +27,15 @@ impl Key {
 }
 
 /// 32 lower-case hex digits.
-impl fmt::Display for Key {
+impl fmt::Display for MatchKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for MatchKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Key({self})")
+        write!(f, "MatchKey({self})")
     }
 }
 
@@ -59,9 +59,9 @@ impl Fields {
         }
     }
 
-    pub(super) fn key(self) -> Key {
+    pub(super) fn key(self) -> MatchKey {
         let mut key = [0; 16];
         key.copy_from_slice(&self.0.finalize()[..16]);
-        Key(key)
+        MatchKey(key)
     }
 }

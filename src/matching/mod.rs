@@ -8,13 +8,13 @@ mod json;
 mod key;
 mod names;
 
-pub use self::key::Key;
+pub use self::key::MatchKey;
 use self::{body::Contents, functions::Functions, json::Canonical, names::Names};
 use crate::{content::json_pointer::Pointer, message::RecordedRequest, redact::Redact};
 
 /// What makes two requests the same to a replay. By default method, URI and body.
 ///
-/// The three are hashed into a [`Key`], once for a request; a lookup compares nothing else. Secrets
+/// The three are hashed into a [`MatchKey`], once for a request; a lookup compares nothing else. Secrets
 /// are replaced before ([`Redact::default`]), on both sides, so that a request with a new token finds
 /// its recording.
 ///

@@ -9,7 +9,7 @@ use futures_util::{StreamExt, stream};
 
 use super::{BoxFuture, BoxStream, Replay, Sink, Source, StoreError, Which};
 use crate::{
-    matching::{Key, Matching},
+    matching::{MatchKey, Matching},
     message::Exchange,
     util::sync::{read, write},
 };
@@ -19,7 +19,7 @@ const DEFAULT_LIMIT: usize = 256 << 20;
 
 /// A recording in memory. Clones share it.
 ///
-/// It holds at most 256 MiB, or as much as [`limit`](Self::limit) says; when that is full, the
+/// It holds at most 256 MiB, or another limit ([`max_bytes`](Self::max_bytes)); when that is full, the
 /// oldest exchanges make room ([`evicted`](Self::evicted) counts them).
 ///
 /// ```
@@ -41,7 +41,7 @@ pub struct Memory {
 struct Recorded {
     exchanges: VecDeque<Held>,
     /// Where the exchanges of a key stand, counted from the first ever stored.
-    index: HashMap<Key, VecDeque<usize>>,
+    index: HashMap<MatchKey, VecDeque<usize>>,
     evicted: usize,
     weight: usize,
     limit: usize,
@@ -49,7 +49,7 @@ struct Recorded {
 
 struct Held {
     exchange: Arc<Exchange>,
-    key: Option<Key>,
+    key: Option<MatchKey>,
 }
 
 impl Default for Recorded {
@@ -71,7 +71,7 @@ impl Memory {
     }
 
     /// Holds at most about so many bytes, heads and bookkeeping included.
-    pub fn limit(self, bytes: usize) -> Self {
+    pub fn max_bytes(self, bytes: usize) -> Self {
         self.change(|recorded| {
             recorded.limit = bytes;
             recorded.evict();
@@ -131,7 +131,7 @@ impl Memory {
     }
 
     /// What a look-up finds.
-    pub(super) fn get(&self, key: Key, which: Which) -> Option<Arc<Exchange>> {
+    pub(super) fn get(&self, key: MatchKey, which: Which) -> Option<Arc<Exchange>> {
         self.read().find(key, which)
     }
 
@@ -174,7 +174,7 @@ impl Recorded {
         }
     }
 
-    fn find(&self, key: Key, which: Which) -> Option<Arc<Exchange>> {
+    fn find(&self, key: MatchKey, which: Which) -> Option<Arc<Exchange>> {
         let positions = self.index.get(&key)?;
         let position = positions[which.index(positions.len())?];
         Some(self.exchanges[position - self.evicted].exchange.clone())
@@ -212,7 +212,7 @@ impl Source for Memory {
 
     fn find(
         &self,
-        key: Key,
+        key: MatchKey,
         which: Which,
     ) -> BoxFuture<'_, Result<Option<Arc<Exchange>>, StoreError>> {
         Box::pin(ready(Ok(self.get(key, which))))

@@ -37,18 +37,22 @@
 //! }
 //! ```
 
+mod atomic_dir;
 mod blocking;
 mod disk;
 mod disk_cache;
 mod error;
-mod files;
-mod http4k;
+mod file;
+mod folder;
+#[cfg(feature = "har")]
+mod har;
 mod memory;
-mod read_ahead;
-mod recording;
+mod open;
+mod reader_thread;
 #[cfg(feature = "s3")]
 mod s3;
-mod single_file;
+#[cfg(feature = "vcr")]
+mod vcr;
 
 use std::sync::Arc;
 
@@ -56,25 +60,23 @@ pub use futures_util::{future::BoxFuture, stream::BoxStream};
 
 use self::blocking::blocking;
 pub(crate) use self::error::OnError;
+#[cfg(feature = "har")]
+pub use self::har::Har;
 #[cfg(feature = "s3")]
 pub use self::s3::{Bucket, S3, S3Cache, S3Stats};
-#[cfg(feature = "har")]
-pub use self::single_file::Har;
 #[cfg(feature = "vcr")]
-pub use self::single_file::Vcr;
+pub use self::vcr::Vcr;
 pub use self::{
-    disk::{Disk, Repair, Report},
+    disk::Disk,
     disk_cache::DiskCache,
     error::{S3Problem, StoreError},
+    file::{FileReport, Note},
+    folder::{Repair, Report},
     memory::Memory,
-    recording::{Format, Recording, open},
-    single_file::{FileReport, Note},
+    open::{Format, Recording, open},
 };
-pub use crate::format::warc::Compression;
-use crate::{
-    matching::{Key, Matching},
-    message::Exchange,
-};
+pub use crate::{format::warc::Compression, matching::MatchKey};
+use crate::{matching::Matching, message::Exchange};
 
 /// Takes exchanges (http4k: `Sink`).
 ///
@@ -119,7 +121,7 @@ pub trait Source: Send + Sync + 'static {
     /// If the recording cannot be read.
     fn find(
         &self,
-        key: Key,
+        key: MatchKey,
         which: Which,
     ) -> BoxFuture<'_, Result<Option<Arc<Exchange>>, StoreError>>;
 
@@ -177,7 +179,7 @@ impl<T: Source + ?Sized> Source for Arc<T> {
 
     fn find(
         &self,
-        key: Key,
+        key: MatchKey,
         which: Which,
     ) -> BoxFuture<'_, Result<Option<Arc<Exchange>>, StoreError>> {
         (**self).find(key, which)

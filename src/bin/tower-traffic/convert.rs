@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use tower_traffic::{Exchange, Key, Matching, StoreError};
+use tower_traffic::{Exchange, Matching, StoreError, store::MatchKey};
 
 use crate::{
     Outcome,
@@ -97,7 +97,7 @@ async fn copy(
 #[derive(Default)]
 struct Lost {
     matching: Matching,
-    kept: HashSet<Key>,
+    kept: HashSet<MatchKey>,
     cannot_answer: u64,
     replaced: u64,
 }

@@ -146,7 +146,7 @@ impl Target {
 fn warc(folder: &Path, compression: Compression, is_one: bool) -> Disk {
     let disk = Disk::new(folder).compress(compression);
     if is_one {
-        disk.segment_size(u64::MAX)
+        disk.max_segment_bytes(u64::MAX)
     } else {
         disk
     }

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{runtime::Handle, sync::watch, time::timeout};
 
-use crate::{matching::Key, util::sync::lock};
+use crate::{matching::MatchKey, util::sync::lock};
 
 /// Whoever fetches may be slow, or may wait for the very one who waits for it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Who fetches, for each key that is being fetched.
 #[derive(Clone, Default)]
 pub(super) struct Coalescer {
-    under_way: Arc<Mutex<HashMap<Key, watch::Receiver<()>>>>,
+    under_way: Arc<Mutex<HashMap<MatchKey, watch::Receiver<()>>>>,
 }
 
 /// What a miss is to do.
@@ -30,14 +30,14 @@ pub(super) enum Turn {
 /// Lets those who follow go on when it is dropped.
 pub(super) struct Lead {
     coalescer: Coalescer,
-    key: Key,
+    key: MatchKey,
     _done: watch::Sender<()>,
 }
 
 pub(super) struct Follow(watch::Receiver<()>);
 
 impl Coalescer {
-    pub(super) fn turn(&self, key: Key) -> Turn {
+    pub(super) fn turn(&self, key: MatchKey) -> Turn {
         match self.lock().entry(key) {
             Entry::Occupied(leader) => Turn::Follow(Follow(leader.get().clone())),
             Entry::Vacant(vacant) => {
@@ -52,7 +52,7 @@ impl Coalescer {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, watch::Receiver<()>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<MatchKey, watch::Receiver<()>>> {
         lock(&self.under_way)
     }
 }

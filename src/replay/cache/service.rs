@@ -24,7 +24,7 @@ use super::{
 use crate::{
     body::{NotWhole, ReplayBody, TeeBody, read_ahead},
     content::media_type,
-    matching::Key,
+    matching::MatchKey,
     message::{Exchange, RecordedBody, RecordedRequest},
     recorder::{self, Capture, Flight, Recorder},
     replay::response,
@@ -93,7 +93,7 @@ pub(in crate::replay) struct Shared {
     pub(super) recorder: Option<Recorder>,
     pub(super) coalescer: Coalescer,
     /// How often each key was answered, in recorded order.
-    answered: Mutex<HashMap<Key, usize>>,
+    answered: Mutex<HashMap<MatchKey, usize>>,
     was_empty: OnceCell<bool>,
     has_told: AtomicBool,
 }
@@ -103,7 +103,7 @@ pub(in crate::replay) enum Lookup {
     /// A whole recording.
     Hit(Arc<Exchange>),
     /// There is none; and the request's body as far as it matters, for the one that is to be made.
-    Miss(Key, RecordedBody),
+    Miss(MatchKey, RecordedBody),
     /// The request cannot be matched.
     Unmatched(NotWhole),
 }
@@ -160,7 +160,7 @@ impl Shared {
         (lookup, body)
     }
 
-    pub(super) async fn find(&self, key: Key) -> Option<Arc<Exchange>> {
+    pub(super) async fn find(&self, key: MatchKey) -> Option<Arc<Exchange>> {
         let which = match self.config.order {
             Order::Latest => Which::Latest,
             Order::Recorded => {
@@ -189,7 +189,7 @@ impl Shared {
         found
     }
 
-    fn answered(&self) -> MutexGuard<'_, HashMap<Key, usize>> {
+    fn answered(&self) -> MutexGuard<'_, HashMap<MatchKey, usize>> {
         lock(&self.answered)
     }
 
@@ -278,7 +278,7 @@ impl Shared {
         inner: S,
         parts: Parts,
         body: ReplayBody<B>,
-        key: Key,
+        key: MatchKey,
         seen: RecordedBody,
     ) -> Result<Answer<R>, S::Error>
     where

@@ -1,11 +1,6 @@
-//! A recording in a folder: WARC segments, each written by one process, all read as one, and what
-//! else a folder may have in it.
+//! `Disk`: a stream of WARC files in a folder.
 
-pub(super) mod contents;
-mod index;
-mod report;
-pub(super) mod segment;
-mod walk;
+mod appender;
 
 use std::{
     fmt,
@@ -15,51 +10,55 @@ use std::{
 
 use futures_util::FutureExt;
 
-pub use self::report::{Repair, Report};
-pub(super) use self::walk::Kind;
-use self::{contents::Contents, segment::Appender};
-use super::{BoxFuture, BoxStream, Compression, Replay, Sink, Source, StoreError, Which, blocking};
+use self::appender::Appender;
+use super::{
+    BoxFuture, BoxStream, Compression, Replay, Report, Sink, Source, StoreError, Which, blocking,
+    folder::Folder,
+};
 use crate::{
-    matching::{Key, Matching},
+    matching::{MatchKey, Matching},
     message::Exchange,
 };
 
 /// 256 MiB.
-const DEFAULT_SEGMENT_SIZE: u64 = 256 << 20;
+const DEFAULT_MAX_SEGMENT_BYTES: u64 = 256 << 20;
 
-/// A recording in a folder. Clones share it.
+/// A stream in a folder: WARC files, appended in recorded order. Clones share it.
 ///
-/// It is written as WARC 1.1 (ISO 28500), one exchange after the other, into files that can be read
-/// in a pager and by every WARC tool: `traffic-<start>-<writer>-<number>.warc`, or compressed
-/// ([`compress`](Self::compress)) and then `.warc.gz` or `.warc.zst`. A file is full at 256 MiB ([`segment_size`](Self::segment_size)), and the next is begun. Several processes may
-/// record into one folder: each writes files of its own.
+/// The files are WARC 1.1 (ISO 28500), which a pager and every WARC tool can read. They are named
+/// `traffic-<start>-<writer>-<number>.warc`, with `.gz` or `.zst` added when they are
+/// [compressed](Self::compress). A new file is begun every 256 MiB
+/// ([`max_segment_bytes`](Self::max_segment_bytes)). Several processes may record into one folder:
+/// each writes its own files.
 ///
-/// Nothing is created or read before it is needed: the folder is made with the first exchange, and
-/// an index (a hash and a position for each exchange) is built with the first look-up. Exchanges
-/// that another process records later are not seen by the index of this one.
+/// `Disk` does no I/O until it is used: the first exchange creates the folder, and the first look-up
+/// builds an index (a hash and a position for each exchange). Exchanges that another process records
+/// later are missing from this index.
 ///
-/// A batch is handed to the operating system in one call and there is no `fsync`: what was stored
-/// survives the process, but not a power cut.
+/// Each batch is handed to the operating system in one call, without `fsync`: stored exchanges
+/// survive the process, but not a power cut.
 ///
 /// **Torn tails.** A process that is killed while it writes leaves a file that ends within an
-/// exchange. Whoever reads the folder next moves that end into a file beside it (`....warc.torn`), if
-/// no process is writing the recording's any more (each holds a lock on its own), says so through
-/// `tracing`, and lists it in [`report`](Self::report). Bad bytes anywhere else are never cut, but
-/// skipped and listed.
+/// exchange. The next reader moves that torn tail into a file beside it (`....warc.torn`), logs a
+/// warning and lists it in the [`report`](Self::report). A file that a process is still writing is
+/// locked and left alone. Damage anywhere else is skipped and listed; those bytes stay in the file.
 ///
 /// # Any layout
 ///
-/// Whoever opens a folder, as `Disk` or as [`DiskCache`](crate::store::DiskCache), finds all that is in it and in the folders
-/// within:
-/// - WARC files (`.warc`, `.warc.gz`, `.warc.zst`),
-/// - entries of a `DiskCache`,
-/// - http4k's folders, with a `request.txt` and a `response.txt`: streams, and caches, which are
-///   told by their names, a digest.
+/// `Disk` and [`DiskCache`](crate::store::DiskCache) read everything in a folder and its subfolders:
 ///
-/// An entry answers before an http4k cache, and both before what was recorded in order, which is
-/// [counted](Which::Nth) through WARC files first, then http4k's streams, each by path. A replay gives these in that
-/// order, then entries and http4k's caches by path. Files and folders that are hidden (`.git`) and links to folders are
-/// passed over; all other files are counted in the [`report`](Self::report).
+/// | layout | look-up order | replay order |
+/// |---|---|---|
+/// | WARC files (`.warc`, `.warc.gz`, `.warc.zst`), then http4k streams, each by path | third; [`Which`] selects among them | first |
+/// | entries of a `DiskCache`, by path | first | second |
+/// | http4k caches, by path | second | third |
+///
+/// The folders of [http4k] contain a `request.txt` and a `response.txt` each. A folder named like a
+/// SHA-1 digest in base64 belongs to a cache, any other to a stream. What is read from http4k's
+/// folders and from entries has `began` at the Unix epoch.
+///
+/// Hidden files and folders (`.git`) and links to folders are skipped. The
+/// [`report`](Self::report) counts all other files.
 ///
 /// ```
 /// use tower_traffic::{Matching, ReplayCache, store::Disk};
@@ -67,92 +66,94 @@ const DEFAULT_SEGMENT_SIZE: u64 = 256 << 20;
 /// let recording = Disk::new("./t").match_by(Matching::new().ignore_query("nonce"));
 /// let cache = ReplayCache::from(recording);
 /// ```
+///
+/// [http4k]: https://www.http4k.org
 #[derive(Clone)]
+#[must_use]
 pub struct Disk {
-    folder: Arc<Path>,
-    matching: Arc<Matching>,
-    segment_size: u64,
+    folder: Folder<Appender>,
+    max_segment_bytes: u64,
     compression: Compression,
-    contents: Arc<Contents<Appender>>,
 }
 
 impl Disk {
-    /// The recording in this folder, whether it exists or not.
+    /// A stream in `folder`, which may be missing.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
-            folder: folder.into().into(),
-            matching: Arc::default(),
-            segment_size: DEFAULT_SEGMENT_SIZE,
+            folder: Folder::new(folder.into().into()),
+            max_segment_bytes: DEFAULT_MAX_SEGMENT_BYTES,
             compression: Compression::default(),
-            contents: Arc::default(),
         }
     }
 
-    /// The recording in this folder, read and indexed now.
+    /// Opens the stream in `folder` and builds its index.
     ///
     /// # Errors
-    /// If there is no such folder ([`StoreError::NotFound`]), it is a file
-    /// ([`StoreError::NotAFolder`]), or the system does not let it be listed. Damage in its files
-    /// is no error: see [`report`](Self::report).
+    /// [`StoreError::NotFound`] if `folder` is missing, [`StoreError::Unsupported`] if it is a file,
+    /// [`StoreError::Io`] if it cannot be listed. Damage in its files is listed in the
+    /// [`report`](Self::report).
     pub async fn open(folder: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let disk = Self::new(folder);
         disk.report().await?;
         Ok(disk)
     }
 
-    /// Begins a new file when one has this many bytes. A file may be larger by what is stored at
-    /// once.
+    /// Begins a new file when the current one has at least `bytes` bytes (default 256 MiB). A file
+    /// can exceed that by one batch.
     ///
-    /// To be set before the recording is used.
-    pub fn segment_size(mut self, bytes: u64) -> Self {
-        self.segment_size = bytes;
-        self.contents = Arc::default();
+    /// Set this before recording. The value that is returned writes a new file and builds a new
+    /// index; clones made before keep theirs, in the same folder.
+    pub fn max_segment_bytes(mut self, bytes: u64) -> Self {
+        self.max_segment_bytes = bytes;
+        self.folder.detach();
         self
     }
 
-    /// Writes files that are compressed: not by default. What is read may be compressed in any way.
-    /// A message of more than 1 GiB cannot be stored then: the batch fails with [`StoreError::Io`].
+    /// Compresses the files that are written (default: [`Compression::None`]). Files of any
+    /// compression are read. A compressed file cannot hold a message of more than 1 GiB: its batch
+    /// fails with [`StoreError::Io`].
     ///
-    /// To be set before the recording is used.
+    /// Set this before recording. The value that is returned writes a new file and builds a new
+    /// index; clones made before keep theirs, in the same folder.
     pub fn compress(mut self, compression: Compression) -> Self {
         self.compression = compression;
-        self.contents = Arc::default();
+        self.folder.detach();
         self
     }
 
-    /// What makes two requests the same in a look-up.
+    /// Sets the rule by which look-ups match requests.
     ///
-    /// To be set before the recording is used.
+    /// The value that is returned builds an index of its own by this rule; clones made before keep
+    /// theirs, in the same folder.
     pub fn match_by(mut self, matching: Matching) -> Self {
-        self.matching = Arc::new(matching);
-        self.contents = Arc::default();
+        self.folder.match_by(matching);
         self
     }
 
     /// The folder.
+    #[must_use]
     pub fn folder(&self) -> &Path {
-        &self.folder
+        self.folder.path()
     }
 
-    /// Reads the folder, unless that was done already, and says what it found.
+    /// Builds the index unless it exists, and reports what the folder contains.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     pub async fn report(&self) -> Result<Report, StoreError> {
-        let disk = self.clone();
-        blocking(move || disk.contents.report(&disk.folder, &disk.matching)).await
+        self.folder.report().await
     }
 
     fn append(&self, exchanges: Vec<Arc<Exchange>>) -> Result<(), StoreError> {
-        let mut appender = self.contents.writer();
-        let is_indexed = self.contents.is_indexed();
+        let mut appender = self.folder.writer();
+        let is_indexed = self.folder.is_indexed();
         let keys: Vec<_> = exchanges
             .iter()
             .filter(|_| is_indexed)
-            .map(|exchange| self.matching.key_of(exchange))
+            .map(|exchange| self.matching().key_of(exchange))
             .collect();
         let (file, offsets) = appender.append(self, exchanges)?;
-        if let Some(index) = &mut *self.contents.index() {
+        if let Some(index) = &mut *self.folder.index() {
             for (key, offset) in keys.into_iter().zip(offsets) {
                 index.add(&file, offset, key);
             }
@@ -170,41 +171,35 @@ impl Sink for Disk {
 
 impl Source for Disk {
     fn matching(&self) -> &Matching {
-        &self.matching
+        self.folder.matching()
     }
 
     fn find(
         &self,
-        key: Key,
+        key: MatchKey,
         which: Which,
     ) -> BoxFuture<'_, Result<Option<Arc<Exchange>>, StoreError>> {
-        let disk = self.clone();
-        blocking(move || {
-            disk.contents
-                .look_up(&disk.folder, &disk.matching, key, which)
-        })
-        .boxed()
+        self.folder.find(key, which)
     }
 
     fn is_empty(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
-        let disk = self.clone();
-        blocking(move || disk.contents.is_empty(&disk.folder, &disk.matching)).boxed()
+        self.folder.is_empty()
     }
 }
 
 impl Replay for Disk {
-    /// File after file, in the order in which their writers began; then what was laid out otherwise
-    /// ([any layout](Self#any-layout)). A folder that does not exist is an error here: replaying nothing would
+    /// Streams WARC files in the order in which their writers began, then the
+    /// [other layouts](Self#any-layout). A missing folder is an error, because an empty replay would
     /// look like success.
     fn replay(&self) -> BoxStream<'static, Result<Exchange, StoreError>> {
-        contents::replay(self.folder.clone())
+        self.folder.replay()
     }
 }
 
 impl fmt::Debug for Disk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Disk")
-            .field("folder", &self.folder)
+            .field("folder", &self.folder())
             .finish_non_exhaustive()
     }
 }

@@ -1,106 +1,28 @@
-//! One entry: a folder with two messages, and the bodies that are no text.
+//! The files of one entry: two messages, and the bodies that are not text.
 
-use std::{fs, io, path::Path, time::SystemTime};
-
-use bytes::Bytes;
-use http::Method;
+use std::{fs, path::Path};
 
 use crate::{
-    format::fixture::{self, Fault, Style, Written},
-    message::{Exchange, RecordedRequest, RecordedResponse},
+    format::fixture::{self, Style, Written},
+    message::Exchange,
     store::{
-        StoreError,
-        files::{Files, read_at_most},
+        atomic_dir::Files,
+        folder::{MAX_FILE_BYTES, REQUEST, RESPONSE, is_body},
     },
 };
-
-pub(in crate::store) const REQUEST: &str = "request.http";
-pub(in crate::store) const RESPONSE: &str = "response.http";
-/// How the names of files with bodies begin.
-const BODIES: [&str; 2] = ["request.body.", "response.body."];
-/// What a file may have, in bytes: all of it is held in memory, several times while it is read.
-const LIMIT: u64 = 256 << 20;
-
-pub(in crate::store) fn is_body(name: &[u8]) -> bool {
-    BODIES.iter().any(|body| name.starts_with(body.as_bytes()))
-}
-
-/// Reads an entry. One that is not there, or lacks a message, is [`StoreError::NotFound`] or
-/// [`StoreError::HalfEntry`].
-pub(in crate::store) fn read(folder: &Path) -> Result<Exchange, StoreError> {
-    let request = read_request(folder)?;
-    let response = read_response(folder, &request.method)?;
-    let mut exchange = Exchange::new(request, response);
-    exchange.began = SystemTime::UNIX_EPOCH;
-    Ok(exchange)
-}
-
-pub(in crate::store) fn read_request(folder: &Path) -> Result<RecordedRequest, StoreError> {
-    read_message(folder, REQUEST, RESPONSE, |text, load| {
-        fixture::read_request(text, load)
-    })
-}
-
-pub(in crate::store) fn read_response(
-    folder: &Path,
-    method: &Method,
-) -> Result<RecordedResponse, StoreError> {
-    read_message(folder, RESPONSE, REQUEST, |text, load| {
-        fixture::read_response(text, method, load)
-    })
-}
-
-fn read_message<T>(
-    folder: &Path,
-    name: &str,
-    other: &str,
-    parse: impl Fn(&[u8], &mut dyn FnMut(&str) -> io::Result<Bytes>) -> Result<T, Fault>,
-) -> Result<T, StoreError> {
-    let file = folder.join(name);
-    let read = || {
-        read_at_most(&file, LIMIT).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound if folder.join(other).is_file() => {
-                StoreError::HalfEntry { file: file.clone() }
-            }
-            _ => StoreError::io("read the file", &file, error),
-        })
-    };
-    let mut text = read()?;
-    loop {
-        let parsed = parse(&text, &mut |name| {
-            read_at_most(&folder.join(name), LIMIT).map(Bytes::from)
-        });
-        let fault = match parsed {
-            Ok(message) => return Ok(message),
-            Err(fault) => fault,
-        };
-        // A body's file may have gone because the entry has just been written anew.
-        let now = read()?;
-        if now != text {
-            text = now;
-            continue;
-        }
-        return Err(match fault {
-            Fault::Syntax { line, expected } => StoreError::BadMessage {
-                file,
-                line,
-                expected,
-            },
-            Fault::File { name, error } => {
-                StoreError::io("read the file", &folder.join(name), error)
-            }
-        });
-    }
-}
 
 /// The files of an entry; `None` if the exchange has no response, or one could not be read again.
 pub(super) fn write(exchange: &Exchange, style: Style) -> Option<Files> {
     let request = &exchange.request;
     let response = exchange.response.as_ref().ok()?;
-    let is_large = |len: usize| len as u64 > LIMIT;
+    let is_large = |len: usize| len as u64 > MAX_FILE_BYTES;
     let told = || {
         let uri = request.uri.path();
-        tracing::warn!(uri, limit = LIMIT, "too large for an entry: not stored");
+        tracing::warn!(
+            uri,
+            limit = MAX_FILE_BYTES,
+            "too large for an entry: not stored"
+        );
     };
     if is_large(request.body.len()) || is_large(response.body.len()) {
         told();

@@ -1,6 +1,6 @@
-//! A folder with one entry for each key, as text: made to be edited, compared and committed.
+//! `DiskCache`: a folder with one entry for each match key, as text that people edit and commit.
 
-pub(super) mod entry;
+mod entry;
 mod names;
 
 use std::{
@@ -14,25 +14,23 @@ use std::{
 use futures_util::FutureExt;
 
 use super::{
-    BoxFuture, BoxStream, Replay, Report, Sink, Source, StoreError, Which, blocking,
-    disk::{
-        Kind,
-        contents::{self, Contents},
-    },
-    files::Staging,
+    BoxFuture, BoxStream, Replay, Report, Sink, Source, StoreError, Which,
+    atomic_dir::Staging,
+    blocking,
+    folder::{Folder, Layout, read_fixture},
 };
 use crate::{
     format::fixture::Style,
-    matching::{Key, Matching},
+    matching::{MatchKey, Matching},
     message::{Exchange, RecordedRequest},
 };
 
-/// Entries of one name whose requests were edited: more are nobody's.
-const MOST_NAMESAKES: usize = 1000;
+/// The most entries that may share a name after their requests were edited.
+const MAX_NAMESAKES: usize = 1000;
 
-/// A folder with one entry for each key. Clones share it.
+/// A cache in a folder: one entry for each match key, as text. Clones share it.
 ///
-/// An entry is a folder with two texts, to be read, edited, compared and committed with the tests
+/// An entry is a folder with two files, made to be read, edited, diffed and committed with the tests
 /// that need them:
 ///
 /// ```text
@@ -52,43 +50,46 @@ const MOST_NAMESAKES: usize = 1000;
 /// }
 /// ```
 ///
-/// **Kept is** what can answer ([`Matching::key_of`]), under its key the exchange stored last, without its times:
-/// the same exchange makes the same bytes. What answers has `began` at the Unix epoch.
+/// **What is stored.** Only exchanges that can answer ([`Matching::key_of`]), one for each key: the
+/// last one stored, without its times. The same exchange always makes the same bytes. Exchanges read
+/// from an entry have `began` at the Unix epoch.
 ///
-/// **Bodies.** Text stands beneath the head, JSON indented ([`indent_json`](Self::indent_json)), the rest in
-/// a file beside it (`response.body.1a2b3c4d.png`). With the feature `decompress`, a body that came
-/// compressed (gzip, deflate, br or zstd, up to 64 MiB) is stored decoded; a response is then served so too, without its
-/// `content-encoding`, with the new length and with its `ETag` and `Vary` as they were. One with a
-/// `content-range`, a digest or a signature stays compressed, because they speak of the bytes. A
-/// request's compressed body is kept beside its text, and counts as long as the text is not
-/// edited. All else that is not edited is served byte by byte as it came. [`exact`](Self::exact)
-/// leaves all bodies as they came.
+/// **Bodies.** Text follows the header section, with JSON indented
+/// ([`indent_json`](Self::indent_json)). Other bodies are stored in a file beside it
+/// (`response.body.1a2b3c4d.png`). With the feature `decompress`, a compressed body (gzip, deflate,
+/// br or zstd, up to 64 MiB) is stored decoded. Such a response is then served decoded too: without
+/// `content-encoding`, with the new length, and with its `ETag` and `Vary` unchanged. A response with
+/// a `content-range`, a digest or a signature stays compressed, because these headers describe the
+/// compressed bytes. A request's compressed body is stored in addition to its text, and is part of
+/// the match key until the text is edited. All other content is served byte for byte until it is
+/// edited. [`exact`](Self::exact) stores all bodies unchanged.
 ///
-/// **Editing.** A response is read when it is looked up, and served as it stands: with
-/// `content-length`, where there is one, set to the length of the body. An edited request answers
-/// what it says from the next opening on. Two files written by hand are an entry, in a folder of any
-/// name. Lines may end with LF or CR LF, and line breaks at the end of the file do not belong to the body, so that it
-/// does not matter whether an editor adds one. What http text cannot hold stands above it, in lines like
-/// `# @json compact` (the body is JSON without white space), `# @final-newlines 1` (it ends with a
-/// line break) or `# @trailer name: value`: leave them, or delete one to have the text served as it
-/// stands. A text with a mistake is skipped, and told with file, line and what was expected
-/// ([`StoreError::BadMessage`], also in the [`report`](Self::report)); the others answer. An entry that is
-/// deleted is a miss, and recorded anew by [`OnMiss::Record`](crate::OnMiss::Record). Of several entries for the
-/// same requests the first by its path answers, and the report counts the others as hidden.
+/// **Editing.** A response is read at each look-up and served as it stands, with its
+/// `content-length`, if present, set to the length of the body. An edited request takes effect when
+/// the folder is opened next. Two files written by hand are an entry, in a folder of any name. Lines
+/// may end with LF or CR LF. Line breaks at the end of a file are not part of the body, so editors
+/// may add one. Facts that HTTP text cannot express stand above it, in lines such as `# @json compact`
+/// (the body is JSON without white space), `# @final-newlines 1` (the body ends with a line break) or
+/// `# @trailer name: value`; delete such a line to have the text served as it stands. An entry with a
+/// mistake is skipped, and the others answer; the error ([`StoreError::Damaged`], also in the
+/// [`report`](Self::report)) has the file, the line and the expected text. A deleted entry is a miss:
+/// [`OnMiss::Record`](crate::OnMiss::Record) records it again. Of several entries with the same key,
+/// the first by path answers; the report counts the others as hidden.
 ///
-/// **Writing.** An entry appears with one renaming, and is changed file by file so that whoever
-/// reads finds the old one or the new one. Several processes may write one folder; what another one
-/// adds is found after the next opening. There is no `fsync`: what was stored survives the process,
-/// but not a power cut. To keep git from changing line ends in bodies that are no text, say
-/// `*.body.* -text` in `.gitattributes`.
+/// **Writing.** A new entry appears with one rename. An existing one is replaced file by file, each
+/// with one rename. Several processes may write to one folder; each finds the entries of the others
+/// when it opens the folder next. There is no `fsync`: stored entries survive the process, but not a
+/// power cut. Put `*.body.* -text` into `.gitattributes` to keep git from changing line ends in
+/// binary bodies.
 ///
-/// **Sizes.** A file of more than 256 MiB is not read: its entry is skipped, and told. What would
-/// make one is not stored, with a warning.
+/// **Sizes.** A file of more than 256 MiB is not read: its entry is listed as damaged. An exchange
+/// that would need such a file is not stored, and a warning is logged.
 ///
-/// **Names** are safe on every file system, and say to a person what is where. Nothing is read from
-/// them: a folder can be opened with another [`Matching`](Self::match_by), and moved about.
+/// **Names** are safe on every file system and show people what is where. They carry no meaning: a
+/// folder can be moved, and opened with another [`Matching`](Self::match_by).
 ///
-/// **Any layout.** Other recordings in the folder answer too: see [`Disk`](crate::store::Disk#any-layout).
+/// **Any layout.** Other recordings in the folder answer too: see
+/// [`Disk`](crate::store::Disk#any-layout).
 ///
 /// ```
 /// use tower_traffic::{Matching, OnMiss, ReplayCache, store::DiskCache};
@@ -103,135 +104,132 @@ const MOST_NAMESAKES: usize = 1000;
 /// # let _ = cache;
 /// ```
 #[derive(Clone)]
+#[must_use]
 pub struct DiskCache {
-    folder: Arc<Path>,
-    matching: Arc<Matching>,
-    style: Style,
-    contents: Arc<Contents<()>>,
+    folder: Folder<()>,
+    exact: bool,
+    indent_json: bool,
 }
 
 impl DiskCache {
-    /// The entries in this folder, whether it exists or not.
+    /// A cache in `folder`, which may be missing.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
-            folder: folder.into().into(),
-            matching: Arc::default(),
-            style: Style {
-                decode: true,
-                indent_json: true,
-            },
-            contents: Arc::default(),
+            folder: Folder::new(folder.into().into()),
+            exact: false,
+            indent_json: true,
         }
     }
 
-    /// The entries in this folder, read and indexed now.
+    /// Opens the cache in `folder` and builds its index.
     ///
     /// # Errors
-    /// If there is no such folder ([`StoreError::NotFound`]), it is a file
-    /// ([`StoreError::NotAFolder`]), or the system does not let it be listed. Mistakes in entries
-    /// are no error: see [`report`](Self::report).
+    /// [`StoreError::NotFound`] if `folder` is missing, [`StoreError::Unsupported`] if it is a file,
+    /// [`StoreError::Io`] if it cannot be listed. Mistakes in entries are listed in the
+    /// [`report`](Self::report).
     pub async fn open(folder: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let cache = Self::new(folder);
         cache.report().await?;
         Ok(cache)
     }
 
-    /// Whether JSON is indented where it is written: yes by default. It is served without what was
-    /// added. JSON that has white space between its tokens stays as it is.
+    /// Sets whether JSON is indented when it is written (default `true`). It is served without that
+    /// indentation. JSON that already has white space between its tokens is not changed.
     pub fn indent_json(mut self, indent: bool) -> Self {
-        self.style.indent_json = indent;
+        self.indent_json = indent;
         self
     }
 
-    /// Writes every body as it came: JSON is not indented, and what is compressed stays so, in a
-    /// file of its own.
-    pub fn exact(mut self) -> Self {
-        self.style = Style {
-            decode: false,
-            indent_json: false,
-        };
+    /// Sets whether every body is stored unchanged (default `false`): JSON without added indentation,
+    /// compressed bodies compressed, in files of their own.
+    pub fn exact(mut self, exact: bool) -> Self {
+        self.exact = exact;
         self
     }
 
-    /// What makes two requests the same.
+    /// Sets the rule by which requests match.
     ///
-    /// To be set before the recording is used.
+    /// The value that is returned builds an index of its own by this rule; clones made before keep
+    /// theirs, in the same folder.
     pub fn match_by(mut self, matching: Matching) -> Self {
-        self.matching = Arc::new(matching);
-        self.contents = Arc::default();
+        self.folder.match_by(matching);
         self
     }
 
     /// The folder.
+    #[must_use]
     pub fn folder(&self) -> &Path {
-        &self.folder
+        self.folder.path()
     }
 
-    /// Reads the folder, unless that was done already, and says what it found.
+    /// Builds the index unless it exists, and reports what the folder contains.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     pub async fn report(&self) -> Result<Report, StoreError> {
-        let this = self.clone();
-        blocking(move || this.contents.report(&this.folder, &this.matching)).await
+        self.folder.report().await
     }
 
     fn write(&self, exchanges: &[Arc<Exchange>]) -> Result<(), StoreError> {
-        // Of several with one key the last.
+        // The last exchange of each key.
         let keyed: HashMap<_, _> = exchanges
             .iter()
-            .filter_map(|exchange| Some((self.matching.key_of(exchange)?, exchange)))
+            .filter_map(|exchange| Some((self.matching().key_of(exchange)?, exchange)))
             .collect();
         if keyed.is_empty() {
             return Ok(());
         }
-        let writer = self.contents.writer();
-        contents::create(&self.folder)?;
-        self.contents.build(&writer, &self.folder, &self.matching)?;
-        let staging = Staging::new(&self.folder)?;
+        let style = Style {
+            decode: !self.exact,
+            indent_json: self.indent_json && !self.exact,
+        };
+        let writer = self.folder.writer();
+        self.folder.create()?;
+        self.folder.build_index(&writer)?;
+        let staging = Staging::new(self.folder())?;
         let mut staged = Vec::with_capacity(keyed.len());
         for (number, (key, exchange)) in keyed.into_iter().enumerate() {
-            if let Some(files) = entry::write(exchange, self.style) {
+            if let Some(files) = entry::write(exchange, style) {
                 files.stage(&staging.folder(number))?;
                 staged.push((key, exchange, files, staging.folder(number)));
             }
         }
-        // Others who write wait here, where the file system has locks.
-        let folder = File::open(&self.folder);
+        // Other writers wait here, where the file system has locks.
+        let folder = File::open(self.folder());
         let _lock = folder.as_ref().is_ok_and(|folder| folder.lock().is_ok());
         for (key, exchange, files, staged) in staged {
             let path = self.place(key, &exchange.request);
             files.commit(&staged, &path)?;
             entry::remove_stale(&path, &files);
-            if let Some(index) = &mut *self.contents.index() {
-                index.put(Kind::Entry, key, path);
+            if let Some(index) = &mut *self.folder.index() {
+                index.put(Layout::Fixture, key, path);
             }
         }
         Ok(())
     }
 
-    /// Where the entry of a key stands, or is to stand.
-    fn place(&self, key: Key, request: &RecordedRequest) -> Arc<Path> {
-        let is_free = |place: &Path| match entry::read(place) {
-            Ok(there) => self.matching.key(&there.request) == key,
-            // Another's entry, since somebody edited it, is not replaced, nor one with a mistake.
+    /// The folder of a key's entry, existing or new.
+    fn place(&self, key: MatchKey, request: &RecordedRequest) -> Arc<Path> {
+        let is_free = |place: &Path| match read_fixture(place) {
+            Ok(existing) => self.matching().key(&existing.request) == key,
+            // An entry with a mistake, or whose edited request has another key, is not replaced.
             Err(error) => matches!(
                 error,
                 StoreError::NotFound { .. } | StoreError::HalfEntry { .. }
             ),
         };
         let known = self
-            .contents
+            .folder
             .index()
             .as_ref()
             .and_then(|index| index.entry(key).cloned());
         if let Some(path) = known.filter(|path| path.exists() && is_free(path)) {
             return path;
         }
-        let path = self.folder.join(names::path(request, key));
+        let path = self.folder().join(names::path(request, key));
         let name = path.file_name().unwrap_or_default().to_os_string();
         let mut place = path.clone();
-        for number in 2..MOST_NAMESAKES {
+        for number in 2..MAX_NAMESAKES {
             if is_free(&place) {
                 break;
             }
@@ -244,50 +242,43 @@ impl DiskCache {
 }
 
 impl Sink for DiskCache {
-    /// Nothing is written of what cannot answer.
+    /// Stores the exchanges that can answer.
     fn store(&self, exchanges: Vec<Arc<Exchange>>) -> BoxFuture<'_, Result<(), StoreError>> {
-        let this = self.clone();
-        blocking(move || this.write(&exchanges)).boxed()
+        let cache = self.clone();
+        blocking(move || cache.write(&exchanges)).boxed()
     }
 }
 
 impl Source for DiskCache {
     fn matching(&self) -> &Matching {
-        &self.matching
+        self.folder.matching()
     }
 
-    /// A key's entry, whichever is asked for; another layout's recordings, if there is none.
+    /// Finds the key's only entry, whatever `which` is; without one, a recording of another layout.
     fn find(
         &self,
-        key: Key,
+        key: MatchKey,
         which: Which,
     ) -> BoxFuture<'_, Result<Option<Arc<Exchange>>, StoreError>> {
-        let this = self.clone();
-        blocking(move || {
-            this.contents
-                .look_up(&this.folder, &this.matching, key, which)
-        })
-        .boxed()
+        self.folder.find(key, which)
     }
 
     fn is_empty(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
-        let this = self.clone();
-        blocking(move || this.contents.is_empty(&this.folder, &this.matching)).boxed()
+        self.folder.is_empty()
     }
 }
 
 impl Replay for DiskCache {
-    /// Entries by their paths, after whatever else is in the folder that has an order. A folder that
-    /// does not exist is an error here.
+    /// Streams what has a recorded order, then the entries by path. A missing folder is an error.
     fn replay(&self) -> BoxStream<'static, Result<Exchange, StoreError>> {
-        contents::replay(self.folder.clone())
+        self.folder.replay()
     }
 }
 
 impl fmt::Debug for DiskCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DiskCache")
-            .field("folder", &self.folder)
+            .field("folder", &self.folder())
             .finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 
 use crate::{
-    matching::Key,
+    matching::MatchKey,
     message::{RecordedRequest, semantics},
 };
 
@@ -22,7 +22,7 @@ const NO_HOST: &str = "no-host";
 const MORE: &str = "_more";
 
 /// `<host>/<path>/<METHOD>-<key>`, in as many segments as there is room for.
-pub(super) fn path(request: &RecordedRequest, key: Key) -> PathBuf {
+pub(super) fn path(request: &RecordedRequest, key: MatchKey) -> PathBuf {
     let mut path = PathBuf::new();
     let mut len = 0;
     let host = host(request);

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Mutex, time::Duration};
 use tokio::time::Instant;
 
 use crate::{
-    matching::Key,
+    matching::MatchKey,
     util::{sync::lock, time::FOREVER},
 };
 
@@ -21,7 +21,7 @@ pub(super) struct Misses {
 
 #[derive(Default)]
 struct State {
-    until: HashMap<Key, Instant>,
+    until: HashMap<MatchKey, Instant>,
     /// How often something was stored.
     stored: u64,
 }
@@ -42,7 +42,7 @@ impl Misses {
         }
     }
 
-    pub(super) fn has(&self, key: Key) -> bool {
+    pub(super) fn has(&self, key: MatchKey) -> bool {
         self.time.is_some() && {
             let state = lock(&self.state);
             let until = state.until.get(&key);
@@ -56,7 +56,7 @@ impl Misses {
     }
 
     /// Remembers a miss, unless something was stored since it was asked for: it may have been that.
-    pub(super) fn add(&self, key: Key, asked: u64) {
+    pub(super) fn add(&self, key: MatchKey, asked: u64) {
         let Some(time) = self.time else { return };
         let now = Instant::now();
         let mut state = lock(&self.state);
@@ -71,7 +71,7 @@ impl Misses {
         }
     }
 
-    pub(super) fn forget(&self, key: Key) {
+    pub(super) fn forget(&self, key: MatchKey) {
         if self.time.is_some() {
             let mut state = lock(&self.state);
             state.stored += 1;

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use self::misses::Misses;
 use super::{Bucket, objects::Put};
 use crate::{
-    matching::{Key, Matching},
+    matching::{MatchKey, Matching},
     message::Exchange,
     store::{BoxFuture, S3Problem, Sink, Source, StoreError, Which, blocking},
     util::time::FOREVER,
@@ -39,8 +39,8 @@ const CONTENT_TYPE: &str = "application/gzip";
 /// let bucket = Bucket::from("traffic/checkout").endpoint("http://127.0.0.1:9000");
 /// let cache = S3Cache::new(bucket)
 ///     .timeout(Duration::from_secs(5))
-///     .object_limit(64 << 20)
-///     .remember_misses(Duration::from_secs(10));
+///     .max_object_bytes(64 << 20)
+///     .miss_ttl(Duration::from_secs(10));
 /// let replay = ReplayCache::cache(cache).on_miss(OnMiss::Record);
 /// ```
 ///
@@ -95,7 +95,7 @@ impl S3Cache {
 
     /// Reads only objects of at most so many bytes, compressed; 64 MiB by default. A larger one is an
     /// error ([`S3Problem::TooLarge`]).
-    pub fn object_limit(mut self, bytes: usize) -> Self {
+    pub fn max_object_bytes(mut self, bytes: usize) -> Self {
         self.limit = bytes;
         self
     }
@@ -103,7 +103,7 @@ impl S3Cache {
     /// Does not ask again for so long after a miss; by default every look-up asks. What this process
     /// stores is found at once, and what another stores only when that time is over. At most 10,000
     /// misses are remembered.
-    pub fn remember_misses(mut self, time: Duration) -> Self {
+    pub fn miss_ttl(mut self, time: Duration) -> Self {
         self.misses = Arc::new(Misses::new(time));
         self
     }
@@ -113,12 +113,12 @@ impl S3Cache {
         &self.bucket
     }
 
-    fn object_key(&self, key: Key) -> String {
+    fn object_key(&self, key: MatchKey) -> String {
         let key = key.to_string();
         self.bucket.key(&format!("key={}/{key}.warc.gz", &key[..2]))
     }
 
-    async fn get(&self, key: Key) -> Result<Option<Arc<Exchange>>, StoreError> {
+    async fn get(&self, key: MatchKey) -> Result<Option<Arc<Exchange>>, StoreError> {
         let object = self.object_key(key);
         let url = PathBuf::from(format!("s3://{}/{object}", self.bucket.name()));
         let get = async {
@@ -143,7 +143,7 @@ impl S3Cache {
         Ok(Some(Arc::new(exchange)))
     }
 
-    async fn look_up(&self, key: Key) -> Result<Option<Arc<Exchange>>, StoreError> {
+    async fn look_up(&self, key: MatchKey) -> Result<Option<Arc<Exchange>>, StoreError> {
         if self.misses.has(key) {
             return Ok(None);
         }
@@ -196,7 +196,11 @@ impl Source for S3Cache {
         &self.matching
     }
 
-    fn find(&self, key: Key, _: Which) -> BoxFuture<'_, Result<Option<Arc<Exchange>>, StoreError>> {
+    fn find(
+        &self,
+        key: MatchKey,
+        _: Which,
+    ) -> BoxFuture<'_, Result<Option<Arc<Exchange>>, StoreError>> {
         self.look_up(key).boxed()
     }
 

@@ -103,19 +103,19 @@ impl S3 {
     /// The spool holds at most so many bytes; 1 GiB by default. What comes then is dropped
     /// ([`StoreError::SpoolFull`]), and the recorder counts it. Packing needs a little more for a
     /// moment: half a segment or so.
-    pub fn spool_limit(self, bytes: u64) -> Self {
+    pub fn max_spool_bytes(self, bytes: u64) -> Self {
         self.set(|settings| settings.spool_limit = bytes)
     }
 
     /// Seals a segment when it has so many bytes, before compression; 8 MiB by default. It may be
     /// larger by what is stored at once.
-    pub fn segment_size(self, bytes: u64) -> Self {
+    pub fn max_segment_bytes(self, bytes: u64) -> Self {
         self.set(|settings| settings.segment_size = bytes)
     }
 
     /// Seals a segment when its first exchange is so old; 60 s by default. So long an exchange may be
     /// unseen by others, and so much is lost with the machine's disk.
-    pub fn segment_age(self, age: Duration) -> Self {
+    pub fn max_segment_age(self, age: Duration) -> Self {
         self.set(|settings| settings.segment_age = age)
     }
 
@@ -141,7 +141,7 @@ impl S3 {
     ///
     /// Only segments that may have any are fetched: those that were begun in the range, in the hour
     /// before it or the hour after it. An exchange that lasted longer than that hour beyond the
-    /// range's end, or a segment that was open longer ([`segment_age`](Self::segment_age)), is
+    /// range's end, or a segment that was open longer ([`max_segment_age`](Self::max_segment_age)), is
     /// missed.
     pub fn began(self, range: impl RangeBounds<SystemTime>) -> Self {
         self.set(|settings| settings.pick.set_times(&range))

@@ -13,11 +13,11 @@ use self::fetch::{Fetched, Fetching};
 pub(super) use self::pick::Pick;
 use super::S3;
 use crate::{
-    format::warc::{Depth, Item, Reader},
+    format::warc::{self, Depth, Item},
     message::Exchange,
     store::{
         BoxStream, Bucket, Replay, StoreError,
-        read_ahead::{Listener, on_a_thread},
+        reader_thread::{Reader, on_a_thread},
     },
 };
 
@@ -62,9 +62,9 @@ fn start(bucket: Bucket, pick: Pick) -> BoxStream<'static, Result<Exchange, Stor
     };
     let (jobs, mut jobs_receiver) = mpsc::channel(SEGMENTS_AHEAD);
     runtime.spawn(list::segments(bucket.clone(), pick.clone(), jobs));
-    on_a_thread(move |listener| {
+    on_a_thread(move |output| {
         let mut decoding = Decoding {
-            listener,
+            output,
             pick,
             place: bucket,
         };
@@ -77,7 +77,7 @@ fn start(bucket: Bucket, pick: Pick) -> BoxStream<'static, Result<Exchange, Stor
 }
 
 struct Decoding {
-    listener: Listener,
+    output: Reader,
     pick: Pick,
     place: Bucket,
 }
@@ -86,13 +86,13 @@ impl Decoding {
     /// Reads what there is; false if nobody listens any more.
     fn job(&mut self, job: Job) -> bool {
         match job {
-            Job::Failed(error) => self.listener.send(Err(error)),
+            Job::Failed(error) => self.output.send(Err(error)),
             Job::Segment(segment) => {
                 let path = PathBuf::from(format!("s3://{}/{}", self.place.name(), segment.key));
                 let input = Fetched::new(segment.fetching);
                 match self.segment(&path, input, segment.size) {
                     Ok(listening) => listening,
-                    Err(error) => self.listener.send(Err(error)),
+                    Err(error) => self.output.send(Err(error)),
                 }
             }
         }
@@ -103,7 +103,7 @@ impl Decoding {
             Ok(error) => error,
             Err(error) => StoreError::io("read the object", path, error),
         };
-        let mut reader = Reader::new(input, size).map_err(failed)?;
+        let mut reader = warc::Reader::new(input, size).map_err(failed)?;
         while let Some(item) = reader.next(Depth::Whole).map_err(failed)? {
             let item = match item {
                 Item::Exchange(_, exchange) | Item::Within(exchange) => {
@@ -121,7 +121,7 @@ impl Decoding {
             if let Err(error) = &item {
                 tracing::warn!(%error, "a part of a recording cannot be read");
             }
-            if !self.listener.send(item) {
+            if !self.output.send(item) {
                 return Ok(false);
             }
         }

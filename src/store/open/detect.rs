@@ -2,14 +2,13 @@
 
 use std::{fs, io::Read, path::Path};
 
-use super::Form;
-use crate::store::StoreError;
+use crate::store::{StoreError, file::FileFormat};
 
 /// So much of a file is looked at, in bytes.
 const LOOKED_AT: u64 = 64 << 10;
 
 /// The form of a file; `None` if it is a folder.
-pub(super) fn detect(path: &Path) -> Result<Option<Form>, StoreError> {
+pub(super) fn detect(path: &Path) -> Result<Option<FileFormat>, StoreError> {
     let failed = |error| StoreError::io("read", path, error);
     let unknown = |reason| StoreError::UnknownFormat {
         path: path.to_owned(),
@@ -30,13 +29,13 @@ pub(super) fn detect(path: &Path) -> Result<Option<Form>, StoreError> {
     form(&start, path).map(Some).map_err(unknown)
 }
 
-fn form(start: &[u8], path: &Path) -> Result<Form, String> {
+fn form(start: &[u8], path: &Path) -> Result<FileFormat, String> {
     let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
     let text = text.trim_ascii_start();
     let extension = path.extension().unwrap_or_default();
     let is_named = |other: &str| extension.eq_ignore_ascii_case(other);
     if start.starts_with(b"WARC/") || is_compressed(start) {
-        return Ok(Form::Warc);
+        return Ok(FileFormat::Warc);
     }
     if text.is_empty() {
         return Err(format!(
@@ -50,13 +49,13 @@ fn form(start: &[u8], path: &Path) -> Result<Form, String> {
     }
     if text.starts_with(b"{") {
         if first_key(text) == Some(b"log") || is_named("har") {
-            return Ok(Form::Har);
+            return Ok(FileFormat::Har);
         }
         if has_any(text, &[b"\"http_interactions\"", b"\"interactions\""]) {
-            return Ok(Form::Vcr);
+            return Ok(FileFormat::Vcr);
         }
         if has_any(text, &[b"\"entries\"", b"\"log\""]) {
-            return Ok(Form::Har);
+            return Ok(FileFormat::Har);
         }
         return Err(
             "it is JSON, but neither a HAR (`log`) nor a cassette (`http_interactions`)".to_owned(),
@@ -65,7 +64,7 @@ fn form(start: &[u8], path: &Path) -> Result<Form, String> {
     let is_cassette =
         |line: &[u8]| line.starts_with(b"http_interactions:") || line.starts_with(b"interactions:");
     if text.split(|&byte| byte == b'\n').any(is_cassette) || is_named("yaml") || is_named("yml") {
-        return Ok(Form::Vcr);
+        return Ok(FileFormat::Vcr);
     }
     let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
     if line.starts_with(b"HTTP/") || line.trim_ascii_end().ends_with(b" HTTP/1.1") {
@@ -115,7 +114,7 @@ mod tests {
             b"\x28\xb5\x2f\xfd",
             b"\x5d\x2a\x4d\x18",
         ] {
-            assert_eq!(form(start, "x"), Ok(Form::Warc));
+            assert_eq!(form(start, "x"), Ok(FileFormat::Warc));
         }
         for (start, name) in [
             ("{\"log\": {", "x"),
@@ -123,7 +122,7 @@ mod tests {
             ("{\"comment\": 1, \"log\"", "x"),
             ("{}", "x.HAR"),
         ] {
-            assert_eq!(form(start.as_bytes(), name), Ok(Form::Har), "{start}");
+            assert_eq!(form(start.as_bytes(), name), Ok(FileFormat::Har), "{start}");
         }
         for (start, name) in [
             ("---\nhttp_interactions:\n", "x"),
@@ -132,7 +131,7 @@ mod tests {
             ("{\"version\": 1, \"interactions\": []}", "x"),
             ("# a comment\n", "x.yml"),
         ] {
-            assert_eq!(form(start.as_bytes(), name), Ok(Form::Vcr), "{start}");
+            assert_eq!(form(start.as_bytes(), name), Ok(FileFormat::Vcr), "{start}");
         }
         for start in [
             "",

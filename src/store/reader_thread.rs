@@ -1,4 +1,4 @@
-//! A replay that is read on a thread of its own, a little ahead of whoever takes it.
+//! A thread that reads a replay a little ahead of its consumer.
 
 use std::thread;
 
@@ -8,19 +8,19 @@ use tokio::sync::{mpsc, oneshot};
 use super::BoxStream;
 use crate::{message::Exchange, store::StoreError};
 
-/// How many exchanges are read ahead.
-const READ_AHEAD: usize = 16;
-/// None is read ahead of one with a body over so many bytes: there a few bytes in a file can stand for
-/// a gigabyte, and sixteen of them for more than there is.
+/// Number of exchanges that are read ahead.
+const QUEUED: usize = 16;
+/// Nothing is read ahead of an exchange with more body bytes: a few bytes of a compressed file can
+/// decode to a gigabyte, and sixteen such bodies would exhaust memory.
 const LARGE: usize = 1 << 20;
 
 type Read = Result<Exchange, StoreError>;
 
-/// Whoever takes what is read.
-pub(super) struct Listener(mpsc::Sender<(Read, oneshot::Sender<()>)>);
+/// The thread's end of the stream.
+pub(super) struct Reader(mpsc::Sender<(Read, oneshot::Sender<()>)>);
 
-impl Listener {
-    /// Hands over what was read; false if nobody listens any more.
+impl Reader {
+    /// Sends `item`; false if the stream was dropped.
     pub(super) fn send(&self, item: Read) -> bool {
         let is_large = item.as_ref().is_ok_and(is_large);
         let (held, taken) = oneshot::channel();
@@ -38,17 +38,15 @@ fn is_large(exchange: &Exchange) -> bool {
     exchange.request.body.len() + response.map_or(0, |response| response.body.len()) > LARGE
 }
 
-/// What `read` hands over; it begins when the stream is first asked.
-pub(super) fn on_a_thread(
-    read: impl FnOnce(Listener) + Send + 'static,
-) -> BoxStream<'static, Read> {
+/// Streams what `read` sends. The thread starts when the stream is first polled.
+pub(super) fn on_a_thread(read: impl FnOnce(Reader) + Send + 'static) -> BoxStream<'static, Read> {
     stream::once(async move { start(read) }).flatten().boxed()
 }
 
-fn start(read: impl FnOnce(Listener) + Send + 'static) -> BoxStream<'static, Read> {
-    let (sender, mut receiver) = mpsc::channel(READ_AHEAD);
+fn start(read: impl FnOnce(Reader) + Send + 'static) -> BoxStream<'static, Read> {
+    let (sender, mut receiver) = mpsc::channel(QUEUED);
     let thread = thread::Builder::new().name("tower-traffic-replay".to_owned());
-    match thread.spawn(move || read(Listener(sender))) {
+    match thread.spawn(move || read(Reader(sender))) {
         Ok(_) => stream::poll_fn(move |cx| {
             let next = receiver.poll_recv(cx);
             next.map(|next| next.map(|(item, _held)| item))

@@ -5,7 +5,7 @@ use std::{io, path::Path, time::SystemTime};
 use crate::{
     format::{http_text::with_length, http4k},
     message::{Exchange, NoResponse, semantics},
-    store::{StoreError, files::read_regular},
+    store::{StoreError, atomic_dir::read_regular},
 };
 
 pub(super) const REQUEST: &str = "request.txt";

@@ -11,15 +11,14 @@ use std::{
 };
 
 use super::{
-    Report,
+    Report, fixture,
+    scan::{Layout, scan},
     segment::{self, Event},
-    walk::{Kind, walk},
 };
 use crate::{
     format::warc::Depth,
-    matching::{Key, Matching},
-    message::Exchange,
-    store::{StoreError, Which, disk_cache::entry, http4k},
+    matching::{MatchKey, Matching},
+    store::{StoreError, Which},
 };
 
 /// Folders are read by so many threads, where there are as many processors: most of the time goes
@@ -33,18 +32,18 @@ pub(in crate::store) struct Index {
     pub(super) report: Report,
     files: Vec<Place>,
     /// What was recorded in order.
-    positions: HashMap<Key, Positions>,
+    positions: HashMap<MatchKey, Positions>,
     /// What a key has one of: it answers whatever else was recorded.
-    entries: HashMap<Key, (Kind, Arc<Path>)>,
+    entries: HashMap<MatchKey, (Layout, Arc<Path>)>,
     /// Entries whose response has a mistake: where nothing else answers, it is told what is wrong.
-    faulty: HashMap<Key, Arc<Path>>,
+    faulty: HashMap<MatchKey, Arc<Path>>,
 }
 
 /// Where an exchange stands, or many.
 #[derive(Clone)]
 pub(super) enum Place {
     Segment(Arc<Path>, u64),
-    Folder(Kind, Arc<Path>),
+    Folder(Layout, Arc<Path>),
 }
 
 /// Nearly every request was recorded once: the first position needs no allocation.
@@ -68,7 +67,7 @@ impl Index {
             entries: HashMap::new(),
             faulty: HashMap::new(),
         };
-        let found = walk(folder)?;
+        let found = scan(folder)?;
         for error in found.errors {
             index.skip(error);
         }
@@ -76,9 +75,9 @@ impl Index {
             index.read_segment(&path.into(), matching);
         }
         let keys = read_folders(&found.folders, matching);
-        for ((kind, path), key) in found.folders.into_iter().zip(keys) {
+        for ((layout, path), key) in found.folders.into_iter().zip(keys) {
             match key {
-                Ok(key) => index.add_folder(kind, path.into(), key),
+                Ok(key) => index.add_folder(layout, path.into(), key),
                 Err((error, key)) => {
                     index.skip(error);
                     if let Some(key) = key {
@@ -127,23 +126,23 @@ impl Index {
         }
     }
 
-    fn add_folder(&mut self, kind: Kind, path: Arc<Path>, key: Option<Key>) {
+    fn add_folder(&mut self, layout: Layout, path: Arc<Path>, key: Option<MatchKey>) {
         self.report.exchanges += 1;
-        match kind {
-            Kind::Entry => self.report.entries += 1,
-            Kind::Http4kStream => self.report.http4k_streams += 1,
-            Kind::Http4kCache => self.report.http4k_caches += 1,
+        match layout {
+            Layout::Fixture => self.report.entries += 1,
+            Layout::Http4kStream => self.report.http4k_streams += 1,
+            Layout::Http4kCache => self.report.http4k_caches += 1,
         }
         let Some(key) = key else { return };
-        match kind {
-            Kind::Http4kStream => {
-                self.files.push(Place::Folder(kind, path));
+        match layout {
+            Layout::Http4kStream => {
+                self.files.push(Place::Folder(layout, path));
                 self.push(key, 0);
             }
-            // They come by kind and path: entries before http4k's, and of several the first answers.
-            Kind::Entry | Kind::Http4kCache => match self.entries.entry(key) {
+            // They come by layout and path: entries before http4k's, and of several the first answers.
+            Layout::Fixture | Layout::Http4kCache => match self.entries.entry(key) {
                 Vacant(place) => {
-                    place.insert((kind, path));
+                    place.insert((layout, path));
                 }
                 Occupied(_) => self.report.hidden += 1,
             },
@@ -151,7 +150,7 @@ impl Index {
     }
 
     /// Adds an exchange of a WARC file; without a key it is only counted.
-    pub(super) fn add(&mut self, file: &Arc<Path>, offset: u64, key: Option<Key>) {
+    pub(in crate::store) fn add(&mut self, file: &Arc<Path>, offset: u64, key: Option<MatchKey>) {
         self.report.exchanges += 1;
         let Some(key) = key else { return };
         let is_last = matches!(self.files.last(), Some(Place::Segment(last, _)) if last == file);
@@ -162,7 +161,7 @@ impl Index {
     }
 
     /// Adds a position in the last of the files.
-    fn push(&mut self, key: Key, offset: u64) {
+    fn push(&mut self, key: MatchKey, offset: u64) {
         let position = Position {
             file: self.files.len() - 1,
             offset,
@@ -176,13 +175,13 @@ impl Index {
             });
     }
 
-    pub(super) fn find(&self, key: Key, which: Which) -> Option<Place> {
-        if let Some((kind, path)) = self.entries.get(&key) {
-            return Some(Place::Folder(*kind, path.clone()));
+    pub(super) fn find(&self, key: MatchKey, which: Which) -> Option<Place> {
+        if let Some((layout, path)) = self.entries.get(&key) {
+            return Some(Place::Folder(*layout, path.clone()));
         }
         let Some(positions) = self.positions.get(&key) else {
             let faulty = self.faulty.get(&key)?;
-            return Some(Place::Folder(Kind::Entry, faulty.clone()));
+            return Some(Place::Folder(Layout::Fixture, faulty.clone()));
         };
         let position = match which.index(1 + positions.more.len())? {
             0 => positions.first,
@@ -195,35 +194,35 @@ impl Index {
     }
 
     /// The folder of a key's entry.
-    pub(in crate::store) fn entry(&self, key: Key) -> Option<&Arc<Path>> {
+    pub(in crate::store) fn entry(&self, key: MatchKey) -> Option<&Arc<Path>> {
         match self.entries.get(&key) {
-            Some((Kind::Entry, path)) => Some(path),
+            Some((Layout::Fixture, path)) => Some(path),
             _ => None,
         }
     }
 
     /// Notes the folder that was written for a key.
-    pub(in crate::store) fn put(&mut self, kind: Kind, key: Key, path: Arc<Path>) {
+    pub(in crate::store) fn put(&mut self, layout: Layout, key: MatchKey, path: Arc<Path>) {
         if let Some((k, p)) = self.entries.remove(&key) {
-            if (k, &p) == (kind, &path) {
+            if (k, &p) == (layout, &path) {
                 self.entries.insert(key, (k, p));
                 return;
             }
             self.report.hidden += 1;
         }
-        self.add_folder(kind, path, Some(key));
+        self.add_folder(layout, path, Some(key));
     }
 
     /// Forgets what is no longer there; false if the key has another one by now.
-    pub(super) fn forget(&mut self, key: Key, path: &Path) -> bool {
+    pub(super) fn forget(&mut self, key: MatchKey, path: &Path) -> bool {
         if self.faulty.get(&key).is_some_and(|p| **p == *path) {
             return self.faulty.remove(&key).is_some();
         }
         let is_there = self.entries.get(&key).is_some_and(|(_, p)| **p == *path);
-        if is_there && let Some((kind, _)) = self.entries.remove(&key) {
+        if is_there && let Some((layout, _)) = self.entries.remove(&key) {
             self.report.exchanges -= 1;
-            match kind {
-                Kind::Http4kCache => self.report.http4k_caches -= 1,
+            match layout {
+                Layout::Http4kCache => self.report.http4k_caches -= 1,
                 _ => self.report.entries -= 1,
             }
         }
@@ -231,27 +230,18 @@ impl Index {
     }
 }
 
-impl Kind {
-    pub(super) fn read(self, folder: &Path) -> Result<Exchange, StoreError> {
-        match self {
-            Self::Entry => entry::read(folder),
-            Self::Http4kStream | Self::Http4kCache => http4k::read(folder),
-        }
-    }
-}
-
 /// What a folder's request is looked up by; or what is wrong with it, and perhaps the key too.
-type Keys = Vec<Result<Option<Key>, (StoreError, Option<Key>)>>;
+type Keys = Vec<Result<Option<MatchKey>, (StoreError, Option<MatchKey>)>>;
 
 /// The keys of what stands in folders.
-fn read_folders(folders: &[(Kind, PathBuf)], matching: &Matching) -> Keys {
-    let read = |folders: &[(Kind, PathBuf)]| -> Keys {
+fn read_folders(folders: &[(Layout, PathBuf)], matching: &Matching) -> Keys {
+    let read = |folders: &[(Layout, PathBuf)]| -> Keys {
         folders
             .iter()
-            .map(|(kind, folder)| match kind.read(folder) {
+            .map(|(layout, folder)| match layout.read(folder) {
                 Ok(exchange) => Ok(matching.key_of(&exchange)),
                 Err(error @ StoreError::BadMessage { .. }) => {
-                    let request = entry::read_request(folder).ok();
+                    let request = fixture::read_request(folder).ok();
                     Err((error, request.map(|request| matching.key(&request))))
                 }
                 Err(error) => Err((error, None)),

@@ -1,4 +1,4 @@
-//! A file of any form, item by item.
+//! Reads a file of any format, item by item.
 
 use std::path::Path;
 
@@ -7,19 +7,19 @@ use crate::{
     message::Exchange,
     store::{
         StoreError,
-        disk::segment::{self, Event},
+        folder::segment::{self, Event},
     },
 };
 
-/// What a file is written in.
+/// The format of a recording in one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) enum Form {
+pub(in crate::store) enum FileFormat {
     Warc,
     Har,
     Vcr,
 }
 
-/// What a file contains, in order.
+/// An item of a file, in order.
 pub(in crate::store) enum Item {
     Exchange(Box<Exchange>),
     Skipped(StoreError),
@@ -30,11 +30,11 @@ pub(in crate::store) enum Item {
 /// Reads a file until its end, or until `on_item` returns false.
 pub(in crate::store) fn read(
     path: &Path,
-    form: Form,
+    format: FileFormat,
     on_item: &mut dyn FnMut(Item) -> bool,
 ) -> Result<(), StoreError> {
-    match form {
-        Form::Warc => segment::examine(path, |event| match event {
+    match format {
+        FileFormat::Warc => segment::read_unchanged(path, |event| match event {
             Event::Exchange(_, exchange) | Event::Unplaced(exchange) => {
                 on_item(Item::Exchange(exchange))
             }
@@ -42,17 +42,17 @@ pub(in crate::store) fn read(
             Event::Repaired(_) => true,
         }),
         #[cfg(feature = "har")]
-        Form::Har => entries(path, on_item, |input, on_event| {
+        FileFormat::Har => entries(path, on_item, |input, on_event| {
             crate::format::har::read(input, on_event)
         }),
         #[cfg(feature = "vcr")]
-        Form::Vcr => entries(path, on_item, |input, on_event| {
+        FileFormat::Vcr => entries(path, on_item, |input, on_event| {
             crate::format::vcr::read(input, on_event)
         }),
         #[cfg(not(feature = "har"))]
-        Form::Har => Err(StoreError::feature_off(path, "har")),
+        FileFormat::Har => Err(StoreError::feature_off(path, "har")),
         #[cfg(not(feature = "vcr"))]
-        Form::Vcr => Err(StoreError::feature_off(path, "vcr")),
+        FileFormat::Vcr => Err(StoreError::feature_off(path, "vcr")),
     }
 }
 

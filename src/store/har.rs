@@ -1,3 +1,5 @@
+//! `Har`: a HAR 1.2 file.
+
 use std::{
     fmt,
     fs::{self, OpenOptions},
@@ -8,20 +10,22 @@ use std::{
 
 use futures_util::FutureExt;
 
-use super::{File, FileReport, Form};
+use super::{
+    BoxFuture, BoxStream, FileReport, Replay, Sink, Source, StoreError, Which, blocking,
+    file::{FileFormat, RecordingFile},
+};
 use crate::{
     format::har::{OPENING, TAIL, write_entry},
-    matching::{Key, Matching},
+    matching::{MatchKey, Matching},
     message::Exchange,
-    store::{BoxFuture, BoxStream, Replay, Sink, Source, StoreError, Which, blocking},
     util::sync::lock,
 };
 
-/// Written when it is this full, in bytes.
+/// The buffer is written when it has this many bytes.
 const WRITE_BUFFER: usize = 256 << 10;
 
-/// A HAR 1.2 file (HTTP Archive): what browsers, mitmproxy and Charles export and import. Clones share
-/// it.
+/// A HAR 1.2 file (HTTP Archive), the format that browsers, mitmproxy and Charles export and import.
+/// Clones share it.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -37,98 +41,96 @@ const WRITE_BUFFER: usize = 256 << 10;
 /// # }
 /// ```
 ///
-/// **Reading.** URIs in a HAR are absolute: at a server, whose requests are `/path`, match with
-/// [`Matching::ignore_authority`]. Files are rarely all that the specification asks for, and what is
-/// missing is put up with as far as that makes sense:
-/// - content stands there decoded while `content-encoding` says `gzip`: the field goes, and
-///   `content-length` is set right;
-/// - HTTP/2's pseudo-header fields (`:authority`) become what they mean;
-/// - a content that the browser had let go of makes an exchange that is cut at the limit, and never
-///   answers;
-/// - status 0, with which browsers say that they blocked a request or that it failed, makes an exchange
-///   without a response.
+/// **Reading.** URIs in a HAR are absolute. At a server, whose requests have only a path, match with
+/// [`Matching::ignore_authority`]. Many files deviate from the specification, and are read as far as
+/// possible:
+/// - Content that is stored decoded although `content-encoding` says `gzip` loses that header, and
+///   `content-length` is corrected.
+/// - HTTP/2 pseudo-headers (`:authority`) become parts of the URI.
+/// - Content that the browser had discarded makes a body that is cut at the limit; the exchange
+///   never answers.
+/// - Status 0, by which browsers mark a blocked or failed request, makes an exchange without a
+///   response.
 ///
-/// An entry that cannot be an exchange is skipped, and the others are served;
+/// An entry that cannot be an exchange is skipped, and the others are served. The
 /// [`report`](Self::report) lists such entries, and what was changed in others.
 ///
-/// A HAR from a browser has every cookie and token in it. They are replaced before a look-up
-/// ([`Matching::redact`]), but not by reading.
+/// A HAR from a browser contains every cookie and token. They are redacted before a look-up
+/// ([`Matching::redact`]), but not when the file is read.
 ///
-/// **Writing.** Exchanges are appended to the file, which is a whole HAR after every batch. A file of
-/// another tool is not written to. What HAR has no field for (trailers, how a body ended, bytes as they
-/// were before they were decoded) stands in fields whose names begin with `_`: other tools ignore them,
-/// and read back by this crate an exchange is exactly the one that was written. Content that is
-/// compressed is decoded, as HAR wants it, with the feature `decompress` and up to 64 MiB. Dates go from
-/// 1970 to 9999, durations up to a hundred days.
+/// **Writing.** Exchanges are appended, and the file is a complete HAR after every batch. Files of
+/// other tools are never written to. Facts without a field in HAR (trailers, how a body ended, the
+/// bytes before decoding) are stored in fields whose names begin with `_`, which other tools ignore:
+/// reading returns exactly the exchange that was written. With the feature `decompress`, compressed
+/// content of up to 64 MiB is decoded, as HAR requires. Dates range from 1970 to 9999, durations up to
+/// a hundred days.
 ///
-/// A [replay](Replay) holds an entry or two in memory, a look-up all of the file's exchanges.
+/// A [replay](Replay) holds one or two entries in memory, a look-up all exchanges of the file.
 #[derive(Clone)]
+#[must_use]
 pub struct Har {
-    file: Arc<File>,
+    file: RecordingFile,
     writer: Arc<Mutex<Option<Writer>>>,
-    matching: Arc<Matching>,
 }
 
 /// A file that entries are appended to.
 struct Writer {
     file: fs::File,
-    /// Where the tail begins.
+    /// Position of the tail that completes the JSON.
     end: u64,
     is_empty: bool,
 }
 
 impl Har {
-    /// The recording in this file, whether it exists or not.
+    /// The recording in the file at `path`, which may be missing.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
-            file: Arc::new(File::new(path.into().into(), Form::Har)),
+            file: RecordingFile::new(path.into().into(), FileFormat::Har),
             writer: Arc::default(),
-            matching: Arc::default(),
         }
     }
 
-    /// The recording in this file, read now.
+    /// Opens the recording at `path` and loads it.
     ///
     /// # Errors
-    /// If there is no such file or the system does not let it be read. A part that cannot be read is
-    /// no error: see [`report`](Self::report).
+    /// If the file is missing or cannot be read. Parts that cannot be read are listed in the
+    /// [`report`](Self::report).
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let har = Self::new(path);
         har.report().await?;
         Ok(har)
     }
 
-    /// What makes two requests the same in a look-up.
+    /// Sets the rule by which look-ups match requests.
     ///
-    /// To be set before the recording is used.
+    /// The value that is returned loads the file again; clones made before keep their rule.
     pub fn match_by(self, matching: Matching) -> Self {
         Self {
-            file: Arc::new(self.file.anew()),
+            file: self.file.match_by(matching),
             writer: Arc::default(),
-            matching: Arc::new(matching),
         }
     }
 
     /// The file.
+    #[must_use]
     pub fn path(&self) -> &Path {
         self.file.path()
     }
 
-    /// Reads the file, unless that was done already, and says what it found.
+    /// Loads the file unless it is loaded, and reports what it contains.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     pub async fn report(&self) -> Result<FileReport, StoreError> {
-        let har = self.clone();
-        blocking(move || har.file.report(&har.matching)).await
+        self.file.report().await
     }
 
     fn append(&self, exchanges: &[Arc<Exchange>]) -> Result<(), StoreError> {
         if exchanges.is_empty() {
             return Ok(());
         }
-        // Nothing is loaded meanwhile: it would be missing there, or be there twice.
-        let mut loaded = lock(&self.file.loaded);
+        // Held throughout: a load meanwhile would miss this batch, or have it twice.
+        let mut loaded = self.file.loaded();
         let mut slot = lock(&self.writer);
         let writer = match slot.take() {
             Some(writer) => writer,
@@ -136,9 +138,8 @@ impl Har {
         };
         let writer = slot.insert(writer);
         if let Err(error) = writer.append(exchanges) {
-            // The tail may be gone: it is put back with the next file handle, or not at all.
-            let repaired = writer.finish();
-            if repaired.is_err() {
+            // The next batch opens the file again if its tail cannot be restored.
+            if writer.restore_tail().is_err() {
                 *slot = None;
             }
             return Err(StoreError::io("append to the file", self.path(), error));
@@ -167,10 +168,10 @@ impl Writer {
             .truncate(false)
             .open(path)
             .map_err(failed)?;
-        // Two writers would overwrite each other's entries. Where a file system has no locks, that
-        // is for the user to see to.
+        // Two writers would overwrite each other's entries. On a file system without locks, the user
+        // must prevent that.
         if let Err(fs::TryLockError::WouldBlock) = file.try_lock() {
-            let error = io::Error::other("another process writes to it");
+            let error = io::Error::other("another process is writing to it");
             return Err(failed(error));
         }
         let len = file.metadata().map_err(failed)?.len();
@@ -190,7 +191,7 @@ impl Writer {
             .map_err(failed)?;
         if end.get(1..) != Some(TAIL.as_bytes()) {
             let error = io::Error::other(
-                "it does not end as a HAR of this crate: give a new file, or convert this one",
+                "its end was not written by this crate: give a new file, or convert this one",
             );
             return Err(failed(error));
         }
@@ -224,8 +225,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes back what was written of a batch.
-    fn finish(&mut self) -> io::Result<()> {
+    /// Removes a partly written batch, and puts the tail back.
+    fn restore_tail(&mut self) -> io::Result<()> {
         self.file.set_len(self.end)?;
         self.file.seek(SeekFrom::Start(self.end))?;
         self.file.write_all(TAIL.as_bytes())
@@ -241,26 +242,24 @@ impl Sink for Har {
 
 impl Source for Har {
     fn matching(&self) -> &Matching {
-        &self.matching
+        self.file.matching()
     }
 
     fn find(
         &self,
-        key: Key,
+        key: MatchKey,
         which: Which,
     ) -> BoxFuture<'_, Result<Option<Arc<Exchange>>, StoreError>> {
-        let har = self.clone();
-        blocking(move || har.file.find(&har.matching, key, which)).boxed()
+        self.file.find(key, which)
     }
 
     fn is_empty(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
-        let har = self.clone();
-        blocking(move || har.file.is_empty(&har.matching)).boxed()
+        self.file.is_empty()
     }
 }
 
 impl Replay for Har {
-    /// In the file's order. A file that does not exist is an error here.
+    /// Streams the entries in the order of the file. A missing file is an error.
     fn replay(&self) -> BoxStream<'static, Result<Exchange, StoreError>> {
         self.file.replay()
     }

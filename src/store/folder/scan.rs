@@ -5,17 +5,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::segment;
-use crate::store::{StoreError, disk_cache::entry, http4k};
+use super::{fixture, http4k, segment};
+use crate::{message::Exchange, store::StoreError};
 
 /// Of other files, so many are named.
 const MOST_NAMED: usize = 100;
 
 /// A folder with one exchange, by who laid it out. In the order in which they are replayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::store) enum Kind {
+pub(in crate::store) enum Layout {
     Http4kStream,
-    Entry,
+    Fixture,
     Http4kCache,
 }
 
@@ -24,7 +24,7 @@ pub(super) struct Found {
     /// WARC files.
     pub(super) segments: Vec<PathBuf>,
     /// Folders with an exchange, by kind and path.
-    pub(super) folders: Vec<(Kind, PathBuf)>,
+    pub(super) folders: Vec<(Layout, PathBuf)>,
     /// Other files: how many there are, and the first of them.
     pub(super) others: usize,
     pub(super) named: Vec<PathBuf>,
@@ -34,7 +34,7 @@ pub(super) struct Found {
 
 /// Looks through a folder and those within. Hidden ones are left out, and links to folders are not
 /// followed.
-pub(super) fn walk(folder: &Path) -> Result<Found, StoreError> {
+pub(super) fn scan(folder: &Path) -> Result<Found, StoreError> {
     let mut found = Found::default();
     let mut open = Vec::new();
     list(folder, &mut open, &mut found)?;
@@ -51,7 +51,7 @@ pub(super) fn walk(folder: &Path) -> Result<Found, StoreError> {
 
 fn list(folder: &Path, open: &mut Vec<PathBuf>, found: &mut Found) -> Result<(), StoreError> {
     let failed = |error| StoreError::io("list the folder", folder, error);
-    let mut is_entry = false;
+    let mut is_fixture = false;
     let mut is_http4k = false;
     let mut bodies = Vec::new();
     for item in fs::read_dir(folder).map_err(failed)? {
@@ -72,15 +72,15 @@ fn list(folder: &Path, open: &mut Vec<PathBuf>, found: &mut Found) -> Result<(),
             continue;
         }
         match str::from_utf8(name) {
-            Ok(entry::REQUEST | entry::RESPONSE) => is_entry = true,
+            Ok(fixture::REQUEST | fixture::RESPONSE) => is_fixture = true,
             Ok(http4k::REQUEST | http4k::RESPONSE) => is_http4k = true,
             _ if segment::is_segment(name) => found.segments.push(item.path()),
-            _ if entry::is_body(name) => bodies.push(item.path()),
+            _ if fixture::is_body(name) => bodies.push(item.path()),
             _ => found.leave(item.path()),
         }
     }
-    if is_entry {
-        found.folders.push((Kind::Entry, folder.to_owned()));
+    if is_fixture {
+        found.folders.push((Layout::Fixture, folder.to_owned()));
     } else {
         for body in bodies {
             found.leave(body);
@@ -88,14 +88,24 @@ fn list(folder: &Path, open: &mut Vec<PathBuf>, found: &mut Found) -> Result<(),
     }
     if is_http4k {
         let name = folder.file_name().unwrap_or_default();
-        let kind = if http4k::is_digest(name.as_encoded_bytes()) {
-            Kind::Http4kCache
+        let layout = if http4k::is_digest(name.as_encoded_bytes()) {
+            Layout::Http4kCache
         } else {
-            Kind::Http4kStream
+            Layout::Http4kStream
         };
-        found.folders.push((kind, folder.to_owned()));
+        found.folders.push((layout, folder.to_owned()));
     }
     Ok(())
+}
+
+impl Layout {
+    /// Reads the exchange in a folder.
+    pub(super) fn read(self, folder: &Path) -> Result<Exchange, StoreError> {
+        match self {
+            Self::Fixture => fixture::read(folder),
+            Self::Http4kStream | Self::Http4kCache => http4k::read(folder),
+        }
+    }
 }
 
 impl Found {

@@ -1,0 +1,214 @@
+//! A folder of recordings in any layout: scan, index, look-up and replay.
+
+mod fixture;
+mod http4k;
+mod index;
+mod replay;
+mod report;
+mod scan;
+pub(super) mod segment;
+
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, RwLock, RwLockWriteGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use futures_util::FutureExt;
+
+pub use self::report::{Repair, Report};
+pub(super) use self::{
+    fixture::{MAX_FILE_BYTES, REQUEST, RESPONSE, is_body, read as read_fixture},
+    index::Index,
+    scan::Layout,
+};
+use self::{index::Place, replay::replay};
+use super::{BoxFuture, BoxStream, Replay, Source, StoreError, Which, blocking};
+use crate::{
+    matching::{MatchKey, Matching},
+    message::Exchange,
+    util::sync::{lock, read, write},
+};
+
+/// A folder, its match keys, and the state that clones share: the index and a writer.
+pub(super) struct Folder<W> {
+    path: Arc<Path>,
+    matching: Arc<Matching>,
+    shared: Arc<Shared<W>>,
+}
+
+#[derive(Default)]
+struct Shared<W> {
+    writer: Mutex<W>,
+    index: RwLock<Option<Index>>,
+    missing_logged: AtomicBool,
+}
+
+impl<W> Folder<W> {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Locks the writer. The index is built under the same lock, so that no batch is missing from it
+    /// or in it twice.
+    pub(super) fn writer(&self) -> MutexGuard<'_, W> {
+        lock(&self.shared.writer)
+    }
+
+    /// Locks the index, which is `None` until the first look-up.
+    pub(super) fn index(&self) -> RwLockWriteGuard<'_, Option<Index>> {
+        write(&self.shared.index)
+    }
+
+    pub(super) fn is_indexed(&self) -> bool {
+        read(&self.shared.index).is_some()
+    }
+
+    /// Builds the index unless it exists.
+    pub(super) fn build_index(&self, _writer: &MutexGuard<'_, W>) -> Result<(), StoreError> {
+        let mut slot = self.index();
+        if slot.is_none() {
+            *slot = Some(Index::build(&self.path, &self.matching)?);
+        }
+        Ok(())
+    }
+
+    /// Creates the folder.
+    pub(super) fn create(&self) -> Result<(), StoreError> {
+        let path = &*self.path;
+        std::fs::create_dir_all(path).map_err(|error| match error.kind() {
+            // A file of that name.
+            io::ErrorKind::AlreadyExists => StoreError::NotAFolder {
+                path: path.to_owned(),
+            },
+            io::ErrorKind::NotADirectory => StoreError::io("create the folder", path, error),
+            // Here "not found" is a failure to create, so not `StoreError::NotFound`.
+            _ => StoreError::Io {
+                action: "create the folder",
+                path: path.to_owned(),
+                source: error,
+            },
+        })
+    }
+
+    /// Replays the folder without changing it: a torn tail is an error.
+    pub(super) fn replay_unchanged(&self) -> BoxStream<'static, Result<Exchange, StoreError>> {
+        replay(self.path.clone(), false)
+    }
+
+    fn with_index<T>(&self, look: impl Fn(&Index) -> T) -> Result<T, StoreError> {
+        loop {
+            if let Some(index) = &*read(&self.shared.index) {
+                return Ok(look(index));
+            }
+            self.build_index(&self.writer())?;
+        }
+    }
+
+    fn look_up(&self, key: MatchKey, which: Which) -> Result<Option<Arc<Exchange>>, StoreError> {
+        loop {
+            let place = match self.with_index(|index| index.find(key, which)) {
+                Ok(Some(place)) => place,
+                Ok(None) => return Ok(None),
+                Err(StoreError::NotFound { path }) => {
+                    // Either nothing is recorded yet, or the path is mistyped.
+                    if !self.shared.missing_logged.swap(true, Ordering::Relaxed) {
+                        tracing::warn!(path = %path.display(), "there is no recording here (yet)");
+                    }
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            };
+            let (layout, path) = match place {
+                Place::Segment(file, offset) => return segment::read_at(&file, offset).map(Some),
+                Place::Folder(layout, path) => (layout, path),
+            };
+            match layout.read(&path) {
+                Ok(exchange) => return Ok(Some(Arc::new(exchange))),
+                // People delete an entry to have it recorded anew.
+                Err(StoreError::NotFound { .. } | StoreError::HalfEntry { .. })
+                    if self.forget(key, &path) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn forget(&self, key: MatchKey, path: &Path) -> bool {
+        self.index()
+            .as_mut()
+            .is_some_and(|index| index.forget(key, path))
+    }
+}
+
+impl<W: Default + Send + 'static> Folder<W> {
+    /// A folder that may be missing.
+    pub(super) fn new(path: Arc<Path>) -> Self {
+        Self {
+            path,
+            matching: Arc::default(),
+            shared: Arc::default(),
+        }
+    }
+
+    /// Gives this value an index and a writer of its own.
+    pub(super) fn detach(&mut self) {
+        self.shared = Arc::default();
+    }
+
+    pub(super) fn match_by(&mut self, matching: Matching) {
+        self.matching = Arc::new(matching);
+        self.detach();
+    }
+
+    /// Builds the index unless it exists, and reports what it contains.
+    pub(super) async fn report(&self) -> Result<Report, StoreError> {
+        let folder = self.clone();
+        blocking(move || folder.with_index(|index| index.report.clone())).await
+    }
+}
+
+impl<W: Default + Send + 'static> Source for Folder<W> {
+    fn matching(&self) -> &Matching {
+        &self.matching
+    }
+
+    fn find(
+        &self,
+        key: MatchKey,
+        which: Which,
+    ) -> BoxFuture<'_, Result<Option<Arc<Exchange>>, StoreError>> {
+        let folder = self.clone();
+        blocking(move || folder.look_up(key, which)).boxed()
+    }
+
+    /// A missing folder is empty.
+    fn is_empty(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
+        let folder = self.clone();
+        blocking(
+            move || match folder.with_index(|index| index.report.exchanges == 0) {
+                Err(StoreError::NotFound { .. }) => Ok(true),
+                answer => answer,
+            },
+        )
+        .boxed()
+    }
+}
+
+impl<W: Send + 'static> Replay for Folder<W> {
+    fn replay(&self) -> BoxStream<'static, Result<Exchange, StoreError>> {
+        replay(self.path.clone(), true)
+    }
+}
+
+impl<W> Clone for Folder<W> {
+    fn clone(&self) -> Self {
+        Self {
+            path: self.path.clone(),
+            matching: self.matching.clone(),
+            shared: self.shared.clone(),
+        }
+    }
+}

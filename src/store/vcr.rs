@@ -1,0 +1,121 @@
+//! `Vcr`: a VCR cassette.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    BoxFuture, BoxStream, FileReport, Replay, Source, StoreError, Which,
+    file::{FileFormat, RecordingFile},
+};
+use crate::{
+    matching::{MatchKey, Matching},
+    message::Exchange,
+};
+
+/// A VCR cassette in YAML or JSON, read-only. Clones share it.
+///
+/// It reads the dialects of VCR (Ruby) and the crate `vcr-cassette` (`http_interactions`), of vcrpy
+/// (Python) and of go-vcr (both `interactions`). URIs in cassettes are absolute. At a server, whose
+/// requests have only a path, match with [`Matching::ignore_authority`].
+///
+/// An interaction that cannot be an exchange is skipped, and the others are served. Unknown fields
+/// are ignored. The [`report`](Self::report) lists both. Exchanges of a dialect without dates are
+/// dated 1970-01-01.
+///
+/// A [replay](Replay) holds the text of the file in memory, a look-up all of its exchanges.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tower_traffic::{Matching, OnMiss, ReplayCache, store::Vcr};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("github.yaml");
+/// # std::fs::write(&path, "
+/// # http_interactions:
+/// # - request: {method: get, uri: 'https://api.github.com/users/bob', body: '', headers: {}}
+/// #   response: {status: {code: 200, message: OK}, headers: {}, body: '{}'}
+/// # ")?;
+/// let cassette = Vcr::open(path).await?.match_by(Matching::new().ignore_authority());
+/// let replay = ReplayCache::from(cassette).on_miss(OnMiss::Refuse);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Vcr(RecordingFile);
+
+impl Vcr {
+    /// The cassette in the file at `path`, which may be missing.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(RecordingFile::new(path.into().into(), FileFormat::Vcr))
+    }
+
+    /// Opens the cassette at `path` and loads it.
+    ///
+    /// # Errors
+    /// If the file is missing or cannot be read. Parts that cannot be read are listed in the
+    /// [`report`](Self::report).
+    pub async fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let vcr = Self::new(path);
+        vcr.report().await?;
+        Ok(vcr)
+    }
+
+    /// Sets the rule by which look-ups match requests.
+    ///
+    /// The value that is returned loads the file again; clones made before keep their rule.
+    pub fn match_by(self, matching: Matching) -> Self {
+        Self(self.0.match_by(matching))
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Loads the file unless it is loaded, and reports what it contains.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn report(&self) -> Result<FileReport, StoreError> {
+        self.0.report().await
+    }
+}
+
+impl Source for Vcr {
+    fn matching(&self) -> &Matching {
+        self.0.matching()
+    }
+
+    fn find(
+        &self,
+        key: MatchKey,
+        which: Which,
+    ) -> BoxFuture<'_, Result<Option<Arc<Exchange>>, StoreError>> {
+        self.0.find(key, which)
+    }
+
+    fn is_empty(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.0.is_empty()
+    }
+}
+
+impl Replay for Vcr {
+    /// Streams the interactions in the order of the file. A missing file is an error.
+    fn replay(&self) -> BoxStream<'static, Result<Exchange, StoreError>> {
+        self.0.replay()
+    }
+}
+
+impl fmt::Debug for Vcr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vcr")
+            .field("path", &self.path())
+            .finish_non_exhaustive()
+    }
+}
