@@ -1,4 +1,4 @@
-//! Server-sent events as they pass.
+//! Server-sent events: cuts a stream that passes into its events.
 
 use bytes::Bytes;
 use http::{HeaderMap, header};
@@ -7,32 +7,33 @@ use memchr::memchr2;
 use super::media_type::is_event_stream;
 use crate::message::HeaderList;
 
-/// Cuts a stream of events (text/event-stream) into events: each ends with an empty line, and lines
+/// Cuts a `text/event-stream` into events (WHATWG HTML, 9.2): each ends with an empty line, and lines
 /// end with LF, CR LF or CR.
 #[derive(Default)]
-pub(crate) struct Events {
-    /// The event so far, up to the limit.
+pub(crate) struct EventSplitter {
+    /// The start of the current event, up to the limit.
     event: Vec<u8>,
-    /// All bytes of it.
+    /// The length of the current event.
     seen: u64,
+    /// The number of complete events.
     count: u64,
-    /// The line so far has nothing in it.
+    /// Whether the current line has content.
     line_has_content: bool,
-    /// A LF that comes now belongs to the CR before.
+    /// Whether the last byte was CR: a LF after it belongs to the same line end.
     after_cr: bool,
     pub(crate) trailers: Option<HeaderList>,
 }
 
-impl Events {
-    /// Whether a response is a stream of events that can be read as it is.
-    pub(crate) fn are_in(headers: &HeaderMap) -> bool {
+impl EventSplitter {
+    /// Whether a response is an event stream without content coding.
+    pub(crate) fn can_read(headers: &HeaderMap) -> bool {
         let content_type = headers.get(header::CONTENT_TYPE);
         content_type.is_some_and(|value| is_event_stream(value.as_bytes()))
             && !headers.contains_key(header::CONTENT_ENCODING)
     }
 
-    /// A piece of the stream: calls with the beginning of each event that ends in it, the event's
-    /// length and its number. What is left in the buffer is not looked at.
+    /// Reads a piece of the stream. Calls `event` with the start of each event that ends in it, the
+    /// event's length and its number. The buffer is cleared after the call.
     pub(crate) fn data(
         &mut self,
         data: &Bytes,
@@ -56,7 +57,7 @@ impl Events {
             self.line_has_content = false;
             self.after_cr = rest[at] == b'\r';
             if is_over {
-                // Empty lines before an event are none.
+                // Empty lines before an event do not end one.
                 if self.seen > 0 {
                     self.count += 1;
                     event(&mut self.event, self.seen, self.count);
@@ -77,7 +78,7 @@ impl Events {
         self.seen += data.len() as u64;
     }
 
-    /// What came after the last event that has ended.
+    /// The incomplete event at the end of the stream, with its length and number.
     pub(crate) fn rest(&mut self) -> Option<(&mut Vec<u8>, u64, u64)> {
         (self.seen > 0).then_some((&mut self.event, self.seen, self.count + 1))
     }
@@ -92,7 +93,7 @@ mod tests {
     use super::*;
 
     fn cut(pieces: &[&str]) -> (Vec<String>, Option<String>) {
-        let mut events = Events::default();
+        let mut events = EventSplitter::default();
         let mut cut = Vec::new();
         for piece in pieces {
             let piece = Bytes::copy_from_slice(piece.as_bytes());
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_ending_ends_lines_and_events_wherever_the_stream_is_cut() {
+    fn every_line_end_ends_lines_and_events_wherever_the_stream_is_cut() {
         let lf = "\n\ndata: 1\nid: 2\n\n: note\n\ndata: 3\n";
         let expected = (
             vec!["data: 1\nid: 2\n".to_owned(), ": note\n".to_owned()],

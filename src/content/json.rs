@@ -1,7 +1,7 @@
-//! A walk through JSON texts (RFC 8259) that says where each value stands.
+//! `Walk`: a tokenizer of JSON texts (RFC 8259) that yields the position and path of each value.
 //!
-//! It is no parser of values: what is to be changed in a text is changed in its place, and what
-//! broke off in the middle is read as far as it goes. Memory is bounded by the depth.
+//! Values are not parsed: secrets are replaced in place, and text that is cut is read up to its end.
+//! Memory is bounded by the depth.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -9,33 +9,50 @@ use memchr::memchr2;
 
 use super::json_pointer::{Pointer, Step};
 
-/// How deep values may be nested.
+/// The limit of nesting.
 pub(crate) const DEEPEST: usize = 128;
 
-/// Walks through one JSON text, or several that follow each other (NDJSON, RFC 7464).
+/// A walk through one JSON text, or several in sequence (NDJSON, RFC 7464).
 pub(crate) struct Walk<'a> {
     text: &'a [u8],
     at: usize,
     next: Next,
     path: Vec<Level>,
-    /// The container that was just told of: what is in it comes next.
+    /// The closing bracket of the container that was opened last, if no token has followed.
     opened: Option<u8>,
 }
 
-/// What the walk comes to.
+/// A value, or a bracket around values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Item {
     /// A string, a number or a word. If the text ends within it, so does the range.
     Value(Range<usize>),
-    /// An object or an array begins here.
+    /// The position of the bracket that opens an object or an array.
     Open(usize),
-    /// It ended before here.
+    /// The position after the bracket that closes an object or an array.
     Close(usize),
-    /// From here on it is no JSON, or nested too deep.
+    /// The position where the text stops being JSON, or is nested too deep.
     Bad(usize),
 }
 
-/// What may come next.
+/// The kind of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Token {
+    /// A string, a number or a word.
+    Value,
+    /// The bracket that opens an object or an array.
+    Open,
+    /// The bracket that closes an object or an array.
+    Close,
+    /// The name of a member, with its quotes.
+    Name,
+    Colon,
+    Comma,
+    /// Not JSON, or nested too deep.
+    Bad,
+}
+
+/// The tokens that the grammar allows next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     Text,
@@ -47,12 +64,12 @@ enum Next {
     CommaOrEnd,
 }
 
-/// A container that is open, and which of its values the walk is at.
+/// An open container and the current position in it.
 struct Level {
-    /// The bracket that closes it.
+    /// The closing bracket.
     end: u8,
     index: usize,
-    /// Between the quotes.
+    /// The current member's name, without quotes.
     name: Range<usize>,
 }
 
@@ -71,12 +88,12 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Whether the pointer leads to the value that was last told of.
+    /// Whether `pointer` leads to the last value or container that was returned.
     pub(crate) fn is_at(&self, pointer: &Pointer) -> bool {
         pointer.leads_to(|at| self.step(at), self.path.len())
     }
 
-    /// The steps to the value that was last told of.
+    /// The steps to the last value or container that was returned.
     pub(crate) fn steps(&self) -> impl Iterator<Item = Step<'a>> {
         (0..self.path.len()).filter_map(|at| self.step(at))
     }
@@ -90,7 +107,7 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// The name of the member whose value was last told of, as it stands between its quotes.
+    /// The name of the current member, escaped, without quotes.
     pub(crate) fn name(&self) -> Option<&'a [u8]> {
         let level = self.path.last()?;
         (level.end == b'}').then(|| &self.text[level.name.clone()])
@@ -101,8 +118,22 @@ impl<'a> Walk<'a> {
         self.path.is_empty()
     }
 
-    /// Goes on to the next item; `None` at the end of the input, wherever that is.
+    /// The next item; `None` at the end of the input, wherever that is.
     pub(crate) fn next(&mut self) -> Option<Item> {
+        loop {
+            let (token, place) = self.next_token()?;
+            return Some(match token {
+                Token::Value => Item::Value(place),
+                Token::Open => Item::Open(place.start),
+                Token::Close => Item::Close(place.end),
+                Token::Bad => Item::Bad(place.start),
+                Token::Name | Token::Colon | Token::Comma => continue,
+            });
+        }
+    }
+
+    /// The next token and its place; `None` at the end of the input, wherever that is.
+    pub(crate) fn next_token(&mut self) -> Option<(Token, Range<usize>)> {
         if let Some(end) = self.opened.take() {
             self.path.push(Level {
                 end,
@@ -110,70 +141,82 @@ impl<'a> Walk<'a> {
                 name: 0..0,
             });
         }
-        while let Some(&byte) = self.text.get(self.at) {
-            let takes_value = matches!(self.next, Next::Text | Next::Value | Next::ValueOrEnd);
-            let start = self.at;
-            match byte {
+        let start = self.skip_space()?;
+        let (token, len) = self.token(self.text[start]);
+        self.at += len;
+        match token {
+            Token::Open => {
+                // Plus two is the other bracket, in ASCII.
+                let end = self.text[start] + 2;
+                self.opened = Some(end);
+                self.next = if end == b'}' {
+                    Next::NameOrEnd
+                } else {
+                    Next::ValueOrEnd
+                };
+            }
+            Token::Close => {
+                self.path.pop();
+                self.after_value();
+            }
+            Token::Comma => {
+                if let Some(level) = self.path.last_mut() {
+                    level.index += 1;
+                    self.next = if level.end == b'}' {
+                        Next::Name
+                    } else {
+                        Next::Value
+                    };
+                }
+            }
+            Token::Colon => self.next = Next::Value,
+            Token::Name => {
+                self.next = Next::Colon;
+                if let Some(level) = self.path.last_mut() {
+                    level.name = start + 1..self.at.saturating_sub(1).max(start + 1);
+                }
+            }
+            Token::Value => self.after_value(),
+            Token::Bad => {}
+        }
+        Some((token, start..self.at))
+    }
+
+    /// The position of the next token.
+    fn skip_space(&mut self) -> Option<usize> {
+        loop {
+            match self.text.get(self.at)? {
                 b' ' | b'\t' | b'\n' | b'\r' => self.at += 1,
                 // Begins each text of a sequence (RFC 7464).
                 0x1e if self.next == Next::Text => self.at += 1,
-                b'{' | b'[' if takes_value && self.path.len() < DEEPEST => {
-                    self.at += 1;
-                    // Plus two is the other bracket, in ASCII.
-                    self.opened = Some(byte + 2);
-                    self.next = if byte == b'{' {
-                        Next::NameOrEnd
-                    } else {
-                        Next::ValueOrEnd
-                    };
-                    return Some(Item::Open(start));
-                }
-                b'}' | b']' if self.may_close(byte) => {
-                    self.at += 1;
-                    self.path.pop();
-                    self.after_value();
-                    return Some(Item::Close(self.at));
-                }
-                b',' if self.next == Next::CommaOrEnd => {
-                    self.at += 1;
-                    if let Some(level) = self.path.last_mut() {
-                        level.index += 1;
-                        self.next = if level.end == b'}' {
-                            Next::Name
-                        } else {
-                            Next::Value
-                        };
-                    }
-                }
-                b':' if self.next == Next::Colon => {
-                    self.at += 1;
-                    self.next = Next::Value;
-                }
-                b'"' if matches!(self.next, Next::Name | Next::NameOrEnd) => {
-                    self.at = start + string(&self.text[start..]);
-                    self.next = Next::Colon;
-                    if let Some(level) = self.path.last_mut() {
-                        level.name = start + 1..self.at.saturating_sub(1).max(start + 1);
-                    }
-                }
-                b'"' if takes_value => {
-                    self.at = start + string(&self.text[start..]);
-                    self.after_value();
-                    return Some(Item::Value(start..self.at));
-                }
-                b'-' | b'0'..=b'9' | b'a'..=b'z' if takes_value => {
-                    let end = start + scalar(&self.text[start..]);
-                    if !is_scalar(&self.text[start..end], end == self.text.len()) {
-                        return Some(Item::Bad(start));
-                    }
-                    self.at = end;
-                    self.after_value();
-                    return Some(Item::Value(start..end));
-                }
-                _ => return Some(Item::Bad(start)),
+                _ => return Some(self.at),
             }
         }
-        None
+    }
+
+    /// The token that begins with `byte` at the current position, and its length.
+    fn token(&self, byte: u8) -> (Token, usize) {
+        let text = &self.text[self.at..];
+        let may_be_value = matches!(self.next, Next::Text | Next::Value | Next::ValueOrEnd);
+        match byte {
+            b'{' | b'[' if may_be_value && self.path.len() < DEEPEST => (Token::Open, 1),
+            b'}' | b']' if self.may_close(byte) => (Token::Close, 1),
+            b',' if self.next == Next::CommaOrEnd => (Token::Comma, 1),
+            b':' if self.next == Next::Colon => (Token::Colon, 1),
+            b'"' if matches!(self.next, Next::Name | Next::NameOrEnd) => {
+                (Token::Name, string(text))
+            }
+            b'"' if may_be_value => (Token::Value, string(text)),
+            b'-' | b'0'..=b'9' | b'a'..=b'z' if may_be_value => {
+                let len = scalar(text);
+                if is_scalar(&text[..len], len == text.len()) {
+                    (Token::Value, len)
+                } else {
+                    (Token::Bad, 0)
+                }
+            }
+            _ => (Token::Bad, 0),
+        }
     }
 
     fn may_close(&self, byte: u8) -> bool {
@@ -192,14 +235,14 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Whether a text is JSON, as far as it goes.
+/// Whether `text` is JSON up to its end, where it may be cut.
 pub(crate) fn is_json(text: &[u8]) -> bool {
     let mut walk = Walk::new(text);
     let mut items = std::iter::from_fn(|| walk.next());
     !items.any(|item| matches!(item, Item::Bad(_)))
 }
 
-/// The length of the string that begins a text, with its quotes, or as much of it as is there.
+/// The length of the string at the start of `text`, quotes included; all of `text` if it is cut.
 pub(crate) fn string(text: &[u8]) -> usize {
     let mut at = 1;
     while let Some(found) = text.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
@@ -212,14 +255,14 @@ pub(crate) fn string(text: &[u8]) -> usize {
     text.len()
 }
 
-/// The length of the number or word that begins a text.
-pub(crate) fn scalar(text: &[u8]) -> usize {
+/// The length of the number or word at the start of `text`.
+fn scalar(text: &[u8]) -> usize {
     let is_part = |byte: &u8| matches!(byte, b'-' | b'+' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'E');
     let end = text.iter().position(|byte| !is_part(byte));
     end.unwrap_or(text.len())
 }
 
-/// Whether this is a number or one of the three words, or the beginning of one where the text ends.
+/// Whether `text` is a number or one of the three words, or the beginning of one at the end of input.
 fn is_scalar(text: &[u8], is_end: bool) -> bool {
     const WORDS: [&[u8]; 3] = [b"true", b"false", b"null"];
     let is_number = |byte: &u8| matches!(byte, b'-' | b'+' | b'.' | b'0'..=b'9' | b'e' | b'E');
@@ -231,7 +274,7 @@ fn is_scalar(text: &[u8], is_end: bool) -> bool {
     }
 }
 
-/// What stands between the quotes of a string, of which the last may be missing.
+/// A string without its quotes, of which the last may be missing.
 pub(crate) fn inside(string: &[u8]) -> &[u8] {
     let inside = string.get(1..).unwrap_or_default();
     let Some((b'"', before)) = inside.split_last() else {
@@ -245,13 +288,13 @@ pub(crate) fn inside(string: &[u8]) -> &[u8] {
     }
 }
 
-/// Whether the quote is there that ends a string.
+/// Whether a string has its closing quote.
 pub(crate) fn is_closed(string: &[u8]) -> bool {
     inside(string).len() + 2 == string.len()
 }
 
-/// What stands between quotes, without its escapes. Half of a surrogate pair is no
-/// character: it becomes three bytes that no text in UTF-8 has.
+/// Undoes the escapes of a string without quotes. Half of a surrogate pair becomes three bytes that
+/// are never part of UTF-8.
 pub(crate) fn unescaped(inside: &[u8]) -> Cow<'_, [u8]> {
     if !inside.contains(&b'\\') {
         return Cow::Borrowed(inside);
@@ -282,7 +325,7 @@ pub(crate) fn unescaped(inside: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
-/// Reads `\uXXXX`, or two of them; says how much of the text that was.
+/// Decodes `\uXXXX`, or a surrogate pair of two; returns the length that it read.
 fn unicode(text: &[u8], out: &mut Vec<u8>) -> usize {
     let unit = |text: &[u8]| {
         let digits = text.strip_prefix(b"\\u")?.get(..4)?;
@@ -343,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_told_with_their_places() {
+    fn values_have_their_paths() {
         assert_eq!(
             walk("{\"a\" : [1, {\"b\":\"x\\\"\"},[]], \"c\":null}\n7 \"s\""),
             [
@@ -365,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_told() {
+    fn invalid_json_is_found() {
         for (text, at) in [
             ("{]", 1),
             ("[1 2]", 3),
@@ -390,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn what_broke_off_is_told_as_far_as_it_goes() {
+    fn cut_json_is_valid_up_to_its_end() {
         let text = "{\"a\":[1,{\"b\":\"c\\\"d\"}],\"e\":nul}";
         for end in 0..text.len() {
             assert!(

@@ -1,158 +1,95 @@
-//! Indents JSON, and takes the white space out of it, without changing anything but that.
+//! Changes the white space between the tokens of JSON: indents it or removes it.
 
-use super::json::scalar;
+use std::mem;
 
-/// How deep JSON may be nested to be indented.
-const DEEPEST: usize = 64;
+use super::json::{Token, Walk, is_closed};
 
-/// How many times as long as the original an indented text may become.
+/// The limit of an indented text, as a multiple of the original.
 const LONGEST: usize = 8;
 
-/// What may come next.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Next {
-    Value,
-    ValueOrEnd,
-    Key,
-    KeyOrEnd,
-    Colon,
-    CommaOrEnd,
-    Nothing,
-}
-
-/// What stands between tokens.
+/// The white space between tokens.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Space {
     /// Line breaks and indentation.
     Indented,
-    Nothing,
+    None,
 }
 
-/// The text indented; `None` if it is no JSON, or would become too long. One that was cut may end
-/// anywhere.
+/// Indents `text`; `None` if it is not one JSON text, or would become too long. Text that is cut may
+/// end anywhere.
 pub(crate) fn indented(text: &[u8], is_cut: bool) -> Option<Vec<u8>> {
     spaced(text, is_cut, Space::Indented).ok()
 }
 
-/// The text without white space between its tokens; an error says how many bytes of it are JSON.
+/// Removes the white space between the tokens of `text`. The error is the position up to which `text`
+/// is JSON.
 pub(crate) fn compacted(text: &[u8]) -> Result<Vec<u8>, usize> {
-    spaced(text, false, Space::Nothing)
+    spaced(text, false, Space::None)
 }
 
 fn spaced(text: &[u8], is_cut: bool, space: Space) -> Result<Vec<u8>, usize> {
+    // The walk skips what may precede each of several texts.
+    if text.starts_with(b"\xef\xbb\xbf") {
+        return Err(0);
+    }
+    if let Some(separator) = memchr::memchr(0x1e, text) {
+        return Err(separator);
+    }
+    let longest = LONGEST * text.len() + 1024;
+    let mut out = Vec::with_capacity(2 * text.len());
     let new_line = |out: &mut Vec<u8>, depth: usize| {
         if space == Space::Indented {
             out.push(b'\n');
             out.resize(out.len() + 2 * depth, b' ');
         }
     };
-    let longest = LONGEST * text.len() + 1024;
-    let mut out = Vec::with_capacity(2 * text.len());
-    // The ends of what is open.
-    let mut open = Vec::new();
-    let mut next = Next::Value;
-    let mut at = 0;
-    while let Some(&byte) = text.get(at) {
-        if out.len() > longest {
-            return Err(at);
+    let mut walk = Walk::new(text);
+    let (mut depth, mut has_opened, mut is_whole) = (0, false, false);
+    while let Some((token, place)) = walk.next_token() {
+        if token == Token::Bad || is_whole || out.len() > longest {
+            return Err(place.start);
         }
-        let takes_value = matches!(next, Next::Value | Next::ValueOrEnd);
-        let is_first = matches!(next, Next::ValueOrEnd | Next::KeyOrEnd);
-        let mut len = 1;
-        match byte {
-            b' ' | b'\t' | b'\n' | b'\r' => {}
-            b'{' | b'[' if takes_value && open.len() < DEEPEST => {
-                if is_first {
-                    new_line(&mut out, open.len());
-                }
-                out.push(byte);
-                // Plus two is the other bracket, in ASCII.
-                open.push(byte + 2);
-                next = if byte == b'{' {
-                    Next::KeyOrEnd
-                } else {
-                    Next::ValueOrEnd
-                };
-            }
-            b'}' | b']' if open.last() == Some(&byte) && (is_first || next == Next::CommaOrEnd) => {
-                open.pop();
+        let value = &text[place.clone()];
+        let is_first = mem::replace(&mut has_opened, token == Token::Open);
+        if is_first && token != Token::Close {
+            new_line(&mut out, depth);
+        }
+        match token {
+            Token::Open => depth += 1,
+            Token::Close => {
+                depth -= 1;
                 if !is_first {
-                    new_line(&mut out, open.len());
+                    new_line(&mut out, depth);
                 }
-                out.push(byte);
-                next = after_value(&open);
             }
-            b',' if next == Next::CommaOrEnd => {
-                out.push(byte);
-                new_line(&mut out, open.len());
-                next = if open.last() == Some(&b'}') {
-                    Next::Key
-                } else {
-                    Next::Value
-                };
-            }
-            b':' if next == Next::Colon => {
-                out.extend_from_slice(if space == Space::Indented {
-                    b": "
-                } else {
-                    b":"
-                });
-                next = Next::Value;
-            }
-            _ => {
-                let is_key = matches!(next, Next::Key | Next::KeyOrEnd);
-                len = match byte {
-                    b'"' if is_key || takes_value => string(&text[at..], is_cut).ok_or(at)?,
-                    b'-' | b'0'..=b'9' | b'a'..=b'z' if takes_value => scalar(&text[at..]),
-                    _ => return Err(at),
-                };
-                if is_first {
-                    new_line(&mut out, open.len());
-                }
-                out.extend_from_slice(&text[at..at + len]);
-                next = if is_key {
-                    Next::Colon
-                } else {
-                    after_value(&open)
-                };
-            }
-        }
-        at += len;
-    }
-    if next == Next::Nothing || (is_cut && !out.is_empty()) {
-        Ok(out)
-    } else {
-        Err(at)
-    }
-}
-
-fn after_value(open: &[u8]) -> Next {
-    if open.is_empty() {
-        Next::Nothing
-    } else {
-        Next::CommaOrEnd
-    }
-}
-
-/// The length of the string that begins a text, with its quotes.
-fn string(text: &[u8], is_cut: bool) -> Option<usize> {
-    let mut bytes = text.iter().enumerate().skip(1);
-    while let Some((at, byte)) = bytes.next() {
-        match byte {
-            b'"' => return Some(at + 1),
-            b'\\' => {
-                bytes.next();
-            }
-            0..=0x1f => return None,
+            Token::Name | Token::Value if is_bad_string(value, is_cut) => return Err(place.start),
             _ => {}
         }
+        out.extend_from_slice(value);
+        match token {
+            Token::Comma => new_line(&mut out, depth),
+            Token::Colon if space == Space::Indented => out.push(b' '),
+            _ => {}
+        }
+        is_whole = depth == 0;
     }
-    is_cut.then_some(text.len())
+    if is_whole || (is_cut && !out.is_empty()) {
+        Ok(out)
+    } else {
+        Err(text.len())
+    }
+}
+
+/// Whether `value` is a string with a control character or without its end.
+fn is_bad_string(value: &[u8], is_cut: bool) -> bool {
+    let has_control = value.iter().any(|&byte| byte < b' ');
+    value.starts_with(b"\"") && (has_control || !(is_cut || is_closed(value)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::content::json::DEEPEST;
 
     fn text(json: &str, is_cut: bool) -> Option<String> {
         indented(json.as_bytes(), is_cut).map(|out| String::from_utf8_lossy(&out).into_owned())

@@ -1,94 +1,132 @@
-//! Media types that are looked into, and where things stand in them.
+//! Media types, and the classification of content for redaction, matching and display.
 
-use super::display::essence;
+use super::json;
 
-/// A content that is looked into.
+/// The format of a content, as far as the crate looks into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind<'a> {
-    /// One JSON text or several, one after the other.
+pub(crate) enum ContentKind<'a> {
+    /// One JSON text, or several in sequence.
     Json {
-        /// By its media type; else it only looks like it.
+        /// By the media type; otherwise the content only looks like JSON.
         is_declared: bool,
     },
     /// `text/event-stream`.
-    Events,
+    EventStream,
     /// `application/x-www-form-urlencoded`.
     Form,
-    /// `multipart/...` with its boundary, if it has one.
+    /// `multipart/...` with its boundary, if one is declared.
     Multipart(Option<&'a [u8]>),
+    /// `text/plain` or no media type: the content may be anything.
+    Unspecified,
+    /// Another media type.
+    Other,
 }
 
-/// What a content is by its media type and, where that says little, by how it looks.
-pub(crate) fn kind<'a>(content_type: Option<&'a [u8]>, content: &[u8]) -> Option<Kind<'a>> {
-    let declared = declared(content_type);
-    if may_be_json(content_type) {
+impl<'a> ContentKind<'a> {
+    /// Classifies by media type and, where the media type is unspecific, by the start of `content`.
+    pub(crate) fn of(content_type: Option<&'a [u8]>, content: &[u8]) -> Self {
+        let declared = Self::declared(content_type);
         // `curl -d` calls everything a form, and `navigator.sendBeacon` sends JSON as text.
-        let is_form = matches!(declared, Some(Declared::Kind(Kind::Form)));
-        if looks_like_json(content) && (!is_form || super::json::is_json(content)) {
-            return Some(Kind::Json { is_declared: false });
+        let is_json = declared.may_be_json()
+            && looks_like_json(content)
+            && (declared != Self::Form || json::is_json(content));
+        if is_json {
+            Self::Json { is_declared: false }
+        } else {
+            declared
         }
     }
-    match declared {
-        Some(Declared::Kind(kind)) => Some(kind),
-        _ => None,
+
+    /// Classifies by media type alone.
+    pub(crate) fn declared(content_type: Option<&'a [u8]>) -> Self {
+        let content_type = content_type.unwrap_or_default();
+        // Of two headers that a proxy has joined, the first one is valid.
+        let mut types = essence(content_type).split(|&byte| byte == b',');
+        let essence = types.next().unwrap_or_default().trim_ascii();
+        match essence.to_ascii_lowercase().as_slice() {
+            b"" | b"text/plain" => Self::Unspecified,
+            b"application/x-www-form-urlencoded" => Self::Form,
+            b"text/event-stream" => Self::EventStream,
+            essence if essence.starts_with(b"multipart/") => {
+                Self::Multipart(parameter(content_type, "boundary"))
+            }
+            essence if is_json(essence) => Self::Json { is_declared: true },
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether content of this declared kind is JSON if it looks like JSON.
+    pub(crate) fn may_be_json(self) -> bool {
+        matches!(self, Self::Form | Self::Unspecified)
+    }
+
+    /// Whether the content is JSON, declared or not.
+    pub(crate) fn is_json(self) -> bool {
+        matches!(self, Self::Json { .. })
     }
 }
 
-/// Whether a content is taken for JSON if it looks like it.
-pub(crate) fn may_be_json(content_type: Option<&[u8]>) -> bool {
-    matches!(
-        declared(content_type),
-        Some(Declared::Kind(Kind::Form) | Declared::Text) | None
-    )
-}
-
-/// Whether a content begins as JSON does.
+/// Whether a content begins as a JSON object or array does.
 pub(crate) fn looks_like_json(content: &[u8]) -> bool {
     let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
     matches!(content.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
-/// What a content is by its media type alone.
-pub(crate) fn declared_kind(content_type: Option<&[u8]>) -> Option<Kind<'_>> {
-    match declared(content_type) {
-        Some(Declared::Kind(kind)) => Some(kind),
-        _ => None,
-    }
-}
-
-enum Declared<'a> {
-    Kind(Kind<'a>),
-    /// Text that might be anything.
-    Text,
-    Other,
-}
-
-fn declared(content_type: Option<&[u8]>) -> Option<Declared<'_>> {
-    let content_type = content_type?;
-    // Where a proxy has made one field of two, the first counts.
-    let mut types = essence(content_type).split(|&byte| byte == b',');
-    let essence = types.next().unwrap_or_default().trim_ascii();
-    let essence = essence.to_ascii_lowercase();
-    let kind = match essence.as_slice() {
-        b"" => return None,
-        b"text/plain" => return Some(Declared::Text),
-        b"application/x-www-form-urlencoded" => Kind::Form,
-        b"text/event-stream" => Kind::Events,
-        multipart if multipart.starts_with(b"multipart/") => {
-            Kind::Multipart(parameter(content_type, "boundary"))
-        }
-        other if is_json(other) => Kind::Json { is_declared: true },
-        _ => return Some(Declared::Other),
-    };
-    Some(Declared::Kind(kind))
-}
-
 /// Whether a `Content-Type` is `text/event-stream`.
 pub(crate) fn is_event_stream(content_type: &[u8]) -> bool {
-    declared_kind(Some(content_type)) == Some(Kind::Events)
+    ContentKind::declared(Some(content_type)) == ContentKind::EventStream
 }
 
-/// In lower case.
+/// Whether content can be shown as text, by its media type or its bytes. Content that is cut may end
+/// within a character.
+pub(crate) fn is_text(content_type: Option<&[u8]>, content: &[u8], is_cut: bool) -> bool {
+    let essence = essence(content_type.unwrap_or_default()).to_ascii_lowercase();
+    (is_textual(&essence) && !content.contains(&0)) || looks_like_text(content, is_cut)
+}
+
+/// A media type without its parameters.
+pub(crate) fn essence(content_type: &[u8]) -> &[u8] {
+    let end = memchr::memchr(b';', content_type);
+    content_type[..end.unwrap_or(content_type.len())].trim_ascii()
+}
+
+/// `essence` is in lower case.
+fn is_textual(essence: &[u8]) -> bool {
+    const SUFFIXES: [&[u8]; 10] = [
+        b"json",
+        b"xml",
+        b"yaml",
+        b"javascript",
+        b"ecmascript",
+        b"x-www-form-urlencoded",
+        b"x-ndjson",
+        b"graphql",
+        b"toml",
+        b"sql",
+    ];
+    essence.starts_with(b"text/")
+        || essence
+            .iter()
+            .rposition(|&byte| byte == b'/' || byte == b'+')
+            .is_some_and(|at| SUFFIXES.contains(&&essence[at + 1..]))
+}
+
+/// Whether `content` is UTF-8 and has no control characters except those of text.
+fn looks_like_text(content: &[u8], is_cut: bool) -> bool {
+    let is_control =
+        |byte: u8| matches!(byte, 0..b' ' | 0x7f) && !matches!(byte, b'\t' | b'\n' | b'\r');
+    // Without a branch per byte, the compiler vectorizes this loop.
+    let has_control = content
+        .iter()
+        .fold(false, |has, &byte| has | is_control(byte));
+    !has_control
+        && match str::from_utf8(content) {
+            Ok(_) => true,
+            Err(error) => is_cut && error.error_len().is_none(),
+        }
+}
+
+/// `essence` is in lower case.
 fn is_json(essence: &[u8]) -> bool {
     const NAMES: [&[u8]; 7] = [
         b"json",
@@ -105,14 +143,14 @@ fn is_json(essence: &[u8]) -> bool {
     })
 }
 
-/// A parameter of a field's value, without its quotes; what is escaped in it stays so.
+/// The value of a parameter of a header value, without quotes; its escapes are kept.
 pub(crate) fn parameter<'a>(value: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let mut all = parameters(value);
     let found = all.find(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes()));
     found.map(|(_, value)| value)
 }
 
-/// Names and values of all parameters, as [`parameter`] gives them.
+/// Names and values of all parameters, each as [`parameter`] returns it.
 pub(crate) fn parameters(value: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let start = memchr::memchr(b';', value).unwrap_or(value.len());
     let mut rest = &value[start..];
@@ -138,7 +176,7 @@ pub(crate) fn parameters(value: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// Where the quote stands that ends a quoted string.
+/// The position of the closing quote of a quoted string.
 fn end_of_quoted(text: &[u8]) -> usize {
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
@@ -156,40 +194,44 @@ mod tests {
     use super::*;
 
     #[test]
-    fn media_types_say_what_a_content_is() {
-        let json = Some(Kind::Json { is_declared: true });
-        let looks = Some(Kind::Json { is_declared: false });
+    fn content_is_classified_by_media_type_then_by_its_start() {
+        let json = ContentKind::Json { is_declared: true };
+        let looks = ContentKind::Json { is_declared: false };
         for (content_type, content, expected) in [
             ("application/json", "x", json),
             ("Application/Problem+JSON; charset=utf-8", "", json),
             ("application/x-ndjson", "", json),
-            ("text/html", "{", None),
-            ("application/jsonp", "{", None),
-            ("application/x-www-form-urlencoded", "a=1", Some(Kind::Form)),
+            ("text/html", "{", ContentKind::Other),
+            ("application/jsonp", "{", ContentKind::Other),
+            (
+                "application/x-www-form-urlencoded",
+                "a=1",
+                ContentKind::Form,
+            ),
             ("application/x-www-form-urlencoded", " {\"a\"", looks),
             ("application/json, text/html", "x", json),
             ("text/plain; charset=utf-8", "[1]", looks),
             ("text/plain", "\u{feff} [1]", looks),
-            ("text/plain", "a", None),
+            ("text/plain", "a", ContentKind::Unspecified),
             ("", "{", looks),
-            ("text/event-stream", "{", Some(Kind::Events)),
-            ("multipart/form-data", "", Some(Kind::Multipart(None))),
+            ("text/event-stream", "{", ContentKind::EventStream),
+            ("multipart/form-data", "", ContentKind::Multipart(None)),
             (
                 "multipart/form-data; a=\"b;\\\"boundary=x\"; Boundary = \"y z\"",
                 "",
-                Some(Kind::Multipart(Some(b"y z"))),
+                ContentKind::Multipart(Some(b"y z")),
             ),
             (
                 "multipart/mixed;x;boundary=y ; z=1",
                 "",
-                Some(Kind::Multipart(Some(b"y"))),
+                ContentKind::Multipart(Some(b"y")),
             ),
         ] {
-            let found = kind(Some(content_type.as_bytes()), content.as_bytes());
+            let found = ContentKind::of(Some(content_type.as_bytes()), content.as_bytes());
             assert_eq!(found, expected, "{content_type}");
         }
-        assert_eq!(kind(None, b"{"), looks);
-        assert_eq!(kind(None, b"a=1"), None);
+        assert_eq!(ContentKind::of(None, b"{"), looks);
+        assert_eq!(ContentKind::of(None, b"a=1"), ContentKind::Unspecified);
         assert_eq!(parameter(b"a; name=\"half", "name"), Some(&b"half"[..]));
         assert_eq!(parameter(b"a; name=\"half\\", "name"), Some(&b"half\\"[..]));
     }

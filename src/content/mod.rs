@@ -1,7 +1,6 @@
 //! Content of bodies: media types, codings, and the formats that the crate looks into.
 
 pub(crate) mod coding;
-pub(crate) mod display;
 pub(crate) mod event_stream;
 pub(crate) mod form;
 pub(crate) mod json;

@@ -23,8 +23,8 @@ use super::{
 use crate::{
     content::{
         coding::{self, Decoded, Stop},
-        display::{self, Kind},
         json_indent,
+        media_type::{ContentKind, is_text},
     },
     message::{HeaderList, semantics},
     redact::{Panicked, Redact},
@@ -295,18 +295,17 @@ impl Blocks {
         let content_type = message.head.get("content-type");
         let clean = self.redact.content(content_type, content);
         let content = clean.as_deref().unwrap_or(content);
-        match display::kind(content_type, content, is_cut) {
-            Kind::Json if self.show.indents_json => {
-                let indented = json_indent::indented(content, is_cut);
-                let text = indented.as_deref().unwrap_or(content);
-                escape::lines(out, text, INDENT);
-            }
-            Kind::Json | Kind::Text => escape::lines(out, content, INDENT),
-            Kind::Binary if self.show.dumps_hex => hex(out, content, INDENT),
-            Kind::Binary => {
-                self.summary(message, len, "binary", out);
-                return false;
-            }
+        if is_text(content_type, content, is_cut) {
+            let indents =
+                self.show.indents_json && ContentKind::of(content_type, content).is_json();
+            let indented = indents.then(|| json_indent::indented(content, is_cut));
+            let text = indented.as_ref().and_then(Option::as_deref);
+            escape::lines(out, text.unwrap_or(content), INDENT);
+        } else if self.show.dumps_hex {
+            hex(out, content, INDENT);
+        } else {
+            self.summary(message, len, "binary", out);
+            return false;
         }
         true
     }

@@ -15,7 +15,7 @@ use super::{
     message::{Context, End, Message, What},
     printer::Printer,
 };
-use crate::content::event_stream::Events;
+use crate::content::event_stream::EventSplitter;
 use crate::{
     body::Tap,
     message::semantics,
@@ -38,7 +38,7 @@ struct Call {
 struct State {
     request: Option<Box<Message>>,
     response: Option<Box<Message>>,
-    events: Option<Box<Events>>,
+    events: Option<Box<EventSplitter>>,
 }
 
 /// A call that waits for its response; or nothing, if the call is not printed.
@@ -156,7 +156,7 @@ impl Call {
         self.end_request(&mut state, End::Unread);
         let (status, version) = (response.status(), response.version());
         let head = self.after();
-        let is_events = self.printer.shows_events() && Events::are_in(response.headers());
+        let is_events = self.printer.shows_events() && EventSplitter::can_read(response.headers());
         let message = self.message(head, |message| {
             message.head.set(&[], response.headers());
             message.what = if is_events {

@@ -3,8 +3,8 @@
 use super::{json::Canonical, names::Names};
 use crate::{
     content::{
-        display, form,
-        media_type::{self, Kind},
+        form,
+        media_type::{ContentKind, essence},
         multipart,
     },
     message::RecordedBody,
@@ -42,11 +42,11 @@ impl Contents {
             return None;
         }
         let bytes = body.to_bytes();
-        match media_type::kind(content_type, &bytes)? {
-            Kind::Json { .. } => self.json.as_ref()?.write(&bytes),
-            Kind::Form => self.form(&bytes),
-            Kind::Multipart(boundary) => self.multipart(&bytes, boundary?),
-            Kind::Events => None,
+        match ContentKind::of(content_type, &bytes) {
+            ContentKind::Json { .. } => self.json.as_ref()?.write(&bytes),
+            ContentKind::Form => self.form(&bytes),
+            ContentKind::Multipart(boundary) => self.multipart(&bytes, boundary?),
+            _ => None,
         }
     }
 
@@ -82,8 +82,8 @@ impl Contents {
     /// What counts of a `content-type` field.
     pub(super) fn content_type<'a>(&self, value: &'a [u8]) -> &'a [u8] {
         let is_free = !self.boundary || !self.form.is_all();
-        match media_type::declared_kind(Some(value)) {
-            Some(Kind::Multipart(_)) if is_free => display::essence(value),
+        match ContentKind::declared(Some(value)) {
+            ContentKind::Multipart(_) if is_free => essence(value),
             _ => value,
         }
     }

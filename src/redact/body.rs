@@ -8,7 +8,7 @@ use super::{Rules, events, form};
 use crate::{
     content::{
         coding::{self, Decoded, Stop},
-        media_type::{self, Kind},
+        media_type::{ContentKind, looks_like_json},
     },
     message::{BodyEnd, RecordedBody},
 };
@@ -54,9 +54,11 @@ impl Rules {
         let start =
             bytes.find(|byte| !byte.is_ascii_whitespace() && !b"\xef\xbb\xbf".contains(byte));
         let start = start.map(std::slice::from_ref).unwrap_or_default();
-        media_type::kind(content_type, start)?;
+        if !has_places_for_secrets(ContentKind::of(content_type, start)) {
+            return None;
+        }
         let content = body.to_bytes();
-        let kind = media_type::kind(content_type, &content)?;
+        let kind = ContentKind::of(content_type, &content);
         let bytes = self.clean_content(kind, &content)?.into();
         Some(Clean {
             bytes,
@@ -71,11 +73,13 @@ impl Rules {
         codings: &[Cow<'_, str>],
         body: &RecordedBody,
     ) -> Option<Clean> {
-        let declared = media_type::declared_kind(content_type);
+        let declared = ContentKind::declared(content_type);
         let has_named = match declared {
-            Some(Kind::Json { .. } | Kind::Events) => self.values.has_named(),
-            Some(Kind::Form | Kind::Multipart(_)) => self.has_named(),
-            None => self.values.has_named() && media_type::may_be_json(content_type),
+            ContentKind::Json { .. } | ContentKind::EventStream | ContentKind::Unspecified => {
+                self.values.has_named()
+            }
+            ContentKind::Form | ContentKind::Multipart(_) => self.has_named(),
+            ContentKind::Other => false,
         };
         if !has_named {
             return None;
@@ -86,17 +90,20 @@ impl Rules {
             Ok(Decoded { content, stop })
                 if stop == Stop::End || (is_cut && stop != Stop::Limit) =>
             {
-                self.clean_content(media_type::kind(content_type, &content)?, &content)?
+                self.clean_content(ContentKind::of(content_type, &content), &content)?
             }
             // How it begins shows whether it would be looked into.
             Ok(Decoded { content, .. }) if !content.trim_ascii().is_empty() => {
-                let kind = declared.or_else(|| media_type::kind(content_type, &content))?;
+                let kind = match declared {
+                    ContentKind::Unspecified => ContentKind::of(content_type, &content),
+                    declared => declared,
+                };
+                if !has_places_for_secrets(kind) {
+                    return None;
+                }
                 self.instead_of(kind, &body.to_bytes())
             }
-            _ => match declared {
-                Some(kind) => self.instead_of(kind, &content),
-                None => self.mark.of(&content).into_bytes(),
-            },
+            _ => self.instead_of(declared, &content),
         };
         Some(Clean {
             bytes: bytes.into(),
@@ -105,42 +112,48 @@ impl Rules {
     }
 
     /// A content without its secrets; `None` if it has none.
-    pub(super) fn clean_content(&self, kind: Kind<'_>, content: &[u8]) -> Option<Vec<u8>> {
+    pub(super) fn clean_content(&self, kind: ContentKind<'_>, content: &[u8]) -> Option<Vec<u8>> {
         self.clean_nested(kind, content, 0)
     }
 
     /// As [`clean_content`](Self::clean_content), in so many others.
     pub(super) fn clean_nested(
         &self,
-        kind: Kind<'_>,
+        kind: ContentKind<'_>,
         content: &[u8],
         depth: usize,
     ) -> Option<Vec<u8>> {
         let (values, mark) = (&self.values, &self.mark);
         match kind {
-            Kind::Json { .. } | Kind::Events if values.is_empty() => None,
-            Kind::Json { is_declared } => values.redact(content, mark, is_declared),
-            Kind::Events => events::redact(content, values, mark),
-            Kind::Form => {
+            ContentKind::Json { .. } | ContentKind::EventStream if values.is_empty() => None,
+            ContentKind::Json { is_declared } => values.redact(content, mark, is_declared),
+            ContentKind::EventStream => events::redact(content, values, mark),
+            ContentKind::Form => {
                 // What is sent as a form may be JSON that is broken.
-                let is_json = media_type::looks_like_json(content) && !values.is_empty();
+                let is_json = looks_like_json(content) && !values.is_empty();
                 let scanned = is_json.then(|| values.redact(content, mark, false));
                 let scanned = scanned.flatten();
                 let content = scanned.as_deref().unwrap_or(content);
                 form::urlencoded(content, &self.form, mark).or(scanned)
             }
-            Kind::Multipart(boundary) => self.multipart(content, boundary, depth),
+            ContentKind::Multipart(boundary) => self.multipart(content, boundary, depth),
+            ContentKind::Unspecified | ContentKind::Other => None,
         }
     }
 
     /// What takes the place of a content that cannot be looked into.
-    fn instead_of(&self, kind: Kind<'_>, content: &[u8]) -> Vec<u8> {
+    fn instead_of(&self, kind: ContentKind<'_>, content: &[u8]) -> Vec<u8> {
         let mark = self.mark.of(content);
         match kind {
-            Kind::Json { .. } => format!("\"{mark}\""),
-            Kind::Events => format!("data: \"{mark}\"\n\n"),
-            Kind::Form | Kind::Multipart(_) => mark,
+            ContentKind::Json { .. } => format!("\"{mark}\""),
+            ContentKind::EventStream => format!("data: \"{mark}\"\n\n"),
+            _ => mark,
         }
         .into_bytes()
     }
+}
+
+/// Whether content of this kind is searched for secrets.
+fn has_places_for_secrets(kind: ContentKind<'_>) -> bool {
+    !matches!(kind, ContentKind::Unspecified | ContentKind::Other)
 }

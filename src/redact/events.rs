@@ -5,7 +5,7 @@ use std::ops::Range;
 use memchr::memchr2;
 
 use super::{edits::Edits, json::Values, mark::Mark};
-use crate::content::media_type;
+use crate::content::media_type::looks_like_json;
 
 /// Replaces the secrets in the data of each event; `None` if there are none.
 ///
@@ -49,7 +49,7 @@ fn event(
     let lines: Vec<&[u8]> = data.iter().map(|line| &text[line.clone()]).collect();
     let whole = lines.join(&b'\n');
     // That is how some APIs say that nothing follows.
-    if media_type::looks_like_json(&whole)
+    if looks_like_json(&whole)
         && whole.trim_ascii() != b"[DONE]"
         && let Some(clean) = values.redact(&whole, mark, true)
     {

@@ -19,7 +19,7 @@ use http::{HeaderValue, Uri};
 pub(crate) use self::functions::Panicked;
 use self::{body::Clean, functions::Functions, json::Values, mark::Mark, names::Names};
 use crate::{
-    content::{json_pointer::Pointer, media_type},
+    content::{json_pointer::Pointer, media_type::ContentKind},
     message::semantics,
     message::{
         BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
@@ -387,7 +387,7 @@ impl Redact {
         if !self.rules.concern_bodies() {
             return None;
         }
-        let kind = media_type::kind(content_type, content)?;
+        let kind = ContentKind::of(content_type, content);
         self.rules.clean_content(kind, content)
     }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Rules, edits::Edits};
 use crate::content::{
-    media_type,
+    media_type::ContentKind,
     multipart::{self, Part},
 };
 
@@ -61,13 +61,16 @@ impl Rules {
         }
         let content_type = part.content_type(text);
         if part.is_encoded(text) {
-            let may_be = media_type::declared_kind(content_type).is_some()
-                || self.values.has_named() && media_type::may_be_json(content_type);
-            if self.has_named() && may_be {
+            let may_have_secrets = match ContentKind::declared(content_type) {
+                ContentKind::Unspecified => self.values.has_named(),
+                ContentKind::Other => false,
+                _ => self.has_named(),
+            };
+            if may_have_secrets {
                 self.hide(text, part.content, edits);
             }
-        } else if let Some(kind) = media_type::kind(content_type, content)
-            && let Some(clean) = self.clean_nested(kind, content, depth + 1)
+        } else if let Some(clean) =
+            self.clean_nested(ContentKind::of(content_type, content), content, depth + 1)
         {
             edits.replace(part.content, &clean);
         }
