@@ -8,11 +8,6 @@
 //!
 //! It needs 1.3 GB for a million exchanges in the folder for temporary files, and tells memory on Linux.
 
-#[path = "../tests/corpus/mod.rs"]
-mod corpus;
-#[path = "../tests/support/s3.rs"]
-mod s3;
-
 use std::{
     env,
     error::Error,
@@ -24,7 +19,7 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt, stream};
-use s3::Place;
+use interop::s3::Place;
 use tower_traffic::store::{Bucket, Compression, Disk, Replay, S3, Sink};
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -84,7 +79,7 @@ async fn serve(count: usize) -> Outcome {
     let folder = tempfile::tempdir()?;
     let place = Place::new();
     let start = Instant::now();
-    let kinds: Vec<_> = corpus::exchanges(IN_A_SEGMENT * 4)
+    let kinds: Vec<_> = support::corpus::exchanges(IN_A_SEGMENT * 4)
         .chunks(IN_A_SEGMENT)
         .enumerate()
         .map(|(n, exchanges)| {

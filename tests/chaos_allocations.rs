@@ -1,5 +1,4 @@
 //! Chaos that does nothing to a request allocates nothing for it.
-#![cfg(feature = "chaos")]
 
 use std::{convert::Infallible, hint::black_box};
 

@@ -1,9 +1,7 @@
 //! What inflates to gigabytes costs `DebugDump` neither memory nor output.
 
 // A binary of its own: it looks at the memory of the whole process.
-#![cfg(all(feature = "decompress", target_os = "linux"))]
-
-mod support;
+#![cfg(target_os = "linux")]
 
 use std::{
     fs,

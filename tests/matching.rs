@@ -1,7 +1,5 @@
 //! Which requests are one to a replay.
 
-mod support;
-
 use std::fmt::Write;
 
 use axum::Router;

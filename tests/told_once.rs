@@ -3,8 +3,6 @@
 //! One test, in a file of its own: a recorder tells from its own thread, so the subscriber is that of
 //! the whole process.
 
-mod support;
-
 use std::{
     fmt::{self, Write},
     sync::{Arc, Mutex},

@@ -1,6 +1,5 @@
 //! Origins for proxies: ones that speak byte by byte, that misbehave, that speak TLS; and clients that
 //! speak to a proxy as they like.
-#![allow(dead_code)]
 
 use std::{
     future::Future,
@@ -36,19 +35,19 @@ use tokio_rustls::{
 };
 use tower_traffic::{Forward, ProxyHost};
 
-use crate::support::{Answer, Body, Server, read, soon};
+use crate::{Answer, Body, Server, read, soon};
 
 // ---- proxies
 
 /// A proxy on a free port.
-pub(crate) async fn proxy(layer: ProxyHost, forward: Forward) -> Server {
+pub async fn proxy(layer: ProxyHost, forward: Forward) -> Server {
     Server::start(Router::new().fallback_service(forward).layer(layer)).await
 }
 
 // ---- clients
 
 /// Sends these bytes to a server, and reads until it closes the connection.
-pub(crate) async fn talk(addr: SocketAddr, bytes: impl AsRef<[u8]>) -> String {
+pub async fn talk(addr: SocketAddr, bytes: impl AsRef<[u8]>) -> String {
     soon(async {
         let mut stream = TcpStream::connect(addr).await.expect("connected");
         stream.write_all(bytes.as_ref()).await.expect("sent");
@@ -58,7 +57,7 @@ pub(crate) async fn talk(addr: SocketAddr, bytes: impl AsRef<[u8]>) -> String {
 }
 
 /// Reads until the connection ends, however it ends.
-pub(crate) async fn read_all(stream: &mut TcpStream) -> String {
+pub async fn read_all(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     let mut buffer = vec![0; 1 << 16];
     while let Ok(n @ 1..) = stream.read(&mut buffer).await {
@@ -68,7 +67,7 @@ pub(crate) async fn read_all(stream: &mut TcpStream) -> String {
 }
 
 /// Reads a message's head, with the empty line. What ends before it is `None`.
-pub(crate) async fn read_head(stream: &mut (impl AsyncReadExt + Unpin)) -> Option<String> {
+pub async fn read_head(stream: &mut (impl AsyncReadExt + Unpin)) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
@@ -77,7 +76,7 @@ pub(crate) async fn read_head(stream: &mut (impl AsyncReadExt + Unpin)) -> Optio
 }
 
 /// The values of a field in the text of a head.
-pub(crate) fn values<'a>(head: &'a str, name: &str) -> Vec<&'a str> {
+pub fn values<'a>(head: &'a str, name: &str) -> Vec<&'a str> {
     head.lines()
         .skip(1)
         .take_while(|line| !line.is_empty())
@@ -87,7 +86,7 @@ pub(crate) fn values<'a>(head: &'a str, name: &str) -> Vec<&'a str> {
         .collect()
 }
 
-pub(crate) async fn http1_to(addr: SocketAddr) -> http1::SendRequest<Body> {
+pub async fn http1_to(addr: SocketAddr) -> http1::SendRequest<Body> {
     let stream = TcpStream::connect(addr).await.expect("connected");
     let (sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
@@ -96,7 +95,7 @@ pub(crate) async fn http1_to(addr: SocketAddr) -> http1::SendRequest<Body> {
     sender
 }
 
-pub(crate) async fn http2_to(addr: SocketAddr) -> http2::SendRequest<Body> {
+pub async fn http2_to(addr: SocketAddr) -> http2::SendRequest<Body> {
     let stream = TcpStream::connect(addr).await.expect("connected");
     // Windows so small that what is sent waits for who reads.
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
@@ -109,7 +108,7 @@ pub(crate) async fn http2_to(addr: SocketAddr) -> http2::SendRequest<Body> {
 }
 
 /// Sends a request to a server, over a connection of its own, with its target as it stands.
-pub(crate) async fn send(
+pub async fn send(
     addr: SocketAddr,
     version: Version,
     request: Request<Body>,
@@ -125,30 +124,30 @@ pub(crate) async fn send(
     .expect("an answer")
 }
 
-pub(crate) async fn ask_as(addr: SocketAddr, version: Version, request: Request<Body>) -> Answer {
+pub async fn ask_as(addr: SocketAddr, version: Version, request: Request<Body>) -> Answer {
     read(send(addr, version, request).await).await
 }
 
 // ---- origins that speak byte by byte
 
 /// An origin made of what it does with each connection.
-pub(crate) struct Raw {
-    pub(crate) addr: SocketAddr,
+pub struct Raw {
+    pub addr: SocketAddr,
     connections: Arc<AtomicUsize>,
     heads: Arc<Mutex<Vec<String>>>,
     task: JoinHandle<()>,
 }
 
 /// One connection to such an origin.
-pub(crate) struct Connection {
-    pub(crate) stream: TcpStream,
+pub struct Connection {
+    pub stream: TcpStream,
     /// Which one it is, from 0.
-    pub(crate) number: usize,
+    pub number: usize,
     heads: Arc<Mutex<Vec<String>>>,
 }
 
 impl Raw {
-    pub(crate) async fn serving<F, T>(serve: F) -> Self
+    pub async fn serving<F, T>(serve: F) -> Self
     where
         F: Fn(Connection) -> T + Send + 'static,
         T: Future<Output = ()> + Send + 'static,
@@ -179,7 +178,7 @@ impl Raw {
     }
 
     /// Answers each head with these bytes, on kept connections.
-    pub(crate) async fn answering(bytes: impl AsRef<[u8]> + Send + 'static) -> Self {
+    pub async fn answering(bytes: impl AsRef<[u8]> + Send + 'static) -> Self {
         let bytes: Arc<[u8]> = bytes.as_ref().into();
         Self::serving(move |mut connection| {
             let bytes = bytes.clone();
@@ -193,7 +192,7 @@ impl Raw {
     }
 
     /// Reads a head, answers with these bytes, and closes.
-    pub(crate) async fn once(bytes: impl AsRef<[u8]> + Send + 'static) -> Self {
+    pub async fn once(bytes: impl AsRef<[u8]> + Send + 'static) -> Self {
         let bytes: Arc<[u8]> = bytes.as_ref().into();
         Self::serving(move |mut connection| {
             let bytes = bytes.clone();
@@ -205,21 +204,21 @@ impl Raw {
         .await
     }
 
-    pub(crate) fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.addr)
     }
 
-    pub(crate) fn connections(&self) -> usize {
+    pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
     /// The heads of all requests.
-    pub(crate) fn heads(&self) -> Vec<String> {
+    pub fn heads(&self) -> Vec<String> {
         self.heads.lock().expect("no panic").clone()
     }
 
     /// The head of the only request.
-    pub(crate) fn head(&self) -> String {
+    pub fn head(&self) -> String {
         let heads = self.heads();
         assert_eq!(heads.len(), 1, "{heads:?}");
         heads[0].clone()
@@ -234,25 +233,25 @@ impl Drop for Raw {
 
 impl Connection {
     /// The next request's head, unless the connection ends first.
-    pub(crate) async fn head(&mut self) -> Option<String> {
+    pub async fn head(&mut self) -> Option<String> {
         let head = read_head(&mut self.stream).await?;
         self.heads.lock().expect("no panic").push(head.clone());
         Some(head)
     }
 
-    pub(crate) async fn say(&mut self, bytes: impl AsRef<[u8]>) {
+    pub async fn say(&mut self, bytes: impl AsRef<[u8]>) {
         // Whoever hangs up before does not want it.
         let _ = self.stream.write_all(bytes.as_ref()).await;
     }
 
     /// Everything until the other side closes.
-    pub(crate) async fn rest(&mut self) -> String {
+    pub async fn rest(&mut self) -> String {
         read_all(&mut self.stream).await
     }
 }
 
 /// An address where nobody listens.
-pub(crate) async fn nowhere() -> SocketAddr {
+pub async fn nowhere() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     listener.local_addr().expect("an address")
 }
@@ -260,14 +259,14 @@ pub(crate) async fn nowhere() -> SocketAddr {
 // ---- TLS
 
 /// A certificate authority of one test.
-pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-pub(crate) const HTTP1: &[&[u8]] = &[b"http/1.1"];
-pub(crate) const HTTP1_AND_2: &[&[u8]] = &[b"h2", b"http/1.1"];
-pub(crate) const HTTP2: &[&[u8]] = &[b"h2"];
+pub const HTTP1: &[&[u8]] = &[b"http/1.1"];
+pub const HTTP1_AND_2: &[&[u8]] = &[b"h2", b"http/1.1"];
+pub const HTTP2: &[&[u8]] = &[b"h2"];
 
 impl Authority {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params
@@ -277,19 +276,19 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
     }
 
-    pub(crate) fn pem(&self) -> String {
+    pub fn pem(&self) -> String {
         self.0.pem()
     }
 
     /// A server's settings, with a certificate for this name.
-    pub(crate) fn certify(&self, name: &str, protocols: &[&[u8]]) -> ServerConfig {
+    pub fn certify(&self, name: &str, protocols: &[&[u8]]) -> ServerConfig {
         self.sign(
             &CertificateParams::new([name.to_owned()]).expect("a name"),
             protocols,
         )
     }
 
-    pub(crate) fn certify_until_2001(&self, name: &str) -> ServerConfig {
+    pub fn certify_until_2001(&self, name: &str) -> ServerConfig {
         let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(2001, 1, 1);
@@ -313,7 +312,7 @@ impl Authority {
         config
     }
 
-    pub(crate) fn forward(&self) -> Forward {
+    pub fn forward(&self) -> Forward {
         Forward::new()
             .without_system_roots()
             .add_roots(self.pem())
@@ -322,15 +321,15 @@ impl Authority {
 }
 
 /// An app on a free port, behind TLS.
-pub(crate) struct TlsServer {
-    pub(crate) addr: SocketAddr,
+pub struct TlsServer {
+    pub addr: SocketAddr,
     connections: Arc<AtomicUsize>,
     open: Arc<Mutex<JoinSet<()>>>,
     task: JoinHandle<()>,
 }
 
 impl TlsServer {
-    pub(crate) async fn start(config: ServerConfig, app: Router) -> Self {
+    pub async fn start(config: ServerConfig, app: Router) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let addr = listener.local_addr().expect("an address");
         let connections = Arc::new(AtomicUsize::new(0));
@@ -365,12 +364,12 @@ impl TlsServer {
         }
     }
 
-    pub(crate) fn connections(&self) -> usize {
+    pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
     /// Drops every connection, without a word of TLS or HTTP/2.
-    pub(crate) fn hang_up(&self) {
+    pub fn hang_up(&self) {
         self.open.lock().expect("no panic").abort_all();
     }
 }

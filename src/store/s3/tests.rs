@@ -8,7 +8,8 @@ use super::{
 };
 use crate::store::{Bucket, S3Problem, StoreError};
 
-#[path = "../../../tests/support/s3.rs"]
+#[path = "../../../interop/src/s3.rs"]
+#[allow(dead_code, unreachable_pub)]
 mod s3;
 
 use s3::Place;

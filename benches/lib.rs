@@ -1,0 +1,1 @@
+//! Benchmarks of tower-traffic; see BENCHMARKS.md.

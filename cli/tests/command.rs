@@ -1,0 +1,662 @@
+//! The command `tower-traffic`, run as a user runs it.
+
+use std::{
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use interop::s3::Place;
+use serde_json::{Value, json};
+use support::stores::{exchange, exchange_of, files, record, replay, replay_all};
+use tempfile::TempDir;
+use tower_traffic::{
+    BodyEnd, Exchange, NoResponse,
+    store::{Disk, Har},
+};
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tower-traffic"));
+    command.args(arguments);
+    command
+}
+
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+fn run(arguments: &[&str]) -> Ran {
+    finish(command(arguments))
+}
+
+fn finish(mut command: Command) -> Ran {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
+    Ran {
+        code: status.code().unwrap(),
+        out: String::from_utf8(stdout).unwrap(),
+        err: String::from_utf8(stderr).unwrap(),
+    }
+}
+
+/// What a command prints that goes through without a word on the standard error.
+fn good(arguments: &[&str]) -> String {
+    let ran = run(arguments);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+    ran.out
+}
+
+/// The message of a command that cannot be done.
+fn refused(arguments: &[&str]) -> String {
+    let ran = run(arguments);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
+    ran.err
+}
+
+fn rows(out: &str) -> Vec<Value> {
+    out.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// A second of this day.
+fn at(second: u64) -> SystemTime {
+    // 2026-11-20T00:00:00Z
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_132_800 + second)
+}
+
+/// One exchange of each kind.
+fn kinds() -> Vec<Exchange> {
+    let mut exchanges = Vec::new();
+    let mut add = |method: Method, uri: &str, status: u16, millis: u64| {
+        let request = Request::builder().method(method).uri(uri);
+        let request = request
+            .header("authorization", "Bearer hunter2")
+            .body(Bytes::new())
+            .unwrap();
+        let response = Response::builder()
+            .status(status)
+            .header("content-type", "application/json")
+            .body(Bytes::from_static(b"{\"name\":\"bob\"}"))
+            .unwrap();
+        let mut exchange = Exchange::new(request, response);
+        exchange.began = at(exchanges.len() as u64);
+        exchange.time_to_head = Some(Duration::from_millis(millis));
+        exchange.time_to_end = Duration::from_millis(millis);
+        exchanges.push(exchange);
+    };
+    add(Method::GET, "/users/1?token=hunter2", 200, 5);
+    add(Method::POST, "/users", 201, 50);
+    add(Method::GET, "/missing", 404, 500);
+    add(Method::GET, "/broken", 503, 5000);
+    add(Method::GET, "/cut", 200, 5);
+    add(Method::GET, "/gone", 200, 5);
+    add(Method::GET, "/failed", 200, 5);
+    for (number, end) in [(4, BodyEnd::Limit), (5, BodyEnd::Dropped)] {
+        exchanges[number].response.as_mut().unwrap().body.end = end;
+    }
+    exchanges[6].response = Err(NoResponse::Failed("refused".to_owned()));
+    exchanges[6].time_to_head = None;
+    exchanges
+}
+
+struct Recorded {
+    root: TempDir,
+    folder: String,
+}
+
+/// A folder with these exchanges.
+fn recorded(exchanges: impl Into<Vec<Exchange>>) -> Recorded {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("t");
+    record(&Disk::new(&folder), exchanges);
+    Recorded {
+        folder: folder.to_str().unwrap().to_owned(),
+        root,
+    }
+}
+
+impl Recorded {
+    /// Where something else may be put.
+    fn place(&self, name: &str) -> String {
+        self.root.path().join(name).to_str().unwrap().to_owned()
+    }
+}
+
+// ---- inspect
+
+#[test]
+fn exchanges_are_listed_in_columns_and_nothing_is_cut_in_a_pipe() {
+    let long = format!("/{}", "long/".repeat(100));
+    let mut exchanges = kinds();
+    exchanges.push(exchange(&long[1..]));
+    let recorded = recorded(exchanges);
+    let out = good(&["inspect", &recorded.folder]);
+    assert!(!out.contains('\u{1b}'), "{out}");
+    let lines: Vec<Vec<&str>> = out
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(
+        lines[0],
+        [
+            "#", "TIME", "METHOD", "STATUS", "SENT", "RECEIVED", "HEAD", "END", "ENDED", "URI"
+        ]
+    );
+    let time = "2026-11-20T00:00:00.000Z";
+    assert_eq!(
+        lines[1],
+        [
+            "1",
+            time,
+            "GET",
+            "200",
+            "0B",
+            "14B",
+            "5.00ms",
+            "5.00ms",
+            "ok",
+            "/users/1?token=REDACTED"
+        ]
+    );
+    let ended: Vec<_> = lines[1..].iter().map(|line| line[8]).collect();
+    assert_eq!(
+        ended,
+        ["ok", "ok", "ok", "ok", "cut", "gone", "error", "ok"]
+    );
+    assert_eq!(lines[7][3..7], ["-", "0B", "-", "-"]);
+    assert_eq!(lines[8][9], long);
+}
+
+#[test]
+fn filters_take_what_they_say() {
+    let recorded = recorded(kinds());
+    let numbers = |arguments: &[&str]| -> Vec<u64> {
+        let all = [&["inspect", recorded.folder.as_str(), "--json"], arguments].concat();
+        rows(&good(&all))
+            .iter()
+            .map(|row| row["number"].as_u64().unwrap())
+            .collect()
+    };
+    for (arguments, expected) in [
+        (&["--method", "post,put"][..], &[2][..]),
+        (&["--status", "404"], &[3]),
+        (&["--status", "5xx,none"], &[4, 7]),
+        (&["--status", "200-299"], &[1, 2, 5, 6]),
+        (&["--uri", "/users"], &[1, 2]),
+        (&["--uri", "/users/1?token="], &[1]),
+        (&["--uri", "^/[gf]"], &[6, 7]),
+        (&["--since", "2026-11-20T00:00:05Z"], &[6, 7]),
+        (&["--until", "2026-11-20 00:00:01"], &[1]),
+        (&["--since", "2026-11-21"], &[]),
+        (&["--ended", "limit,client-gone"], &[5, 6]),
+        (&["--ended", "error"], &[7]),
+        (&["--slower-than", "100ms"], &[3, 4]),
+        (&["--limit", "2"], &[1, 2]),
+        (
+            &["--status", "2xx", "--method", "get", "--limit", "2"],
+            &[1, 5],
+        ),
+    ] {
+        assert_eq!(numbers(arguments), expected, "{arguments:?}");
+    }
+}
+
+#[test]
+fn json_has_every_field() {
+    let recorded = recorded(kinds());
+    let rows = rows(&good(&["inspect", &recorded.folder, "--json"]));
+    assert_eq!(
+        rows[0],
+        json!({
+            "number": 1,
+            "began": "2026-11-20T00:00:00.000000000Z",
+            "method": "GET",
+            "uri": "/users/1?token=REDACTED",
+            "version": "HTTP/1.1",
+            "status": 200,
+            "request_bytes": 0,
+            "response_bytes": 14,
+            "time_to_head_ms": 5.0,
+            "time_to_end_ms": 5.0,
+            "ended": "complete",
+            "error": null,
+        })
+    );
+    let failed = &rows[6];
+    assert_eq!(
+        json!([failed["status"], failed["ended"], failed["error"]]),
+        json!([null, "error", "refused"])
+    );
+}
+
+#[test]
+fn one_exchange_is_shown_whole() {
+    let recorded = recorded(kinds());
+    let out = good(&["inspect", &recorded.folder, "--show", "2"]);
+    for part in [
+        "#2 > POST /users HTTP/1.1\n",
+        "authorization: REDACTED\n",
+        "#2 < HTTP/1.1 201 Created (50.0 ms)\n",
+        "\n    {\n      \"name\": \"bob\"\n    }\n",
+    ] {
+        assert!(out.contains(part), "{part:?} in {out}");
+    }
+    let out = good(&["inspect", &recorded.folder, "--show", "5"]);
+    assert!(out.contains("only the beginning was recorded"), "{out}");
+    let out = good(&["inspect", &recorded.folder, "--show", "2", "--json"]);
+    assert_eq!(rows(&out)[0]["response"]["body"], "{\"name\":\"bob\"}");
+    assert_eq!(
+        rows(&out)[0]["request"]["headers"],
+        json!([["authorization", "REDACTED"]])
+    );
+    let error = refused(&["inspect", &recorded.folder, "--show", "8"]);
+    assert_eq!(
+        error,
+        "error: there is no exchange 8: the recording has 7\n"
+    );
+}
+
+#[test]
+fn secrets_are_shown_only_when_asked_for() {
+    let recorded = recorded(kinds());
+    for arguments in [
+        &["--json"][..],
+        &[],
+        &["--show", "1"],
+        &["--show", "1", "--json"],
+    ] {
+        let arguments = [&["inspect", recorded.folder.as_str()], arguments].concat();
+        let out = good(&arguments);
+        assert!(!out.contains("hunter2"), "{out}");
+        let out = good(&[&arguments[..], &["--no-redact"]].concat());
+        assert!(out.contains("hunter2"), "{out}");
+    }
+}
+
+#[test]
+fn what_steers_a_terminal_is_escaped() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("x.har");
+    let entry = json!({
+        "startedDateTime": "2026-11-20T00:00:00Z",
+        "request": {"method": "GET", "url": "http://example.com/\u{202e}\u{9b}2J"},
+        "response": {"status": 200, "content": {"text": "\u{1b}[2J"}},
+    });
+    let bad = json!({"request": {"method": "GET", "url": "x\u{1b}]0;title\u{7}:"}});
+    fs::write(&path, json!({"log": {"entries": [entry, bad]}}).to_string()).unwrap();
+    let path = path.to_str().unwrap();
+    let missing = "missing\u{1b}[2J";
+    for arguments in [
+        &["inspect", missing][..],
+        &["inspect", path],
+        &["inspect", path, "--show", "1"],
+        &["verify", path],
+    ] {
+        let ran = run(arguments);
+        let all = ran.out + &ran.err;
+        let is_odd = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!all.contains(is_odd), "{all:?}");
+    }
+}
+
+#[test]
+fn a_pipe_that_is_closed_ends_it_quietly() {
+    let recorded = recorded(
+        (0..5000)
+            .map(|n| exchange(&n.to_string()))
+            .collect::<Vec<_>>(),
+    );
+    let mut child = command(&["inspect", &recorded.folder])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = child.stdout.take().unwrap();
+    out.read_exact(&mut [0; 100]).unwrap();
+    drop(out);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_with_the_reason() {
+    let root = tempfile::tempdir().unwrap();
+    let missing = root.path().join("missing");
+    let missing = missing.to_str().unwrap();
+    for command in ["inspect", "verify"] {
+        let error = refused(&[command, missing]);
+        assert_eq!(
+            error,
+            format!(
+                "error: {missing}: there is no recording here: record one first, or correct the path\n"
+            )
+        );
+    }
+    assert!(refused(&["inspect", "Cargo.toml"]).contains("this is no recording"));
+    assert!(refused(&["inspect", missing, "--status", "7"]).contains("5xx"));
+    assert!(refused(&["inspect", missing, "--since", "soon"]).contains("2026-11-20"));
+    assert!(refused(&["inspect", missing, "--slower-than", "x"]).contains("100ms"));
+    assert!(refused(&["nonsense"]).contains("Usage"));
+}
+
+// ---- verify and damage
+
+#[test]
+fn a_good_recording_is_good() {
+    let recorded = recorded(kinds());
+    let out = good(&["verify", &recorded.folder]);
+    assert_eq!(out, "folder: 7 exchanges, all good\n");
+    let out = good(&["verify", &recorded.folder, "--json"]);
+    assert_eq!(rows(&out), [json!({"exchanges": 7, "damaged": 0})]);
+}
+
+/// Changes a byte of a recorded body.
+fn damage(folder: &str) -> (PathBuf, usize) {
+    let file = files(Path::new(folder)).remove(0);
+    let mut bytes = fs::read(&file).unwrap();
+    let at = bytes
+        .windows(3)
+        .position(|window| window == b"bob")
+        .unwrap();
+    bytes[at] = b'B';
+    fs::write(&file, &bytes).unwrap();
+    let before = &bytes[..at];
+    let mark = b"WARC/1.1\r\nWARC-Type: request";
+    let start = before
+        .windows(mark.len())
+        .rposition(|window| window == mark);
+    (file, start.unwrap())
+}
+
+#[test]
+fn damage_is_told_with_its_place_and_the_rest_is_read() {
+    let recorded = recorded(kinds());
+    let (file, offset) = damage(&recorded.folder);
+    let ran = run(&["verify", &recorded.folder]);
+    let expected = format!(
+        "damaged: {}: at byte {offset}: the response does not match its checksum; the record is skipped\n\
+         folder: 6 exchanges are good, 1 part is damaged\n",
+        file.display()
+    );
+    assert_eq!((ran.code, ran.out), (1, expected));
+
+    let ran = run(&["inspect", &recorded.folder, "--json"]);
+    assert_eq!((ran.code, rows(&ran.out).len()), (1, 6));
+    assert!(ran.err.starts_with("damaged: "), "{}", ran.err);
+
+    let to = recorded.place("x.har");
+    let ran = run(&["convert", &recorded.folder, &to]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.starts_with("damaged, left out: "), "{}", ran.err);
+    assert_eq!(replay(&Har::new(&to)).0.len(), 6);
+}
+
+#[test]
+fn a_torn_file_is_told_and_left_as_it_is() {
+    let recorded = recorded(kinds());
+    let file = files(Path::new(&recorded.folder)).remove(0);
+    let whole = fs::read(&file).unwrap();
+    let torn = &whole[..whole.len() - 10];
+    fs::write(&file, torn).unwrap();
+    for location in [file.to_str().unwrap(), &recorded.folder] {
+        let ran = run(&["verify", location]);
+        assert_eq!(ran.code, 1);
+        let told = "the file ends within this exchange";
+        assert!(ran.out.contains(told), "{}", ran.out);
+        assert_eq!(run(&["inspect", location]).code, 1);
+    }
+    assert_eq!(files(Path::new(&recorded.folder)).len(), 1);
+    assert_eq!(fs::read(&file).unwrap(), torn);
+}
+
+#[test]
+fn what_is_made_fit_is_noted() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("x.har");
+    let entry = json!({
+        "startedDateTime": "2026-11-20T00:00:00Z",
+        "request": {"method": "GET", "url": "http://a/", "headers": [{"name": "a b", "value": "c"}]},
+        "response": {"status": 200},
+    });
+    fs::write(
+        &path,
+        json!({"log": {"entries": [entry, entry]}}).to_string(),
+    )
+    .unwrap();
+    let out = good(&["verify", path.to_str().unwrap()]);
+    let expected = "note: $.log.entries[0].request.headers[0]: \"a b\" is no field name; the field is left out \
+        (and in one other place)\nHAR: 2 exchanges, all good\n";
+    assert_eq!(out, expected);
+}
+
+// ---- convert
+
+/// As a recorder would have stored them.
+fn redacted(mut exchanges: Vec<Exchange>) -> Vec<Exchange> {
+    for exchange in &mut exchanges {
+        tower_traffic::Redact::default().exchange(exchange);
+    }
+    exchanges
+}
+
+#[test]
+fn a_recording_goes_through_every_form_and_comes_back() {
+    let recorded = recorded(kinds());
+    let mut from = recorded.folder.clone();
+    for name in ["x.har", "x.warc", "y.har", "x.warc.gz", "folder"] {
+        let to = recorded.place(name);
+        assert_eq!(good(&["convert", &from, &to]), "");
+        from = to;
+    }
+    let zstd = recorded.place("zstd");
+    good(&["convert", &from, &zstd, "--to", "warc.zst"]);
+    assert_eq!(replay_all(&zstd), redacted(kinds()));
+    let error = refused(&["convert", &from, &recorded.place("x.warc.zst")]);
+    assert!(error.contains("give a folder"), "{error}");
+    // Nothing is left beside them.
+    assert_eq!(files(recorded.root.path()).len(), 7);
+    assert!(
+        fs::read(recorded.place("x.warc.gz"))
+            .unwrap()
+            .starts_with(&[0x1f, 0x8b])
+    );
+}
+
+#[test]
+fn fixtures_keep_what_can_answer_and_the_rest_is_told() {
+    let mut exchanges = kinds();
+    exchanges.push(exchanges[0].clone());
+    let recorded = recorded(exchanges);
+    let to = recorded.place("fixtures");
+    let ran = run(&["convert", &recorded.folder, &to, "--to", "fixtures"]);
+    let expected = "left out: 3 exchanges without a whole request and response\n\
+        left out: 1 exchange followed by another of the same request\n";
+    assert_eq!((ran.code, ran.err.as_str()), (0, expected));
+    let rows = rows(&good(&["inspect", &to, "--json"]));
+    let mut uris: Vec<_> = rows
+        .iter()
+        .map(|row| row["uri"].as_str().unwrap())
+        .collect();
+    uris.sort_unstable();
+    assert_eq!(
+        uris,
+        ["/broken", "/missing", "/users", "/users/1?token=REDACTED"]
+    );
+}
+
+/// Runs where the usual variables say how S3 is reached.
+fn run_in(place: &Place, arguments: &[&str]) -> Ran {
+    let mut command = command(arguments);
+    command
+        .env("AWS_ENDPOINT_URL", &place.endpoint)
+        .env("AWS_REGION", &place.region)
+        .env("AWS_ACCESS_KEY_ID", &place.access_key)
+        .env("AWS_SECRET_ACCESS_KEY", &place.secret_key);
+    finish(command)
+}
+
+#[test]
+fn s3_is_written_to_and_read_from() {
+    let place = Place::new();
+    let recorded = recorded(kinds());
+    let at = format!("s3://{}/{}", place.name, place.prefix);
+    let nothing = run_in(&place, &["inspect", &at]);
+    assert_eq!(nothing.code, 2);
+    assert!(
+        nothing.err.contains("there is no recording here"),
+        "{}",
+        nothing.err
+    );
+
+    let ran = run_in(&place, &["convert", &recorded.folder, &at]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let ran = run_in(&place, &["verify", &at]);
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (0, "S3: 7 exchanges, all good\n")
+    );
+    let ran = run_in(&place, &["inspect", &at, "--json", "--status", "404"]);
+    assert_eq!(rows(&ran.out)[0]["number"], 3);
+
+    let ran = run_in(&place, &["convert", &recorded.folder, &at]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("--force to add to it"), "{}", ran.err);
+    let ran = run_in(&place, &["convert", &recorded.folder, &at, "--force"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let back = recorded.place("back.har");
+    let ran = run_in(&place, &["convert", &at, &back]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let read = replay(&Har::new(&back)).0;
+    assert_eq!(read[..7], redacted(kinds()));
+    assert_eq!(read[7..], redacted(kinds()));
+}
+
+#[test]
+fn json_cannot_steer_a_terminal() {
+    let text = "\u{1b}[2J\u{9b}31m\u{202e}\u{7f}b\u{e9}";
+    let shown = exchange_of("a", text);
+    let recorded = recorded([shown]);
+    let out = good(&["inspect", &recorded.folder, "--show", "1", "--json"]);
+    assert_eq!(rows(&out)[0]["response"]["body"], text);
+    let out = out.trim_end();
+    assert!(
+        !out.contains(|c: char| c.is_control() || c == '\u{202e}'),
+        "{out:?}"
+    );
+    assert!(out.contains('\u{e9}'), "{out}");
+}
+
+#[test]
+fn a_har_with_mistakes_is_told_in_whole_sentences() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("x.har");
+    let har = file.to_str().unwrap();
+    for (content, says) in [
+        (
+            "{\"log\": {}}",
+            "$.log.entries: a list of entries is missing",
+        ),
+        (
+            "{\"x\": {}, \"entries\": []}",
+            "$.log: an object with `entries` is missing",
+        ),
+        (
+            "{\"log\": {\"entries\": [{}, {\"request\": {\"method\": \"GET\", \
+             \"url\": \"http://h/\"}, \"response\": {\"status\": 200}}]}}",
+            "HAR: 1 exchange is good, 1 part is damaged",
+        ),
+    ] {
+        fs::write(&file, content).unwrap();
+        let ran = run(&["verify", har]);
+        assert_eq!(ran.code, 1);
+        assert!(ran.out.contains(says), "{}", ran.out);
+    }
+}
+
+#[test]
+fn a_bucket_that_cannot_be_read_is_told() {
+    let place = Place::new();
+    let ran = run_in(&place, &["verify", "s3://no-such-bucket/prefix"]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
+    assert!(ran.err.contains("s3://no-such-bucket/"), "{}", ran.err);
+    assert!(!ran.err.contains(&place.secret_key));
+}
+
+#[test]
+fn secrets_are_carried_over_only_when_asked_for() {
+    let recorded = recorded(kinds());
+    let (with, without) = (recorded.place("with"), recorded.place("without"));
+    good(&["convert", &recorded.folder, &without]);
+    good(&["convert", &recorded.folder, &with, "--no-redact"]);
+    assert_eq!(replay_all(&with), kinds());
+    assert_eq!(replay_all(&without), redacted(kinds()));
+}
+
+#[test]
+fn nothing_is_overwritten_unless_that_is_asked_for() {
+    let recorded = recorded([exchange("a")]);
+    for name in ["x.har", "x.warc", "folder"] {
+        let to = recorded.place(name);
+        good(&["convert", &recorded.folder, &to]);
+        let error = refused(&["convert", &recorded.folder, &to]);
+        assert!(error.contains("--force"), "{error}");
+        good(&["convert", &recorded.folder, &to, "--force"]);
+    }
+    // Not even by itself: it is read to its end before.
+    good(&["convert", &recorded.folder, &recorded.folder, "--force"]);
+    assert_eq!(replay_all(&recorded.folder).len(), 1);
+    assert_eq!(files(recorded.root.path()).len(), 4);
+}
+
+#[test]
+fn a_folder_with_other_files_is_not_replaced() {
+    let recorded = recorded([exchange("a")]);
+    let to = recorded.place("to");
+    good(&["convert", &recorded.folder, &to, "--to", "fixtures"]);
+    let within = Path::new(&to).join("notes");
+    fs::create_dir(&within).unwrap();
+    for name in [".gitattributes", "README.md"] {
+        let other = within.join(name);
+        fs::write(&other, "mine").unwrap();
+        let error = refused(&["convert", &recorded.folder, &to, "--force"]);
+        assert!(error.contains(other.to_str().unwrap()), "{error}");
+        assert_eq!(fs::read_to_string(&other).unwrap(), "mine");
+        fs::remove_file(&other).unwrap();
+    }
+    good(&["convert", &recorded.folder, &to, "--force"]);
+    assert!(!within.exists());
+}
+
+#[test]
+fn a_conversion_that_fails_leaves_nothing() {
+    let recorded = recorded([exchange("a")]);
+    let missing = recorded.place("missing");
+    let to = recorded.place("x.har");
+    refused(&["convert", &missing, &to]);
+    refused(&[
+        "convert",
+        &recorded.folder,
+        &recorded.place("no/such/../../folder/x/y.har/.."),
+    ]);
+    let error = refused(&["convert", &recorded.folder, &to, "--to", "warc"]);
+    assert!(error.contains("the name says another form"), "{error}");
+    assert_eq!(files(recorded.root.path()).len(), 1);
+
+    let empty = recorded.place("empty.har");
+    fs::write(&empty, "{\"log\": {\"entries\": []}}").unwrap();
+    let ran = run(&["convert", &empty, &to]);
+    assert_eq!(ran.code, 0);
+    assert!(ran.err.contains("nothing is written"), "{}", ran.err);
+    assert!(!Path::new(&to).exists());
+}

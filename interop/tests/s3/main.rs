@@ -1,0 +1,6 @@
+//! Recordings and caches in S3.
+
+mod cache;
+mod conformance;
+mod replay;
+mod stream;

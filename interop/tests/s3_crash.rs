@@ -1,0 +1,197 @@
+//! A process that records into S3 is killed while it writes, packs and uploads, and started again:
+//! what it stored is in the bucket, each exchange once.
+#![cfg(unix)]
+
+use std::{
+    env,
+    io::{self, BufRead, BufReader, Write},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use interop::faults::{Fault, Faults, always};
+use interop::s3::Place;
+use tower_traffic::{
+    Exchange,
+    store::{Bucket, S3, Sink},
+};
+
+/// A process that has not done something by then hangs.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Exchanges that are stored at once.
+const BATCH: u64 = 5;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_loses_nothing_that_was_stored() {
+    let kills = env::var("TOWER_TRAFFIC_KILLS").map_or(12, |kills| kills.parse().unwrap());
+    let place = Place::new();
+    let spool = tempfile::tempdir().unwrap();
+    let proxy = Faults::before(&place.endpoint, always(Fault::None));
+    let mut next = 0;
+    // Numbers that a process was killed with before it said whether they are stored.
+    let mut unknown = Vec::new();
+    let mut in_uploads = 0;
+    for round in 0..kills {
+        // The upload that is under way has not arrived, or has and nobody knows; or all goes well.
+        let fault = [Fault::SwallowRequest, Fault::SwallowAnswer, Fault::None][round % 3];
+        proxy.plan(always(Fault::None));
+        let before = proxy.seen().len();
+        let mut recorder = Recorder::start(&place, &proxy, spool.path(), next);
+        recorder.stored_at_least(next + 40 * BATCH);
+        proxy.plan(move |parts| {
+            if parts.method == "PUT" {
+                fault
+            } else {
+                Fault::None
+            }
+        });
+        let puts = proxy.count("PUT");
+        if round % 3 < 2 {
+            await_that(|| proxy.count("PUT") > puts);
+            in_uploads += 1;
+        } else {
+            // Anywhere in a write, in packing, in an upload.
+            thread::sleep(Duration::from_micros(fastrand::u64(..20_000)));
+        }
+        let known = recorder.kill();
+        next = known + BATCH;
+        unknown.extend(known..next);
+        assert!(proxy.seen().len() > before, "nothing was uploaded");
+    }
+
+    let store = store(&place.bucket(), spool.path());
+    let start = Instant::now();
+    store.flush().await.unwrap();
+    while store.stats().spooled > 0 {
+        assert!(start.elapsed() < PATIENCE, "{:?}", store.stats());
+        store.flush().await.unwrap();
+    }
+    let recorded = place.recorded().await;
+    for number in (0..next).filter(|number| !unknown.contains(number)) {
+        assert!(recorded.contains_key(&number), "{number} is lost");
+    }
+    for (number, exchange) in &recorded {
+        assert!(*number < next, "{number} was never stored");
+        let body = exchange.response.as_ref().unwrap().body.to_bytes();
+        assert_eq!(body, content(*number));
+    }
+    let _ = writeln!(
+        io::stderr(),
+        "{kills} kills, {in_uploads} in an upload: {} recorded, {} known to be stored, {:?}",
+        recorded.len(),
+        next - unknown.len() as u64,
+        store.stats()
+    );
+}
+
+/// A process that stores without a pause; killed when dropped.
+struct Recorder {
+    child: Child,
+    /// The number after the last that is stored.
+    next: Arc<AtomicU64>,
+    reader: Option<thread::JoinHandle<()>>,
+}
+
+impl Recorder {
+    fn start(place: &Place, proxy: &Faults, spool: &Path, first: u64) -> Self {
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "recorder", "--ignored", "--nocapture"])
+            .env("RECORDER_FIRST", first.to_string())
+            .env(
+                "RECORDER_BUCKET",
+                format!("s3://{}/{}", place.name, place.prefix),
+            )
+            .env("RECORDER_SPOOL", spool)
+            .env("AWS_ENDPOINT_URL", proxy.url())
+            .env("AWS_REGION", &place.region)
+            .env("AWS_ACCESS_KEY_ID", &place.access_key)
+            .env("AWS_SECRET_ACCESS_KEY", &place.secret_key)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let next = Arc::new(AtomicU64::new(first));
+        let seen = next.clone();
+        let reader = thread::spawn(move || {
+            for line in lines {
+                let line = line.unwrap();
+                if let Some(number) = line.strip_prefix("stored up to ") {
+                    seen.store(number.parse().unwrap(), Ordering::SeqCst);
+                }
+            }
+        });
+        Self {
+            child,
+            next,
+            reader: Some(reader),
+        }
+    }
+
+    fn stored_at_least(&self, number: u64) {
+        await_that(|| self.next.load(Ordering::SeqCst) >= number);
+    }
+
+    /// As `kill -9` does. Gives the number after the last that is known to be stored.
+    fn kill(&mut self) -> u64 {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.reader.take().unwrap().join().unwrap();
+        self.next.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn await_that(is_so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "this hangs");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn store(bucket: &Bucket, spool: &Path) -> S3 {
+    S3::new(bucket).spool(spool).max_segment_bytes(20_000)
+}
+
+fn content(number: u64) -> Bytes {
+    number.to_be_bytes().repeat(100).into()
+}
+
+/// Not a test: the process that is killed.
+#[tokio::test]
+#[ignore = "the process that a test here starts and kills"]
+async fn recorder() {
+    let var = |name| env::var(name).unwrap();
+    let bucket = Bucket::from(var("RECORDER_BUCKET"));
+    let store = store(&bucket, Path::new(&var("RECORDER_SPOOL")));
+    let mut first: u64 = var("RECORDER_FIRST").parse().unwrap();
+    loop {
+        let exchanges = (first..first + BATCH).map(|number| {
+            let request = Request::get(format!("http://h/numbers/{number}"));
+            Arc::new(Exchange::new(
+                request.body(Bytes::new()).unwrap(),
+                Response::new(content(number)),
+            ))
+        });
+        store.store(exchanges.collect()).await.unwrap();
+        first += BATCH;
+        println!("stored up to {first}");
+        // Not much faster than they are sent.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}

@@ -1,0 +1,83 @@
+//! http4k's environment variables. A process's own cannot be changed safely: each case is a child.
+
+use std::{env, process::Command};
+
+use tower_traffic::chaos::{Latency, Trigger};
+
+/// What a child says.
+#[test]
+#[ignore = "run by the other test, with variables"]
+fn child() {
+    let latency = Latency::from_env();
+    let percentage = Trigger::percentage_from_env();
+    println!(
+        "<{}> <{}>",
+        latency.map_or_else(|bad| bad.to_string(), |latency| latency.to_string()),
+        percentage.map_or_else(|bad| bad.to_string(), |trigger| trigger.to_string()),
+    );
+}
+
+fn said(variables: &[(&str, &str)]) -> String {
+    let out = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "env::child", "--ignored", "--nocapture"])
+        .env_remove("CHAOS_LATENCY_MS_MIN")
+        .env_remove("CHAOS_LATENCY_MS_MAX")
+        .env_remove("CHAOS_PERCENTAGE")
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(out.stdout).unwrap();
+    let line = text.lines().find(|line| line.contains('<'));
+    line.unwrap_or_else(|| panic!("{text}"))
+        .trim_start_matches(|c| c != '<')
+        .to_owned()
+}
+
+#[test]
+fn variables_are_as_http4ks() {
+    for (variables, latency, percentage) in [
+        (
+            &[][..],
+            "(range = PT0.1S to PT0.5S)",
+            "PercentageBased (50%)",
+        ),
+        (
+            &[
+                ("CHAOS_LATENCY_MS_MIN", "1000"),
+                ("CHAOS_LATENCY_MS_MAX", "2000"),
+                ("CHAOS_PERCENTAGE", "75"),
+            ],
+            "(range = PT1S to PT2S)",
+            "PercentageBased (75%)",
+        ),
+        (
+            &[
+                ("CHAOS_LATENCY_MS_MAX", " 100 "),
+                ("CHAOS_PERCENTAGE", "0.1"),
+            ],
+            "(range = PT0.1S to PT0.1S)",
+            "PercentageBased (0.1%)",
+        ),
+        (
+            &[("CHAOS_LATENCY_MS_MIN", "501"), ("CHAOS_PERCENTAGE", "101")],
+            "the environment variable CHAOS_LATENCY_MS_MIN is 501, and CHAOS_LATENCY_MS_MAX 500: \
+             that is less",
+            "the environment variable CHAOS_PERCENTAGE is 101, and should be a number from 0 to 100",
+        ),
+        (
+            &[("CHAOS_LATENCY_MS_MIN", "-1"), ("CHAOS_PERCENTAGE", "NaN")],
+            "the environment variable CHAOS_LATENCY_MS_MIN is \"-1\", and should be a whole number of \
+             milliseconds",
+            "the environment variable CHAOS_PERCENTAGE is NaN, and should be a number from 0 to 100",
+        ),
+        (
+            &[("CHAOS_LATENCY_MS_MAX", ""), ("CHAOS_PERCENTAGE", "half")],
+            "the environment variable CHAOS_LATENCY_MS_MAX is \"\", and should be a whole number of \
+             milliseconds",
+            "the environment variable CHAOS_PERCENTAGE is \"half\", and should be a number from 0 to \
+             100",
+        ),
+    ] {
+        assert_eq!(said(variables), format!("<{latency}> <{percentage}>"));
+    }
+}

@@ -1,0 +1,589 @@
+//! What `Chaos` does to requests, and when.
+
+use std::{convert::Infallible, num::NonZeroU64, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    routing::{get, post},
+};
+use bytes::Bytes;
+use futures::{future::join_all, stream};
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use tokio::time::{Instant, sleep, timeout};
+use tower::{BoxError, Layer, ServiceExt, service_fn};
+use tower_traffic::chaos::{
+    Affected, Behavior, Chaos, ChaosBody, ConnectionBehavior, Decision, InjectedError, Latency,
+    Message, Requests, Stage, Trigger, Variable,
+};
+
+const TEXT: &str = "hello, world";
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn fails() -> Behavior {
+    Behavior::status(StatusCode::SERVICE_UNAVAILABLE)
+}
+
+/// Answers each request with a text.
+fn app<T>(chaos: &Chaos<T>) -> Router
+where
+    T: tower_traffic::chaos::Throw<std::convert::Infallible> + Clone + Send + Sync + 'static,
+{
+    let routes = get(async || TEXT).post(async |body: String| body);
+    Router::new()
+        .route("/", routes.clone())
+        .route("/health", routes)
+        .layer(chaos.clone())
+}
+
+async fn ask(app: &Router, request: Request<Body>) -> Response<Body> {
+    app.clone().oneshot(request).await.unwrap()
+}
+
+fn request(path: &str) -> Request<Body> {
+    Request::get(path).body(Body::empty()).unwrap()
+}
+
+async fn status(app: &Router) -> u16 {
+    ask(app, request("/")).await.status().as_u16()
+}
+
+async fn statuses(app: &Router, count: usize) -> Vec<u16> {
+    let mut all = Vec::new();
+    for _ in 0..count {
+        all.push(status(app).await);
+    }
+    all
+}
+
+async fn text(response: Response<Body>) -> Result<String, axum::Error> {
+    let bytes = response.into_body().collect().await?.to_bytes();
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[tokio::test]
+async fn it_is_off_until_it_is_switched_on() {
+    let chaos = Chaos::new();
+    let engine = chaos.engine();
+    let app = app(&chaos);
+    assert_eq!(
+        (status(&app).await, engine.to_string()),
+        (200, "none".to_owned())
+    );
+    engine.enable();
+    assert_eq!(
+        (status(&app).await, engine.to_string()),
+        (200, "Wait".to_owned())
+    );
+    engine.enable_with(fails());
+    assert!(engine.is_enabled());
+    assert_eq!(engine.to_string(), "Always ReturnStatus (503)");
+    assert_eq!(status(&app).await, 503);
+    engine.disable();
+    assert_eq!(
+        (status(&app).await, engine.to_string()),
+        (200, "none".to_owned())
+    );
+    engine.toggle();
+    assert_eq!(status(&app).await, 503);
+    engine.toggle();
+    assert_eq!(status(&app).await, 200);
+}
+
+#[tokio::test]
+async fn what_happened_stands_in_the_head() {
+    let chaos = Chaos::on(fails()).http4k_header(true);
+    let engine = chaos.engine();
+    let app = app(&chaos);
+    let response = ask(&app, request("/")).await;
+    assert_eq!(response.headers()["x-chaos"], "Status 503");
+    assert_eq!(response.headers()["x-http4k-chaos"], "Status 503");
+    let decision = response.extensions().get::<Decision>().unwrap();
+    assert_eq!(engine.decisions(), std::slice::from_ref(decision));
+    assert_eq!((decision.ordinal, decision.seed), (0, engine.seed()));
+
+    engine.disable();
+    let response = ask(&app, request("/")).await;
+    assert!(!response.headers().contains_key("x-chaos"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn latency_comes_before_the_request_is_passed_on() {
+    let began = Instant::now();
+    let chaos = Chaos::on(Behavior::latency(Latency::fixed(ms(1_500)))).http4k_header(true);
+    let service = chaos.layer(service_fn(async |_: Request<_>| {
+        Ok::<_, BoxError>(Response::new(Full::from(Bytes::from(TEXT))))
+    }));
+    let response = service.oneshot(request("/")).await.unwrap();
+    assert_eq!(began.elapsed(), ms(1_500));
+    assert_eq!(response.headers()["x-http4k-chaos"], "Latency (1500ms)");
+}
+
+#[tokio::test]
+async fn stages_follow_each_other() {
+    let answer = |status: u16| Behavior::status(status.try_into().unwrap());
+    let times = |count, status| Stage::always(answer(status)).until(Trigger::countdown(count));
+    for (stage, expected) in [
+        (times(3, 501), vec![501, 501, 501, 200, 200]),
+        (
+            times(2, 501).then(times(1, 502)),
+            vec![501, 501, 502, 200, 200],
+        ),
+        (
+            times(2, 501).then(times(1, 502)).repeat(),
+            vec![501, 501, 502, 501, 501, 502, 501],
+        ),
+        (
+            Stage::wait()
+                .until(Trigger::countdown(2))
+                .then(Stage::always(answer(503))),
+            vec![200, 200, 503, 503],
+        ),
+        // What waits lets nobody after it.
+        (
+            Stage::wait().then(Stage::always(answer(503))),
+            vec![200, 200],
+        ),
+        // A miss passes to the next, and only what is over is over.
+        (
+            Stage::when(Trigger::nth(NonZeroU64::new(2).unwrap()), answer(501))
+                .then(times(1, 502))
+                .repeat(),
+            vec![502, 501, 200, 501, 200],
+        ),
+        // Nothing to repeat.
+        (
+            Stage::wait().until(Trigger::always()).repeat(),
+            vec![200, 200],
+        ),
+        (
+            times(2, 501).repeat().until(Trigger::countdown(5)),
+            vec![501, 501, 501, 501, 501, 200],
+        ),
+    ] {
+        let text = stage.to_string();
+        let app = app(&Chaos::on(stage));
+        assert_eq!(statuses(&app, expected.len()).await, expected, "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn times_are_counted_from_when_it_is_taken() {
+    let hour = Duration::from_hours(1);
+    for (trigger, expected) in [
+        (Trigger::delay(hour), [200, 503, 503]),
+        (Trigger::window(ms(1), hour), [200, 200, 200]),
+        (Trigger::window(ms(0), hour), [503, 200, 200]),
+        (Trigger::window(hour, hour * 2), [200, 503, 200]),
+        (Trigger::ramp(0.0..=100.0, hour), [200, 503, 503]),
+        (
+            Trigger::deadline(std::time::SystemTime::now() + hour / 2),
+            [200, 503, 503],
+        ),
+    ] {
+        let app = app(&Chaos::on(Stage::when(trigger.clone(), fails())));
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            seen.push(status(&app).await);
+            tokio::time::advance(hour).await;
+        }
+        assert_eq!(seen, expected, "{trigger}");
+    }
+}
+
+#[tokio::test]
+async fn requests_are_told_apart() -> Result<(), BoxError> {
+    let any = Requests::any;
+    for (requests, is_hit) in [
+        (any(), true),
+        (any().method("post"), true),
+        (any().method("GET"), false),
+        (any().method("no method"), false),
+        (any().path("/")?, true),
+        (any().path("")?, false),
+        (any().host("example.com:80")?, true),
+        (any().host("example")?, false),
+        (any().query("a", "1|2")?, true),
+        (any().query("a b", "ü")?, true),
+        (any().query("a", "")?, false),
+        (any().header("X", "two")?, true),
+        (any().header("x", "three")?, false),
+        (any().body("hel+o")?, true),
+        (any().body("hel")?, false),
+        (any().method("POST").body(".*")?.path("/other")?, false),
+    ] {
+        let chaos = Chaos::on(Stage::when(Trigger::requests(requests.clone()), fails()));
+        let request = Request::post("http://user@example.com:80/?a=0&a=2&a+b=%C3%BC")
+            .header("host", "other")
+            .header("x", "one")
+            .header("x", "two")
+            .body(Body::from("hello"))?;
+        let response = ask(&app(&chaos), request).await;
+        assert_eq!(response.status() == 503, is_hit, "{requests}");
+        if !is_hit {
+            assert_eq!(text(response).await?, "hello");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_response_may_decide() {
+    let stage = Stage::when(
+        Trigger::status(200..=299),
+        Behavior::set_header(
+            Message::Response,
+            header::RETRY_AFTER,
+            HeaderValue::from_static("1"),
+        ),
+    );
+    let app = app(&Chaos::on(stage));
+    let response = ask(&app, request("/")).await;
+    assert_eq!(response.headers()["retry-after"], "1");
+    let request = Request::delete("/").body(Body::empty()).unwrap();
+    let response = ask(&app, request).await;
+    assert_eq!(response.status(), 405);
+    assert!(!response.headers().contains_key("retry-after"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_may_ask_for_its_fault() {
+    let chaos = Chaos::on(Stage::when(
+        Trigger::envoy_fault_headers(),
+        Behavior::envoy_fault_headers(ms(2_000)),
+    ));
+    let app = app(&chaos);
+    for (name, value, expected, wait) in [
+        ("x-envoy-fault-delay-request", "500", 200, 500),
+        ("x-envoy-fault-delay-request", "86400000", 200, 2_000),
+        ("x-envoy-fault-abort-request", "418", 418, 0),
+        ("x-envoy-fault-abort-request", "42", 200, 0),
+        ("x-envoy-fault-delay-request", "bob", 200, 0),
+    ] {
+        let began = Instant::now();
+        let request = Request::get("/")
+            .header(name, value)
+            .body(Body::empty())
+            .unwrap();
+        let response = ask(&app, request).await;
+        assert_eq!(response.status().as_u16(), expected, "{name}: {value}");
+        assert_eq!(began.elapsed(), ms(wait), "{name}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn throwing_panics_or_fails() {
+    let chaos = Chaos::on(Behavior::throw("foo"));
+    let app = app(&chaos);
+    let thrown = tokio::spawn(async move { status(&app).await }).await;
+    let panic = thrown.unwrap_err().into_panic();
+    assert_eq!(*panic.downcast::<String>().unwrap(), "foo");
+
+    let chaos =
+        Chaos::on(Behavior::throw("foo")).with_error(|message: &str| BoxError::from(message));
+    let service = chaos.layer(service_fn(async |_: Request<_>| {
+        Ok::<_, BoxError>(Response::new(Full::<Bytes>::default()))
+    }));
+    let error = service.oneshot(request("/")).await.unwrap_err();
+    assert_eq!(error.to_string(), "foo");
+}
+
+#[tokio::test]
+async fn lengths_agree_with_what_is_sent() {
+    for seed in 0..20 {
+        for behavior in [Behavior::no_body(), Behavior::snip_body()] {
+            let chaos = Chaos::new().seed(seed).stage(behavior);
+            chaos.engine().enable();
+            let response = ask(&app(&chaos), request("/")).await;
+            let said = response.headers()["x-chaos"].to_str().unwrap().to_owned();
+            let length: usize = response.headers()["content-length"]
+                .to_str()
+                .unwrap()
+                .parse()
+                .unwrap();
+            let text = text(response).await.unwrap();
+            assert_eq!(text.len(), length);
+            assert!(text.len() < TEXT.len() && TEXT.starts_with(&text));
+            assert_eq!(said, format!("Snip body ({length}b)"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_breaks_off() {
+    let chaos = Chaos::on(Behavior::break_after(Message::Response, 5));
+    let mut body = ask(&app(&chaos), request("/")).await.into_body();
+    let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert_eq!(first, TEXT[..5]);
+    let error = body.frame().await.unwrap().unwrap_err().into_inner();
+    assert_eq!(error.downcast::<InjectedError>().unwrap().after, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_is_sliced_and_throttled() {
+    let rate = NonZeroU64::new(4).unwrap();
+    for (behavior, frames, time) in [
+        (Behavior::slice(Message::Response, 5, ms(100)), 3, 200),
+        (Behavior::throttle(Message::Response, rate), 12, 2_750),
+    ] {
+        let began = Instant::now();
+        let mut body = ask(&app(&Chaos::on(behavior)), request("/"))
+            .await
+            .into_body();
+        let (mut all, mut count) = (Vec::new(), 0);
+        while let Some(frame) = body.frame().await {
+            all.extend(frame.unwrap().into_data().unwrap());
+            count += 1;
+        }
+        assert_eq!((all, count), (TEXT.as_bytes().to_vec(), frames));
+        assert_eq!(began.elapsed(), ms(time));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stalls_or_never_answers_waits() {
+    let minute = Duration::from_mins(1);
+    let chaos = Chaos::on(Behavior::never());
+    let app_ = app(&chaos);
+    assert!(tokio::time::timeout(minute, status(&app_)).await.is_err());
+    assert_eq!(chaos.engine().stats().active, 0);
+
+    let chaos = Chaos::on(Behavior::stall_after(Message::Response, 5));
+    let mut body = ask(&app(&chaos), request("/")).await.into_body();
+    let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert_eq!(first, TEXT[..5]);
+    assert!(tokio::time::timeout(minute, body.frame()).await.is_err());
+    assert_eq!(chaos.engine().stats().active, 1);
+    drop(body);
+    assert_eq!(chaos.engine().stats().active, 0);
+}
+
+#[tokio::test]
+async fn a_request_is_changed_before_it_is_passed_on() {
+    let chaos = Chaos::new().seed(3).stage(Behavior::snip_request_body());
+    chaos.engine().enable();
+    let request = Request::post("/")
+        .header("content-length", 5)
+        .body(Body::from("hello"))
+        .unwrap();
+    let got = text(ask(&app(&chaos), request).await).await.unwrap();
+    assert!(got.len() < 5 && "hello".starts_with(&got), "{got}");
+}
+
+#[tokio::test]
+async fn the_same_seed_gives_the_same() {
+    let stage = Stage::when(
+        Trigger::percentage(30.0),
+        Behavior::latency(Latency::uniform(ms(0)..=ms(1))).and(Behavior::snip_body()),
+    );
+    let run = async |seed| {
+        let chaos = Chaos::new().seed(seed).stage(stage.clone());
+        let engine = chaos.engine();
+        engine.enable();
+        let app = app(&chaos);
+        let mut bodies = Vec::new();
+        for _ in 0..50 {
+            bodies.push(text(ask(&app, request("/")).await).await.unwrap());
+        }
+        (engine.decisions(), bodies)
+    };
+    let (first, second, other) = (run(7).await, run(7).await, run(8).await);
+    assert_eq!(first, second);
+    assert_ne!(first.0, other.0);
+
+    // And what was decided can be done again, by an engine with another seed.
+    let chaos = Chaos::new().seed(9);
+    chaos.engine().enable_again(first.0);
+    let app = app(&chaos);
+    for body in first.1 {
+        assert_eq!(text(ask(&app, request("/")).await).await.unwrap(), body);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_switches_itself_off_and_spares_and_has_a_limit() {
+    let chaos = Chaos::new()
+        .expire_after(Duration::from_mins(1))
+        .spare("/health")
+        .max_concurrent(2)
+        .stage(fails());
+    let engine = chaos.engine();
+    engine.enable();
+    let app = app(&chaos);
+    assert_eq!(ask(&app, request("/health")).await.status(), 200);
+    let held = [ask(&app, request("/")).await, ask(&app, request("/")).await];
+    assert_eq!(status(&app).await, 200);
+    assert_eq!((engine.stats().active, engine.stats().capped), (2, 1));
+    drop(held);
+    assert_eq!(status(&app).await, 503);
+
+    tokio::time::advance(Duration::from_mins(1)).await;
+    assert!(!engine.is_enabled());
+    assert_eq!(
+        (status(&app).await, engine.to_string()),
+        (200, "none".to_owned())
+    );
+    engine.enable();
+    assert_eq!(status(&app).await, 503);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_on_from_the_start_takes_what_is_set() {
+    let chaos = Chaos::on(fails()).expire_after(ms(1_000));
+    let service = app(&chaos);
+    assert_eq!(chaos.engine().expires_in(), Some(ms(1_000)));
+    assert_eq!(status(&service).await, 503);
+    sleep(ms(1_000)).await;
+    assert_eq!(status(&service).await, 200);
+    assert!(!chaos.engine().is_enabled());
+
+    let later = Stage::wait()
+        .until(Trigger::delay(ms(500)))
+        .then(Stage::always(fails()));
+    let chaos = Chaos::on(fails()).expire_after(ms(1_000)).stage(later);
+    let service = app(&chaos);
+    assert_eq!(status(&service).await, 200);
+    sleep(ms(500)).await;
+    assert_eq!(status(&service).await, 503);
+    sleep(ms(500)).await;
+    assert_eq!(status(&service).await, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_set_is_set_for_all_that_the_engine_steers() {
+    let chaos = Chaos::new();
+    let engine = chaos.engine();
+    let app = app(&chaos);
+    let _ = Chaos::with_engine(&engine)
+        .seed(7)
+        .spare("/health")
+        .expire_after(Duration::from_mins(1))
+        .max_decisions(1);
+    engine.enable_with(fails());
+    assert_eq!(engine.seed(), 7);
+    assert_eq!(statuses(&app, 2).await, [503, 503]);
+    assert_eq!(engine.decisions().len(), 1);
+    assert_eq!(ask(&app, request("/health")).await.status(), 200);
+    tokio::time::advance(Duration::from_mins(1)).await;
+    assert_eq!(status(&app).await, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_spared_route_no_body_is_read_ahead() {
+    let on_bodies = Trigger::requests(Requests::any().body(".*").unwrap());
+    let chaos = Chaos::on(Stage::when(on_bodies, fails())).spare("/health");
+    let app = Router::new()
+        .route("/health", post(async || TEXT))
+        .layer(chaos);
+    // It has no end.
+    let body = Body::from_stream(stream::pending::<Result<Bytes, BoxError>>());
+    let request = Request::post("/health").body(body).unwrap();
+    let response = timeout(ms(1_000), ask(&app, request)).await;
+    assert_eq!(response.expect("an answer").status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_need_the_response_is_decided_as_requests_come() {
+    let stage = Stage::when(Trigger::percentage(50.0), fails())
+        .until(Trigger::countdown(5))
+        .then(Stage::when(
+            Trigger::status(418..=418) & Trigger::nth(NonZeroU64::MIN),
+            Behavior::none(),
+        ))
+        .then(Stage::when(
+            Trigger::nth(NonZeroU64::new(4).unwrap()),
+            fails(),
+        ));
+    // They come in one order, and are answered in another.
+    let run = async |slow: fn(u64) -> u64| {
+        let chaos = Chaos::on(stage.clone()).seed(1);
+        let engine = chaos.engine();
+        let answer = move |request: Request<ChaosBody<Body>>| async move {
+            let number = request.uri().path()[1..].parse().unwrap();
+            sleep(ms(slow(number))).await;
+            Ok::<_, Infallible>(Response::new(Body::from(TEXT)))
+        };
+        let service = chaos.layer(service_fn(answer));
+        let calls = (0..12).map(|n| service.clone().oneshot(request(&format!("/{n}"))));
+        let answers = join_all(calls).await;
+        let statuses: Vec<_> = answers.iter().flatten().map(Response::status).collect();
+        let before = |decision: &Decision| decision.ordinal < 5;
+        let decisions = engine.decisions().into_iter();
+        (
+            decisions.filter(before).collect::<Vec<_>>(),
+            statuses.iter().filter(|status| **status == 503).count(),
+        )
+    };
+    let one = run(|n| n * 10).await;
+    let other = run(|n| 100 - n).await;
+    assert!(one.0.len() > 1, "{one:?}");
+    assert_eq!(one, other);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_is_read_ahead_only_where_its_turn_comes() {
+    let on_bodies = Trigger::requests(Requests::any().body("it").unwrap());
+    let stage = Stage::when(Trigger::nth(NonZeroU64::new(2).unwrap()), fails())
+        .then(Stage::when(
+            on_bodies,
+            Behavior::status(StatusCode::IM_A_TEAPOT),
+        ))
+        .then(Stage::when(
+            Trigger::status(200..=200),
+            Behavior::status(StatusCode::NOT_FOUND),
+        ));
+    let app = app(&Chaos::on(stage));
+    let post = |body| ask(&app, Request::post("/").body(body).unwrap());
+    assert_eq!(post(Body::from("it")).await.status(), 418);
+    // It has no end, and nobody wants to know.
+    let endless = Body::from_stream(stream::pending::<Result<Bytes, BoxError>>());
+    let answer = timeout(ms(1_000), post(endless)).await;
+    assert_eq!(answer.expect("an answer").status(), 503);
+    assert_eq!(post(Body::from("other")).await.status(), 404);
+}
+
+#[tokio::test]
+async fn a_variable_can_be_changed() {
+    let variable = Variable::new(fails());
+    let chaos = Chaos::on(Stage::always(&variable));
+    let app = app(&chaos);
+    assert_eq!(status(&app).await, 503);
+    variable.set(Behavior::status(StatusCode::NOT_FOUND));
+    assert_eq!(status(&app).await, 404);
+}
+
+#[tokio::test]
+async fn what_is_about_connections_is_nothing_to_requests() {
+    let refuse = ConnectionBehavior::refuse;
+    // Two of them would be left for the second to be counted by, if one counted for both.
+    let chaos = Chaos::on(vec![
+        Stage::always(refuse()).until(Trigger::once()),
+        Stage::when(Trigger::once(), refuse()),
+        Stage::when(Trigger::once(), fails()),
+        Stage::when(Trigger::countdown(1), fails()).until(Trigger::countdown(3)),
+    ]);
+    let engine = chaos.engine();
+    let app = app(&chaos);
+    assert_eq!(statuses(&app, 6).await, [503, 200, 503, 503, 200, 200]);
+    let text = engine.to_string();
+    assert!(text.contains("RefuseConnection until Once"), "{text}");
+    assert_eq!(
+        (engine.stats().requests, engine.stats().connections),
+        (6, 0)
+    );
+    let decisions = engine.decisions();
+    assert!(decisions.iter().all(|one| one.on == Affected::Request));
+
+    // The two do not go together: the other is left out.
+    assert_eq!(fails().and(refuse().into()), fails());
+    assert_eq!(Behavior::from(refuse()).and(fails()), refuse().into());
+    let both = refuse().and(ConnectionBehavior::never());
+    assert_eq!(
+        Behavior::from(refuse()).and(ConnectionBehavior::never().into()),
+        both.into()
+    );
+}

@@ -1,0 +1,1273 @@
+//! `RecordTraffic` records every exchange as it was, and never gets in its way.
+
+use std::{
+    convert::Infallible,
+    future::{pending, poll_fn, ready},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{Router, routing};
+use bytes::Bytes;
+use futures::{
+    FutureExt,
+    executor::block_on,
+    future::{BoxFuture, join_all},
+};
+use http::{HeaderMap, Request, Response, Version};
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::{BodyExt, Full};
+use support::{
+    Body, BoxError, Origin, Server, all_kinds, all_requests, ask, assert_adds_up, broken, channel,
+    counting, data, empty, failing, fields, frames, full, gated, get, hanging, http1, http2,
+    panicking, post, random_bytes, read, reply, request, settled, slow, soon, trailers, with,
+    without_server_fields,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::{Notify, Semaphore},
+};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, limit::ConcurrencyLimit, service_fn};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_traffic::{
+    BodyEnd, Capture, Ended, Exchange, HeaderList, NoResponse, RecordTraffic, RecordTrafficFuture,
+    RecordTrafficService, Recorder, Redact, WhenFull,
+    body::{Tap, TeeBody},
+    store::{Memory, StoreError},
+};
+
+fn recording() -> (RecordTraffic, Memory) {
+    let memory = Memory::new();
+    (recording_into(&memory), memory)
+}
+
+fn recording_into(memory: &Memory) -> RecordTraffic {
+    RecordTraffic::to(memory.clone()).redact(Redact::none())
+}
+
+/// The only exchange of a recording.
+async fn only(recorder: &Recorder, memory: &Memory) -> Exchange {
+    let stats = settled(recorder, 1).await;
+    assert_eq!((stats.served, stats.stored), (1, 1), "{stats:?}");
+    Exchange::clone(&memory.exchanges()[0])
+}
+
+fn response_body(exchange: &Exchange) -> &tower_traffic::RecordedBody {
+    &exchange.response.as_ref().expect("a response").body
+}
+
+// ---- everything is recorded exactly
+
+#[tokio::test]
+async fn in_process_every_exchange_is_recorded_exactly() {
+    let (record, memory) = recording();
+    let origin = all_kinds();
+    let service = record.layer(origin.clone());
+    let mut answers = Vec::new();
+    for request in all_requests("") {
+        answers.push(ask(&service, request).await);
+    }
+    record.recorder().flush().await;
+    assert_recorded(&memory, &origin, &answers);
+}
+
+#[tokio::test]
+async fn over_http1_every_exchange_is_recorded_exactly() {
+    over_sockets(http1(), Version::HTTP_11).await;
+}
+
+#[tokio::test]
+async fn over_http2_every_exchange_is_recorded_exactly() {
+    over_sockets(http2(), Version::HTTP_2).await;
+}
+
+async fn over_sockets(client: support::HttpClient, version: Version) {
+    let (record, memory) = recording();
+    let origin = all_kinds();
+    let app = Router::new()
+        .fallback_service(origin.clone())
+        .layer(record.clone());
+    let server = Server::start(app).await;
+    let mut answers = Vec::new();
+    for request in all_requests(&server.url("")) {
+        let answer = ask(&client, request).await;
+        assert_eq!(answer.version, version);
+        answers.push(answer);
+        // A client has the last byte a little before the server lets go of the body.
+        settled(&record.recorder(), answers.len() as u64).await;
+    }
+    assert_recorded(&memory, &origin, &answers);
+}
+
+/// The recording has what the origin was asked, and what the client got.
+fn assert_recorded(memory: &Memory, origin: &Origin, answers: &[support::Answer]) {
+    let exchanges = memory.exchanges();
+    let seen = origin.seen();
+    assert_eq!(exchanges.len(), answers.len());
+    assert_eq!(seen.len(), answers.len());
+    for ((exchange, seen), answer) in exchanges.iter().zip(&seen).zip(answers) {
+        let what = format!("{} {}", seen.method, seen.uri);
+        assert_eq!(exchange.ended(), Ended::Complete, "{what}");
+        assert_eq!(exchange.request, *seen, "{what}");
+        let response = exchange.response.as_ref().expect("a response");
+        assert_eq!(response.status, answer.status, "{what}");
+        assert_eq!(response.body.to_bytes(), answer.body, "{what}");
+        assert_eq!(
+            response.body.trailers.as_ref().map(HeaderList::to_map),
+            answer.trailers,
+            "{what}"
+        );
+        let recorded = without_server_fields(response.headers.to_map());
+        assert_eq!(recorded, answer.fields(), "{what}");
+        assert!(
+            exchange.time_to_head <= Some(exchange.time_to_end),
+            "{what}"
+        );
+    }
+    // The comparison above is worth nothing if the origin did not say these things.
+    let cookies: Vec<_> = answers[8].headers.get_all("set-cookie").iter().collect();
+    assert_eq!(cookies, ["a=1", "b=2; Path=/"]);
+    assert_eq!(answers[8].headers["x-latin"].as_bytes(), b"caf\xe9");
+    assert_eq!(
+        seen[1].headers.get_all("x-twice").collect::<Vec<_>>(),
+        [b"1", b"2"]
+    );
+    assert_eq!(seen[1].headers.get("x-latin"), Some(&b"\xe9t\xe9"[..]));
+    assert_eq!(seen[3].body.to_bytes(), "chunk by chunk");
+    assert_eq!(answers[9].headers["content-length"], "14");
+    assert_eq!(answers[5].body.len(), 1 << 20);
+    assert_eq!(
+        answers[12].trailers,
+        Some(fields([("x-sum", "12"), ("x-sum", "34")]))
+    );
+}
+
+#[tokio::test]
+async fn request_trailers_are_recorded_over_http2() {
+    let (record, memory) = recording();
+    let origin = Origin::saying("thanks");
+    let app = Router::new()
+        .fallback_service(origin.clone())
+        .layer(record.clone());
+    let server = Server::start(app).await;
+    let sent = fields([("x-sum", "1"), ("x-sum", "2")]);
+    let body = frames([data("some "), data("content"), trailers(sent.clone())]);
+    ask(&http2(), request("POST", server.url("/"), body)).await;
+
+    let exchange = only(&record.recorder(), &memory).await;
+    assert_eq!(exchange.request, origin.seen()[0]);
+    assert_eq!(exchange.request.body.to_bytes(), "some content");
+    assert_eq!(
+        exchange.request.body.trailers.map(|t| t.to_map()),
+        Some(sent)
+    );
+}
+
+#[tokio::test]
+async fn timings_are_measured() {
+    tokio::time::pause();
+    let (record, memory) = recording();
+    let (sender, body) = channel();
+    let body = Arc::new(Mutex::new(Some(body)));
+    let service = record.layer(Origin::waiting(move |_| {
+        let body = body.lock().expect("no panic").take().expect("one request");
+        async move {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            reply(200, body)
+        }
+    }));
+    let response = service.oneshot(get("/")).await.expect("an answer");
+    tokio::time::advance(Duration::from_secs(4)).await;
+    sender.data("late");
+    drop(sender);
+    read(response).await;
+    let exchange = only(&record.recorder(), &memory).await;
+    // Timers of tokio are exact to a millisecond.
+    let seconds = |time: Duration| time.as_millis().div_euclid(10) * 10;
+    assert_eq!(exchange.time_to_head.map(seconds), Some(3000));
+    assert_eq!(seconds(exchange.time_to_end), 7000);
+}
+
+// ---- frames pass at once
+
+#[tokio::test]
+async fn an_event_reaches_the_client_before_the_next_is_produced() {
+    for client in [http1(), http2()] {
+        let (record, memory) = recording();
+        let (sender, body) = channel();
+        let body = Mutex::new(Some(body));
+        let origin = Origin::new(move |_| {
+            reply(
+                200,
+                body.lock().expect("no panic").take().expect("one request"),
+            )
+        });
+        let app = Router::new().fallback_service(origin).layer(record.clone());
+        let server = Server::start(app).await;
+        let response = soon(client.request(get(server.url("/sse")))).await;
+        let mut events = response.expect("an answer").into_body();
+        for event in ["data: 1\n\n", "data: 2\n\n", "data: 3\n\n"] {
+            sender.data(event);
+            let frame = soon(events.frame()).await.expect("a frame");
+            assert_eq!(frame.expect("a frame").into_data().expect("data"), event);
+        }
+        assert_eq!(record.recorder().stats().served, 0, "it has not ended");
+        drop(sender);
+        let rest = soon(events.collect()).await.expect("an end");
+        assert!(rest.to_bytes().is_empty());
+        let exchange = only(&record.recorder(), &memory).await;
+        assert_eq!(
+            response_body(&exchange).to_bytes(),
+            "data: 1\n\ndata: 2\n\ndata: 3\n\n"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_request_frame_reaches_the_service_before_the_next_is_sent() {
+    let (record, _) = recording();
+    let arrived = Arc::new(Notify::new());
+    let arrival = arrived.clone();
+    let service = record.layer(service_fn(
+        move |request: Request<TeeBody<Body, Capture>>| {
+            let arrived = arrival.clone();
+            async move {
+                let mut body = request.into_body();
+                while body.frame().await.is_some() {
+                    arrived.notify_one();
+                }
+                Ok::<_, Infallible>(reply(200, empty()))
+            }
+        },
+    ));
+    let (sender, body) = channel();
+    let call = tokio::spawn(service.oneshot(request("POST", "/", body)));
+    for _ in 0..3 {
+        sender.data("piece");
+        soon(arrived.notified()).await;
+    }
+    drop(sender);
+    soon(call).await.expect("no panic").expect("an answer");
+}
+
+// ---- what a body says of itself
+
+/// A body that says what it is told to say of itself, and counts how it is asked.
+#[derive(Default)]
+struct Told {
+    frames: Vec<Result<Frame<Bytes>, BoxError>>,
+    hint: SizeHint,
+    /// Says that it has ended as soon as it has.
+    knows_its_end: bool,
+}
+
+impl http_body::Body for Told {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let next = (!self.frames.is_empty()).then(|| self.frames.remove(0));
+        Poll::Ready(next)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.knows_its_end && self.frames.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.hint
+    }
+}
+
+#[derive(Clone, Default)]
+struct Ends(Arc<Mutex<Vec<BodyEnd>>>);
+
+impl Ends {
+    fn tee<B: http_body::Body<Data = Bytes>>(&self, body: B) -> TeeBody<B, Self> {
+        TeeBody::new(body, Some(self.clone()))
+    }
+
+    fn all(&self) -> Vec<BodyEnd> {
+        self.0.lock().expect("no panic").clone()
+    }
+}
+
+impl Tap for Ends {
+    fn data(&mut self, _: &Bytes) {}
+
+    fn trailers(&mut self, _: &HeaderMap) {}
+
+    fn end(self, end: BodyEnd) {
+        self.0.lock().expect("no panic").push(end);
+    }
+}
+
+#[test]
+fn size_hint_and_is_end_stream_are_those_of_the_body_inside() {
+    let mut hint = SizeHint::new();
+    hint.set_lower(3);
+    hint.set_upper(10);
+    let told = |knows_its_end| Told {
+        frames: Vec::new(),
+        hint,
+        knows_its_end,
+    };
+    for ended in [true, false] {
+        let body = Ends::default().tee(told(ended));
+        assert_eq!(body.is_end_stream(), ended);
+        assert_eq!(body.size_hint().lower(), 3);
+        assert_eq!(body.size_hint().upper(), Some(10));
+    }
+    let (record, _) = recording();
+    let service = record.layer(service_fn(
+        |request: Request<TeeBody<Full<Bytes>, Capture>>| {
+            assert_eq!(request.body().size_hint().exact(), Some(4));
+            ready(Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(
+                "reply",
+            )))))
+        },
+    ));
+    let request = Request::new(Full::new(Bytes::from("asks")));
+    let response = block_on(service.oneshot(request)).expect("an answer");
+    assert_eq!(response.body().size_hint().exact(), Some(5));
+}
+
+#[test]
+fn a_body_is_finished_exactly_once_however_it_ends() {
+    let error = || BodyEnd::Error("broke".to_owned());
+    let cases = [
+        // polls, frames, knows its end, how it ended
+        (9, vec![data("x"), data("y")], false, BodyEnd::Complete),
+        (9, vec![data("x"), data("y")], true, BodyEnd::Complete),
+        (2, vec![data("x"), data("y")], true, BodyEnd::Complete),
+        (2, vec![data("x"), data("y")], false, BodyEnd::Dropped),
+        (1, vec![data("x"), data("y")], true, BodyEnd::Dropped),
+        (0, vec![data("x")], true, BodyEnd::Dropped),
+        (0, vec![], true, BodyEnd::Complete),
+        (0, vec![], false, BodyEnd::Dropped),
+        (9, vec![data("x"), broken("broke")], false, error()),
+        (2, vec![data("x"), broken("broke")], true, error()),
+        (
+            9,
+            vec![trailers(fields([("x-sum", "1")]))],
+            false,
+            BodyEnd::Complete,
+        ),
+        (
+            1,
+            vec![trailers(fields([("x-sum", "1")]))],
+            true,
+            BodyEnd::Complete,
+        ),
+    ];
+    for (number, (polls, frames, knows_its_end, end)) in cases.into_iter().enumerate() {
+        let ends = Ends::default();
+        let mut body = ends.tee(Told {
+            frames,
+            knows_its_end,
+            ..Told::default()
+        });
+        for _ in 0..polls {
+            block_on(body.frame());
+        }
+        drop(body);
+        assert_eq!(ends.all(), [end], "case {number}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_known_length_that_is_never_polled_to_none_is_complete() {
+    let (record, memory) = recording();
+    let service = record.layer(service_fn(
+        |mut request: Request<TeeBody<Body, Capture>>| async move {
+            // Neither here nor below is `None` awaited.
+            request.body_mut().frame().await;
+            let reply = reply(200, frames([data("12"), data("345")]));
+            Ok::<_, Infallible>(with_length(reply, "5"))
+        },
+    ));
+    let asked = with(
+        request("POST", "/", frames([data("four")])),
+        "content-length",
+        "4",
+    );
+    let mut response = service.oneshot(asked).await.expect("an answer");
+    response.body_mut().frame().await;
+    response.body_mut().frame().await;
+    drop(response);
+    let exchange = only(&record.recorder(), &memory).await;
+    assert_eq!(exchange.ended(), Ended::Complete);
+    assert_eq!(exchange.request.body.end, BodyEnd::Complete);
+    assert_eq!(response_body(&exchange).to_bytes(), "12345");
+}
+
+fn with_length(mut response: Response<Body>, length: &str) -> Response<Body> {
+    let length = length.parse().expect("a value");
+    response.headers_mut().insert("content-length", length);
+    response
+}
+
+// ---- what goes wrong is recorded as what it was
+
+#[tokio::test]
+async fn a_request_body_that_errors_half_way_is_recorded_as_that() {
+    let (record, memory) = recording();
+    let origin = Origin::saying("sorry");
+    let service = record.layer(origin.clone());
+    let body = frames([data("half of"), broken("connection reset")]);
+    ask(&service, request("POST", "/", body)).await;
+
+    let exchange = only(&record.recorder(), &memory).await;
+    assert_eq!(
+        exchange.ended(),
+        Ended::Error("connection reset".to_owned())
+    );
+    assert_eq!(exchange.request, origin.seen()[0]);
+    assert_eq!(exchange.request.body.to_bytes(), "half of");
+    assert_eq!(response_body(&exchange).end, BodyEnd::Complete);
+}
+
+#[tokio::test]
+async fn a_response_body_that_errors_half_way_is_recorded_as_that() {
+    let (record, memory) = recording();
+    let service = record.layer(Origin::new(|_| {
+        reply(200, frames([data("half of"), broken("disk gone")]))
+    }));
+    let response = service.oneshot(get("/")).await.expect("an answer");
+    assert!(response.into_body().collect().await.is_err());
+
+    let exchange = only(&record.recorder(), &memory).await;
+    assert_eq!(exchange.ended(), Ended::Error("disk gone".to_owned()));
+    assert_eq!(response_body(&exchange).to_bytes(), "half of");
+}
+
+#[tokio::test]
+async fn a_request_body_that_is_not_read_is_recorded_as_that() {
+    let (record, memory) = recording();
+    let service = record.layer(service_fn(|_: Request<TeeBody<Body, Capture>>| {
+        ready(Ok::<_, Infallible>(reply(403, full("no"))))
+    }));
+    ask(&service, post("/", "content")).await;
+    let exchange = only(&record.recorder(), &memory).await;
+    assert_eq!(exchange.ended(), Ended::Complete);
+    assert_eq!(exchange.request.body.end, BodyEnd::Dropped);
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_in_the_middle_of_a_response() {
+    let (record, memory) = recording();
+    let (sender, body) = channel();
+    let body = Mutex::new(Some(body));
+    let origin = Origin::new(move |_| {
+        reply(
+            200,
+            body.lock().expect("no panic").take().expect("one request"),
+        )
+    });
+    let app = Router::new().fallback_service(origin).layer(record.clone());
+    let server = Server::start(app).await;
+
+    let mut client = TcpStream::connect(server.addr).await.expect("a connection");
+    let head = b"GET /feed HTTP/1.1\r\nhost: here\r\n\r\n";
+    client.write_all(head).await.expect("sent");
+    sender.data("the first event");
+    read_until(&mut client, "the first event").await;
+    drop(client);
+    soon(sender.dropped()).await;
+
+    let exchange = only(&record.recorder(), &memory).await;
+    assert_eq!(exchange.ended(), Ended::ClientGone);
+    assert_eq!(response_body(&exchange).to_bytes(), "the first event");
+    assert_eq!(response_body(&exchange).end, BodyEnd::Dropped);
+    assert_eq!(exchange.request.uri, "/feed");
+}
+
+async fn read_until(client: &mut TcpStream, text: &str) {
+    let mut read = Vec::new();
+    while !String::from_utf8_lossy(&read).contains(text) {
+        let count = soon(client.read_buf(&mut read)).await.expect("read");
+        assert_ne!(count, 0, "the server closed");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_before_the_head() {
+    let (record, memory) = recording();
+    let entered = Arc::new(Notify::new());
+    let enter = entered.clone();
+    let app = Router::new()
+        .fallback_service(Origin::waiting(move |_| {
+            enter.notify_one();
+            pending()
+        }))
+        .layer(record.clone());
+    let server = Server::start(app).await;
+
+    let mut client = TcpStream::connect(server.addr).await.expect("a connection");
+    let head = b"GET /slow HTTP/1.1\r\nhost: here\r\n\r\n";
+    client.write_all(head).await.expect("sent");
+    soon(entered.notified()).await;
+    drop(client);
+
+    let exchange = only(&record.recorder(), &memory).await;
+    assert_eq!(exchange.ended(), Ended::ClientGone);
+    assert_eq!(exchange.response, Err(NoResponse::ClientGone));
+    assert_eq!(exchange.time_to_head, None);
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_in_the_middle_of_a_request() {
+    let (record, memory) = recording();
+    let origin = Origin::saying("too late");
+    let app = Router::new()
+        .fallback_service(origin.clone())
+        .layer(record.clone());
+    let server = Server::start(app).await;
+    let mut client = TcpStream::connect(server.addr).await.expect("a connection");
+    let half = b"POST / HTTP/1.1\r\nhost: here\r\ncontent-length: 10\r\n\r\nhello";
+    client.write_all(half).await.expect("sent");
+    drop(client);
+
+    let exchange = only(&record.recorder(), &memory).await;
+    assert_ne!(exchange.ended(), Ended::Complete);
+    assert_ne!(exchange.request.body.end, BodyEnd::Complete);
+    assert_eq!(exchange.request.body.to_bytes(), "hello");
+}
+
+/// An origin that answers each connection with these bytes and closes it.
+async fn raw_origin(answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            read_until(&mut stream, "\r\n\r\n").await;
+            stream.write_all(answer.as_bytes()).await.expect("sent");
+        }
+    });
+    format!("http://{addr}/")
+}
+
+#[tokio::test]
+async fn an_origin_that_closes_half_way_through_its_content() {
+    let (record, memory) = recording();
+    let client = record.layer(http1());
+    let url = raw_origin("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello").await;
+    let response = soon(client.oneshot(get(url))).await.expect("a head");
+    assert!(soon(response.into_body().collect()).await.is_err());
+
+    let exchange = only(&record.recorder(), &memory).await;
+    assert!(
+        matches!(exchange.ended(), Ended::Error(_)),
+        "{:?}",
+        exchange.ended()
+    );
+    assert_eq!(response_body(&exchange).to_bytes(), "hello");
+}
+
+#[tokio::test]
+async fn an_origin_that_closes_before_its_head() {
+    let (record, memory) = recording();
+    let client = record.layer(http1());
+    let url = raw_origin("").await;
+    let error = soon(client.oneshot(get(url))).await.expect_err("no answer");
+    let exchange = only(&record.recorder(), &memory).await;
+    assert_eq!(
+        exchange.response,
+        Err(NoResponse::Failed(error.to_string()))
+    );
+}
+
+#[tokio::test]
+async fn an_error_of_the_service_inside_is_passed_on_and_recorded() {
+    let (record, memory) = recording();
+    let service = record.layer(service_fn(|_: Request<TeeBody<Body, Capture>>| {
+        ready(Err::<Response<Body>, _>("no route to host"))
+    }));
+    let error = service.oneshot(get("/")).await.expect_err("no answer");
+    assert_eq!(error, "no route to host");
+    let exchange = only(&record.recorder(), &memory).await;
+    assert_eq!(
+        exchange.ended(),
+        Ended::Error("no route to host".to_owned())
+    );
+}
+
+fn panicking_app() -> Router {
+    async fn panic() -> &'static str {
+        panic!("a handler's own bug")
+    }
+    Router::new().route("/", routing::get(panic))
+}
+
+#[tokio::test]
+async fn a_panic_that_is_caught_inside_is_the_500_that_came_of_it() {
+    let (record, memory) = recording();
+    let app = panicking_app()
+        .layer(CatchPanicLayer::new())
+        .layer(record.clone());
+    let answer = ask(&app, get("/")).await;
+    assert_eq!(answer.status, 500);
+    let exchange = only(&record.recorder(), &memory).await;
+    assert_eq!(exchange.ended(), Ended::Complete);
+    let response = exchange.response.as_ref().expect("a response");
+    assert_eq!(response.status, 500);
+    assert_eq!(response.body.to_bytes(), answer.body);
+}
+
+#[tokio::test]
+async fn a_panic_that_is_caught_outside_is_an_error_and_no_client_that_went_away() {
+    let (record, memory) = recording();
+    let app = panicking_app()
+        .layer(record.clone())
+        .layer(CatchPanicLayer::new());
+    assert_eq!(ask(&app, get("/")).await.status, 500);
+    let exchange = only(&record.recorder(), &memory).await;
+    assert!(
+        matches!(exchange.ended(), Ended::Error(_)),
+        "{:?}",
+        exchange.ended()
+    );
+    assert!(matches!(exchange.response, Err(NoResponse::Failed(_))));
+}
+
+// ---- limits and filters
+
+#[tokio::test]
+async fn a_body_over_the_capture_limit_passes_whole_and_is_recorded_as_cut() {
+    let memory = Memory::new();
+    let record = recording_into(&memory).capture_limit(10);
+    let origin = all_kinds();
+    let service = record.layer(origin.clone());
+    let answer = ask(&service, post("/echo", "0123456789ABC")).await;
+    assert_eq!(answer.body, "0123456789ABC");
+    assert_eq!(origin.seen()[0].body.to_bytes(), "0123456789ABC");
+
+    let exchange = only(&record.recorder(), &memory).await;
+    assert_eq!(exchange.ended(), Ended::Limit);
+    assert_eq!(exchange.request.body.end, BodyEnd::Limit);
+    assert_eq!(exchange.request.body.to_bytes(), "0123456789");
+    assert_eq!(response_body(&exchange).end, BodyEnd::Limit);
+    assert_eq!(response_body(&exchange).to_bytes(), "0123456789");
+}
+
+#[tokio::test]
+async fn a_body_of_just_the_capture_limit_is_complete() {
+    let memory = Memory::new();
+    let record = recording_into(&memory).capture_limit(10);
+    ask(&record.layer(all_kinds()), post("/echo", "0123456789")).await;
+    let exchange = only(&record.recorder(), &memory).await;
+    assert_eq!(exchange.ended(), Ended::Complete);
+}
+
+#[tokio::test]
+async fn a_capture_limit_of_nothing_keeps_heads_only() {
+    let memory = Memory::new();
+    let record = recording_into(&memory).capture_limit(0);
+    let answer = ask(&record.layer(all_kinds()), get("/trailers")).await;
+    assert_eq!(answer.body, "first,second");
+    let exchange = only(&record.recorder(), &memory).await;
+    assert_eq!(exchange.ended(), Ended::Limit);
+    assert!(response_body(&exchange).is_empty());
+    assert!(response_body(&exchange).trailers.is_some());
+}
+
+#[tokio::test]
+async fn what_the_filter_turns_down_passes_and_is_not_counted() {
+    let memory = Memory::new();
+    let record = recording_into(&memory).filter(|request| request.uri.path() != "/health");
+    let service = record.layer(Origin::saying("fine"));
+    assert_eq!(ask(&service, get("/health")).await.text(), "fine");
+    assert_eq!(ask(&service, get("/users")).await.text(), "fine");
+    let stats = record.recorder().flush().await;
+    assert_eq!((stats.served, stats.stored), (1, 1));
+    assert_eq!(memory.exchanges()[0].request.uri, "/users");
+}
+
+#[tokio::test]
+async fn a_filter_that_panics_turns_down() {
+    let memory = Memory::new();
+    let record = recording_into(&memory).filter(|request| match request.uri.path() {
+        "/panic" => panic!("on purpose"),
+        _ => true,
+    });
+    let service = record.layer(Origin::saying("fine"));
+    assert_eq!(ask(&service, get("/panic")).await.text(), "fine");
+    assert_eq!(ask(&service, get("/users")).await.text(), "fine");
+    assert_eq!(record.recorder().flush().await.served, 1);
+}
+
+// ---- a bad store
+
+/// Asks many times at once, while the counters are read all the time.
+async fn under_load(record: RecordTraffic) -> tower_traffic::Stats {
+    const REQUESTS: u64 = 400;
+    let recorder = record.recorder();
+    let service = record.layer(all_kinds());
+    let is_over = Arc::new(AtomicBool::new(false));
+    let watcher = tokio::task::spawn_blocking({
+        let (recorder, is_over) = (recorder.clone(), is_over.clone());
+        move || {
+            let mut last = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                let stats = recorder.stats();
+                assert_adds_up(&stats);
+                assert!(stats.served >= last);
+                last = stats.served;
+            }
+        }
+    });
+    let calls = (0..REQUESTS).map(|number| {
+        let service = service.clone();
+        tokio::spawn(async move {
+            let text = format!("content {number}");
+            let answer = ask(&service, post("/echo", text.clone())).await;
+            assert_eq!(answer.text(), text);
+        })
+    });
+    for call in soon(join_all(calls)).await {
+        call.expect("a request that nothing happened to");
+    }
+    let stats = settled(&recorder, REQUESTS).await;
+    is_over.store(true, Ordering::Relaxed);
+    watcher.await.expect("counters that add up");
+    assert_eq!(stats.served, REQUESTS);
+    assert_eq!(stats.queued, 0);
+    assert_adds_up(&stats);
+    stats
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_counters_add_up_with_a_good_store() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let stats = under_load(RecordTraffic::to(counting(&count))).await;
+    assert_eq!(stats.stored, 400);
+    assert_eq!(count.load(Ordering::Relaxed), 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_counters_add_up_with_a_failing_store() {
+    let stats = under_load(RecordTraffic::to(failing())).await;
+    assert_eq!(stats.dropped.store_failed, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_counters_add_up_with_a_panicking_store() {
+    let stats = under_load(RecordTraffic::to(panicking())).await;
+    assert_eq!(stats.dropped.store_failed, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_counters_add_up_with_a_hanging_store() {
+    let record = RecordTraffic::to(hanging()).store_timeout(Duration::from_millis(10));
+    let stats = under_load(record).await;
+    assert_eq!(stats.dropped.store_timed_out, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_counters_add_up_with_a_slow_store() {
+    let memory = Memory::new();
+    let stats = under_load(RecordTraffic::to(slow(&memory))).await;
+    assert_eq!(stats.stored, 400);
+    assert_eq!(memory.len(), 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_counters_add_up_with_a_store_that_is_too_slow() {
+    let memory = Memory::new();
+    let stats = under_load(RecordTraffic::to(slow(&memory)).queue_budget(20_000)).await;
+    assert_eq!(stats.dropped.queue_full + stats.stored, 400);
+    assert_eq!(memory.len() as u64, stats.stored);
+}
+
+#[tokio::test]
+async fn a_store_that_recovers_gets_what_comes_after() {
+    let memory = Memory::new();
+    let calls = AtomicUsize::new(0);
+    let store = memory.clone();
+    let sink = support::SinkFn(move |exchanges: Vec<Arc<Exchange>>| {
+        let store = store.clone();
+        let call = calls.fetch_add(1, Ordering::Relaxed);
+        async move {
+            match call {
+                0 => Err(StoreError::other("first")),
+                1 => panic!("second"),
+                2 => pending().await,
+                _ => tower_traffic::store::Sink::store(&store, exchanges).await,
+            }
+        }
+        .boxed()
+    });
+    let record = RecordTraffic::to(sink).store_timeout(Duration::from_millis(10));
+    let service = record.layer(Origin::saying("fine"));
+    for number in 1..=5 {
+        ask(&service, get("/")).await;
+        settled(&record.recorder(), number).await;
+    }
+    let stats = record.recorder().stats();
+    assert_eq!(stats.dropped.store_failed, 2);
+    assert_eq!(stats.dropped.store_timed_out, 1);
+    assert_eq!(stats.stored, 2);
+    assert_eq!(memory.len(), 2);
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_delays_no_request() {
+    // Its own timeout, 30 s, is longer than `ask` waits.
+    let record = RecordTraffic::to(hanging()).drain_deadline(Duration::from_millis(50));
+    let service = record.layer(Origin::saying("fine"));
+    for _ in 0..1000 {
+        assert_eq!(ask_at_once(&service, get("/")).text(), "fine");
+    }
+    assert_eq!(record.recorder().stats().queued, 1000);
+}
+
+/// As `ask`, for a service that never has to wait.
+fn ask_at_once<S, R>(service: &S, request: Request<Body>) -> support::Answer
+where
+    S: Service<Request<Body>, Response = Response<R>> + Clone,
+    S::Error: std::fmt::Debug,
+    R: http_body::Body<Data = Bytes>,
+    R::Error: std::fmt::Debug,
+{
+    let answer = async {
+        let response = service.clone().oneshot(request).await.expect("an answer");
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.expect("a whole body").to_bytes();
+        support::Answer {
+            status: parts.status.as_u16(),
+            version: parts.version,
+            headers: parts.headers,
+            body,
+            trailers: None,
+        }
+    };
+    answer.now_or_never().expect("an answer without waiting")
+}
+
+#[tokio::test]
+async fn the_hook_hears_of_every_error() {
+    let errors = Arc::new(Mutex::new(Vec::new()));
+    let heard = errors.clone();
+    let record = RecordTraffic::to(failing())
+        .on_error(move |error| heard.lock().expect("no panic").push(error.to_string()));
+    let service = record.layer(Origin::saying("fine"));
+    for number in 1..=3 {
+        ask(&service, get("/")).await;
+        settled(&record.recorder(), number).await;
+    }
+    let errors = errors.lock().expect("no panic").clone();
+    assert_eq!(errors, ["disk on fire"; 3]);
+}
+
+#[tokio::test]
+async fn a_hook_that_panics_does_no_harm() {
+    let record = RecordTraffic::to(failing()).on_error(|_| panic!("a hook's own bug"));
+    let service = record.layer(Origin::saying("fine"));
+    for number in 1..=3 {
+        ask(&service, get("/")).await;
+        settled(&record.recorder(), number).await;
+    }
+    assert_eq!(record.recorder().stats().dropped.store_failed, 3);
+}
+
+// ---- the queue
+
+#[tokio::test]
+async fn what_does_not_fit_is_dropped_and_counted() {
+    let (memory, gate) = (Memory::new(), Arc::new(Semaphore::new(0)));
+    let record = RecordTraffic::to(gated(&memory, &gate)).queue_budget(10_000);
+    let service = record.layer(all_kinds());
+    for _ in 0..20 {
+        ask(&service, post("/echo", random_bytes(1000))).await;
+    }
+    let stats = record.recorder().stats();
+    assert_eq!(stats.served, 20);
+    assert!(stats.queued > 0, "{stats:?}");
+    assert!(stats.dropped.queue_full > 10, "{stats:?}");
+    assert_adds_up(&stats);
+
+    gate.add_permits(100);
+    let kept = stats.queued;
+    let stats = record.recorder().flush().await;
+    assert_eq!((stats.stored, stats.queued), (kept, 0));
+    assert_eq!(memory.len() as u64, kept);
+}
+
+#[tokio::test]
+async fn bodies_in_flight_count_against_the_budget_and_give_it_back() {
+    let memory = Memory::new();
+    let record = recording_into(&memory).queue_budget(10_000);
+    let recorder = record.recorder();
+    let service = record.layer(Origin::new(|request| {
+        reply(
+            200,
+            frames([data(random_bytes(request.body().len())), data("end")]),
+        )
+    }));
+    let size = |len: usize| post("/", vec![0; len]);
+
+    // Many rounds: what is not given back would soon be missing.
+    let mut served = 0;
+    for _ in 0..30 {
+        let before = recorder.stats();
+        let mut held = service.clone().oneshot(size(3_500)).await.expect("held");
+        held.body_mut()
+            .frame()
+            .await
+            .expect("a frame")
+            .expect("data");
+        ask(&service, size(2_000)).await;
+        let stats = recorder.stats();
+        assert_eq!(
+            stats.dropped.queue_full,
+            before.dropped.queue_full + 1,
+            "7,000 bytes are in flight, and 4,000 more do not fit"
+        );
+        // Hanging up gives back too, and so do the ones that are stored.
+        drop(held);
+        settled(&recorder, served + 2).await;
+        ask(&service, size(2_000)).await;
+        served += 3;
+        let stats = settled(&recorder, served).await;
+        assert_eq!(stats.dropped.queue_full, before.dropped.queue_full + 1);
+    }
+    assert_eq!(recorder.stats().stored, 60);
+}
+
+#[tokio::test]
+async fn a_request_waits_for_room_and_is_then_recorded() {
+    let (memory, gate) = (Memory::new(), Arc::new(Semaphore::new(0)));
+    let record = RecordTraffic::to(gated(&memory, &gate))
+        .queue_budget(10_000)
+        .when_full(WhenFull::Wait {
+            at_most: Duration::from_hours(1),
+        });
+    let service = record.layer(all_kinds());
+    let answered = Arc::new(AtomicUsize::new(0));
+    let count = answered.clone();
+    let asks = tokio::spawn(async move {
+        for _ in 0..20 {
+            ask(&service, post("/echo", random_bytes(1000))).await;
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    // Long enough for all twenty, if nothing held them back.
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!asks.is_finished());
+    assert!(answered.load(Ordering::Relaxed) < 20);
+
+    gate.add_permits(1000);
+    soon(asks).await.expect("no panic");
+    let stats = record.recorder().flush().await;
+    assert_eq!((stats.served, stats.stored), (20, 20), "{stats:?}");
+    assert_eq!(memory.len(), 20);
+}
+
+const AT_MOST: Duration = Duration::from_secs(7);
+
+/// A layer whose budget is used up, for good.
+async fn full_layer() -> RecordTraffic {
+    let record = RecordTraffic::to(hanging())
+        .queue_budget(10_000)
+        .drain_deadline(Duration::from_millis(50))
+        .when_full(WhenFull::Wait { at_most: AT_MOST });
+    let service = record.layer(all_kinds());
+    while record.recorder().stats().dropped.queue_full == 0 {
+        ask(&service, post("/echo", random_bytes(1000))).await;
+    }
+    record
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_room_ends_when_it_was_long_enough() {
+    let record = full_layer().await;
+    let service = record.layer(all_kinds());
+    for _ in 0..3 {
+        let before = record.recorder().stats();
+        let start = tokio::time::Instant::now();
+        let answer = ask(&service, post("/echo", random_bytes(1000))).await;
+        assert_eq!(answer.body.len(), 1000);
+        assert_eq!(start.elapsed().as_secs(), AT_MOST.as_secs());
+        let stats = record.recorder().stats();
+        assert_eq!(stats.dropped.queue_full, before.dropped.queue_full + 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_room_is_not_begun_again_while_the_service_inside_is_busy() {
+    let record = full_layer().await;
+    let service = record.layer(ReadyAtLast::new(3));
+    let start = tokio::time::Instant::now();
+    let mut service = service;
+    poll_fn(|cx| <_ as Service<Request<Body>>>::poll_ready(&mut service, cx))
+        .await
+        .expect("ready");
+    assert_eq!(start.elapsed().as_secs(), AT_MOST.as_secs());
+}
+
+/// Is ready when it was asked so many times.
+struct ReadyAtLast {
+    polls: usize,
+}
+
+impl ReadyAtLast {
+    fn new(polls: usize) -> Self {
+        Self { polls }
+    }
+}
+
+impl<B> Service<Request<B>> for ReadyAtLast {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        if self.polls == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        self.polls -= 1;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn call(&mut self, _: Request<B>) -> Self::Future {
+        ready(Ok(reply(200, empty()))).boxed()
+    }
+}
+
+// ---- flush and the end
+
+#[tokio::test]
+async fn flush_is_a_barrier() {
+    let memory = Memory::new();
+    let record = RecordTraffic::to(slow(&memory));
+    let service = record.layer(Origin::saying("fine"));
+    for number in 1..=20 {
+        ask(&service, get("/")).await;
+        let stats = record.recorder().flush().await;
+        assert_eq!((stats.stored, stats.queued), (number, 0));
+        assert_eq!(memory.len() as u64, number);
+    }
+}
+
+#[tokio::test]
+async fn flushing_what_recorded_nothing_returns() {
+    let stats = soon(RecordTraffic::memory().recorder().flush()).await;
+    assert_eq!(stats, tower_traffic::Stats::default());
+}
+
+#[tokio::test]
+async fn many_flushes_at_once_return() {
+    let (record, _) = recording();
+    ask(&record.layer(Origin::saying("fine")), get("/")).await;
+    let recorder = record.recorder();
+    for stats in soon(join_all((0..50).map(|_| recorder.flush()))).await {
+        assert_eq!(stats.stored, 1);
+    }
+}
+
+#[tokio::test]
+async fn dropping_the_last_handle_drains() {
+    let memory = Memory::new();
+    let record = RecordTraffic::to(slow(&memory));
+    let service = record.layer(Origin::saying("fine"));
+    for _ in 0..500 {
+        ask(&service, get("/")).await;
+    }
+    drop((record, service));
+    assert_eq!(memory.len(), 500);
+}
+
+#[test]
+fn dropping_the_last_handle_drains_when_the_runtime_is_gone() {
+    let memory = Memory::new();
+    let record = RecordTraffic::to(slow(&memory));
+    let service = record.layer(Origin::saying("fine"));
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        for _ in 0..500 {
+            ask(&service, get("/")).await;
+        }
+    });
+    drop(runtime);
+    drop((record, service));
+    assert_eq!(memory.len(), 500);
+}
+
+#[test]
+fn what_is_in_flight_when_the_runtime_goes_is_recorded() {
+    let (record, memory) = recording();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let entered = Arc::new(Notify::new());
+        let enter = entered.clone();
+        let service = record.layer(Origin::waiting(move |_| {
+            enter.notify_one();
+            pending()
+        }));
+        tokio::spawn(service.oneshot(get("/slow")));
+        soon(entered.notified()).await;
+    });
+    drop(runtime);
+    drop(record);
+    assert_eq!(memory.len(), 1);
+    assert_eq!(memory.exchanges()[0].ended(), Ended::ClientGone);
+}
+
+#[test]
+fn dropping_the_last_handle_gives_a_hanging_store_up() {
+    let errors = Arc::new(Mutex::new(Vec::new()));
+    let heard = errors.clone();
+    let record = RecordTraffic::to(hanging())
+        .drain_deadline(Duration::from_millis(50))
+        .on_error(move |error| heard.lock().expect("no panic").push(error.to_string()));
+    block_on(async { ask_at_once(&record.layer(Origin::saying("fine")), get("/")) });
+    drop(record);
+    let errors = errors.lock().expect("no panic").clone();
+    assert_eq!(errors, ["the store did not answer within 50ms"]);
+}
+
+#[test]
+fn dropping_the_last_handle_gives_a_store_up_that_blocks_its_thread() {
+    let (release, blocked) = std::sync::mpsc::channel::<()>();
+    let blocked = Mutex::new(blocked);
+    let sink = support::SinkFn(move |_| {
+        let _ = blocked.lock().expect("no panic").recv();
+        ready(Ok(())).boxed()
+    });
+    let record = RecordTraffic::to(sink).drain_deadline(Duration::from_millis(50));
+    ask_at_once(&record.layer(Origin::saying("fine")), get("/"));
+    // Returns, though the store does not.
+    drop(record);
+    drop(release);
+}
+
+#[test]
+fn the_last_drop_may_wait_for_ever() {
+    let (record, memory) = recording();
+    let record = record.drain_deadline(Duration::MAX);
+    ask_at_once(&record.layer(Origin::saying("fine")), get("/"));
+    drop(record);
+    assert_eq!(memory.len(), 1);
+}
+
+#[test]
+fn it_records_outside_of_tokio() {
+    let (record, memory) = recording();
+    let service = record.layer(Origin::saying("fine"));
+    assert_eq!(ask_at_once(&service, get("/")).text(), "fine");
+    block_on(record.recorder().flush());
+    assert_eq!(memory.len(), 1);
+}
+
+#[test]
+fn building_a_layer_needs_no_runtime_and_does_no_io() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let folder = parent.path().join("t");
+    let record = RecordTraffic::disk(&folder);
+    let service = record.layer(Origin::saying("fine"));
+    let recorder = record.recorder();
+    let app: Router = Router::new()
+        .route("/", routing::get(|| async { "hello" }))
+        .layer(record.clone());
+    drop((record, service, recorder, app));
+    assert!(!folder.exists());
+}
+
+// ---- what clones and routes share
+
+#[tokio::test]
+async fn clones_and_routes_share_one_recorder() {
+    let record = RecordTraffic::memory();
+    let recorder = record.recorder();
+    let app: Router = Router::new()
+        .route("/a", routing::get(|| async { "a" }).post(|| async { "A" }))
+        .route("/b", routing::get(|| async { "b" }))
+        .layer(record.clone());
+    let other: Router = Router::new()
+        .route("/c", routing::get(|| async { "c" }))
+        .route_layer(record.clone());
+    ask(&app, get("/a")).await;
+    ask(&app, post("/a", "")).await;
+    ask(&app.clone(), get("/b")).await;
+    ask(&other, get("/c")).await;
+    ask(&app, get("/none")).await;
+    drop((app, other));
+    let stats = recorder.flush().await;
+    assert_eq!((stats.served, stats.stored), (5, 5));
+    let memory = recorder.memory().expect("its memory");
+    let paths: Vec<_> = memory
+        .exchanges()
+        .iter()
+        .map(|exchange| exchange.request.uri.path().to_owned())
+        .collect();
+    assert_eq!(paths, ["/a", "/a", "/b", "/c", "/none"]);
+    assert!(record.layer(empty_service()).recorder().memory().is_some());
+}
+
+fn empty_service() -> Origin {
+    Origin::new(|_| reply(204, empty()))
+}
+
+#[tokio::test]
+async fn it_respects_the_readiness_of_the_service_inside() {
+    let (record, memory) = recording();
+    let origin = Origin::waiting(|_| async {
+        tokio::task::yield_now().await;
+        reply(200, full("one at a time"))
+    });
+    let service = record.layer(ConcurrencyLimit::new(origin, 1));
+    let asks = (0..50).map(|_| ask(&service, get("/")));
+    for answer in soon(join_all(asks)).await {
+        assert_eq!(answer.text(), "one at a time");
+    }
+    let stats = record.recorder().flush().await;
+    assert_eq!(stats.stored, 50);
+    assert_eq!(memory.len(), 50);
+}
+
+#[tokio::test]
+async fn two_layers_in_one_stack_record_both() {
+    let (outer, outer_memory) = recording();
+    let (inner, inner_memory) = recording();
+    let service = ServiceBuilder::new()
+        .layer(outer.clone())
+        .layer(inner.clone())
+        .service(all_kinds());
+    ask(&service, get("/trailers")).await;
+    outer.recorder().flush().await;
+    inner.recorder().flush().await;
+    let (outer, inner) = (outer_memory.exchanges(), inner_memory.exchanges());
+    assert_eq!(outer[0].request, inner[0].request);
+    assert_eq!(outer[0].response, inner[0].response);
+}
+
+#[test]
+fn what_axum_needs_holds() {
+    fn assert_send<T: Send>() {}
+    fn assert_sync<T: Sync>() {}
+    fn assert_layer<T: Clone + Send + Sync + 'static>() {}
+    fn assert_unpin<T: Unpin>() {}
+    assert_layer::<RecordTraffic>();
+    assert_layer::<RecordTrafficService<Origin>>();
+    assert_layer::<Recorder>();
+    assert_send::<RecordTrafficFuture<BoxFuture<'static, ()>>>();
+    assert_send::<TeeBody<Body, Capture>>();
+    assert_sync::<TeeBody<Body, Capture>>();
+    assert_send::<StoreError>();
+    assert_sync::<StoreError>();
+    assert_send::<Exchange>();
+    assert_sync::<Exchange>();
+    // A client that asks for `Unpin` bodies can stand beneath.
+    assert_unpin::<TeeBody<Body, Capture>>();
+}

@@ -1,0 +1,1132 @@
+//! `ReplayCache` answers from a recording, and does with a miss what it was told to.
+
+use std::{
+    convert::Infallible,
+    future::ready,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{Router, routing};
+use bytes::Bytes;
+use futures::{
+    FutureExt,
+    future::{BoxFuture, join, join_all},
+};
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use support::{
+    Answer, Body, FrameSender, Origin, Server, all_kinds, all_requests, ask, broken, channel, data,
+    empty, exchange, failing, fields, frames, full, get, http1, http2, post, random_bytes, read,
+    recorded_get, reply, request, settled, soon, trailers, with, with_status,
+};
+use tokio::sync::{Notify, Semaphore};
+use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit, service_fn};
+use tower_traffic::{
+    BodyEnd, Capture, Exchange, HeaderList, Matching, NoResponse, OnMiss, Order, RecordTraffic,
+    Redact, ReplayCache, ReplayCacheService,
+    body::{ReplayBody, TeeBody},
+    store::{Disk, MatchKey, Memory, Source, StoreError, Which},
+};
+
+/// What a service inside a cache gets.
+type Inside = TeeBody<ReplayBody<Body>, Capture>;
+
+fn refusing(memory: &Memory) -> ReplayCache {
+    ReplayCache::memory(memory.clone()).on_miss(OnMiss::Refuse)
+}
+
+fn recording(memory: &Memory) -> ReplayCache {
+    ReplayCache::memory(memory.clone()).on_miss(OnMiss::Record)
+}
+
+/// A service that a test must not get to.
+fn unreachable_origin() -> Origin {
+    Origin::new(|request| panic!("{} was passed on", request.uri()))
+}
+
+// ---- hits and misses
+
+/// http4k: a cache answers what it has and passes the rest on.
+#[tokio::test]
+async fn it_answers_what_it_has_and_passes_the_rest_on() {
+    let memory = Memory::from_iter([
+        with_status(recorded_get("/bob1", "one"), 200),
+        with_status(recorded_get("/bob2", "two"), 202),
+    ]);
+    let origin = Origin::new(|_| reply(404, full("from the origin")));
+    let cache = ReplayCache::memory(memory.clone()).layer(origin.clone());
+    for (path, status, text) in [
+        ("/bob1", 200, "one"),
+        ("/bob2", 202, "two"),
+        ("/bob3", 404, "from the origin"),
+        ("/bob1", 200, "one"),
+        ("/bob3", 404, "from the origin"),
+    ] {
+        let answer = ask(&cache, get(path)).await;
+        assert_eq!((answer.status, answer.text().as_str()), (status, text));
+    }
+    assert_eq!(origin.calls(), 2, "nothing was recorded on a miss");
+    assert_eq!(memory.len(), 2);
+}
+
+#[tokio::test]
+async fn a_miss_passes_the_request_through_unchanged() {
+    let origin = all_kinds();
+    let cache = ReplayCache::memory(Memory::new()).layer(origin.clone());
+    let bare = all_kinds();
+    for (through, direct) in all_requests("").into_iter().zip(all_requests("")) {
+        assert_eq!(ask(&cache, through).await, ask(&bare, direct).await);
+    }
+    assert_eq!(origin.seen(), bare.seen());
+}
+
+#[tokio::test]
+async fn a_refusal_names_the_request() {
+    let cache = refusing(&Memory::new()).layer(unreachable_origin());
+    let answer = ask(&cache, post("/users?page=2", "who is bob")).await;
+    assert_eq!(answer.status, 503);
+    assert!(
+        answer.text().contains("POST /users?page=2"),
+        "{}",
+        answer.text()
+    );
+    assert!(answer.text().contains("who is bob"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_refusal_shows_the_headers_that_count_and_no_secrets() {
+    let memory = Memory::new().match_by(Matching::new().header("accept").header("cookie"));
+    let cache = refusing(&memory).layer(unreachable_origin());
+    let asked = with(get("/users?token=hunter2"), "accept", "text/html");
+    let text = ask(&cache, with(asked, "cookie", "hunter3")).await.text();
+    assert!(text.contains("accept: text/html"), "{text}");
+    assert!(text.contains("token=REDACTED"), "{text}");
+    assert!(!text.contains("hunter"), "{text}");
+}
+
+#[tokio::test]
+async fn a_refusal_has_the_status_that_was_asked_for() {
+    let cache = refusing(&Memory::new())
+        .refuse_with(StatusCode::GATEWAY_TIMEOUT)
+        .layer(unreachable_origin());
+    assert_eq!(ask(&cache, get("/")).await.status, 504);
+}
+
+#[tokio::test]
+async fn hits_are_answered_while_the_service_inside_is_never_ready() {
+    let memory = Memory::from_iter([recorded_get("/", "recorded")]);
+    let cache = ReplayCache::memory(memory).layer(NeverReady);
+    assert_eq!(ask(&cache, get("/")).await.text(), "recorded");
+}
+
+#[derive(Clone)]
+struct NeverReady;
+
+impl<B> Service<Request<B>> for NeverReady {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Pending
+    }
+
+    fn call(&mut self, _: Request<B>) -> Self::Future {
+        panic!("called without being ready")
+    }
+}
+
+#[tokio::test]
+async fn an_error_of_the_service_inside_is_passed_on() {
+    for on_miss in [OnMiss::PassThrough, OnMiss::Record, OnMiss::Once] {
+        let cache = ReplayCache::memory(Memory::new())
+            .on_miss(on_miss)
+            .layer(service_fn(|_: Request<Inside>| {
+                ready(Err::<Response<Body>, _>("no route to host"))
+            }));
+        let error = cache.oneshot(get("/")).await.expect_err("no answer");
+        assert_eq!(error, "no route to host");
+    }
+}
+
+// ---- recording on a miss
+
+#[tokio::test]
+async fn a_miss_is_fetched_once_and_then_served() {
+    let memory = Memory::new();
+    let layer = recording(&memory).redact(Redact::none());
+    let origin = all_kinds();
+    let cache = layer.layer(origin.clone());
+    let mut fetched = Vec::new();
+    for request in all_requests("") {
+        fetched.push(ask(&cache, request).await);
+    }
+    let calls = origin.calls();
+    let recorder = layer.recorder().expect("a recorder");
+    recorder.flush().await;
+    for (request, fetched) in all_requests("").into_iter().zip(fetched) {
+        let what = format!("{} {}", request.method(), request.uri());
+        assert_eq!(ask(&cache, request).await, fetched, "{what}");
+    }
+    assert_eq!(origin.calls(), calls);
+}
+
+#[tokio::test]
+async fn a_miss_is_recorded_on_disk_for_a_later_process() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let origin = Origin::saying("fetched");
+    let layer = ReplayCache::disk(folder.path()).on_miss(OnMiss::Record);
+    let cache = layer.layer(origin.clone());
+    ask(&cache, post("/a", "x")).await;
+    layer.recorder().expect("a recorder").flush().await;
+    assert_eq!(ask(&cache, post("/a", "x")).await.text(), "fetched");
+    ask(&cache, post("/a", "y")).await;
+    assert_eq!(origin.calls(), 2);
+    drop((layer, cache));
+
+    let cache = ReplayCache::disk(folder.path())
+        .on_miss(OnMiss::Refuse)
+        .layer(unreachable_origin());
+    assert_eq!(ask(&cache, post("/a", "x")).await.text(), "fetched");
+    assert_eq!(ask(&cache, post("/a", "y")).await.text(), "fetched");
+    assert_eq!(ask(&cache, post("/a", "z")).await.status, 503);
+}
+
+#[tokio::test]
+async fn it_records_into_another_store() {
+    let memory = Memory::new();
+    let layer = ReplayCache::from(Memory::new())
+        .record_to(memory.clone())
+        .on_miss(OnMiss::Record);
+    ask(&layer.layer(Origin::saying("fetched")), get("/")).await;
+    layer.recorder().expect("a recorder").flush().await;
+    assert_eq!(memory.len(), 1);
+}
+
+#[tokio::test]
+async fn without_a_place_to_record_misses_pass_through() {
+    let origin = Origin::saying("passed");
+    let layer = ReplayCache::from(Memory::new()).on_miss(OnMiss::Record);
+    assert!(layer.recorder().is_none());
+    let cache = layer.layer(origin.clone());
+    for _ in 0..2 {
+        assert_eq!(ask(&cache, get("/")).await.text(), "passed");
+    }
+    assert_eq!(origin.calls(), 2);
+}
+
+#[tokio::test]
+async fn what_breaks_off_is_not_recorded() {
+    let memory = Memory::new();
+    let layer = recording(&memory);
+    let cache = layer.layer(Origin::new(|_| {
+        reply(200, frames([data("half"), broken("off")]))
+    }));
+    let response = cache.oneshot(get("/")).await.expect("an answer");
+    assert!(response.into_body().collect().await.is_err());
+    layer.recorder().expect("a recorder").flush().await;
+    assert!(memory.is_empty());
+}
+
+/// An origin that answers when it is let.
+fn gated_origin() -> (Origin, Arc<Semaphore>) {
+    let gate = Arc::new(Semaphore::new(0));
+    let open = gate.clone();
+    let origin = Origin::waiting(move |_| {
+        let open = open.clone();
+        async move {
+            open.acquire().await.expect("an open gate").forget();
+            reply(200, frames([data("fetched "), data("once")]))
+        }
+    });
+    (origin, gate)
+}
+
+async fn fifty_at_once(cache: &ReplayCacheService<Origin>, gate: &Semaphore) -> Vec<Answer> {
+    // The first is polled before the gate opens, so all fifty have missed by then.
+    let asks = join_all((0..50).map(|_| ask(cache, post("/same", "content"))));
+    let open = async { gate.add_permits(50) };
+    soon(join(asks, open)).await.0
+}
+
+#[tokio::test]
+async fn identical_concurrent_misses_make_one_call() {
+    let (origin, gate) = gated_origin();
+    let cache = recording(&Memory::new()).layer(origin.clone());
+    for answer in fifty_at_once(&cache, &gate).await {
+        assert_eq!(answer.text(), "fetched once");
+    }
+    assert_eq!(origin.calls(), 1);
+}
+
+#[tokio::test]
+async fn identical_concurrent_misses_make_one_call_with_a_recording_on_disk() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (origin, gate) = gated_origin();
+    let cache = ReplayCache::disk(folder.path())
+        .on_miss(OnMiss::Record)
+        .layer(origin.clone());
+    for answer in fifty_at_once(&cache, &gate).await {
+        assert_eq!(answer.text(), "fetched once");
+    }
+    assert_eq!(origin.calls(), 1);
+}
+
+#[tokio::test]
+async fn identical_misses_through_clones_and_routes_make_one_call() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    let handler = move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        async {
+            tokio::task::yield_now().await;
+            "fetched"
+        }
+    };
+    let layer = recording(&Memory::new());
+    let app: Router = Router::new()
+        .route("/a", routing::get(handler.clone()))
+        .route("/b", routing::get(handler))
+        .layer(layer.clone());
+    let other = app.clone();
+    let asks = ["/a", "/b"].into_iter().cycle().take(40);
+    let asks = asks.enumerate().map(|(i, path)| {
+        let app = if i % 3 == 0 { &app } else { &other };
+        ask(app, get(path))
+    });
+    for answer in soon(join_all(asks)).await {
+        assert_eq!(answer.text(), "fetched");
+    }
+    assert_eq!(calls.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn a_store_that_fails_makes_every_miss_a_call() {
+    let (origin, gate) = gated_origin();
+    let cache = ReplayCache::from(Memory::new())
+        .record_to(failing())
+        .on_miss(OnMiss::Record)
+        .layer(origin.clone());
+    for answer in fifty_at_once(&cache, &gate).await {
+        assert_eq!(answer.text(), "fetched once");
+    }
+    assert_eq!(origin.calls(), 50);
+}
+
+#[tokio::test]
+async fn a_leader_whose_client_hangs_up_before_the_head_does_not_hang_the_others() {
+    let (origin, gate) = gated_origin();
+    let cache = recording(&Memory::new()).layer(origin.clone());
+    let mut leader = ask(&cache, get("/same"));
+    assert!(futures::poll!(&mut leader).is_pending());
+    let mut follower = ask(&cache, get("/same"));
+    assert!(futures::poll!(&mut follower).is_pending());
+    assert_eq!(origin.calls(), 1, "the second waits for the first");
+    drop(leader);
+    gate.add_permits(2);
+    assert_eq!(follower.await.text(), "fetched once");
+    assert_eq!(origin.calls(), 2);
+}
+
+/// An origin whose first answer is this body, and the others say "whole".
+fn first_body(body: Body) -> Origin {
+    first_response(reply(200, body))
+}
+
+fn first_response(response: Response<Body>) -> Origin {
+    let first = Mutex::new(Some(response));
+    Origin::new(move |_| {
+        let first = first.lock().expect("no panic").take();
+        first.unwrap_or_else(|| reply(200, full("whole")))
+    })
+}
+
+/// The head of the first answer, whose body is still to come.
+async fn lead(cache: &ReplayCacheService<Origin>) -> Response<impl http_body::Body<Data = Bytes>> {
+    let response = soon(cache.clone().oneshot(get("/same"))).await;
+    response.expect("a head")
+}
+
+fn first_body_by_hand() -> (FrameSender, Origin) {
+    let (sender, body) = channel();
+    (sender, first_body(body))
+}
+
+/// Who asks again before reading the first answer would otherwise wait for itself.
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_does_not_read_on_is_not_waited_for_for_ever() {
+    let (sender, origin) = first_body_by_hand();
+    let cache = recording(&Memory::new()).layer(origin.clone());
+    let leader = lead(&cache).await;
+    sender.data("half");
+    let began = tokio::time::Instant::now();
+    assert_eq!(ask(&cache, get("/same")).await.text(), "whole");
+    assert_eq!(began.elapsed().as_secs(), 10);
+    assert_eq!(origin.calls(), 2);
+    drop(leader);
+}
+
+#[tokio::test]
+async fn a_leader_whose_client_hangs_up_in_the_body_does_not_hang_the_others() {
+    let (sender, origin) = first_body_by_hand();
+    let cache = recording(&Memory::new()).layer(origin.clone());
+    let leader = lead(&cache).await;
+    sender.data("half");
+    let mut follower = ask(&cache, get("/same"));
+    assert!(futures::poll!(&mut follower).is_pending());
+    drop(leader);
+    assert_eq!(follower.await.text(), "whole");
+    assert_eq!(origin.calls(), 2);
+}
+
+#[tokio::test]
+async fn a_leader_whose_call_fails_does_not_fail_the_others() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    let origin = service_fn(move |_: Request<Inside>| {
+        let call = counted.fetch_add(1, Ordering::Relaxed);
+        async move {
+            tokio::task::yield_now().await;
+            match call {
+                0 => Err("unlucky"),
+                _ => Ok(reply(200, full("whole"))),
+            }
+        }
+    });
+    let cache = recording(&Memory::new()).layer(origin);
+    let asks = (0..10).map(|_| cache.clone().oneshot(get("/same")));
+    let answers = soon(join_all(asks.map(|answer| async move {
+        match answer.await {
+            Ok(response) => Ok(read(response).await.text()),
+            Err(error) => Err(error),
+        }
+    })))
+    .await;
+    assert_eq!(answers[0], Err("unlucky"));
+    for answer in &answers[1..] {
+        assert_eq!(answer.as_deref(), Ok("whole"));
+    }
+}
+
+#[tokio::test]
+async fn an_event_stream_holds_nobody_back() {
+    let (sender, body) = channel();
+    let mut events = reply(200, body);
+    let kind = "text/event-stream; charset=utf-8".parse().expect("a value");
+    events.headers_mut().insert("content-type", kind);
+    let cache = recording(&Memory::new()).layer(first_response(events));
+    let mut leader = lead(&cache).await;
+    assert_eq!(ask(&cache, get("/same")).await.text(), "whole");
+    sender.data("still open");
+    assert!(soon(leader.body_mut().boxed_frame()).await);
+}
+
+#[tokio::test]
+async fn a_response_over_the_limit_holds_nobody_back() {
+    let (sender, origin) = first_body_by_hand();
+    let cache = recording(&Memory::new())
+        .capture_limit(10)
+        .layer(origin.clone());
+    let mut leader = lead(&cache).await;
+    sender.data("0123456789");
+    assert!(soon(leader.body_mut().boxed_frame()).await);
+    let mut follower = ask(&cache, get("/same"));
+    assert!(futures::poll!(&mut follower).is_pending());
+    sender.data("A");
+    assert!(soon(leader.body_mut().boxed_frame()).await);
+    assert_eq!(follower.await.text(), "whole");
+    assert_eq!(origin.calls(), 2);
+}
+
+/// Reads a frame of a body whose type has no name; whether one came.
+trait BoxedFrame {
+    fn boxed_frame(&mut self) -> BoxFuture<'_, bool>;
+}
+
+impl<B: http_body::Body<Data = Bytes> + Unpin + Send> BoxedFrame for B {
+    fn boxed_frame(&mut self) -> BoxFuture<'_, bool> {
+        async move { matches!(self.frame().await, Some(Ok(_))) }.boxed()
+    }
+}
+
+#[tokio::test]
+async fn a_response_over_the_limit_is_never_answered_from() {
+    let memory = Memory::new();
+    let layer = recording(&memory).capture_limit(10);
+    let origin = Origin::saying("more than ten bytes");
+    let cache = layer.layer(origin.clone());
+    for _ in 0..3 {
+        assert_eq!(ask(&cache, get("/")).await.text(), "more than ten bytes");
+        layer.recorder().expect("a recorder").flush().await;
+    }
+    assert_eq!(origin.calls(), 3);
+}
+
+// ---- once
+
+#[tokio::test]
+async fn once_records_into_a_recording_that_is_empty() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let memory = Memory::new();
+    for layer in [
+        ReplayCache::memory(memory.clone()),
+        ReplayCache::disk(folder.path().join("new")),
+    ] {
+        let layer = layer.on_miss(OnMiss::Once);
+        let origin = Origin::saying("fetched");
+        let cache = layer.layer(origin.clone());
+        for path in ["/a", "/b", "/a", "/b"] {
+            assert_eq!(ask(&cache, get(path)).await.text(), "fetched");
+            layer.recorder().expect("a recorder").flush().await;
+        }
+        assert_eq!(origin.calls(), 2, "each of the two was fetched once");
+    }
+    assert_eq!(memory.len(), 2);
+}
+
+#[tokio::test]
+async fn once_refuses_what_a_recording_does_not_have() {
+    let memory = Memory::from_iter([recorded_get("/a", "recorded")]);
+    let cache = ReplayCache::memory(memory.clone())
+        .on_miss(OnMiss::Once)
+        .layer(unreachable_origin());
+    assert_eq!(ask(&cache, get("/b")).await.status, 503);
+    assert_eq!(ask(&cache, get("/a")).await.text(), "recorded");
+    assert_eq!(memory.len(), 1);
+}
+
+// ---- which of several
+
+#[tokio::test]
+async fn the_latest_answers() {
+    let memory = Memory::from_iter(["first", "second", "third"].map(|t| recorded_get("/", t)));
+    let cache = refusing(&memory).layer(unreachable_origin());
+    for _ in 0..3 {
+        assert_eq!(ask(&cache, get("/")).await.text(), "third");
+    }
+}
+
+#[tokio::test]
+async fn they_answer_in_recorded_order_and_then_the_last_again() {
+    let memory = Memory::from_iter([
+        recorded_get("/", "first"),
+        recorded_get("/other", "other"),
+        recorded_get("/", "second"),
+    ]);
+    let layer = refusing(&memory).order(Order::Recorded);
+    let cache = layer.layer(unreachable_origin());
+    let other = layer.layer(unreachable_origin());
+    assert_eq!(ask(&cache, get("/")).await.text(), "first");
+    assert_eq!(ask(&cache, get("/none")).await.status, 503);
+    assert_eq!(ask(&cache, get("/other")).await.text(), "other");
+    assert_eq!(ask(&other, get("/")).await.text(), "second");
+    assert_eq!(ask(&cache, get("/")).await.text(), "second");
+    assert_eq!(ask(&other, get("/other")).await.text(), "other");
+}
+
+#[tokio::test]
+async fn in_recorded_order_each_answers_one_of_many_at_once() {
+    let texts: Vec<_> = (0..50).map(|i| format!("{i:02}")).collect();
+    let memory: Memory = texts.iter().map(|text| recorded_get("/", text)).collect();
+    let cache = refusing(&memory)
+        .order(Order::Recorded)
+        .layer(unreachable_origin());
+    let answers = soon(join_all((0..50).map(|_| ask(&cache, get("/"))))).await;
+    let mut answers: Vec<_> = answers.iter().map(Answer::text).collect();
+    answers.sort();
+    assert_eq!(answers, texts);
+}
+
+// ---- recordings that were cut short
+
+#[tokio::test]
+async fn it_never_answers_from_a_recording_that_was_cut_short() {
+    let cut = |change: &dyn Fn(&mut Exchange)| {
+        let mut exchange = exchange("POST", "/", "asked", "answered");
+        change(&mut exchange);
+        Memory::from_iter([exchange])
+    };
+    let answers = async |memory: &Memory| {
+        let cache = refusing(memory).layer(unreachable_origin());
+        ask(&cache, post("/", "asked")).await.status == 200
+    };
+    assert!(answers(&cut(&|_| ())).await);
+    for end in [
+        BodyEnd::Limit,
+        BodyEnd::Error("broke".to_owned()),
+        BodyEnd::Dropped,
+    ] {
+        let response = cut(&|exchange| {
+            exchange.response.as_mut().expect("one").body.end = end.clone();
+        });
+        let request = cut(&|exchange| exchange.request.body.end = end.clone());
+        assert!(!answers(&response).await, "the response: {end:?}");
+        assert!(!answers(&request).await, "the request: {end:?}");
+        // What counts of such a request is all there if the body does not.
+        let by_head = request.match_by(Matching::new().ignore_body());
+        assert!(answers(&by_head).await, "{end:?}");
+        let by_head = response.match_by(Matching::new().ignore_body());
+        assert!(!answers(&by_head).await, "{end:?}");
+    }
+    for why in [NoResponse::ClientGone, NoResponse::Failed("no".to_owned())] {
+        let none = cut(&|exchange| exchange.response = Err(why.clone()));
+        assert!(!answers(&none).await, "{why:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_older_whole_recording_answers_in_place_of_a_newer_one_that_was_cut() {
+    let mut cut = recorded_get("/", "ne");
+    cut.response.as_mut().expect("one").body.end = BodyEnd::Limit;
+    let memory = Memory::from_iter([recorded_get("/", "old"), cut]);
+    let cache = refusing(&memory).layer(unreachable_origin());
+    assert_eq!(ask(&cache, get("/")).await.text(), "old");
+}
+
+// ---- request bodies that are not matched
+
+#[tokio::test]
+async fn a_request_body_over_the_limit_is_passed_through_whole() {
+    let content = random_bytes(100_000);
+    let pieces: Vec<Bytes> = (0..100)
+        .map(|i| content.slice(i * 1000..(i + 1) * 1000))
+        .collect();
+    for on_miss in [OnMiss::PassThrough, OnMiss::Record, OnMiss::Once] {
+        let memory = Memory::new();
+        let origin = all_kinds();
+        let cache = ReplayCache::memory(memory.clone())
+            .on_miss(on_miss)
+            .body_limit(5_500)
+            .layer(origin.clone());
+        let sum = fields([("x-sum", "1")]);
+        let mut streamed: Vec<_> = pieces.iter().cloned().map(data).collect();
+        streamed.push(trailers(sum.clone()));
+        for body in [full(content.clone()), frames(streamed)] {
+            let answer = ask(&cache, request("POST", "/echo", body)).await;
+            assert_eq!(answer.body, content);
+        }
+        let seen = origin.seen();
+        assert!(
+            seen.iter()
+                .all(|request| request.body.to_bytes() == content)
+        );
+        assert_eq!(seen[0].body.trailers, None);
+        let passed = seen[1].body.trailers.as_ref().map(HeaderList::to_map);
+        assert_eq!(passed, Some(sum));
+        assert!(memory.is_empty(), "{on_miss:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_body_that_breaks_off_is_passed_through_as_it_came() {
+    for limit in [100, 5] {
+        let origin = Origin::saying("sorry");
+        let cache = recording(&Memory::new())
+            .body_limit(limit)
+            .layer(origin.clone());
+        let body = frames([data("half "), data("of it"), broken("connection reset")]);
+        ask(&cache, request("POST", "/", body)).await;
+        let seen = &origin.seen()[0].body;
+        assert_eq!(seen.to_bytes(), "half of it");
+        assert_eq!(seen.end, BodyEnd::Error("connection reset".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn a_request_body_that_cannot_be_matched_is_refused_with_the_reason() {
+    let cache = refusing(&Memory::new())
+        .body_limit(5)
+        .layer(unreachable_origin());
+    let long = ask(&cache, post("/upload", "more than five")).await;
+    assert_eq!(long.status, 503);
+    assert!(long.text().contains("limit of 5 bytes"), "{}", long.text());
+    assert!(long.text().contains("POST /upload"), "{}", long.text());
+    let body = frames([data("ha"), broken("reset")]);
+    let off = ask(&cache, request("POST", "/upload", body)).await;
+    assert_eq!(off.status, 503);
+    assert!(off.text().contains("broke off"), "{}", off.text());
+}
+
+#[tokio::test]
+async fn a_request_body_of_just_the_limit_is_matched() {
+    let memory = Memory::from_iter([exchange("POST", "/", "12345", "found")]);
+    let cache = refusing(&memory).body_limit(5).layer(unreachable_origin());
+    assert_eq!(ask(&cache, post("/", "12345")).await.text(), "found");
+    let streamed = frames([data("1"), data("23"), data(""), data("45")]);
+    let streamed = request("POST", "/", streamed);
+    assert_eq!(ask(&cache, streamed).await.text(), "found");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_count_is_not_read_before_the_call() {
+    let memory = Memory::new().match_by(Matching::new().ignore_body());
+    let layer = recording(&memory);
+    let cache = layer.layer(Origin::saying("fetched"));
+    let (sender, body) = channel();
+    let ask_first = ask(&cache, request("POST", "/", body));
+    sender.data("later");
+    drop(sender);
+    ask_first.await;
+    layer.recorder().expect("a recorder").flush().await;
+    // A hit, though this body never ends.
+    let (sender, body) = channel();
+    let answer = ask(&cache, request("POST", "/", body)).await;
+    assert_eq!(answer.text(), "fetched");
+    drop(sender);
+    assert_eq!(memory.exchanges()[0].request.body.to_bytes(), "later");
+}
+
+// ---- matching
+
+/// Whether a recording of one request answers the other.
+async fn matches(matching: Matching, recorded: Request<&str>, asked: Request<Body>) -> bool {
+    let exchange = Exchange::new(recorded.map(str::to_owned), Response::new("found"));
+    let memory = Memory::from_iter([exchange]).match_by(matching);
+    let cache = refusing(&memory).layer(unreachable_origin());
+    match ask(&cache, asked).await.status {
+        200 => true,
+        503 => false,
+        status => panic!("{status}"),
+    }
+}
+
+/// Whether a recording of a GET answers a GET.
+async fn gets_match(matching: &Matching, recorded: &str, asked: &str) -> bool {
+    matches(matching.clone(), bare(recorded), get(asked)).await
+}
+
+fn bare(uri: &str) -> Request<&'static str> {
+    Request::get(uri).body("").expect("a request")
+}
+
+#[tokio::test]
+async fn method_uri_and_body_count_and_headers_do_not() {
+    let default = Matching::new();
+    assert!(gets_match(&default, "/a?b=1", "/a?b=1").await);
+    assert!(!gets_match(&default, "/a?b=1", "/a?b=2").await);
+    assert!(!gets_match(&default, "/a?b=1", "/a").await);
+    assert!(!gets_match(&default, "/a", "/A").await);
+    assert!(!gets_match(&default, "/a?b=1&c=2", "/a?c=2&b=1").await);
+    assert!(matches(default.clone(), with(bare("/"), "accept", "a"), get("/")).await);
+    assert!(!matches(default.clone(), bare("/"), request("HEAD", "/", empty())).await);
+    let posted = || Request::post("/").body("x").expect("a request");
+    assert!(matches(default.clone(), posted(), post("/", "x")).await);
+    assert!(!matches(default.clone(), posted(), post("/", "y")).await);
+    assert!(!matches(default.clone(), posted(), post("/", "")).await);
+    assert!(matches(default.clone().ignore_body(), posted(), post("/", "y")).await);
+}
+
+#[tokio::test]
+async fn a_header_can_count() {
+    let by_accept = || Matching::new().header("Accept");
+    let html = || with(bare("/"), "accept", "text/html");
+    assert!(matches(by_accept(), html(), with(get("/"), "accept", "text/html")).await);
+    assert!(!matches(by_accept(), html(), with(get("/"), "accept", "text/css")).await);
+    assert!(!matches(by_accept(), html(), get("/")).await);
+    let other = with(with(get("/"), "accept", "text/html"), "x-id", "7");
+    assert!(matches(by_accept(), html(), other).await);
+}
+
+#[tokio::test]
+async fn all_headers_can_count_but_some() {
+    let matching = || Matching::new().all_headers_except(["X-Id", "date"]);
+    let asked = || with(get("/"), "accept", "text/html");
+    let html = || with(bare("/"), "accept", "text/html");
+    assert!(matches(matching(), html(), with(asked(), "x-id", "7")).await);
+    assert!(!matches(matching(), html(), with(asked(), "x-other", "7")).await);
+    assert!(!matches(matching(), with(html(), "accept", "2"), asked()).await);
+    // The order of names means nothing, that of values does.
+    let ab = with(with(bare("/"), "a", "1"), "b", "2");
+    let ba = with(with(get("/"), "b", "2"), "a", "1");
+    assert!(matches(matching(), ab, ba).await);
+    let one_two = with(with(bare("/"), "a", "1"), "a", "2");
+    let two_one = with(with(get("/"), "a", "2"), "a", "1");
+    assert!(!matches(matching(), one_two, two_one).await);
+}
+
+#[tokio::test]
+async fn query_parameters_can_be_left_out() {
+    let ignoring = Matching::new().ignore_query("Nonce").ignore_query("t");
+    assert!(gets_match(&ignoring, "/a?b=1&nonce=7", "/a?nonce=8&b=1").await);
+    assert!(gets_match(&ignoring, "/a?b=1&%6Eonce=7&t", "/a?b=1").await);
+    assert!(gets_match(&ignoring, "/a?nonce=1", "/a").await);
+    assert!(!gets_match(&ignoring, "/a?b=1&nonce=7", "/a?b=2&nonce=7").await);
+    assert!(!gets_match(&ignoring, "/a?b=1&c=2", "/a?c=2&b=1").await);
+}
+
+#[tokio::test]
+async fn query_parameters_can_be_picked() {
+    let picking = Matching::new().only_query(["page", "Q"]);
+    assert!(gets_match(&picking, "/a?page=1&x=1&q=bob", "/a?page=1&y=2&q=bob").await);
+    assert!(!gets_match(&picking, "/a?page=1", "/a?page=2").await);
+    let none = Matching::new().only_query::<&str>([]);
+    assert!(gets_match(&none, "/a?page=1", "/a?page=2").await);
+    assert!(gets_match(&none, "/a?page=1", "/a").await);
+    assert!(!gets_match(&none, "/a", "/b").await);
+}
+
+#[tokio::test]
+async fn the_authority_counts_unless_it_is_left_out() {
+    let default = Matching::new();
+    assert!(gets_match(&default, "http://one/a", "http://ONE/a").await);
+    assert!(!gets_match(&default, "http://one/a", "http://two/a").await);
+    assert!(!gets_match(&default, "http://one/a", "/a").await);
+    let ignoring = Matching::new().ignore_authority();
+    assert!(gets_match(&ignoring, "http://one/a?b=1", "https://two:81/a?b=1").await);
+    assert!(gets_match(&ignoring, "http://one/a", "/a").await);
+    assert!(!gets_match(&ignoring, "http://one/a", "/b").await);
+}
+
+#[tokio::test]
+async fn a_recording_made_with_one_secret_answers_one_asked_with_another() {
+    for matching in [
+        Matching::new(),
+        Matching::new().all_headers_except::<&str>([]),
+    ] {
+        let memory = Memory::new().match_by(matching);
+        let record = RecordTraffic::to(memory.clone());
+        let asked = |secret: &str| {
+            let request = get(format!("/users?page=2&token={secret}"));
+            let request = with(request, "authorization", secret);
+            with(request, "cookie", secret)
+        };
+        ask(&record.layer(Origin::saying("found")), asked("one")).await;
+        record.recorder().flush().await;
+        let cache = refusing(&memory).layer(unreachable_origin());
+        assert_eq!(ask(&cache, asked("another")).await.text(), "found");
+        assert_eq!(
+            ask(&cache, get("/users?page=3&token=one")).await.status,
+            503
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_is_marked_sensitive_matches_whatever_it_is() {
+    let memory = Memory::new().match_by(Matching::new().header("x-session"));
+    let record = RecordTraffic::to(memory.clone());
+    let asked = |secret: &str| {
+        let mut request = with(get("/"), "x-session", secret);
+        let value = request.headers_mut().get_mut("x-session");
+        value.expect("a value").set_sensitive(true);
+        request
+    };
+    ask(&record.layer(Origin::saying("found")), asked("one")).await;
+    record.recorder().flush().await;
+    let cache = refusing(&memory).layer(unreachable_origin());
+    assert_eq!(ask(&cache, asked("another")).await.text(), "found");
+}
+
+#[tokio::test]
+async fn a_secret_of_your_own_matches_when_both_sides_know_of_it() {
+    let redact = Redact::default().query("nonce");
+    let memory = Memory::new().match_by(Matching::new().redact(redact.clone()));
+    let record = RecordTraffic::to(memory.clone()).redact(redact);
+    ask(&record.layer(Origin::saying("found")), get("/?nonce=1")).await;
+    record.recorder().flush().await;
+    let cache = refusing(&memory).layer(unreachable_origin());
+    assert_eq!(ask(&cache, get("/?nonce=2")).await.text(), "found");
+}
+
+// ---- a bad source
+
+/// A source that cannot be read.
+struct Unreadable(Matching);
+
+impl Source for Unreadable {
+    fn matching(&self) -> &Matching {
+        &self.0
+    }
+
+    fn find(
+        &self,
+        _: MatchKey,
+        _: Which,
+    ) -> BoxFuture<'_, Result<Option<Arc<Exchange>>, StoreError>> {
+        ready(Err(StoreError::other("no such bucket"))).boxed()
+    }
+
+    fn is_empty(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
+        ready(Err(StoreError::other("no such bucket"))).boxed()
+    }
+}
+
+#[tokio::test]
+async fn an_error_of_the_source_is_a_miss_and_the_hook_hears_of_it() {
+    let errors = Arc::new(Mutex::new(Vec::new()));
+    let heard = errors.clone();
+    let cache = ReplayCache::from(Unreadable(Matching::new()))
+        .on_error(move |error| heard.lock().expect("no panic").push(error.to_string()))
+        .layer(Origin::saying("passed"));
+    for _ in 0..3 {
+        assert_eq!(ask(&cache, get("/")).await.text(), "passed");
+    }
+    assert_eq!(*errors.lock().expect("no panic"), ["no such bucket"; 3]);
+}
+
+#[tokio::test]
+async fn once_with_an_unreadable_source_refuses() {
+    let memory = Memory::new();
+    let cache = ReplayCache::from(Unreadable(Matching::new()))
+        .record_to(memory.clone())
+        .on_miss(OnMiss::Once)
+        .layer(unreachable_origin());
+    assert_eq!(ask(&cache, get("/")).await.status, 503);
+    assert!(memory.is_empty());
+}
+
+#[tokio::test]
+async fn a_folder_that_does_not_exist_is_a_recording_with_nothing_in_it() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let folder = parent.path().join("none");
+    let errors = Arc::new(AtomicUsize::new(0));
+    let heard = errors.clone();
+    let cache = ReplayCache::disk(&folder)
+        .on_error(move |_| {
+            heard.fetch_add(1, Ordering::Relaxed);
+        })
+        .layer(Origin::saying("passed"));
+    assert_eq!(ask(&cache, get("/")).await.text(), "passed");
+    assert_eq!(errors.load(Ordering::Relaxed), 0);
+    assert!(!folder.exists());
+}
+
+#[tokio::test]
+async fn a_folder_that_is_a_file_is_an_error_and_a_miss() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let errors = Arc::new(Mutex::new(Vec::new()));
+    let heard = errors.clone();
+    let cache = ReplayCache::disk(file.path())
+        .on_error(move |error| heard.lock().expect("no panic").push(error.to_string()))
+        .layer(Origin::saying("passed"));
+    assert_eq!(ask(&cache, get("/")).await.text(), "passed");
+    let errors = errors.lock().expect("no panic").clone();
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].contains("no folder"), "{errors:?}");
+}
+
+// ---- real sockets
+
+fn replaying(memory: &Memory) -> Router {
+    Router::new()
+        .fallback_service(unreachable_origin())
+        .layer(refusing(memory))
+}
+
+/// Records everything over one connection, and gets it again over the other.
+async fn record_and_replay(record_with: support::HttpClient, replay_with: support::HttpClient) {
+    let memory = Memory::new().match_by(Matching::new().ignore_authority());
+    let record = RecordTraffic::to(memory.clone()).redact(Redact::none());
+    let app = Router::new()
+        .fallback_service(all_kinds())
+        .layer(record.clone());
+    let server = Server::start(app).await;
+    let mut recorded = Vec::new();
+    for request in all_requests(&server.url("")) {
+        recorded.push(ask(&record_with, request).await);
+        settled(&record.recorder(), recorded.len() as u64).await;
+    }
+    drop(server);
+
+    let server = Server::start(replaying(&memory)).await;
+    for (request, recorded) in all_requests(&server.url("")).into_iter().zip(recorded) {
+        let what = format!("{} {}", request.method(), request.uri());
+        let replayed = ask(&replay_with, request).await;
+        assert_eq!(replayed.status, recorded.status, "{what}");
+        assert_eq!(replayed.body, recorded.body, "{what}");
+        assert_eq!(replayed.fields(), recorded.fields(), "{what}");
+        assert_eq!(replayed.trailers, recorded.trailers, "{what}");
+        if what.starts_with("HEAD") {
+            assert_eq!(replayed.headers["content-length"], "14");
+        }
+    }
+}
+
+#[tokio::test]
+async fn recorded_over_http1_and_replayed_over_http1() {
+    record_and_replay(http1(), http1()).await;
+}
+
+#[tokio::test]
+async fn recorded_over_http1_and_replayed_over_http2() {
+    record_and_replay(http1(), http2()).await;
+}
+
+#[tokio::test]
+async fn recorded_over_http2_and_replayed_over_http1() {
+    record_and_replay(http2(), http1()).await;
+}
+
+#[tokio::test]
+async fn recorded_over_http2_and_replayed_over_http2() {
+    record_and_replay(http2(), http2()).await;
+}
+
+/// What a client saw has fields that belong to its connection.
+#[tokio::test]
+async fn what_a_client_recorded_is_replayed_by_a_server() {
+    let server = Server::start(Router::new().fallback_service(all_kinds())).await;
+    let memory = Memory::new().match_by(Matching::new().ignore_authority());
+    let record = RecordTraffic::to(memory.clone()).redact(Redact::none());
+    let client = record.layer(http1());
+    let mut recorded = Vec::new();
+    for request in all_requests(&server.url("")) {
+        recorded.push(ask(&client, request).await);
+    }
+    record.recorder().flush().await;
+    drop(server);
+    for replay_with in [http1(), http2()] {
+        let server = Server::start(replaying(&memory)).await;
+        for (request, recorded) in all_requests(&server.url("")).into_iter().zip(&recorded) {
+            let what = format!("{} {}", request.method(), request.uri());
+            let replayed = ask(&replay_with, request).await;
+            assert_eq!(replayed.status, recorded.status, "{what}");
+            assert_eq!(replayed.body, recorded.body, "{what}");
+            assert_eq!(replayed.fields(), recorded.fields(), "{what}");
+            assert_eq!(replayed.trailers, recorded.trailers, "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_recording_of_another_protocol_version_is_replayed() {
+    for version in [
+        http::Version::HTTP_09,
+        http::Version::HTTP_10,
+        http::Version::HTTP_2,
+        http::Version::HTTP_3,
+    ] {
+        let mut exchange = recorded_get("/", "found");
+        exchange.response.as_mut().expect("one").version = version;
+        let memory = Memory::from_iter([exchange]).match_by(Matching::new().ignore_authority());
+        let server = Server::start(replaying(&memory)).await;
+        for client in [http1(), http2()] {
+            let answer = ask(&client, get(server.url("/"))).await;
+            assert_eq!(answer.text(), "found", "{version:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn recorded_on_disk_today_and_replayed_tomorrow() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let record = RecordTraffic::disk(folder.path()).redact(Redact::none());
+    let app = Router::new()
+        .fallback_service(all_kinds())
+        .layer(record.clone());
+    let server = Server::start(app).await;
+    let mut recorded = Vec::new();
+    for request in all_requests(&server.url("")) {
+        recorded.push(ask(&http1(), request).await);
+        settled(&record.recorder(), recorded.len() as u64).await;
+    }
+    drop((server, record));
+
+    let cache = ReplayCache::disk(folder.path()).on_miss(OnMiss::Refuse);
+    let app = Router::new()
+        .fallback_service(unreachable_origin())
+        .layer(cache);
+    let server = Server::start(app).await;
+    for (request, recorded) in all_requests(&server.url("")).into_iter().zip(recorded) {
+        let what = format!("{} {}", request.method(), request.uri());
+        let replayed = ask(&http1(), request).await;
+        assert_eq!(replayed.status, recorded.status, "{what}");
+        assert_eq!(replayed.body, recorded.body, "{what}");
+        assert_eq!(replayed.fields(), recorded.fields(), "{what}");
+        assert_eq!(replayed.trailers, recorded.trailers, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn with_the_default_redaction_a_folder_replays_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let record = RecordTraffic::disk(folder.path());
+    let asked = |token: &str| with(get("/json?a=1"), "authorization", token);
+    let recorded = ask(&record.layer(all_kinds()), asked("Bearer one")).await;
+    drop(record);
+    // The folder was read by nobody yet: a look-up builds its index.
+    let disk = Disk::new(folder.path()).match_by(Matching::new().header("authorization"));
+    let cache = ReplayCache::from(disk)
+        .on_miss(OnMiss::Refuse)
+        .layer(unreachable_origin());
+    assert_eq!(ask(&cache, asked("Bearer two")).await, recorded);
+}
+
+// ---- readiness and axum
+
+#[tokio::test]
+async fn it_respects_the_readiness_of_the_service_inside() {
+    for on_miss in [OnMiss::PassThrough, OnMiss::Record, OnMiss::Once] {
+        let origin = Origin::waiting(|_| async {
+            tokio::task::yield_now().await;
+            reply(200, full("one at a time"))
+        });
+        let cache = ReplayCache::memory(Memory::new())
+            .on_miss(on_miss)
+            .layer(ConcurrencyLimit::new(origin, 1));
+        let asks = (0..50).map(|i| ask(&cache, get(format!("/{}", i % 25))));
+        for answer in soon(join_all(asks)).await {
+            assert_eq!(answer.text(), "one at a time", "{on_miss:?}");
+        }
+    }
+    let cache = refusing(&Memory::new()).layer(ConcurrencyLimit::new(unreachable_origin(), 1));
+    for answer in soon(join_all((0..50).map(|_| ask(&cache, get("/"))))).await {
+        assert_eq!(answer.status, 503);
+    }
+}
+
+#[tokio::test]
+async fn a_hung_store_holds_a_follower_no_longer_than_the_recorder_waits() {
+    // The leader is answered at once; who follows is answered by the service when it lets go.
+    let entered = Arc::new(Notify::new());
+    let enter = entered.clone();
+    let sink = support::SinkFn(move |_| {
+        enter.notify_one();
+        async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Err(StoreError::other("too late"))
+        }
+        .boxed()
+    });
+    let origin = Origin::saying("fetched");
+    let cache = ReplayCache::from(Memory::new())
+        .record_to(sink)
+        .on_miss(OnMiss::Record)
+        .layer(origin.clone());
+    assert_eq!(ask(&cache, get("/")).await.text(), "fetched");
+    soon(entered.notified()).await;
+    assert_eq!(ask(&cache, get("/")).await.text(), "fetched");
+    assert_eq!(origin.calls(), 2);
+}
+
+#[test]
+fn building_a_layer_needs_no_runtime_and_does_no_io() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let folder = parent.path().join("t");
+    let layer = ReplayCache::disk(&folder).on_miss(OnMiss::Record);
+    let service = layer.layer(Origin::saying("x"));
+    let app: Router = Router::new()
+        .route("/", routing::get(|| async { "hello" }))
+        .layer(layer.clone());
+    drop((layer, service, app));
+    assert!(!folder.exists());
+}
+
+#[test]
+fn what_axum_needs_holds() {
+    fn assert_send<T: Send>() {}
+    fn assert_sync<T: Sync>() {}
+    fn assert_layer<T: Clone + Send + Sync + 'static>() {}
+    fn assert_unpin<T: Unpin>() {}
+    assert_layer::<ReplayCache>();
+    assert_layer::<ReplayCacheService<Origin>>();
+    assert_send::<<ReplayCacheService<Origin> as Service<Request<Body>>>::Future>();
+    assert_send::<ReplayBody<Inside>>();
+    assert_sync::<ReplayBody<Inside>>();
+    assert_unpin::<ReplayBody<Inside>>();
+}

@@ -1,0 +1,5 @@
+//! `ReplayCache`, `ReplayStream`, `Responder` and `Resend`.
+
+mod cache;
+mod resend;
+mod stream;

@@ -1,0 +1,491 @@
+//! `Resend` sends a recording again, and tells what is no longer as it was.
+
+use std::{
+    convert::Infallible,
+    future::ready,
+    sync::{Arc, Mutex},
+};
+
+use axum::Router;
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use http::{HeaderMap, Request, Response, Uri};
+use support::{
+    Body, Origin, Server, all_kinds, all_requests, ask, broken, channel, data, exchange, fields,
+    frames, full, get, http1, http2, recorded_get, reply, settled, trailers, with,
+};
+use tower::{Layer, ServiceBuilder, limit::ConcurrencyLimit, service_fn};
+use tower_traffic::{
+    BodyEnd, Difference, Exchange, HeaderList, NoResponse, REDACTED, RecordTraffic, Redact, Resend,
+    Summary, Verdict,
+    body::StoredBody,
+    store::{BoxStream, Memory, Replay, StoreError},
+};
+
+/// Sends one exchange to a service that answers with this.
+async fn verdict(recorded: Exchange, now: Response<Body>) -> Verdict {
+    verdict_of(Resend::memory(Memory::from_iter([recorded])), now).await
+}
+
+async fn verdict_of(resend: Resend, now: Response<Body>) -> Verdict {
+    let now = Mutex::new(Some(now));
+    let origin = Origin::new(move |_| now.lock().expect("no panic").take().expect("one request"));
+    let mut verdicts = Vec::new();
+    let summary = resend.run(origin, |resent| verdicts.push(resent.verdict.clone()));
+    support::soon(summary).await.expect("a recording");
+    assert_eq!(verdicts.len(), 1);
+    verdicts.remove(0)
+}
+
+fn recorded(headers: &HeaderMap, answer: &str) -> Exchange {
+    let mut exchange = recorded_get("/", answer);
+    exchange.response.as_mut().expect("one").headers = HeaderList::from(headers);
+    exchange
+}
+
+fn now(headers: HeaderMap, content: &str) -> Response<Body> {
+    let mut response = reply(200, full(content.to_owned()));
+    *response.headers_mut() = headers;
+    response
+}
+
+fn different(difference: Difference) -> Verdict {
+    Verdict::Different(vec![difference])
+}
+
+fn bytes<const N: usize>(values: [&'static str; N]) -> Vec<Bytes> {
+    values.map(Bytes::from).to_vec()
+}
+
+// ---- what is compared
+
+#[tokio::test]
+async fn the_same_is_the_same() {
+    let fields = fields([("x-a", "1"), ("x-a", "2"), ("content-type", "text/plain")]);
+    let verdict = verdict(recorded(&fields, "found"), now(fields, "found")).await;
+    assert_eq!(verdict, Verdict::Same);
+}
+
+#[tokio::test]
+async fn secrets_in_contents_are_replaced_before_they_are_compared() {
+    let json = || fields([("content-type", "application/json")]);
+    let was = |content: &str| recorded(&json(), content);
+    let is = |content: &str| now(json(), content);
+    let stored = r#"{"token":"REDACTED","a":1}"#;
+    let same = verdict(was(stored), is(r#"{"token":"hunter2","a":1}"#)).await;
+    assert_eq!(same, Verdict::Same);
+    let other = verdict(was(stored), is(r#"{"token":"hunter2","a":2}"#)).await;
+    assert_eq!(other, different(Difference::Body { at: 24 }));
+    let endless = stream::repeat_with(|| data("[{\"token\":\"hunter2\"},"));
+    let body = http_body_util::BodyExt::boxed(http_body_util::StreamBody::new(endless));
+    let mut endless = reply(200, body);
+    *endless.headers_mut() = json();
+    let verdict = verdict(was("[{\"token\":\"REDACTED\"},{}]"), endless).await;
+    assert_eq!(verdict, different(Difference::Body { at: 22 }));
+}
+
+#[tokio::test]
+async fn how_the_content_is_cut_into_frames_does_not_matter() {
+    let pieces = frames([data("fo"), data(""), data("un"), data("d")]);
+    let verdict = verdict(recorded_get("/", "found"), reply(200, pieces)).await;
+    assert_eq!(verdict, Verdict::Same);
+}
+
+#[tokio::test]
+async fn another_status_differs() {
+    let verdict = verdict(recorded_get("/", ""), reply(404, full(""))).await;
+    assert_eq!(
+        verdict,
+        different(Difference::Status {
+            recorded: http::StatusCode::OK,
+            now: http::StatusCode::NOT_FOUND,
+        })
+    );
+}
+
+#[tokio::test]
+async fn other_values_of_a_header_differ() {
+    let cases = [
+        (
+            fields([("x-a", "1"), ("x-b", "1")]),
+            fields([("x-b", "1"), ("x-a", "2")]),
+            bytes(["1"]),
+            bytes(["2"]),
+        ),
+        (fields([]), fields([("x-a", "1")]), bytes([]), bytes(["1"])),
+        (fields([("x-a", "1")]), fields([]), bytes(["1"]), bytes([])),
+        (
+            fields([("x-a", "1"), ("x-a", "2")]),
+            fields([("x-a", "2"), ("x-a", "1")]),
+            bytes(["1", "2"]),
+            bytes(["2", "1"]),
+        ),
+        (
+            fields([("x-a", "1"), ("x-a", "1")]),
+            fields([("x-a", "1")]),
+            bytes(["1", "1"]),
+            bytes(["1"]),
+        ),
+    ];
+    for (then, after, recorded_values, now_values) in cases {
+        let verdict = verdict(recorded(&then, ""), now(after, "")).await;
+        let difference = Difference::Header {
+            name: "x-a".to_owned(),
+            recorded: recorded_values,
+            now: now_values,
+        };
+        assert_eq!(verdict, different(difference));
+    }
+}
+
+#[tokio::test]
+async fn what_belongs_to_the_moment_does_not_differ() {
+    let then = fields([("date", "yesterday"), ("connection", "close")]);
+    let after = fields([("date", "today"), ("transfer-encoding", "chunked")]);
+    assert_eq!(
+        verdict(recorded(&then, ""), now(after, "")).await,
+        Verdict::Same
+    );
+    let id = |id| fields([("x-request-id", id)]);
+    let memory = Memory::from_iter([recorded(&id("1"), "")]);
+    let resend = Resend::memory(memory).ignore_header("X-Request-Id");
+    assert_eq!(verdict_of(resend, now(id("2"), "")).await, Verdict::Same);
+}
+
+#[tokio::test]
+async fn other_content_differs_from_its_first_other_byte_on() {
+    for (then, after, at) in [
+        ("found", "fount", 4),
+        ("found", "lost!", 0),
+        ("found", "fou", 3),
+        ("found", "", 0),
+        ("found", "founder", 5),
+        ("", "f", 0),
+    ] {
+        let pieces = after.chars().map(|c| data(c.to_string()));
+        let pieces: Vec<_> = pieces.collect();
+        let verdict = verdict(recorded_get("/", then), reply(200, frames(pieces))).await;
+        assert_eq!(verdict, different(Difference::Body { at }), "{after}");
+    }
+}
+
+#[tokio::test]
+async fn other_trailers_differ() {
+    let sum = |sum| fields([("x-sum", sum)]);
+    let with_sum = |text| {
+        let mut exchange = recorded_get("/", "found");
+        exchange.response.as_mut().expect("one").body.trailers = Some(HeaderList::from(&sum(text)));
+        exchange
+    };
+    let answer = |text| reply(200, frames([data("found"), trailers(sum(text))]));
+    assert_eq!(verdict(with_sum("1"), answer("1")).await, Verdict::Same);
+    for (then, after) in [
+        (with_sum("1"), answer("2")),
+        (with_sum("1"), reply(200, full("found"))),
+        (recorded_get("/", "found"), answer("1")),
+    ] {
+        assert_eq!(verdict(then, after).await, different(Difference::Trailers));
+    }
+}
+
+#[tokio::test]
+async fn everything_that_differs_is_told() {
+    let then = recorded(&fields([("x-a", "1")]), "found");
+    let mut after = now(fields([("x-a", "2")]), "lost");
+    *after.status_mut() = http::StatusCode::NOT_FOUND;
+    let verdict = verdict(then.clone(), after).await;
+    let Verdict::Different(differences) = &verdict else {
+        panic!("{verdict:?}");
+    };
+    assert_eq!(differences.len(), 3);
+    let told: Vec<_> = differences.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "status: 200 OK was recorded, now 404 Not Found",
+            "x-a: 1 was recorded, now 2",
+            "content: other from byte 0 on",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn content_without_end_differs_and_is_not_read_on() {
+    let count = Arc::new(Mutex::new(0));
+    let counted = count.clone();
+    let endless = stream::repeat_with(move || {
+        *counted.lock().expect("no panic") += 1;
+        data("found")
+    });
+    let body = http_body_util::StreamBody::new(endless);
+    let answer = Mutex::new(Some(body));
+    let origin = service_fn(move |_: Request<StoredBody>| {
+        let body = answer
+            .lock()
+            .expect("no panic")
+            .take()
+            .expect("one request");
+        ready(Ok::<_, Infallible>(Response::new(body)))
+    });
+    let memory = Memory::from_iter([recorded_get("/", "foundfound")]);
+    let summary = support::soon(Resend::memory(memory).run(origin, |_| {})).await;
+    assert_eq!(summary.expect("a recording").different, 1);
+    assert_eq!(*count.lock().expect("no panic"), 3);
+}
+
+#[tokio::test]
+async fn a_live_stream_that_has_said_something_else_is_not_waited_for() {
+    let (sender, body) = channel();
+    sender.data("other");
+    let verdict = verdict(recorded_get("/", "found"), reply(200, body)).await;
+    assert_eq!(verdict, different(Difference::Body { at: 0 }));
+    drop(sender);
+}
+
+// ---- what is not compared
+
+#[tokio::test]
+async fn a_response_that_does_not_come_or_breaks_off_has_failed() {
+    let broken = reply(200, frames([data("fo"), broken("disk gone")]));
+    let verdict = verdict(recorded_get("/", "found"), broken).await;
+    assert_eq!(verdict, Verdict::Failed("disk gone".to_owned()));
+
+    let down =
+        service_fn(|_: Request<StoredBody>| ready(Err::<Response<Body>, _>("connection refused")));
+    let mut told = Vec::new();
+    let memory = Memory::from_iter([recorded_get("/a", "x"), recorded_get("/b", "x")]);
+    let summary = Resend::memory(memory).run(down, |resent| told.push(resent.to_string()));
+    let summary = summary.await.expect("a recording");
+    assert_eq!((summary.failed, summary.sent()), (2, 2));
+    assert_eq!(
+        told,
+        [
+            "GET /a: failed: connection refused",
+            "GET /b: failed: connection refused"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_was_not_recorded_whole_is_skipped() {
+    let mut exchanges = Vec::new();
+    for end in [
+        BodyEnd::Limit,
+        BodyEnd::Dropped,
+        BodyEnd::Error("broke".to_owned()),
+    ] {
+        let mut request = exchange("POST", "/", "x", "y");
+        request.request.body.end = end.clone();
+        let mut response = exchange("POST", "/", "x", "y");
+        response.response.as_mut().expect("one").body.end = end;
+        exchanges.extend([request, response]);
+    }
+    for why in [NoResponse::ClientGone, NoResponse::Failed("no".to_owned())] {
+        let mut none = recorded_get("/", "");
+        none.response = Err(why);
+        exchanges.push(none);
+    }
+    let origin = Origin::saying("y");
+    let mut verdicts = Vec::new();
+    let summary = Resend::memory(exchanges.into_iter().collect())
+        .run(origin.clone(), |resent| {
+            verdicts.push(resent.verdict.clone());
+        })
+        .await
+        .expect("a recording");
+    assert_eq!((summary.skipped, summary.sent()), (8, 0));
+    assert_eq!(verdicts, vec![Verdict::Skipped; 8]);
+    assert_eq!(origin.calls(), 0);
+}
+
+/// A recording with a part in it that cannot be read.
+struct Damaged;
+
+impl Replay for Damaged {
+    fn replay(&self) -> BoxStream<'static, Result<Exchange, StoreError>> {
+        let folder = tempfile::tempdir().expect("a folder");
+        stream::iter([
+            Ok(recorded_get("/1", "x")),
+            Err(corrupt(folder.path())),
+            Ok(recorded_get("/2", "x")),
+        ])
+        .boxed()
+    }
+}
+
+/// The error of a file with something else in it than a recording.
+fn corrupt(folder: &std::path::Path) -> StoreError {
+    std::fs::write(folder.join("traffic-bad.warc"), "this is no recording").expect("a file");
+    let disk = tower_traffic::store::Disk::new(folder);
+    let mut parts = disk.replay();
+    futures::executor::block_on(parts.next())
+        .expect("a part")
+        .expect_err("damage")
+}
+
+#[tokio::test]
+async fn a_part_that_cannot_be_read_is_counted_and_the_rest_is_sent() {
+    let summary = Resend::from(Damaged).run(Origin::saying("x"), |_| {}).await;
+    let summary = summary.expect("a recording");
+    assert_eq!((summary.same, summary.unreadable), (2, 1));
+}
+
+#[tokio::test]
+async fn a_folder_that_does_not_exist_is_an_error() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let resend = Resend::disk(parent.path().join("none"));
+    let error = resend.run(Origin::saying("x"), |_| {}).await;
+    assert!(
+        matches!(error, Err(StoreError::NotFound { .. })),
+        "{error:?}"
+    );
+}
+
+// ---- what is sent
+
+#[tokio::test]
+async fn requests_are_sent_as_recorded_and_in_order() {
+    let memory = Memory::new();
+    let record = RecordTraffic::to(memory.clone()).redact(Redact::none());
+    let origin = all_kinds();
+    let service = record.layer(origin.clone());
+    for request in all_requests("") {
+        ask(&service, request).await;
+    }
+    record.recorder().flush().await;
+
+    let again = all_kinds();
+    let resend = Resend::memory(memory).redact(Redact::none());
+    let summary = resend.run(again.clone(), |_| {}).await;
+    let sent = all_requests("").len() as u64;
+    assert_eq!(summary.expect("a recording"), same(sent));
+    assert_eq!(again.seen(), origin.seen());
+}
+
+fn same(same: u64) -> Summary {
+    let mut summary = Summary::default();
+    summary.same = same;
+    summary
+}
+
+#[tokio::test]
+async fn it_waits_until_the_service_is_ready() {
+    let memory: Memory = (0..20).map(|_| recorded_get("/", "x")).collect();
+    let service = ServiceBuilder::new()
+        .buffer(1)
+        .service(ConcurrencyLimit::new(Origin::saying("x"), 1));
+    let summary = support::soon(Resend::memory(memory).run(service, |_| {})).await;
+    assert_eq!(summary.expect("a recording"), same(20));
+}
+
+#[tokio::test]
+async fn each_is_sent_when_the_stream_is_asked_for_it() {
+    let origin = Origin::saying("x");
+    let memory: Memory = (0..3).map(|_| recorded_get("/", "x")).collect();
+    let mut sent = std::pin::pin!(Resend::memory(memory).send(origin.clone()));
+    for number in 1..=3 {
+        let resent = sent.next().await.expect("one more").expect("a recording");
+        assert_eq!(resent.verdict, Verdict::Same);
+        assert_eq!(origin.calls(), number);
+    }
+    assert!(sent.next().await.is_none());
+}
+
+/// Records over real sockets, and sends it all to another server.
+async fn to_another_server(
+    folder: &std::path::Path,
+    redact: Option<Redact>,
+    clients: (support::HttpClient, support::HttpClient<StoredBody>),
+) -> (Origin, Summary, Vec<String>) {
+    let record = RecordTraffic::disk(folder);
+    let record = match redact.clone() {
+        Some(redact) => record.redact(redact),
+        None => record,
+    };
+    let app = Router::new()
+        .fallback_service(all_kinds())
+        .layer(record.clone());
+    let server = Server::start(app).await;
+    for (number, request) in all_requests(&server.url("")).into_iter().enumerate() {
+        let request = with(request, "authorization", "Bearer hunter2");
+        ask(&clients.0, request).await;
+        settled(&record.recorder(), number as u64 + 1).await;
+    }
+    drop(record);
+
+    let origin = all_kinds();
+    let server = Server::start(Router::new().fallback_service(origin.clone())).await;
+    let to: Uri = server.url("").parse().expect("a URI");
+    let mut told = Vec::new();
+    let resend = Resend::disk(folder)
+        .to(to)
+        .redact(redact.unwrap_or_default());
+    let summary = resend.run(clients.1, |resent| told.push(resent.to_string()));
+    let summary = support::soon(summary).await.expect("a recording");
+    for seen in origin.seen() {
+        let host = seen.headers.get("host").map(<[u8]>::to_vec);
+        let authority = seen.uri.authority().map(|a| a.as_str().as_bytes().to_vec());
+        let addr = server.addr.to_string().into_bytes();
+        assert_eq!(host.or(authority), Some(addr), "{}", seen.uri);
+    }
+    (origin, summary, told)
+}
+
+#[tokio::test]
+async fn recorded_and_sent_over_http1() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (origin, summary, told) = to_another_server(folder.path(), None, (http1(), http1())).await;
+    assert_eq!(summary, same(14), "{told:#?}");
+    for seen in origin.seen() {
+        let sent = seen.headers.get_all("authorization").collect::<Vec<_>>();
+        assert_eq!(sent, [REDACTED.as_bytes()], "the secret is in no recording");
+    }
+}
+
+#[tokio::test]
+async fn recorded_over_http1_and_sent_over_http2() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, summary, told) = to_another_server(folder.path(), None, (http1(), http2())).await;
+    assert_eq!(summary, same(14), "{told:#?}");
+}
+
+#[tokio::test]
+async fn recorded_over_http2_and_sent_over_http1() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, summary, told) = to_another_server(folder.path(), None, (http2(), http1())).await;
+    assert_eq!(summary, same(14), "{told:#?}");
+}
+
+#[tokio::test]
+async fn with_nothing_redacted_secrets_are_sent_and_compared() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clients = (http1(), http1());
+    let redact = Some(Redact::none());
+    let (origin, summary, told) = to_another_server(folder.path(), redact, clients).await;
+    assert_eq!(summary, same(14), "{told:#?}");
+    for seen in origin.seen() {
+        let sent = seen.headers.get("authorization");
+        assert_eq!(sent, Some(&b"Bearer hunter2"[..]));
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_is_new_does_not_differ() {
+    let cookie = |secret: &'static str| {
+        Origin::new(move |_| {
+            let headers = fields([("set-cookie", secret), ("location", "/?token=a")]);
+            now(headers, "found")
+        })
+    };
+    let memory = Memory::new();
+    let record = RecordTraffic::to(memory.clone());
+    ask(&record.layer(cookie("one")), get("/")).await;
+    record.recorder().flush().await;
+    let summary = Resend::memory(memory.clone())
+        .run(cookie("two"), |_| {})
+        .await;
+    assert_eq!(summary.expect("a recording"), same(1));
+    let resend = Resend::memory(memory).redact(Redact::none());
+    let summary = resend.run(cookie("two"), |_| {}).await;
+    assert_eq!(summary.expect("a recording").different, 1);
+}

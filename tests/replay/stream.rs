@@ -1,0 +1,479 @@
+//! `ReplayStream` and `Responder` answer from a recording in its order, each exchange once.
+
+use std::{sync::Arc, task::Poll};
+
+use axum::Router;
+use bytes::Bytes;
+use futures::{StreamExt, future::join_all, stream};
+use http::Request;
+use support::{
+    Answer, Body, Origin, Server, all_kinds, all_requests, ask, broken, data, exchange, fields,
+    frames, full, get, http1, http2, post, recorded_get, request, soon, with, with_status,
+};
+use tokio::sync::Semaphore;
+use tower::{Layer, Service, limit::ConcurrencyLimit};
+use tower_traffic::{
+    BodyEnd, Exchange, HeaderList, Matching, NoResponse, RecordTraffic, Redact, ReplayStream,
+    ReplayStreamService, Responder,
+    body::{ReplayBody, StoredBody},
+    store::{BoxStream, Memory, Replay, StoreError},
+};
+
+fn bobs() -> Memory {
+    Memory::from_iter([
+        with_status(recorded_get("/bob1", "one"), 200),
+        with_status(recorded_get("/bob2", "two"), 202),
+        with_status(recorded_get("/bob3", "three"), 404),
+    ])
+}
+
+fn unreachable_origin() -> Origin {
+    Origin::new(|request| panic!("{} was passed on", request.uri()))
+}
+
+fn streaming(replay: impl Replay) -> (ReplayStream, ReplayStreamService<Origin>) {
+    let layer = ReplayStream::from(replay);
+    let service = layer.layer(unreachable_origin());
+    (layer, service)
+}
+
+async fn unused(layer: &ReplayStream) -> Vec<String> {
+    let unused = layer.unused().await.expect("a recording");
+    let uris = unused
+        .iter()
+        .map(|exchange| exchange.request.uri.to_string());
+    uris.collect()
+}
+
+// ---- in order
+
+/// http4k: a stream answers in its order, and then refuses.
+#[tokio::test]
+async fn a_stream_answers_in_order_and_then_refuses() {
+    let (_, service) = streaming(bobs());
+    for (path, status, text) in [
+        ("/bob1", 200, "one"),
+        ("/bob2", 202, "two"),
+        ("/bob3", 404, "three"),
+    ] {
+        let answer = ask(&service, get(path)).await;
+        assert_eq!((answer.status, answer.text().as_str()), (status, text));
+    }
+    let refused = ask(&service, get("/bob2")).await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.text().contains("/bob2"), "{}", refused.text());
+    assert!(
+        refused.text().contains("3 exchanges were given"),
+        "{}",
+        refused.text()
+    );
+}
+
+#[tokio::test]
+async fn a_mismatch_shows_both_requests_and_leaves_the_cursor() {
+    let memory = Memory::from_iter([
+        exchange("PUT", "/expected?a=1", "wanted content", "found"),
+        recorded_get("/next", "next"),
+    ]);
+    let (_, service) = streaming(memory);
+    for _ in 0..2 {
+        let refused = ask(&service, post("/other?b=2", "given content")).await;
+        assert_eq!(refused.status, 400);
+        let text = refused.text();
+        for shown in [
+            "exchange 1",
+            "PUT /expected?a=1",
+            "wanted content",
+            "POST /other?b=2",
+            "given content",
+        ] {
+            assert!(text.contains(shown), "{shown} is missing: {text}");
+        }
+    }
+    let expected = request("PUT", "/expected?a=1", full("wanted content"));
+    assert_eq!(ask(&service, expected).await.text(), "found");
+    let refused = ask(&service, get("/expected?a=1")).await;
+    assert!(refused.text().contains("exchange 2"), "{}", refused.text());
+    assert_eq!(ask(&service, get("/next")).await.text(), "next");
+}
+
+#[tokio::test]
+async fn a_mismatch_shows_no_secrets() {
+    let memory = Memory::from_iter([recorded_get("/a?token=hunter1", "x")]);
+    let layer = ReplayStream::memory(memory).match_by(Matching::new().header("authorization"));
+    let service = layer.layer(unreachable_origin());
+    let asked = with(get("/b?api_key=hunter2"), "authorization", "hunter3");
+    let text = ask(&service, asked).await.text();
+    assert!(!text.contains("hunter"), "{text}");
+    assert!(text.contains("/a?token=REDACTED"), "{text}");
+    assert!(text.contains("/b?api_key=REDACTED"), "{text}");
+    assert!(text.contains("authorization: REDACTED"), "{text}");
+}
+
+#[tokio::test]
+async fn requests_are_compared_as_the_matching_says() {
+    let memory = || Memory::from_iter([exchange("POST", "http://one/a?n=1&b=2", "x", "found")]);
+    let asked = || post("http://two/a?n=7&b=2", "y");
+    let service = ReplayStream::memory(memory()).layer(unreachable_origin());
+    assert_eq!(ask(&service, asked()).await.status, 400);
+    let matching = Matching::new()
+        .ignore_authority()
+        .ignore_query("n")
+        .ignore_body();
+    let layer = ReplayStream::memory(memory()).match_by(matching);
+    let service = layer.layer(unreachable_origin());
+    assert_eq!(ask(&service, asked()).await.text(), "found");
+}
+
+#[tokio::test]
+async fn a_secret_is_not_what_tells_requests_apart() {
+    let memory = Memory::new();
+    let record = RecordTraffic::to(memory.clone());
+    let asked = |token: &str| get(format!("/a?token={token}"));
+    ask(&record.layer(Origin::saying("found")), asked("one")).await;
+    record.recorder().flush().await;
+    let (_, service) = streaming(memory);
+    assert_eq!(ask(&service, asked("two")).await.text(), "found");
+}
+
+#[tokio::test]
+async fn a_request_recorded_without_its_body_is_compared_without_it() {
+    for end in [BodyEnd::Dropped, BodyEnd::Limit] {
+        let mut exchange = exchange("POST", "/", "beginn", "found");
+        exchange.request.body.end = end;
+        let (_, service) = streaming(Memory::from_iter([exchange]));
+        assert_eq!(ask(&service, get("/")).await.status, 400);
+        assert_eq!(ask(&service, post("/", "beginning")).await.text(), "found");
+    }
+}
+
+#[tokio::test]
+async fn exchanges_without_a_whole_response_are_passed_over() {
+    let mut cut = recorded_get("/cut", "c");
+    cut.response.as_mut().expect("one").body.end = BodyEnd::Dropped;
+    let mut gone = recorded_get("/gone", "");
+    gone.response = Err(NoResponse::ClientGone);
+    let memory = Memory::from_iter([
+        cut.clone(),
+        recorded_get("/1", "1"),
+        gone,
+        recorded_get("/2", "2"),
+        cut,
+    ]);
+    let (layer, service) = streaming(memory.clone());
+    assert_eq!(unused(&layer).await, ["/1", "/2"]);
+    assert_eq!(ask(&service, get("/1")).await.text(), "1");
+    assert_eq!(unused(&layer).await, ["/2"]);
+    assert_eq!(ask(&service, get("/2")).await.text(), "2");
+    assert!(unused(&layer).await.is_empty());
+    let responder = Responder::in_order(memory);
+    assert_eq!(ask(&responder, get("/")).await.text(), "1");
+    assert_eq!(ask(&responder, get("/")).await.text(), "2");
+    assert_eq!(ask(&responder, get("/")).await.status, 503);
+}
+
+#[tokio::test]
+async fn unused_is_what_was_never_asked_for() {
+    let (layer, service) = streaming(bobs());
+    assert_eq!(unused(&layer).await, ["/bob1", "/bob2", "/bob3"]);
+    ask(&service, get("/bob1")).await;
+    // A request that was refused has used nothing, though the next exchange was read for it.
+    assert_eq!(ask(&service, get("/bob9")).await.status, 400);
+    assert_eq!(unused(&layer.clone()).await, ["/bob2", "/bob3"]);
+    ask(&service, get("/bob2")).await;
+    ask(&service, get("/bob3")).await;
+    assert!(unused(&layer).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_request_body_over_the_limit_gets_a_413_and_one_that_breaks_off_a_400() {
+    let memory = Memory::from_iter([exchange("POST", "/", "12345", "found")]);
+    let layer = ReplayStream::memory(memory).body_limit(5);
+    let service = layer.layer(unreachable_origin());
+    assert_eq!(ask(&service, post("/", "123456")).await.status, 413);
+    let body = frames([data("123"), broken("reset")]);
+    assert_eq!(ask(&service, request("POST", "/", body)).await.status, 400);
+    assert_eq!(ask(&service, post("/", "12345")).await.text(), "found");
+}
+
+// ---- many at once
+
+fn hundred() -> (Memory, Vec<String>) {
+    let texts: Vec<_> = (0..100).map(|i| format!("{i:02}")).collect();
+    let memory = texts.iter().map(|text| recorded_get("/same", text));
+    (memory.collect(), texts)
+}
+
+async fn assert_each_once<S, R>(service: &S, texts: &[String])
+where
+    S: Service<Request<Body>, Response = http::Response<R>> + Clone + Send + 'static,
+    S::Error: std::fmt::Debug + Send,
+    S::Future: Send,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: std::fmt::Debug + Send,
+{
+    let asks = texts
+        .iter()
+        .map(|_| tokio::spawn(ask(service, get("/same"))));
+    let answers = soon(join_all(asks)).await;
+    let mut answers: Vec<_> = answers
+        .into_iter()
+        .map(|answer| answer.expect("no panic").text())
+        .collect();
+    answers.sort();
+    assert_eq!(answers, texts);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_many_at_once_gets_a_recording_of_its_own() {
+    let (memory, texts) = hundred();
+    let (layer, service) = streaming(memory.clone());
+    assert_each_once(&service, &texts).await;
+    assert!(unused(&layer).await.is_empty());
+    assert_each_once(&Responder::in_order(memory), &texts).await;
+}
+
+#[tokio::test]
+async fn routes_and_clones_share_the_cursor() {
+    let layer = ReplayStream::memory(bobs());
+    let app: Router = Router::new()
+        .route("/bob1", axum::routing::get(|| async {}))
+        .fallback(|| async {})
+        .layer(layer.clone());
+    let other = Router::new().fallback(|| async {}).layer(layer.clone());
+    assert_eq!(ask(&app, get("/bob1")).await.text(), "one");
+    assert_eq!(ask(&other, get("/bob2")).await.text(), "two");
+    assert_eq!(ask(&app.clone(), get("/bob3")).await.text(), "three");
+    assert!(unused(&layer).await.is_empty());
+}
+
+/// A recording that is read one exchange for each permit, through a stream that knows one waker.
+struct Slow {
+    exchanges: Vec<Exchange>,
+    gate: Arc<Semaphore>,
+}
+
+impl Replay for Slow {
+    fn replay(&self) -> BoxStream<'static, Result<Exchange, StoreError>> {
+        let gate = self.gate.clone();
+        stream::iter(self.exchanges.clone())
+            .then(move |exchange| {
+                let gate = gate.clone();
+                async move {
+                    gate.acquire().await.expect("an open gate").forget();
+                    Ok(exchange)
+                }
+            })
+            .boxed()
+    }
+}
+
+#[tokio::test]
+async fn many_wait_for_a_slow_recording() {
+    let (memory, texts) = hundred();
+    let exchanges = memory.exchanges();
+    let gate = Arc::new(Semaphore::new(0));
+    let (_, service) = streaming(Slow {
+        exchanges: exchanges.iter().map(|e| Exchange::clone(e)).collect(),
+        gate: gate.clone(),
+    });
+    let mut asks: Vec<_> = texts.iter().map(|_| ask(&service, get("/same"))).collect();
+    for ask in &mut asks {
+        assert!(futures::poll!(ask).is_pending());
+    }
+    // The one who polled the recording last has its waker; he may go without taking it along.
+    drop(asks.split_off(90));
+    let given = join_all(asks);
+    let (given, ()) = soon(futures::future::join(given, async {
+        for _ in 0..90 {
+            gate.add_permits(1);
+            tokio::task::yield_now().await;
+        }
+    }))
+    .await;
+    let given: Vec<_> = given.iter().map(Answer::text).collect();
+    let mut sorted = given.clone();
+    sorted.sort();
+    assert_eq!(sorted, texts[..90]);
+}
+
+#[tokio::test]
+async fn it_does_not_ask_the_service_inside() {
+    let busy = ConcurrencyLimit::new(unreachable_origin(), 1);
+    let layer = ReplayStream::memory(bobs());
+    let service = layer.layer(busy);
+    let answers = soon(join_all((0..50).map(|_| ask(&service, get("/bob1"))))).await;
+    let good = answers.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!((good, answers.len()), (1, 50));
+}
+
+// ---- parts that cannot be read
+
+/// A recording with a part in it that cannot be read.
+struct Damaged;
+
+impl Replay for Damaged {
+    fn replay(&self) -> BoxStream<'static, Result<Exchange, StoreError>> {
+        stream::iter([
+            Ok(recorded_get("/1", "1")),
+            Err(StoreError::other("a flipped byte")),
+            Ok(recorded_get("/2", "2")),
+        ])
+        .boxed()
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_cannot_be_read_is_told_once_and_the_rest_is_given() {
+    let (layer, service) = streaming(Damaged);
+    assert_eq!(ask(&service, get("/1")).await.text(), "1");
+    assert!(layer.unused().await.is_err());
+    let told = ask(&service, get("/2")).await;
+    assert_eq!(told.status, 500);
+    assert!(told.text().contains("a flipped byte"), "{}", told.text());
+    assert_eq!(ask(&service, get("/2")).await.text(), "2");
+    assert!(unused(&layer).await.is_empty());
+
+    let responder = Responder::in_order(Damaged);
+    assert_eq!(ask(&responder, get("/")).await.text(), "1");
+    let told = ask(&responder, get("/")).await;
+    assert_eq!(told.status, 503);
+    assert!(told.text().contains("a flipped byte"), "{}", told.text());
+    assert_eq!(ask(&responder, get("/")).await.text(), "2");
+}
+
+#[tokio::test]
+async fn a_folder_that_does_not_exist_is_an_error() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let folder = parent.path().join("none");
+    let layer = ReplayStream::disk(&folder);
+    let error = layer.unused().await.expect_err("no recording");
+    assert!(matches!(error, StoreError::NotFound { .. }), "{error}");
+    let answer = ask(&layer.layer(unreachable_origin()), get("/")).await;
+    assert_eq!(answer.status, 500);
+    assert!(answer.text().contains("no recording"), "{}", answer.text());
+    assert!(!folder.exists());
+}
+
+/// A recording of which nothing comes for ever.
+struct Silent;
+
+impl Replay for Silent {
+    fn replay(&self) -> BoxStream<'static, Result<Exchange, StoreError>> {
+        stream::poll_fn(|_| Poll::Pending).boxed()
+    }
+}
+
+#[tokio::test]
+async fn a_recording_that_hangs_hangs_nobody_who_does_not_ask() {
+    let (_, service) = streaming(Silent);
+    let mut first = ask(&service, get("/"));
+    let mut second = ask(&service, get("/"));
+    assert!(futures::poll!(&mut first).is_pending());
+    assert!(futures::poll!(&mut second).is_pending());
+    drop((first, second));
+}
+
+// ---- the responder
+
+/// http4k: a responder answers its two recordings and then 503.
+#[tokio::test]
+async fn a_responder_answers_its_two_recordings_and_then_503() {
+    let memory = Memory::from_iter([
+        with_status(recorded_get("/", "first"), 200),
+        with_status(recorded_get("/", "second"), 404),
+    ]);
+    let responder = Responder::in_order(memory);
+    let first = ask(&responder, get("/whatever")).await;
+    assert_eq!((first.status, first.text().as_str()), (200, "first"));
+    let second = ask(&responder.clone(), post("/", "else")).await;
+    assert_eq!((second.status, second.text().as_str()), (404, "second"));
+    for _ in 0..2 {
+        let left = ask(&responder, get("/")).await;
+        assert_eq!(left.status, 503);
+        assert!(
+            left.text().contains("2 responses were given"),
+            "{}",
+            left.text()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_responder_looks_each_request_up() {
+    let responder = Responder::memory(bobs());
+    for (path, status, text) in [
+        ("/bob3", 404, "three"),
+        ("/bob1", 200, "one"),
+        ("/bob3", 404, "three"),
+    ] {
+        let answer = ask(&responder, get(path)).await;
+        assert_eq!((answer.status, answer.text().as_str()), (status, text));
+    }
+    let none = ask(&responder, get("/bob4?token=hunter2")).await;
+    assert_eq!(none.status, 503);
+    assert!(
+        none.text().contains("/bob4?token=REDACTED"),
+        "{}",
+        none.text()
+    );
+}
+
+#[tokio::test]
+async fn a_responder_and_a_stream_answer_from_disk_over_sockets() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let record = RecordTraffic::disk(folder.path()).redact(Redact::none());
+    let service = record.layer(all_kinds());
+    let mut recorded = Vec::new();
+    for request in all_requests("") {
+        recorded.push(ask(&service, request).await);
+    }
+    drop((record, service));
+
+    let responder = Router::new().fallback_service(Responder::disk(folder.path()));
+    let in_order = tower_traffic::store::Disk::new(folder.path());
+    let in_order = Router::new().fallback_service(Responder::in_order(in_order));
+    let layer = ReplayStream::disk(folder.path());
+    let stream = Router::new()
+        .fallback_service(unreachable_origin())
+        .layer(layer.clone());
+    for app in [responder, in_order, stream] {
+        let server = Server::start(app).await;
+        let client = http1();
+        for (request, recorded) in all_requests(&server.url("")).into_iter().zip(&recorded) {
+            let what = format!("{} {}", request.method(), request.uri());
+            let answer = ask(&client, request).await;
+            assert_eq!(answer.status, recorded.status, "{what}");
+            assert_eq!(answer.body, recorded.body, "{what}");
+            assert_eq!(answer.fields(), recorded.fields(), "{what}");
+            assert_eq!(answer.trailers, recorded.trailers, "{what}");
+        }
+    }
+    assert!(unused(&layer).await.is_empty());
+}
+
+#[tokio::test]
+async fn trailers_come_over_http2_too() {
+    let sum = fields([("x-sum", "1"), ("x-sum", "2")]);
+    let mut exchange = recorded_get("/", "found");
+    exchange.response.as_mut().expect("one").body.trailers = Some(HeaderList::from(&sum));
+    let app = Router::new().fallback_service(Responder::in_order(Memory::from_iter([exchange])));
+    let server = Server::start(app).await;
+    let answer = ask(&http2(), get(server.url("/"))).await;
+    assert_eq!(answer.text(), "found");
+    assert_eq!(answer.trailers, Some(sum));
+}
+
+#[test]
+fn what_axum_needs_holds() {
+    fn assert_send<T: Send>() {}
+    fn assert_body<T: Send + Sync + Unpin>() {}
+    fn assert_layer<T: Clone + Send + Sync + 'static>() {}
+    assert_layer::<ReplayStream>();
+    assert_layer::<ReplayStreamService<Origin>>();
+    assert_layer::<Responder>();
+    assert_send::<<ReplayStreamService<Origin> as Service<Request<Body>>>::Future>();
+    assert_send::<<Responder as Service<Request<Body>>>::Future>();
+    assert_body::<ReplayBody<Body>>();
+    assert_body::<StoredBody>();
+}

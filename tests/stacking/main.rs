@@ -1,0 +1,6 @@
+//! The layers together with each other and with those of tower-http.
+
+mod chaos;
+mod clients;
+mod nanoservices;
+mod servers;

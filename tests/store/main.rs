@@ -1,0 +1,10 @@
+//! Stores: folders, single files, and what any store must do.
+
+mod any_layout;
+mod compression;
+mod conformance;
+mod disk_cache;
+mod disk_cache_shared;
+mod disk_damage;
+mod disk_folder;
+mod open;
