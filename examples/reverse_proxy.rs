@@ -10,12 +10,12 @@ use std::{env, error::Error};
 
 use axum::Router;
 use support::serve;
-use tower_traffic::{Forward, ProxyHost, proxy::BadUpstream};
+use tower_traffic::{Forward, ProxyHost, proxy::InvalidUpstream};
 
-fn reverse_proxy(upstream: &str) -> Result<Router, BadUpstream> {
+fn reverse_proxy(upstream: &str) -> Result<Router, InvalidUpstream> {
     Ok(Router::new()
         .fallback_service(Forward::new())
-        .layer(ProxyHost::to(upstream)?))
+        .layer(ProxyHost::upstream(upstream)?))
 }
 
 // One thread, as nginx has one process for a worker: several, on few cores, mostly wake each other.

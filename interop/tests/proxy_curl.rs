@@ -254,7 +254,7 @@ async fn keeps_its_password_for_the_proxy() {
 
 async fn tunnels() {
     let origin = echo().await;
-    let proxy = proxy(ProxyHost::http().allow_connect(), Forward::new()).await;
+    let proxy = proxy(ProxyHost::http().allow_connect(true), Forward::new()).await;
     let curled = curl(["-v", "-p", "-x", &proxy.url(""), &origin.url("/a")]).await;
     assert_eq!(
         (curled.code, &*curled.text),
@@ -270,7 +270,7 @@ async fn tunnels_to_tls() {
     let app = Router::new().fallback_service(Origin::saying("a secret"));
     let origin = TlsServer::start(authority.certify("origin.test", HTTP1_AND_2), app).await;
     let forward = Forward::new().resolve("origin.test", origin.addr);
-    let proxy = proxy(ProxyHost::https().allow_connect(), forward).await;
+    let proxy = proxy(ProxyHost::https().allow_connect(true), forward).await;
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     std::io::Write::write_all(&mut file, authority.pem().as_bytes()).expect("written");
     let trusted = file.path().to_str().expect("a path");
@@ -344,8 +344,8 @@ async fn sees_where_a_body_broke_off() {
 
 async fn speaks_http_2() {
     let origin = echo().await;
-    for forward in [Forward::new(), Forward::new().http2_only()] {
-        let upstream = ProxyHost::to(origin.url("/base")).expect("an upstream");
+    for forward in [Forward::new(), Forward::new().http2_only(true)] {
+        let upstream = ProxyHost::upstream(origin.url("/base")).expect("an upstream");
         let proxy = proxy(upstream, forward).await;
         let arguments = ["-i", "--http2-prior-knowledge", "-d", "content"];
         let curled = curl(arguments.into_iter().chain([&*proxy.url("/a")])).await;
@@ -368,7 +368,7 @@ async fn is_not_upgraded_to_http_2() {
     })
     .await;
     let proxy = proxy(
-        ProxyHost::to(origin.url("")).expect("an upstream"),
+        ProxyHost::upstream(origin.url("")).expect("an upstream"),
         Forward::new(),
     )
     .await;

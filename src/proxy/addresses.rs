@@ -1,16 +1,15 @@
-//! Where no proxy should reach: what answers there trusts whoever is on the machine.
+//! Internal addresses: services that trust every client on the machine.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Metadata services of clouds outside of the link-local ranges: Alibaba Cloud, Azure's wire server,
-/// Oracle Cloud.
+/// Metadata services outside the link-local ranges: Alibaba Cloud, Azure's wire server, Oracle Cloud.
 const METADATA_V4: [Ipv4Addr; 3] = [
     Ipv4Addr::new(100, 100, 100, 200),
     Ipv4Addr::new(168, 63, 129, 16),
     Ipv4Addr::new(192, 0, 0, 192),
 ];
 
-/// AWS, and Google Cloud.
+/// Metadata services of AWS and Google Cloud.
 const METADATA_V6: [Ipv6Addr; 2] = [
     Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254),
     Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254),
@@ -25,7 +24,7 @@ const METADATA_NAMES: [&str; 6] = [
     "metadata.google.internal",
 ];
 
-/// Whether an address is link-local (RFC 3927, RFC 4291) or that of a cloud's metadata service.
+/// Whether an address is link-local (RFC 3927, RFC 4291) or a cloud's metadata service.
 pub(super) fn is_internal(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_link_local() || METADATA_V4.contains(&v4),
@@ -37,7 +36,7 @@ pub(super) fn is_internal(address: IpAddr) -> bool {
     }
 }
 
-/// Whether a URI's host is such an address, or a name that is known for one.
+/// Whether the host of a URI is an internal address, or the name of a metadata service.
 pub(super) fn is_internal_host(host: &str) -> bool {
     let name = host.strip_suffix('.').unwrap_or(host);
     let bare = name
@@ -51,8 +50,8 @@ pub(super) fn is_internal_host(host: &str) -> bool {
     names.any(|metadata| metadata.eq_ignore_ascii_case(name))
 }
 
-/// The IPv4 address that an IPv6 address stands for: mapped and compatible (RFC 4291, 2.5.5), through
-/// NAT64 (RFC 6052) or 6to4 (RFC 3056).
+/// The IPv4 address in an IPv6 address: mapped and compatible (RFC 4291, 2.5.5), NAT64 (RFC 6052),
+/// 6to4 (RFC 3056).
 fn embedded(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     let ([0, 0, 0, 0, 0, 0 | 0xffff, high, low]
     | [0x64, 0xff9b, 0, 0, 0, 0, high, low]

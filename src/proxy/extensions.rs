@@ -1,4 +1,4 @@
-//! Request extensions with which `ProxyHost` informs `Forward`.
+//! Request extensions that `ProxyHost` sets for `Forward`.
 
 /// Marks a `CONNECT` that a [`ProxyHost`](super::ProxyHost) has allowed.
 #[derive(Clone, Copy, Debug)]

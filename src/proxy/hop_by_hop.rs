@@ -1,8 +1,8 @@
-//! What belongs to one connection and not to the message (RFC 9110, 7.6.1).
+//! Hop-by-hop headers: those that belong to a connection (RFC 9110, 7.6.1).
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// Removed whether `Connection` names them or not.
+/// Removed even if `Connection` does not name them.
 const HOP_BY_HOP: [HeaderName; 8] = [
     HeaderName::from_static("proxy-connection"),
     HeaderName::from_static("keep-alive"),
@@ -10,18 +10,18 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     header::TE,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
-    // Not named there, but meant for the next hop only (RFC 9110, 11.7).
+    // Not in that section, but for the next hop only (RFC 9110, 11.7).
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
 ];
 
-/// Removes the fields that belong to the connection on which a message came.
+/// Removes the hop-by-hop headers of a message.
 ///
-/// With `keep_upgrade`, a wish to upgrade, or the answer to it, stays. So does the word that the
-/// client takes trailers, which gRPC servers insist on.
+/// With `keep_upgrade`, an upgrade or its response stays. `te: trailers` always stays: gRPC servers
+/// require it.
 pub(super) fn remove(headers: &mut HeaderMap, keep_upgrade: bool) {
     if headers.contains_key(header::TRANSFER_ENCODING) {
-        // It was not the length: RFC 9112, 6.3.
+        // `Transfer-Encoding` overrides it (RFC 9112, 6.3).
         headers.remove(header::CONTENT_LENGTH);
     }
     let upgrade = keep_upgrade.then(|| upgrade(headers)).flatten();
@@ -47,10 +47,9 @@ pub(super) fn remove(headers: &mut HeaderMap, keep_upgrade: bool) {
     }
 }
 
-/// The protocol that the connection should change to.
+/// The protocol that a message upgrades to.
 ///
-/// Not HTTP itself: the requests on such a connection would pass unseen, and would not be kept to
-/// where this proxy goes.
+/// Upgrades to HTTP are left out: requests on such a connection would bypass the checks of the proxy.
 pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     let is_http = |protocol: &[u8]| {
         let name = protocol.split(|&byte| byte == b'/').next();
@@ -67,7 +66,8 @@ pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     headers.get(header::UPGRADE).cloned()
 }
 
-/// Whether a message comes in a coding that is lost with `Transfer-Encoding`.
+/// Whether a message has a transfer coding other than chunked: its content would be unreadable without
+/// `Transfer-Encoding`.
 pub(super) fn is_coded(headers: &HeaderMap) -> bool {
     tokens(headers, &header::TRANSFER_ENCODING)
         .any(|coding| !coding.eq_ignore_ascii_case(b"chunked"))
@@ -77,7 +77,7 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     tokens(headers, name).any(|found| found.eq_ignore_ascii_case(token.as_bytes()))
 }
 
-/// The members of a list, without their parameters.
+/// The members of a comma-separated list, without their parameters.
 fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     headers
         .get_all(name)

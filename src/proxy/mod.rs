@@ -1,8 +1,8 @@
-//! `ProxyHost` and `Forward`: what makes a proxy of a server.
+//! `ProxyHost` and `Forward`: an HTTP proxy made of a layer and a client.
 //!
-//! [`ProxyHost`] aims a request at its origin, or at one fixed upstream, and keeps the rules for
-//! intermediaries (RFC 9110, 7.6). [`Forward`] (feature `forward`) sends it there. What stands
-//! between them sees each exchange as the origin does:
+//! [`ProxyHost`] aims each request at its origin, or at one fixed upstream, and applies the rules for
+//! intermediaries (RFC 9110, 7.6). [`Forward`] (feature `forward`) sends the request. A layer between
+//! the two sees each exchange as the origin does:
 //!
 //! ```no_run
 //! # #[cfg(feature = "forward")]
@@ -27,5 +27,7 @@ mod host;
 mod refusal;
 
 #[cfg(feature = "forward")]
-pub use self::forward::{BadRoot, BrokenOff, Forward, ForwardBody, ForwardFuture};
-pub use self::host::{BadUpstream, ProxyHost, ProxyHostFuture, ProxyHostService};
+pub use self::forward::{
+    Forward, ForwardBody, ForwardFuture, InvalidCertificate, UpstreamBodyError,
+};
+pub use self::host::{InvalidUpstream, ProxyHost, ProxyHostService, ResponseBody, ResponseFuture};

@@ -1,20 +1,19 @@
-//! What a proxy answers itself, and why.
+//! Error responses of the proxy.
 
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 /// RFC 9209.
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
-/// What is passed on without more ado.
+/// The methods that the proxy passes on in every configuration.
 const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-/// Why a request goes no further.
+/// A response of the proxy itself, with the reason for its client.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
-    /// The error's name in RFC 9209, 2.3.
+    /// The error type (RFC 9209, 2.3).
     pub(super) error: &'static str,
-    /// For whoever asked.
     pub(super) reason: String,
 }
 
@@ -35,32 +34,32 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, error, reason)
     }
 
-    pub(super) fn no_tunnel() -> Self {
+    pub(super) fn tunnel_denied() -> Self {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "http_request_denied",
-            "This proxy opens no tunnels (CONNECT): ask it for an http:// address.",
+            "CONNECT is not allowed by this proxy: request an http:// URI instead",
         )
     }
 
-    pub(super) fn no_websocket() -> Self {
+    pub(super) fn websocket_not_opened() -> Self {
         Self::new(
             StatusCode::BAD_GATEWAY,
             "http_upgrade_failed",
-            "The origin answered, but did not open the WebSocket.",
+            "the origin responded without opening the WebSocket",
         )
     }
 
-    /// RFC 9112, 6.1.
+    /// A transfer coding other than chunked (RFC 9112, 6.1).
     pub(super) fn unknown_coding() -> Self {
         Self::new(
             StatusCode::NOT_IMPLEMENTED,
             "http_request_error",
-            "This proxy knows no transfer coding but chunked.",
+            "unsupported transfer coding: expected chunked",
         )
     }
 
-    /// The request was meant to end here (`Max-Forwards: 0`).
+    /// The response to a request whose `Max-Forwards` is 0.
     pub(super) fn last_hop(method: &Method) -> Self {
         if *method == Method::OPTIONS {
             Self::new(StatusCode::OK, "", "")
@@ -68,20 +67,20 @@ impl Refusal {
             Self::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "http_request_denied",
-                "This proxy does not answer TRACE itself.",
+                "TRACE with Max-Forwards: 0 is not supported by this proxy",
             )
         }
     }
 
-    /// As an answer: the reason in the body, and the error as `Proxy-Status` (RFC 9209) of the proxy
-    /// with this name.
+    /// The response, with the reason as its body and the error type in `Proxy-Status` (RFC 9209),
+    /// under the proxy's `name`.
     pub(super) fn into_response(self, name: &str) -> Response<String> {
-        let line = if self.reason.is_empty() { "" } else { "\n" };
-        let mut response = Response::new(self.reason + line);
+        let line_end = if self.reason.is_empty() { "" } else { "\n" };
+        let mut response = Response::new(self.reason + line_end);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         if self.status.is_success() || self.status == StatusCode::METHOD_NOT_ALLOWED {
-            // With 405 it must be there: RFC 9110, 15.5.6.
+            // Required with 405 (RFC 9110, 15.5.6).
             headers.insert(header::ALLOW, HeaderValue::from_static(ALLOWED));
         }
         if self.status.is_success() {
@@ -91,7 +90,7 @@ impl Refusal {
             header::CONTENT_TYPE,
             HeaderValue::from_static("text/plain; charset=utf-8"),
         );
-        // A token begins with a letter; what does not has to be a string (RFC 9651, 3.3).
+        // A token begins with a letter; other names are quoted strings (RFC 9651, 3.3).
         let is_token = name.starts_with(|first: char| first.is_ascii_alphabetic());
         let quote = if is_token { "" } else { "\"" };
         let status = format!("{quote}{name}{quote}; error={}", self.error);

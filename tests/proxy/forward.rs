@@ -17,7 +17,7 @@ use tokio::{
     io::AsyncReadExt,
     time::{Instant, sleep},
 };
-use tower_traffic::{Forward, ProxyHost, proxy::BadRoot};
+use tower_traffic::{Forward, ProxyHost, proxy::InvalidCertificate};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -31,7 +31,11 @@ fn assert_failed(answer: &Answer, status: u16, error: &str, what: &str) {
         "{what}: {text}"
     );
     assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
-    assert!(text.ends_with(".\n") && text.len() > 20, "{what}: {text}");
+    assert!(
+        !text.ends_with(".\n") && text.ends_with('\n'),
+        "{what}: {text}"
+    );
+    assert!(text.len() > 20, "{what}: {text}");
     let lower = text.to_lowercase();
     for leak in [
         "127.0.0.1",
@@ -248,8 +252,8 @@ async fn a_metadata_service_is_asked_when_that_is_allowed() {
     let origin = Raw::answering(OK).await;
     let forward = Forward::new()
         .resolve("metadata.google.internal", origin.addr)
-        .allow_link_local();
-    let proxy = proxy(ProxyHost::http().allow_link_local(), forward).await;
+        .allow_link_local(true);
+    let proxy = proxy(ProxyHost::http().allow_link_local(true), forward).await;
     let request = get("http://metadata.google.internal/");
     assert_eq!(
         ask_as(proxy.addr, Version::HTTP_11, request).await.text(),
@@ -378,7 +382,7 @@ async fn the_systems_roots_do_not_trust_a_tests_authority() {
     let authority = Authority::new();
     let origin = TlsServer::start(authority.certify("127.0.0.1", HTTP1), says_hi()).await;
     let url = format!("https://{}/path", origin.addr);
-    for forward in [Forward::new(), Forward::new().without_system_roots()] {
+    for forward in [Forward::new(), Forward::new().system_roots(false)] {
         let answer = ask(&forward, get(&url)).await;
         assert_failed(&answer, 502, "tls_certificate_error", "the system's");
     }
@@ -392,22 +396,33 @@ fn bad_roots_are_errors() {
     let good = Authority::new().pem();
     let bad = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let add = |pem: &str| Forward::new().add_roots(pem).map(drop);
-    assert_eq!(add(""), Err(BadRoot::NoCertificate));
-    assert_eq!(add("no PEM at all"), Err(BadRoot::NoCertificate));
+    assert_eq!(add(""), Err(InvalidCertificate::Missing));
+    assert_eq!(add("no PEM at all"), Err(InvalidCertificate::Missing));
     let key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
-    assert_eq!(add(key), Err(BadRoot::NoCertificate));
+    assert_eq!(add(key), Err(InvalidCertificate::Missing));
     for text in [
         "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n",
         "-----BEGIN CERTIFICATE-----\nAAAA\n",
     ] {
         let error = add(text).expect_err(text);
-        assert!(matches!(error, BadRoot::NotPem(_)), "{error:?}");
+        assert!(
+            matches!(error, InvalidCertificate::InvalidPem(_)),
+            "{error:?}"
+        );
     }
-    assert!(matches!(add(bad), Err(BadRoot::NoRoot { number: 1, .. })));
+    assert!(matches!(
+        add(bad),
+        Err(InvalidCertificate::InvalidRoot { number: 1, .. })
+    ));
     let error = add(&format!("{good}{bad}")).expect_err("a bad one");
-    assert!(matches!(error, BadRoot::NoRoot { number: 2, .. }));
+    assert!(matches!(
+        error,
+        InvalidCertificate::InvalidRoot { number: 2, .. }
+    ));
     assert!(
-        error.to_string().starts_with("certificate 2 is not one"),
+        error
+            .to_string()
+            .starts_with("invalid root certificate 2: "),
         "{error}"
     );
     assert_eq!(add(&format!("{good}{good}")), Ok(()));
@@ -453,7 +468,7 @@ async fn an_origin_that_never_answers() {
 #[tokio::test(start_paused = true)]
 async fn an_http2_origin_that_vanishes() {
     let origin = hangs().await;
-    let forward = Forward::new().http2_only().head_timeout(None);
+    let forward = Forward::new().http2_only(true).head_timeout(None);
     let answer = ask(&forward, get(origin.url("/path"))).await;
     assert_failed(&answer, 502, "destination_unavailable", "vanished");
     ask(&forward, get(origin.url("/path"))).await;

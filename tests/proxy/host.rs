@@ -44,7 +44,8 @@ async fn refused(layer: &ProxyHost, request: Request<Body>) -> Answer {
     let (answer, seen) = pass(layer, request).await;
     assert_eq!(seen, None);
     assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
-    assert!(answer.text().ends_with(".\n"), "{}", answer.text());
+    let text = answer.text();
+    assert!(text.ends_with('\n') && !text.ends_with(".\n"), "{text}");
     answer
 }
 
@@ -118,7 +119,7 @@ async fn every_mode_finds_the_origin() {
             "http" => ProxyHost::http(),
             "https" => ProxyHost::https(),
             "by_port" => ProxyHost::by_port(),
-            upstream => ProxyHost::to(upstream).expect("an upstream"),
+            upstream => ProxyHost::upstream(upstream).expect("an upstream"),
         };
         let request = if host == "none" {
             get(uri)
@@ -135,7 +136,7 @@ async fn every_mode_finds_the_origin() {
 
 #[tokio::test]
 async fn a_request_about_the_server_keeps_its_asterisk() {
-    let to = ProxyHost::to("http://up.test/base").expect("an upstream");
+    let to = ProxyHost::upstream("http://up.test/base").expect("an upstream");
     for (layer, host) in [(ProxyHost::http(), "example.com"), (to, "up.test")] {
         let options = with(request("OPTIONS", "*", empty()), "host", "example.com");
         let seen = passed(&layer, options).await;
@@ -156,10 +157,10 @@ fn a_bad_upstream_is_an_error_that_says_what_is_wrong() {
         ("http://example.com:99999/", "port"),
         ("http://:80/", "host"),
     ] {
-        let error = ProxyHost::to(uri).expect_err(uri).to_string();
+        let error = ProxyHost::upstream(uri).expect_err(uri).to_string();
         assert!(error.contains(reason), "{uri:?}: {error}");
     }
-    let error = ProxyHost::to("http://bob:hunter2@example.com/").expect_err("a password");
+    let error = ProxyHost::upstream("http://bob:hunter2@example.com/").expect_err("a password");
     assert!(
         !format!("{error} {error:?}").contains("hunter2"),
         "{error:?}"
@@ -212,7 +213,7 @@ async fn host_and_authority_are_right_in_every_version() {
         ),
         (
             ProxyHost::http(),
-            forward.clone().http2_only(),
+            forward.clone().http2_only(true),
             plain.addr.port(),
             http2("http", plain.addr.port()),
         ),
@@ -338,7 +339,7 @@ async fn a_very_long_target_is_refused_or_passed_but_never_cut() {
 
 #[tokio::test]
 async fn a_base_path_and_a_long_target_that_do_not_fit_are_a_400() {
-    let layer = ProxyHost::to("http://up.test/base").expect("an upstream");
+    let layer = ProxyHost::upstream("http://up.test/base").expect("an upstream");
     let answer = refused(&layer, get(format!("/{}", "a".repeat(65_530)))).await;
     assert_eq!(answer.status, 400);
 }
@@ -475,7 +476,11 @@ async fn connection_cannot_name_away_what_the_proxy_needs() {
         response
     })))
     .await;
-    let proxy = proxy(ProxyHost::http().name("me").x_forwarded(), Forward::new()).await;
+    let proxy = proxy(
+        ProxyHost::http().name("me").x_forwarded(true),
+        Forward::new(),
+    )
+    .await;
     let ask = format!(
         "POST / HTTP/1.1\r\nhost: {}\r\nconnection: close, content-length, host, via, \
          x-forwarded-proto\r\ncontent-length: 5\r\n\r\nhello",
@@ -533,7 +538,7 @@ async fn via_tells_the_version_of_each_side() {
     .await;
     for (forward, inner) in [
         (Forward::new(), "1.1 me"),
-        (Forward::new().http2_only(), "2 me"),
+        (Forward::new().http2_only(true), "2 me"),
     ] {
         let proxy = proxy(ProxyHost::http().name("me"), forward).await;
         for (version, outer) in [(Version::HTTP_11, "1.1 me"), (Version::HTTP_2, "2 me")] {
@@ -597,7 +602,7 @@ async fn the_origin_is_told_of_the_client_on_wish() {
     assert_eq!(field(&seen, "forwarded"), [""; 0]);
     assert_eq!(field(&seen, "x-forwarded-for"), [""; 0]);
 
-    let layer = ProxyHost::http().forwarded().x_forwarded();
+    let layer = ProxyHost::http().forwarded(true).x_forwarded(true);
     for (address, forwarded, x_forwarded) in [
         ("192.0.2.1:1234", "for=192.0.2.1", "192.0.2.1"),
         ("[2001:db8::1]:1234", "for=\"[2001:db8::1]\"", "2001:db8::1"),
@@ -624,8 +629,8 @@ async fn the_origin_is_told_of_the_client_on_wish() {
 
 #[tokio::test]
 async fn what_the_client_says_of_itself_stays_before_what_the_proxy_knows() {
-    let layer = ProxyHost::to("http://up.test").expect("an upstream");
-    let layer = layer.forwarded().x_forwarded();
+    let layer = ProxyHost::upstream("http://up.test").expect("an upstream");
+    let layer = layer.forwarded(true).x_forwarded(true);
     let claim = |mut request: Request<Body>| {
         request.headers_mut().extend(fields([
             ("forwarded", "for=203.0.113.7"),
@@ -682,7 +687,7 @@ async fn the_clients_address_comes_from_axum() {
     let origin = Raw::answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     let app = Router::new()
         .fallback_service(Forward::new())
-        .layer(ProxyHost::http().forwarded());
+        .layer(ProxyHost::http().forwarded(true));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let addr = listener.local_addr().expect("an address");
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
@@ -746,7 +751,7 @@ async fn a_request_without_a_host_says_so() {
 
 #[tokio::test]
 async fn hosts_that_are_none_are_refused() {
-    let to = ProxyHost::to("http://up.test").expect("an upstream");
+    let to = ProxyHost::upstream("http://up.test").expect("an upstream");
     for layer in [ProxyHost::http(), to] {
         for host in [
             "bob@example.com",
@@ -956,13 +961,17 @@ async fn link_local_and_metadata_addresses_are_refused() {
             assert_eq!(answer.status, 403, "{host}");
             assert!(proxy_status(&answer).ends_with("; error=destination_ip_prohibited"));
         }
-        passed(&layer.allow_link_local(), from_host("/", "169.254.169.254")).await;
+        passed(
+            &layer.allow_link_local(true),
+            from_host("/", "169.254.169.254"),
+        )
+        .await;
     }
 }
 
 #[tokio::test]
 async fn a_path_cannot_climb_out_of_the_base() {
-    let layer = ProxyHost::to("http://up.test/base").expect("an upstream");
+    let layer = ProxyHost::upstream("http://up.test/base").expect("an upstream");
     for path in [
         "/..",
         "/../admin",
@@ -987,8 +996,8 @@ async fn a_path_cannot_climb_out_of_the_base() {
 
 #[tokio::test]
 async fn connect_is_refused() {
-    let to = ProxyHost::to("http://up.test").expect("an upstream");
-    for layer in [ProxyHost::http(), to.allow_connect()] {
+    let to = ProxyHost::upstream("http://up.test").expect("an upstream");
+    for layer in [ProxyHost::http(), to.allow_connect(true)] {
         let answer = refused(&layer, request("CONNECT", "example.com:443", empty())).await;
         assert_eq!(answer.status, 405);
         assert_eq!(
@@ -1000,7 +1009,7 @@ async fn connect_is_refused() {
 
 #[tokio::test]
 async fn an_allowed_tunnel_needs_a_host_a_port_and_leave() {
-    let layer = ProxyHost::http().allow_connect();
+    let layer = ProxyHost::http().allow_connect(true);
     for target in ["example.com", "bob@example.com:443"] {
         let answer = refused(&layer, request("CONNECT", target, empty())).await;
         assert_eq!(answer.status, 400, "{target}");
@@ -1035,7 +1044,7 @@ async fn an_allowed_tunnel_needs_a_host_a_port_and_leave() {
 /// RFC 8441: what looks like CONNECT is a WebSocket.
 #[tokio::test]
 async fn an_extended_connect_is_no_tunnel() {
-    let layer = ProxyHost::http().allow_connect();
+    let layer = ProxyHost::http().allow_connect(true);
     let connect = || request("CONNECT", "http://example.com:80/chat", empty());
     assert_eq!(refused(&layer, connect()).await.status, 400);
     let mut connect = connect();
@@ -1105,7 +1114,7 @@ async fn two_proxies_do_not_play_with_a_request_for_ever() {
         Forward::new(),
     )
     .await;
-    let second = ProxyHost::to(first.url("")).expect("an upstream");
+    let second = ProxyHost::upstream(first.url("")).expect("an upstream");
     let (second, second_count) = counted(second, Forward::new()).await;
     // The first is aimed at the second by the target, the second always goes to the first; there the
     // target is the first itself.
@@ -1204,8 +1213,12 @@ async fn it_serves_a_bare_hyper_server() {
 async fn messages_pass_as_they_are() {
     let origin = all_kinds();
     let server = Server::start(Router::new().fallback_service(origin.clone())).await;
-    for forward in [Forward::new(), Forward::new().http2_only()] {
-        let proxy = proxy(ProxyHost::to(server.url("")).expect("an upstream"), forward).await;
+    for forward in [Forward::new(), Forward::new().http2_only(true)] {
+        let proxy = proxy(
+            ProxyHost::upstream(server.url("")).expect("an upstream"),
+            forward,
+        )
+        .await;
         let direct = [http1(), http2()];
         for client in &direct {
             let requests = all_requests(&server.url("")).into_iter();

@@ -28,7 +28,7 @@ const VERSIONS: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
 
 /// Over HTTP/1, and over HTTP/2, to the origin.
 fn forwards() -> [Forward; 2] {
-    [Forward::new(), Forward::new().http2_only()]
+    [Forward::new(), Forward::new().http2_only(true)]
 }
 
 /// The next piece of a body that is not empty.
@@ -146,7 +146,7 @@ async fn grpc_passes() {
         }
     });
     let server = Server::start(Router::new().fallback_service(origin)).await;
-    let proxy = proxy(ProxyHost::http(), Forward::new().http2_only()).await;
+    let proxy = proxy(ProxyHost::http(), Forward::new().http2_only(true)).await;
     let call = |path| with(post(server.url(path), "message"), "te", "trailers");
     let answer = ask_as(proxy.addr, Version::HTTP_2, call("/service/method")).await;
     let expected = fields([("grpc-status", "0"), ("grpc-message", "fine")]);
@@ -335,7 +335,7 @@ async fn a_body_that_breaks_off_over_http2_is_cut_there_too() {
         reply(200, body)
     })))
     .await;
-    let proxy = proxy(ProxyHost::http(), Forward::new().http2_only()).await;
+    let proxy = proxy(ProxyHost::http(), Forward::new().http2_only(true)).await;
     for version in VERSIONS {
         let response = send(proxy.addr, version, get(origin.url("/"))).await;
         let mut body = response.into_body();
@@ -475,8 +475,8 @@ async fn a_client_that_does_not_read_stops_the_origin() {
     for (forward, version) in [
         (Forward::new(), Version::HTTP_11),
         (Forward::new(), Version::HTTP_2),
-        (Forward::new().http2_only(), Version::HTTP_11),
-        (Forward::new().http2_only(), Version::HTTP_2),
+        (Forward::new().http2_only(true), Version::HTTP_11),
+        (Forward::new().http2_only(true), Version::HTTP_2),
     ] {
         let count = Arc::new(AtomicUsize::new(0));
         let counter = count.clone();
@@ -529,7 +529,11 @@ async fn many_at_once_are_served() {
     let origin = Origin::new(|request| reply(200, full(request.uri().path().to_owned())));
     let origin = Server::start(Router::new().fallback_service(origin)).await;
     for forward in forwards() {
-        let proxy = proxy(ProxyHost::to(origin.url("")).expect("an upstream"), forward).await;
+        let proxy = proxy(
+            ProxyHost::upstream(origin.url("")).expect("an upstream"),
+            forward,
+        )
+        .await;
         for client in [http1(), support::http2()] {
             let asks = (0..200).map(|i| ask(&client, get(proxy.url(&format!("/{i}")))));
             let answers: Vec<Answer> = soon(futures::future::join_all(asks)).await;

@@ -238,7 +238,7 @@ async fn open_tunnel(proxy: SocketAddr, to: impl std::fmt::Display) -> TcpStream
 }
 
 fn tunnelling() -> ProxyHost {
-    ProxyHost::http().allow_connect()
+    ProxyHost::http().allow_connect(true)
 }
 
 #[tokio::test]
@@ -374,7 +374,7 @@ async fn tunnels_are_refused_over_a_socket_too() {
         (ProxyHost::http(), 405),
         (
             ProxyHost::http()
-                .allow_connect()
+                .allow_connect(true)
                 .allow_hosts(["example.com"]),
             403,
         ),

@@ -18,7 +18,7 @@ use tokio::{
 use tower_traffic::{Forward, ProxyHost};
 
 async fn proxy(origin: &Server) -> Server {
-    let upstream = ProxyHost::to(format!("http://{}", origin.addr)).expect("an upstream");
+    let upstream = ProxyHost::upstream(format!("http://{}", origin.addr)).expect("an upstream");
     let proxy = Router::new().fallback_service(Forward::new());
     Server::start(proxy.layer(upstream)).await
 }

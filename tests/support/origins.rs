@@ -314,7 +314,7 @@ impl Authority {
 
     pub fn forward(&self) -> Forward {
         Forward::new()
-            .without_system_roots()
+            .system_roots(false)
             .add_roots(self.pem())
             .expect("roots")
     }

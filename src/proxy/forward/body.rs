@@ -18,27 +18,26 @@ use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// For so long an error is kept back: hyper throws away what it has not yet written when a body
-/// fails, even the head, and the client should see all that came before.
+/// Delay of an error: hyper discards everything unwritten when a body fails, even the head.
 const LINGER: Duration = Duration::from_millis(100);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A response's body as it comes from the origin, or the text that says why there is none.
+/// Response body of [`Forward`](super::Forward): the origin's, or the text of an error response.
 pub struct ForwardBody {
-    kind: Kind,
+    source: BodySource,
 }
 
-enum Kind {
+enum BodySource {
     Origin(Incoming),
-    Broken(Pin<Box<Sleep>>, Option<BrokenOff>),
+    Failed(Pin<Box<Sleep>>, Option<UpstreamBodyError>),
     Text(Bytes),
 }
 
-/// The origin's response broke off within its body.
+/// Error: the origin's response ended within its body.
 #[derive(Debug, thiserror::Error)]
-#[error("the origin's response broke off")]
-pub struct BrokenOff {
+#[error("the response of the origin ended within its body")]
+pub struct UpstreamBodyError {
     #[from]
     source: hyper::Error,
 }
@@ -46,18 +45,18 @@ pub struct BrokenOff {
 impl ForwardBody {
     pub(super) fn origin(body: Incoming) -> Self {
         Self {
-            kind: Kind::Origin(body),
+            source: BodySource::Origin(body),
         }
     }
 
     pub(super) fn text(text: impl Into<Bytes>) -> Self {
         Self {
-            kind: Kind::Text(text.into()),
+            source: BodySource::Text(text.into()),
         }
     }
 }
 
-/// Nothing.
+/// An empty body.
 impl Default for ForwardBody {
     fn default() -> Self {
         Self::text("")
@@ -66,73 +65,74 @@ impl Default for ForwardBody {
 
 impl Body for ForwardBody {
     type Data = Bytes;
-    type Error = BrokenOff;
+    type Error = UpstreamBodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
-        match &mut self.kind {
-            Kind::Origin(body) => {
+    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamBodyError>>> {
+        match &mut self.source {
+            BodySource::Origin(body) => {
                 let frame = ready!(Pin::new(body).poll_frame(cx));
                 match frame {
                     Some(Err(error)) => {
-                        self.kind = Kind::Broken(Box::pin(sleep(LINGER)), Some(error.into()));
+                        self.source =
+                            BodySource::Failed(Box::pin(sleep(LINGER)), Some(error.into()));
                         self.poll_frame(cx)
                     }
-                    frame => Poll::Ready(frame.map(|frame| frame.map_err(BrokenOff::from))),
+                    frame => Poll::Ready(frame.map(|frame| frame.map_err(UpstreamBodyError::from))),
                 }
             }
-            Kind::Broken(linger, error) => {
+            BodySource::Failed(linger, error) => {
                 if error.is_some() {
                     ready!(linger.as_mut().poll(cx));
                 }
                 Poll::Ready(error.take().map(Err))
             }
-            Kind::Text(text) if text.is_empty() => Poll::Ready(None),
-            Kind::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
+            BodySource::Text(text) if text.is_empty() => Poll::Ready(None),
+            BodySource::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.kind {
-            Kind::Origin(body) => body.is_end_stream(),
-            Kind::Broken(_, error) => error.is_none(),
-            Kind::Text(text) => text.is_empty(),
+        match &self.source {
+            BodySource::Origin(body) => body.is_end_stream(),
+            BodySource::Failed(_, error) => error.is_none(),
+            BodySource::Text(text) => text.is_empty(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.kind {
-            Kind::Origin(body) => body.size_hint(),
-            Kind::Broken(..) => SizeHint::default(),
-            Kind::Text(text) => SizeHint::with_exact(text.len() as u64),
+        match &self.source {
+            BodySource::Origin(body) => body.size_hint(),
+            BodySource::Failed(..) => SizeHint::default(),
+            BodySource::Text(text) => SizeHint::with_exact(text.len() as u64),
         }
     }
 }
 
 impl fmt::Debug for ForwardBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.kind {
-            Kind::Origin(_) => "ForwardBody::Origin",
-            Kind::Broken(..) => "ForwardBody::Broken",
-            Kind::Text(_) => "ForwardBody::Text",
+        f.write_str(match self.source {
+            BodySource::Origin(_) => "ForwardBody::Origin",
+            BodySource::Failed(..) => "ForwardBody::Failed",
+            BodySource::Text(_) => "ForwardBody::Text",
         })
     }
 }
 
-/// A request's body on its way to the origin.
+/// Request body on its way to the origin.
 pub(super) enum RequestBody {
     Empty,
-    // One type for all, so that all share one pool of connections.
+    // One type for all, since the type selects the pool of connections.
     Live(UnsyncBoxBody<Bytes, BoxError>, Progress),
 }
 
-/// When something of a body passed last.
+/// Time of the last frame of a body.
 #[derive(Clone)]
 pub(super) struct Progress {
     start: Instant,
-    /// Milliseconds from there.
+    /// Milliseconds since `start`.
     last: Arc<AtomicU64>,
 }
 
@@ -144,7 +144,7 @@ impl Progress {
         }
     }
 
-    fn passes(&self) {
+    fn advance(&self) {
         let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last.store(millis, Ordering::Relaxed);
     }
@@ -168,7 +168,7 @@ impl RequestBody {
         }
     }
 
-    /// How far it is, if there is anything to send.
+    /// The progress, unless the body is empty.
     pub(super) fn progress(&self) -> Option<Progress> {
         match self {
             Self::Empty => None,
@@ -189,7 +189,7 @@ impl Body for RequestBody {
             Self::Empty => Poll::Ready(None),
             Self::Live(body, progress) => {
                 let frame = ready!(Pin::new(body).poll_frame(cx));
-                progress.passes();
+                progress.advance();
                 Poll::Ready(frame)
             }
         }

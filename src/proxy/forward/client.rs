@@ -8,16 +8,16 @@ use std::{
 };
 
 use super::{
-    pool::Clients,
-    roots::{BadRoot, Roots},
+    pool::Pool,
+    roots::{InvalidCertificate, Roots},
 };
 use crate::util::time::FOREVER;
 
-/// An HTTP client as a service that cannot fail: what goes wrong is an answer.
+/// An HTTP client as a service that cannot fail: every error is a response.
 ///
-/// It speaks HTTP/1.1, and HTTP/2 with origins that choose it in the TLS handshake, keeps
-/// connections, and trusts the roots of the system. The request's target has to be absolute, which
-/// [`ProxyHost`](crate::proxy::ProxyHost) sees to.
+/// It speaks HTTP/1.1, and HTTP/2 with origins that choose it in the TLS handshake; it keeps idle
+/// connections, and trusts the system's root certificates. The request target has to be absolute, as
+/// [`ProxyHost`](crate::proxy::ProxyHost) makes it.
 ///
 /// ```no_run
 /// # async fn serve(listener: tokio::net::TcpListener) -> std::io::Result<()> {
@@ -31,7 +31,7 @@ use crate::util::time::FOREVER;
 /// # }
 /// ```
 ///
-/// With everything that can be set, at its default:
+/// With every setting at its default:
 ///
 /// ```
 /// use std::time::Duration;
@@ -41,56 +41,58 @@ use crate::util::time::FOREVER;
 ///     .connect_timeout(Duration::from_secs(10))
 ///     .head_timeout(Duration::from_mins(1))
 ///     .idle_timeout(Duration::from_secs(90))
-///     .max_idle_per_host(256);
+///     .max_idle_per_host(256)
+///     .http2_only(false)
+///     .allow_link_local(false)
+///     .system_roots(true);
 /// ```
 ///
-/// Clones share the connections. Building it does no I/O; the system's roots are read with the first
-/// request, off the request's thread. It needs tokio.
+/// Clones share their connections; a clone with a changed setting has connections of its own. Building
+/// does no I/O: the system's roots are read with the first request over HTTPS, on a blocking thread of
+/// tokio.
 ///
-/// # What it answers itself
+/// # Error responses
 ///
-/// | answer | when |
+/// | status | reason |
 /// |---|---|
-/// | 400 | the target is not absolute, or neither `http` nor `https` |
-/// | 403 | the host is, or resolves to nothing but, a link-local address or a cloud's metadata service ([`allow_link_local`](Self::allow_link_local)) |
-/// | 405 | `CONNECT` without [`ProxyHost::allow_connect`](crate::proxy::ProxyHost::allow_connect) above |
-/// | 502 | the name does not resolve, nobody listens there, TLS fails, what comes back is not HTTP or has a head of more than 100 fields or some 128 KiB, or the connection ends before the response's head; it switches protocols unasked, or answers in a transfer coding other than chunked |
+/// | 400 | the target is not an absolute `http` or `https` URI |
+/// | 403 | the host is a link-local address or a cloud's metadata service, or resolves only to such addresses, without [`allow_link_local`](Self::allow_link_local) |
+/// | 405 | `CONNECT` without [`ProxyHost::allow_connect`](crate::proxy::ProxyHost::allow_connect) in front |
+/// | 502 | the name does not resolve; the connection is refused; TLS fails; the response is not HTTP, or has a head of more than 100 headers or about 128 KiB; the connection ends before the response head; the origin switches protocols unasked, or uses a transfer coding other than chunked |
 /// | 503 | the process has no file descriptor left for a connection |
-/// | 504 | connecting, or waiting for the head, takes too long |
+/// | 504 | connecting, or waiting for the response head, times out |
 ///
-/// The reason stands in the body, and as `Proxy-Status` (RFC 9209) in the head; neither tells
-/// addresses, nor more of an error than its kind. Once the head is there a failure can only cut the
-/// body: it ends with [`BrokenOff`], at which a server breaks off its own response, so that the
-/// client sees it too. That error comes 100 ms late, because hyper's servers throw away at an error
-/// what they have not yet written; of what a client reads more slowly, the end may still be lost.
+/// The reason is in the body, and in `Proxy-Status` (RFC 9209); neither contains addresses or other
+/// details. After the response head, an error can only cut the body: it ends with
+/// [`UpstreamBodyError`](crate::proxy::UpstreamBodyError), at which a server cuts its own response, so
+/// that the client notices. That error is delayed by 100 ms, because hyper's servers discard unwritten
+/// data on an error; a slow client may still lose the end of what was received.
 ///
-/// A body that falls silent is waited for as long as the client waits: there is no limit.
+/// Bodies have no timeout: a silent origin is waited for until the client disconnects.
 ///
-/// A request without a body, and with a method that may be repeated (RFC 9110, 9.2.2), is sent once
-/// more if a connection that was used before turns out to be closed. Nothing else is repeated,
-/// redirects are not followed, and content is not decoded.
+/// A request is repeated once if a reused connection turns out to be closed, the method is idempotent
+/// (RFC 9110, 9.2.2) and the body is empty. Redirects are not followed, and content is not decoded.
 ///
 /// # Upgrades and tunnels
 ///
-/// If an origin switches protocols (101), as for a WebSocket, or if `CONNECT` is allowed, both
-/// connections are joined, by a task of their own: what one side ends is ended on the other, and when
-/// both have ended, or one breaks, it is over. There is no limit for silence. Upgrades are only asked
-/// for over HTTP/1.1.
+/// After a 101 (WebSocket, for example) or an allowed `CONNECT`, a task joins both connections: it
+/// copies in both directions, passes on the end of each, and finishes when both have ended or either
+/// fails. A silent tunnel stays open. Upgrade requests are sent over HTTP/1.1.
 #[derive(Clone)]
+#[must_use = "services do nothing unless called"]
 pub struct Forward {
     pub(super) shared: Arc<Shared>,
 }
 
 pub(super) struct Shared {
     config: Config,
-    /// Made with the first request, so that the settings before it can still change.
-    clients: OnceLock<Clients>,
+    /// Made with the first request: it needs the runtime, and the final settings.
+    pool: OnceLock<Pool>,
 }
 
 impl Shared {
-    pub(super) fn clients(&self) -> &Clients {
-        self.clients
-            .get_or_init(|| Clients::new(self.config.clone()))
+    pub(super) fn pool(&self) -> &Pool {
+        self.pool.get_or_init(|| Pool::new(self.config.clone()))
     }
 }
 
@@ -107,7 +109,7 @@ pub(super) struct Config {
 }
 
 impl Forward {
-    /// The client with its defaults.
+    /// A client with the default settings.
     pub fn new() -> Self {
         Self::with(Config {
             connect_timeout: Duration::from_secs(10),
@@ -125,60 +127,60 @@ impl Forward {
         Self {
             shared: Arc::new(Shared {
                 config,
-                clients: OnceLock::new(),
+                pool: OnceLock::new(),
             }),
         }
     }
 
-    /// How long it may take to resolve a name, connect, and shake hands for TLS; 10 s by default.
+    /// Limits the time for name resolution, connecting and the TLS handshake together; 10 s by default.
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         self.set(|config| config.connect_timeout = timeout)
     }
 
-    /// How long it may take until the response's head is there, while nothing of the request's body
-    /// passes; 60 s by default. `None`: for ever.
+    /// Limits the wait for the response head, counted from the last frame of the request body; 60 s by
+    /// default. `None` disables the limit.
     pub fn head_timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
         self.set(|config| config.head_timeout = timeout.into())
     }
 
-    /// How long a connection without a request is kept; 90 s by default.
+    /// Closes connections that are idle for `timeout`; 90 s by default.
     pub fn idle_timeout(self, timeout: Duration) -> Self {
         self.set(|config| config.idle_timeout = timeout.min(FOREVER))
     }
 
-    /// How many such connections are kept for each host; 256 by default.
+    /// Keeps at most `connections` idle connections per host; 256 by default.
     pub fn max_idle_per_host(self, connections: usize) -> Self {
         self.set(|config| config.max_idle_per_host = connections)
     }
 
-    /// Speaks HTTP/2 only, over plain connections without asking first ("prior knowledge", RFC 9113,
-    /// 3.3), as gRPC servers want it. Upgrades are then not possible.
-    pub fn http2_only(self) -> Self {
-        self.set(|config| config.http2_only = true)
+    /// Speaks only HTTP/2; disabled by default. Plain connections then use prior knowledge (RFC 9113,
+    /// 3.3), as gRPC servers expect, and upgrades fail.
+    pub fn http2_only(self, http2_only: bool) -> Self {
+        self.set(|config| config.http2_only = http2_only)
     }
 
-    /// Goes to link-local addresses and the metadata services of clouds too. See
+    /// Allows link-local addresses and the metadata services of clouds; disabled by default. See
     /// [`ProxyHost::allow_link_local`](crate::proxy::ProxyHost::allow_link_local).
-    pub fn allow_link_local(self) -> Self {
-        self.set(|config| config.allow_link_local = true)
+    pub fn allow_link_local(self, allow: bool) -> Self {
+        self.set(|config| config.allow_link_local = allow)
     }
 
-    /// Trusts the certificates in a PEM file's text too, as roots.
+    /// Trusts the certificates in `pem` as additional roots.
     ///
     /// # Errors
-    /// If there is no certificate in it, or one that cannot be a root.
-    pub fn add_roots(self, pem: impl AsRef<[u8]>) -> Result<Self, BadRoot> {
-        let added = Roots::read(pem.as_ref())?;
+    /// If `pem` contains no certificate, or one that cannot be a root.
+    pub fn add_roots(self, pem: impl AsRef<[u8]>) -> Result<Self, InvalidCertificate> {
+        let added = Roots::parse(pem.as_ref())?;
         Ok(self.set(|config| config.roots.add(added)))
     }
 
-    /// Trusts only the added roots and not those of the system.
-    pub fn without_system_roots(self) -> Self {
-        self.set(|config| config.roots.without_system())
+    /// Trusts the system's root certificates; enabled by default.
+    pub fn system_roots(self, trust: bool) -> Self {
+        self.set(|config| config.roots.set_system(trust))
     }
 
-    /// Connects for this host name to this address, whatever it resolves to. A port in the request's
-    /// target comes before that of the address, and port 0 stands for the scheme's.
+    /// Connects to `address` for `host`, instead of resolving the name. The port of `address` applies
+    /// to targets without a port; port 0 stands for the default of the scheme.
     pub fn resolve(self, host: impl Into<String>, address: SocketAddr) -> Self {
         let host = host.into().into_boxed_str();
         self.set(|config| config.resolved.push((host, address)))

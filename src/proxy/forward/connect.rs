@@ -28,23 +28,23 @@ use tower::Service;
 use super::client::Config;
 use crate::proxy::addresses::{is_internal, is_internal_host};
 
-/// How long a connection may be silent before it is looked whether the peer is still there.
+/// Silence on a connection after which keep-alive probes its peer.
 pub(super) const ALIVE: Duration = Duration::from_secs(30);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why there is no connection, as far as we decide it.
+/// Errors that this module adds to those of the connectors.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoConnection {
-    #[error("the name could not be resolved")]
+pub(super) enum ConnectError {
+    #[error("cannot resolve the name")]
     Dns(#[source] io::Error),
-    #[error("the address is link-local or a metadata service")]
+    #[error("address is link-local or a metadata service")]
     Internal,
-    #[error("it took too long")]
+    #[error("connecting timed out")]
     TimedOut,
 }
 
-/// Finds addresses, and leaves out those where nobody should be sent.
+/// Resolves names, without the addresses that are not allowed.
 #[derive(Clone)]
 pub(super) struct Resolver {
     resolved: Arc<[(Box<str>, SocketAddr)]>,
@@ -62,10 +62,10 @@ impl Resolver {
 
 impl Service<Name> for Resolver {
     type Response = vec::IntoIter<SocketAddr>;
-    type Error = NoConnection;
-    type Future = BoxFuture<'static, Result<Self::Response, NoConnection>>;
+    type Error = ConnectError;
+    type Future = BoxFuture<'static, Result<Self::Response, ConnectError>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), NoConnection>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
         Poll::Ready(Ok(()))
     }
 
@@ -78,11 +78,11 @@ impl Service<Name> for Resolver {
         let allow_link_local = self.allow_link_local;
         let addresses = GaiResolver::new().call(name);
         async move {
-            let addresses: Vec<_> = addresses.await.map_err(NoConnection::Dns)?.collect();
+            let addresses: Vec<_> = addresses.await.map_err(ConnectError::Dns)?.collect();
             let mut allowed = addresses.clone();
             allowed.retain(|address| allow_link_local || !is_internal(address.ip()));
             if allowed.is_empty() && !addresses.is_empty() {
-                return Err(NoConnection::Internal);
+                return Err(ConnectError::Internal);
             }
             Ok(allowed.into_iter())
         }
@@ -90,7 +90,7 @@ impl Service<Name> for Resolver {
     }
 }
 
-/// Connects to an origin, in time.
+/// Connects to an origin, within a timeout.
 #[derive(Clone)]
 pub(super) struct Connector<C> {
     inner: C,
@@ -106,9 +106,9 @@ impl Plain {
         let mut tcp = HttpConnector::new_with_resolver(Resolver::new(config));
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        // So that a peer that vanished is noticed, however quiet the connection is.
+        // Detects a vanished peer on a silent connection.
         tcp.set_keepalive(Some(ALIVE));
-        // Divided among a name's addresses: one that does not answer leaves time for the next.
+        // Divided among the addresses of a name: a dead one leaves time for the next.
         tcp.set_connect_timeout(Some(config.connect_timeout));
         Self {
             inner: tcp,
@@ -142,16 +142,16 @@ where
     }
 
     fn call(&mut self, target: Uri) -> Self::Future {
-        // An address in the URI is not resolved, and so not seen by the resolver.
+        // The resolver does not see an address in the URI.
         if !self.allow_link_local && target.host().is_some_and(is_internal_host) {
-            return std::future::ready(Err(NoConnection::Internal.into())).boxed();
+            return std::future::ready(Err(ConnectError::Internal.into())).boxed();
         }
         let connecting = self.inner.call(target);
         let limit = self.timeout;
         async move {
             match timeout(limit, connecting).await {
                 Ok(connected) => Ok(Tracked::new(connected.map_err(Into::into)?)),
-                Err(_) => Err(NoConnection::TimedOut.into()),
+                Err(_) => Err(ConnectError::TimedOut.into()),
             }
         }
         .boxed()
@@ -159,7 +159,7 @@ where
 }
 
 pin_project! {
-    /// A connection that knows whether a response ever came over it.
+    /// A connection that records whether it has carried a response.
     pub(super) struct Tracked<C> {
         #[pin]
         inner: C,
@@ -167,8 +167,7 @@ pin_project! {
     }
 }
 
-/// Whether a response ever came over a connection: hyper's client hands it out with each response,
-/// and with each error.
+/// Whether a connection has carried a response. hyper's client attaches it to each response and error.
 #[derive(Clone, Default)]
 pub(super) struct Answered(Arc<AtomicBool>);
 
@@ -194,7 +193,7 @@ impl<C> Tracked<C> {
 impl<C: Connection> Connection for Tracked<C> {
     fn connected(&self) -> Connected {
         let connected = Connected::new().extra(self.answered.clone());
-        // The addresses that the inner one would add are not needed.
+        // Nothing reads the addresses that the inner connector would add.
         if self.inner.connected().is_negotiated_h2() {
             connected.negotiated_h2()
         } else {

@@ -1,17 +1,17 @@
-//! What went wrong, in words that tell no more than they should.
+//! Refusals for errors of a connection, without details that clients should not see.
 
 use std::{error::Error, io};
 
 use http::StatusCode;
 use rustls::{CertificateError, pki_types::InvalidDnsNameError};
 
-use super::connect::NoConnection;
+use super::connect::ConnectError;
 use crate::proxy::refusal::Refusal;
 
 const CONNECTION_TERMINATED: &str = "connection_terminated";
-const CUT: &str = "The connection to the origin ended before its answer began.";
+const CUT: &str = "the connection to the origin ended before the response";
 
-/// What an error that came instead of a response's head means.
+/// The refusal for an error that arrived instead of a response head.
 pub(super) fn refusal(error: &(dyn Error + 'static)) -> Refusal {
     let mut next = Some(error);
     let mut kind = None;
@@ -19,40 +19,40 @@ pub(super) fn refusal(error: &(dyn Error + 'static)) -> Refusal {
         if let Some(refusal) = known(error) {
             return refusal;
         }
-        // What an error of the network wraps says more, if it is known.
+        // An error inside an I/O error is more specific.
         kind = kind.or_else(|| error.downcast_ref().and_then(network));
         next = source(error);
     }
-    kind.unwrap_or_else(|| bad_gateway("destination_unavailable", "The origin cannot be reached."))
+    kind.unwrap_or_else(|| bad_gateway("destination_unavailable", "cannot reach the origin"))
 }
 
 pub(super) fn head_timed_out() -> Refusal {
     timed_out(
         "http_response_timeout",
-        "The origin took too long to answer.",
+        "the response of the origin timed out",
     )
 }
 
-/// The origin switches protocols where nobody could follow.
-pub(super) fn not_asked_to_switch() -> Refusal {
+/// The origin sent a 101 without a request for it.
+pub(super) fn unexpected_switch() -> Refusal {
     bad_gateway(
         "http_protocol_error",
-        "The origin switches protocols, which it was not asked for.",
+        "the origin switched protocols without a request for it",
     )
 }
 
 pub(super) fn unknown_coding() -> Refusal {
     bad_gateway(
         "http_response_transfer_coding",
-        "The origin answers in a transfer coding that it was not asked for.",
+        "unsupported transfer coding in the response of the origin: expected chunked",
     )
 }
 
 pub(super) fn no_target() -> Refusal {
-    Refusal::bad_request("The request's target is not an http:// or https:// URI.")
+    Refusal::bad_request("invalid request target: expected an absolute http:// or https:// URI")
 }
 
-/// Whether the connection was lost before the head.
+/// Whether the connection ended before the response head.
 pub(super) fn is_cut(error: &(dyn Error + 'static)) -> bool {
     refusal(error).error == CONNECTION_TERMINATED
 }
@@ -70,7 +70,7 @@ pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
 }
 
 fn known(error: &(dyn Error + 'static)) -> Option<Refusal> {
-    if let Some(error) = error.downcast_ref::<NoConnection>() {
+    if let Some(error) = error.downcast_ref::<ConnectError>() {
         return Some(no_connection(error));
     }
     if let Some(error) = error.downcast_ref::<rustls::Error>() {
@@ -82,13 +82,13 @@ fn known(error: &(dyn Error + 'static)) -> Option<Refusal> {
     if error.is::<InvalidDnsNameError>() {
         return Some(bad_gateway(
             "tls_certificate_error",
-            "The origin's name is none that a certificate can be for.",
+            "invalid host name of the origin: no certificate can match it",
         ));
     }
     None
 }
 
-/// The next error inwards. `io::Error::source` would leave out the one that it wraps.
+/// The next error in the chain. `io::Error::source` skips the error that it wraps.
 fn source<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     match error.downcast_ref::<io::Error>().map(io::Error::get_ref) {
         Some(Some(wrapped)) => Some(wrapped),
@@ -96,14 +96,16 @@ fn source<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stat
     }
 }
 
-fn no_connection(error: &NoConnection) -> Refusal {
+fn no_connection(error: &ConnectError) -> Refusal {
     match error {
-        NoConnection::Dns(_) => bad_gateway("dns_error", "The origin's name does not resolve."),
-        NoConnection::Internal => Refusal::forbidden(
+        ConnectError::Dns(_) => {
+            bad_gateway("dns_error", "cannot resolve the host name of the origin")
+        }
+        ConnectError::Internal => Refusal::forbidden(
             "destination_ip_prohibited",
-            "This proxy does not go to link-local or metadata addresses.",
+            "link-local and metadata addresses are not allowed by this proxy",
         ),
-        NoConnection::TimedOut => connect_timed_out(),
+        ConnectError::TimedOut => connect_timed_out(),
     }
 }
 
@@ -117,8 +119,10 @@ fn tls(error: &rustls::Error) -> Refusal {
     };
     let reason = match error {
         rustls::Error::InvalidCertificate(error) => certificate(error),
-        rustls::Error::AlertReceived(_) => "The origin broke off the TLS handshake.",
-        _ => "The origin does not speak TLS, or none that this proxy speaks.",
+        rustls::Error::AlertReceived(_) => "the origin aborted the TLS handshake",
+        _ => {
+            "no common TLS version or cipher suite with the origin, or the origin does not speak TLS"
+        }
     };
     bad_gateway(error_name, reason)
 }
@@ -126,69 +130,67 @@ fn tls(error: &rustls::Error) -> Refusal {
 fn certificate(error: &CertificateError) -> &'static str {
     match error {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "The origin's certificate has expired."
+            "the certificate of the origin has expired"
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "The origin's certificate is not valid yet."
+            "the certificate of the origin is not valid yet"
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "The origin's certificate is for another name."
+            "the certificate of the origin is for another name"
         }
         CertificateError::UnknownIssuer => {
-            "The origin's certificate was issued by somebody whom this proxy does not trust."
+            "the certificate of the origin has an issuer that this proxy does not trust"
         }
-        CertificateError::Revoked => "The origin's certificate was revoked.",
-        _ => "The origin's certificate is not valid.",
+        CertificateError::Revoked => "the certificate of the origin is revoked",
+        _ => "the certificate of the origin is invalid",
     }
 }
 
 fn protocol(error: &hyper::Error) -> Option<Refusal> {
     if error.is_user() {
-        return Some(Refusal::bad_request("The request's body broke off."));
+        return Some(Refusal::bad_request("the request body is incomplete"));
     }
     if error.is_parse() {
         return Some(bad_gateway(
             "http_protocol_error",
-            "What the origin answered is not HTTP, or its head is too long.",
+            "the response of the origin is not HTTP, or its head is too long",
         ));
     }
-    // The rest is wrapped by these: a message that ended too early, a connection that was closed.
+    // A truncated message, or a closed connection.
     if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
         return Some(bad_gateway(CONNECTION_TERMINATED, CUT));
     }
-    // What stands behind it may be an error of the network.
+    // Its source may be an error of the network.
     error
         .source()
         .is_none()
-        .then(|| bad_gateway("http_protocol_error", "The origin does not keep to HTTP."))
+        .then(|| bad_gateway("http_protocol_error", "the origin violated HTTP"))
 }
 
 fn network(error: &io::Error) -> Option<Refusal> {
     use io::ErrorKind;
 
     if is_out_of_files(error) {
-        tracing::warn!(%error, "no connection to an origin can be opened");
+        tracing::warn!(%error, "cannot open connections: no file descriptors left");
         return Some(Refusal::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "connection_limit_reached",
-            "This proxy has no more connections to give.",
+            "this proxy has reached its connection limit",
         ));
     }
     Some(match error.kind() {
-        ErrorKind::ConnectionRefused => bad_gateway(
-            "connection_refused",
-            "The origin refused the connection: nothing listens there.",
-        ),
+        ErrorKind::ConnectionRefused => {
+            bad_gateway("connection_refused", "the origin refused the connection")
+        }
         ErrorKind::TimedOut => connect_timed_out(),
         ErrorKind::ConnectionReset
         | ErrorKind::ConnectionAborted
         | ErrorKind::BrokenPipe
         | ErrorKind::UnexpectedEof
         | ErrorKind::NotConnected => bad_gateway(CONNECTION_TERMINATED, CUT),
-        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => bad_gateway(
-            "destination_ip_unroutable",
-            "There is no way to the origin.",
-        ),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
+            bad_gateway("destination_ip_unroutable", "no route to the origin")
+        }
         _ => return None,
     })
 }
@@ -205,10 +207,7 @@ fn is_out_of_files(_: &io::Error) -> bool {
 }
 
 fn connect_timed_out() -> Refusal {
-    timed_out(
-        "connection_timeout",
-        "Connecting to the origin took too long.",
-    )
+    timed_out("connection_timeout", "connecting to the origin timed out")
 }
 
 fn bad_gateway(error: &'static str, reason: &'static str) -> Refusal {
@@ -226,7 +225,7 @@ mod tests {
     use super::refusal;
 
     #[test]
-    fn tells_when_there_are_no_files_left() {
+    fn exhausted_file_descriptors_are_a_503() {
         for code in [23, 24] {
             let error = io::Error::from_raw_os_error(code);
             assert_eq!(refusal(&io::Error::other(error)).status, 503);

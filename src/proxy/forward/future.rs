@@ -13,7 +13,7 @@ use http::Response;
 
 use super::body::ForwardBody;
 
-/// The future of a [`Forward`](super::Forward).
+/// Response future of [`Forward`](super::Forward).
 pub struct ForwardFuture(BoxFuture<'static, Response<ForwardBody>>);
 
 impl ForwardFuture {

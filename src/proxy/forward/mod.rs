@@ -11,8 +11,8 @@ mod service;
 mod tunnel;
 
 pub use self::{
-    body::{BrokenOff, ForwardBody},
+    body::{ForwardBody, UpstreamBodyError},
     client::Forward,
     future::ForwardFuture,
-    roots::BadRoot,
+    roots::InvalidCertificate,
 };

@@ -1,4 +1,4 @@
-//! The clients, and one request's way through them.
+//! The connection pool: hyper's clients, retries and timeouts.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,22 +25,22 @@ use super::{
 };
 use crate::proxy::refusal::Refusal;
 
-/// Connections to origins, in use and kept.
-pub(super) struct Clients {
+/// Connections to origins, active and idle.
+pub(super) struct Pool {
     config: Config,
     connector: Plain,
     plain: Client<Plain, RequestBody>,
-    /// Made with the first request that needs them: the system's roots have to be read.
+    /// Made with the first request over HTTPS, which reads the system's roots.
     secured: OnceCell<Secured>,
 }
 
 struct Secured {
     any: Client<Https, RequestBody>,
-    /// For upgrades, which HTTP/2 has not.
+    /// For upgrades, which HTTP/2 does not have.
     http1: Client<Https, RequestBody>,
 }
 
-impl Clients {
+impl Pool {
     pub(super) fn new(config: Config) -> Self {
         let connector = Plain::new(&config);
         Self {
@@ -51,24 +51,24 @@ impl Clients {
         }
     }
 
-    /// Sends a request, and once more if that does no harm and promises to help.
+    /// Sends a request, and repeats it once if that is safe and the connection was stale.
     pub(super) async fn send(
         &self,
         request: Request<RequestBody>,
         is_upgrade: bool,
     ) -> Result<Response<Incoming>, Refusal> {
-        let again = again(&request);
+        let retry = retry_of(&request);
         let error = match self.send_once(request, is_upgrade).await? {
             Ok(response) => return Ok(response),
             Err(error) => error,
         };
-        if let Some(again) = again
+        if let Some(retry) = retry
             && was_closed_while_idle(&error)
         {
-            let answer = self.send_once(again, is_upgrade).await?;
-            return answer.map_err(|error| told(&error));
+            let answer = self.send_once(retry, is_upgrade).await?;
+            return answer.map_err(|error| refusal_of(&error));
         }
-        Err(told(&error))
+        Err(refusal_of(&error))
     }
 
     async fn send_once(
@@ -90,7 +90,7 @@ impl Clients {
         };
         let answer = match self.config.head_timeout {
             None => answer.await,
-            Some(limit) => in_time(limit, answer, progress).await?,
+            Some(limit) => within(limit, answer, progress).await?,
         };
         Ok(answer.inspect(|response| {
             if let Some(answered) = response.extensions().get::<Answered>() {
@@ -100,11 +100,11 @@ impl Clients {
     }
 
     async fn secured(&self) -> &Secured {
-        // The first requests may come all at once: one of them reads the roots, the others wait for it.
+        // Of concurrent first requests, one reads the roots and the others wait.
         let make = async || {
             let roots = self.config.roots.clone();
             let roots = spawn_blocking(move || roots.load()).await;
-            // Without them nobody is trusted, and every answer says so.
+            // Without roots every connection fails, and every response has the reason.
             let roots = Arc::new(roots.unwrap_or_else(|_| RootCertStore::empty()));
             let protocols: &[&[u8]] = if self.config.http2_only {
                 &[b"h2"]
@@ -124,7 +124,7 @@ impl Clients {
         self.secured.get_or_init(make).await
     }
 
-    /// A connection for a tunnel to `host:port`.
+    /// Connects a tunnel to `end`, a host and a port.
     pub(super) async fn connect(&self, end: &Uri) -> Result<Tracked<TokioIo<TcpStream>>, Refusal> {
         let target = Uri::builder()
             .scheme(Scheme::HTTP)
@@ -134,7 +134,7 @@ impl Clients {
             .map_err(|_| failure::no_target())?;
         let connected = self.connector.clone().oneshot(target).await;
         connected.map_err(|error| {
-            tracing::debug!(%end, %error, "a tunnel cannot be opened");
+            tracing::debug!(%end, %error, "cannot open a tunnel");
             failure::refusal(&*error)
         })
     }
@@ -147,16 +147,16 @@ fn builder(config: &Config) -> legacy::Builder {
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(config.idle_timeout)
         .pool_max_idle_per_host(config.max_idle_per_host)
-        // For each response that nobody reads on; hyper takes up to 400 KiB. A head has to fit too.
+        // hyper buffers up to 400 KiB of each unread response by default. A head must fit too.
         .http1_max_buf_size(128 << 10)
-        // Else all requests would go on sharing a connection whose peer has vanished.
+        // Without it all requests would keep sharing a connection whose peer has vanished.
         .http2_keep_alive_interval(ALIVE)
         .http2_only(config.http2_only);
     builder
 }
 
 fn tls(roots: Arc<RootCertStore>, protocols: &[&[u8]]) -> ClientConfig {
-    // Named here, so that it does not matter what else the process uses.
+    // Explicit, so that the default provider of the process does not matter.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -166,21 +166,21 @@ fn tls(roots: Arc<RootCertStore>, protocols: &[&[u8]]) -> ClientConfig {
     config
 }
 
-/// The request once more, if it may be repeated: RFC 9110, 9.2.2.
-fn again(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+/// A copy of the request, if it may be repeated (RFC 9110, 9.2.2).
+fn retry_of(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     if !request.method().is_idempotent() || !matches!(request.body(), RequestBody::Empty) {
         return None;
     }
-    let mut again = Request::new(RequestBody::Empty);
-    again.method_mut().clone_from(request.method());
-    again.uri_mut().clone_from(request.uri());
-    again.headers_mut().clone_from(request.headers());
-    *again.version_mut() = Version::HTTP_11;
-    Some(again)
+    let mut retry = Request::new(RequestBody::Empty);
+    retry.method_mut().clone_from(request.method());
+    retry.uri_mut().clone_from(request.uri());
+    retry.headers_mut().clone_from(request.headers());
+    *retry.version_mut() = Version::HTTP_11;
+    Some(retry)
 }
 
-/// Whether a connection failed that had worked before: the origin has closed it meanwhile, which says
-/// nothing about the request.
+/// Whether the request failed on a reused connection that the origin has closed: such an error is
+/// independent of the request.
 fn was_closed_while_idle(error: &legacy::Error) -> bool {
     let mut extensions = http::Extensions::new();
     if let Some(connection) = error.connect_info() {
@@ -189,20 +189,19 @@ fn was_closed_while_idle(error: &legacy::Error) -> bool {
     extensions.get::<Answered>().is_some_and(Answered::get) && failure::is_cut(error)
 }
 
-fn told(error: &legacy::Error) -> Refusal {
+fn refusal_of(error: &legacy::Error) -> Refusal {
     let refusal = failure::refusal(error);
     let error = failure::chain(error);
     tracing::debug!(
         status = refusal.status.as_u16(),
         error,
-        "no answer from the origin"
+        "no response from the origin"
     );
     refusal
 }
 
-/// Waits no longer than this for the head, counted from when something of the request's body passed
-/// last.
-async fn in_time(
+/// Waits for the response head, at most `limit` after the last progress of the request body.
+async fn within(
     limit: Duration,
     mut answer: ResponseFuture,
     progress: Option<Progress>,
@@ -213,7 +212,7 @@ async fn in_time(
     };
     loop {
         let last = progress.last();
-        // A limit beyond all time is none.
+        // A deadline beyond the range of the clock never passes.
         let Some(deadline) = last.checked_add(limit) else {
             return Ok(answer.await);
         };

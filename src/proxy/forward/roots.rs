@@ -1,51 +1,62 @@
-//! Whom to trust.
+//! Trusted root certificates.
 
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-/// Certificates that cannot be trusted as roots.
+/// Error: certificates that [`Forward::add_roots`](super::Forward::add_roots) cannot use.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum BadRoot {
-    /// There is none in the text.
-    #[error("there is no certificate in it: PEM has `-----BEGIN CERTIFICATE-----`")]
-    NoCertificate,
+pub enum InvalidCertificate {
+    /// The text contains no certificate.
+    #[error("missing certificate: expected PEM with `-----BEGIN CERTIFICATE-----`")]
+    Missing,
     /// The text is not PEM.
-    #[error("it is not PEM: {0}")]
-    NotPem(String),
-    /// The certificate with this number, from 1, is no certificate.
-    #[error("certificate {number} is not one: {reason}")]
-    NoRoot {
-        /// Which one, from 1.
+    #[error("invalid PEM: {0}")]
+    InvalidPem(String),
+    /// A certificate cannot be a root.
+    #[error("invalid root certificate {number}: {reason}")]
+    InvalidRoot {
+        /// Position in the text, from 1.
         number: usize,
-        /// Why.
+        /// The reason, in words.
         reason: String,
     },
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Roots {
     added: Vec<CertificateDer<'static>>,
-    is_without_system: bool,
+    with_system: bool,
+}
+
+impl Default for Roots {
+    fn default() -> Self {
+        Self {
+            added: Vec::new(),
+            with_system: true,
+        }
+    }
 }
 
 impl Roots {
-    /// Reads the certificates of a PEM file, and looks whether they can be roots.
-    pub(super) fn read(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, BadRoot> {
+    /// Parses the certificates of a PEM file, and checks that each can be a root.
+    pub(super) fn parse(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, InvalidCertificate> {
         let found: Vec<_> = CertificateDer::pem_slice_iter(pem)
             .collect::<Result<_, _>>()
-            .map_err(|error| BadRoot::NotPem(error.to_string()))?;
+            .map_err(|error| InvalidCertificate::InvalidPem(error.to_string()))?;
         if found.is_empty() {
-            return Err(BadRoot::NoCertificate);
+            return Err(InvalidCertificate::Missing);
         }
         let mut store = RootCertStore::empty();
         for (at, root) in found.iter().enumerate() {
-            store.add(root.clone()).map_err(|error| BadRoot::NoRoot {
-                number: at + 1,
-                reason: error.to_string(),
-            })?;
+            store
+                .add(root.clone())
+                .map_err(|error| InvalidCertificate::InvalidRoot {
+                    number: at + 1,
+                    reason: error.to_string(),
+                })?;
         }
         Ok(found)
     }
@@ -54,23 +65,23 @@ impl Roots {
         self.added.extend(roots);
     }
 
-    pub(super) fn without_system(&mut self) {
-        self.is_without_system = true;
+    pub(super) fn set_system(&mut self, trust: bool) {
+        self.with_system = trust;
     }
 
-    /// Reads the system's from disk: it blocks.
+    /// Loads all roots. Blocks, since the system's are read from disk.
     pub(super) fn load(&self) -> RootCertStore {
         let mut store = RootCertStore::empty();
-        if !self.is_without_system {
+        if self.with_system {
             let system = rustls_native_certs::load_native_certs();
             for error in system.errors {
-                tracing::warn!(%error, "some of the system's root certificates cannot be read");
+                tracing::warn!(%error, "cannot read some of the system's root certificates");
             }
             store.add_parsable_certificates(system.certs);
         }
         store.add_parsable_certificates(self.added.iter().cloned());
         if store.is_empty() {
-            tracing::warn!("there are no root certificates: no origin can be trusted");
+            tracing::warn!("no root certificates: every TLS connection to an origin will fail");
         }
         store
     }

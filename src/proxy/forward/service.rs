@@ -1,4 +1,4 @@
-//! The service: one request from the server's side to the origin.
+//! The service: sends a request to its origin.
 
 use std::{
     convert::Infallible,
@@ -16,7 +16,7 @@ use super::{
     client::Forward,
     failure,
     future::ForwardFuture,
-    pool::Clients,
+    pool::Pool,
     tunnel,
 };
 use crate::proxy::{extensions::TunnelAllowed, hop_by_hop, refusal::Refusal};
@@ -38,11 +38,11 @@ where
         let shared = self.shared.clone();
         let request = request.map(RequestBody::new);
         ForwardFuture::new(async move {
-            let clients = shared.clients();
+            let pool = shared.pool();
             let answer = if request.method() == Method::CONNECT {
-                open(clients, request).await
+                open_tunnel(pool, request).await
             } else {
-                forward(clients, request).await
+                forward(pool, request).await
             };
             answer.unwrap_or_else(|refusal| {
                 refusal
@@ -54,7 +54,7 @@ where
 }
 
 async fn forward(
-    clients: &Clients,
+    pool: &Pool,
     mut request: Request<RequestBody>,
 ) -> Result<Response<ForwardBody>, Refusal> {
     let uri = request.uri();
@@ -63,11 +63,11 @@ async fn forward(
         return Err(failure::no_target());
     }
     *request.version_mut() = Version::HTTP_11;
-    say_length(&mut request);
-    let client = upgrade_of(&mut request);
-    let mut response = clients.send(request, client.is_some()).await?;
+    set_length(&mut request);
+    let client = take_upgrade(&mut request);
+    let mut response = pool.send(request, client.is_some()).await?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let client = client.ok_or_else(failure::not_asked_to_switch)?;
+        let client = client.ok_or_else(failure::unexpected_switch)?;
         tunnel::join(client, upgrade::on(&mut response));
     }
     let headers = response.headers_mut();
@@ -75,25 +75,25 @@ async fn forward(
         return Err(failure::unknown_coding());
     }
     if headers.contains_key(header::TRANSFER_ENCODING) {
-        // It was not the length: RFC 9112, 6.3.
+        // `Transfer-Encoding` overrides it (RFC 9112, 6.3).
         headers.remove(header::CONTENT_LENGTH);
     }
     Ok(response.map(ForwardBody::origin))
 }
 
-/// Says how long the body is where hyper would not.
-fn say_length(request: &mut Request<RequestBody>) {
+/// Sets the framing header where hyper would set none.
+fn set_length(request: &mut Request<RequestBody>) {
     let method = request.method();
-    let is_none = matches!(request.body(), RequestBody::Empty);
+    let is_empty = matches!(request.body(), RequestBody::Empty);
     let expects_content = [Method::POST, Method::PUT, Method::PATCH].contains(method);
     let is_known = request.headers().contains_key(header::CONTENT_LENGTH)
         || request.body().size_hint().exact().is_some();
     let headers = request.headers_mut();
-    if is_none && expects_content {
-        // Some servers insist on it: RFC 9110, 8.6.
+    if is_empty && expects_content {
+        // Some servers require it (RFC 9110, 8.6).
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-    } else if !is_none && !is_known {
-        // Else hyper sends no content with GET and HEAD.
+    } else if !is_empty && !is_known {
+        // Without it hyper sends no content with GET and HEAD.
         headers.insert(
             header::TRANSFER_ENCODING,
             HeaderValue::from_static("chunked"),
@@ -101,32 +101,32 @@ fn say_length(request: &mut Request<RequestBody>) {
     }
 }
 
-/// The client's side of an upgrade, if it asks for one and can.
-fn upgrade_of(request: &mut Request<RequestBody>) -> Option<OnUpgrade> {
+/// The client's side of an upgrade, if the request asks for one and the connection supports it.
+fn take_upgrade(request: &mut Request<RequestBody>) -> Option<OnUpgrade> {
     hop_by_hop::upgrade(request.headers())?;
     let client = request.extensions_mut().remove::<OnUpgrade>();
     if client.is_none() {
-        // Nobody could go on after a 101.
+        // A 101 could not be followed.
         request.headers_mut().remove(header::CONNECTION);
         request.headers_mut().remove(header::UPGRADE);
     }
     client
 }
 
-/// Opens a tunnel.
-async fn open(
-    clients: &Clients,
+/// Opens a tunnel for `CONNECT`.
+async fn open_tunnel(
+    pool: &Pool,
     mut request: Request<RequestBody>,
 ) -> Result<Response<ForwardBody>, Refusal> {
     if request.extensions().get::<TunnelAllowed>().is_none() {
-        return Err(Refusal::no_tunnel());
+        return Err(Refusal::tunnel_denied());
     }
     let Some(client) = request.extensions_mut().remove::<OnUpgrade>() else {
         return Err(Refusal::bad_request(
-            "The connection cannot become a tunnel.",
+            "CONNECT is not supported on this connection",
         ));
     };
-    let origin = clients.connect(request.uri()).await?;
+    let origin = pool.connect(request.uri()).await?;
     tunnel::join(client, std::future::ready(Ok::<_, Infallible>(origin)));
     Ok(Response::new(ForwardBody::text("")))
 }

@@ -1,4 +1,4 @@
-//! Two connections joined: after an upgrade, or `CONNECT`.
+//! Joins two connections, after an upgrade or `CONNECT`.
 
 use std::{fmt, future::Future};
 
@@ -9,7 +9,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 
-/// Joins the client's connection, once it is free, with the origin's. Ends with either.
+/// Spawns a task that copies between the client's connection and the origin's, until either ends.
 pub(super) fn join<F, E, C>(client: OnUpgrade, origin: F)
 where
     F: Future<Output = Result<C, E>> + Send + 'static,
@@ -19,16 +19,16 @@ where
     tokio::spawn(async move {
         match (client.await, origin.await) {
             (Ok(client), Ok(origin)) => copy(client, origin).await,
-            (Err(error), _) => tracing::debug!(%error, "the client does not switch protocols"),
-            (_, Err(error)) => tracing::debug!(%error, "the origin does not switch protocols"),
+            (Err(error), _) => tracing::debug!(%error, "client did not switch protocols"),
+            (_, Err(error)) => tracing::debug!(%error, "origin did not switch protocols"),
         }
     });
 }
 
 async fn copy(client: Upgraded, origin: impl Read + Write + Unpin) {
     let (mut client, mut origin) = (TokioIo::new(client), TokioIo::new(origin));
-    // Somebody hanging up is how a tunnel ends, and both have then been told.
+    // An error on one side closes the other too; most tunnels end like this.
     if let Err(error) = copy_bidirectional(&mut client, &mut origin).await {
-        tracing::debug!(%error, "a tunnel broke");
+        tracing::debug!(%error, "tunnel failed");
     }
 }

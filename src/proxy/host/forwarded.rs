@@ -1,4 +1,4 @@
-//! What a proxy says of its client.
+//! `Forwarded` and `X-Forwarded-*`: the client of the proxy, for the origin.
 
 use std::{
     fmt::Write,
@@ -11,25 +11,25 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// What the origin is told of the client.
+/// The headers that describe the client.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Forwarded {
-    /// As `Forwarded` (RFC 7239).
+    /// `Forwarded` (RFC 7239).
     pub(super) standard: bool,
-    /// As `X-Forwarded-For`, `-Host` and `-Proto`.
+    /// `X-Forwarded-For`, `-Host` and `-Proto`.
     pub(super) x: bool,
 }
 
-/// What a proxy knows of its client.
+/// The client of one request.
 pub(super) struct Client<'a> {
     pub(super) address: Option<IpAddr>,
-    /// What it asked for.
+    /// The authority in its request.
     pub(super) host: Option<&'a Authority>,
     pub(super) scheme: &'a str,
 }
 
 impl Forwarded {
-    pub(super) fn is_any(self) -> bool {
+    pub(super) fn is_enabled(self) -> bool {
         self.standard || self.x
     }
 
@@ -47,7 +47,7 @@ impl Forwarded {
             list.extend_from_slice(value.as_bytes());
             list.extend_from_slice(b", ");
         }
-        // Always something: else the list would end with the client's own words.
+        // Never nothing: the last element must not be one that the client sent.
         match client.address {
             Some(address) => list.extend_from_slice(address.to_string().as_bytes()),
             None => list.extend_from_slice(b"unknown"),
@@ -69,22 +69,21 @@ impl Forwarded {
 
 fn forwarded(client: &Client<'_>) -> String {
     let mut text = String::from("for=");
-    // Writing to a string cannot fail.
+    // Writing to a `String` cannot fail.
     let _ = match client.address {
         Some(IpAddr::V4(v4)) => write!(text, "{v4}"),
         Some(IpAddr::V6(v6)) => write!(text, "\"[{v6}]\""),
         None => write!(text, "unknown"),
     };
     if let Some(host) = client.host {
-        // Quoted for its colon; an authority has no quotes of its own.
+        // Quoted because of the colon; an authority cannot contain quotes.
         let _ = write!(text, ";host=\"{host}\"");
     }
     let _ = write!(text, ";proto={}", client.scheme);
     text
 }
 
-/// The client's address, where the server says it: axum's `ConnectInfo`, or a `SocketAddr` in the
-/// extensions.
+/// The client's address, from axum's `ConnectInfo` or a `SocketAddr` in the extensions.
 pub(super) fn client_address(extensions: &Extensions) -> Option<IpAddr> {
     #[cfg(feature = "axum")]
     if let Some(info) = extensions.get::<axum::extract::ConnectInfo<SocketAddr>>() {

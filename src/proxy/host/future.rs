@@ -11,66 +11,63 @@ use std::{
 use http::{Response, StatusCode, Version};
 use pin_project_lite::pin_project;
 
-use super::{layer::Config, websocket};
-use crate::{
-    body::AnswerBody,
-    proxy::{hop_by_hop, refusal::Refusal},
-};
+use super::{body::ResponseBody, layer::Config, websocket};
+use crate::proxy::{hop_by_hop, refusal::Refusal};
 
 pin_project! {
-    /// The future of a [`ProxyHostService`](super::ProxyHostService).
-    pub struct ProxyHostFuture<F> {
+    /// Response future of [`ProxyHost`](super::ProxyHost).
+    pub struct ResponseFuture<F> {
         #[pin]
-        kind: Kind<F>,
+        outcome: Outcome<F>,
         config: Arc<Config>,
     }
 }
 
 pin_project! {
-    #[project = KindProjection]
-    enum Kind<F> {
+    #[project = OutcomeProjection]
+    enum Outcome<F> {
         Passed {
             #[pin]
             future: F,
-            is_extended: bool,
+            is_extended_connect: bool,
         },
         Refused { refusal: Option<Refusal> },
     }
 }
 
-impl<F> ProxyHostFuture<F> {
-    pub(super) fn passed(future: F, is_extended: bool, config: Arc<Config>) -> Self {
-        let kind = Kind::Passed {
+impl<F> ResponseFuture<F> {
+    pub(super) fn passed(future: F, is_extended_connect: bool, config: Arc<Config>) -> Self {
+        let outcome = Outcome::Passed {
             future,
-            is_extended,
+            is_extended_connect,
         };
-        Self { kind, config }
+        Self { outcome, config }
     }
 
     pub(super) fn refused(refusal: Refusal, config: Arc<Config>) -> Self {
-        let kind = Kind::Refused {
+        let outcome = Outcome::Refused {
             refusal: Some(refusal),
         };
-        Self { kind, config }
+        Self { outcome, config }
     }
 }
 
-impl<F, R, E> Future for ProxyHostFuture<F>
+impl<F, R, E> Future for ResponseFuture<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
 {
-    type Output = Result<Response<AnswerBody<R>>, E>;
+    type Output = Result<Response<ResponseBody<R>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        match this.kind.project() {
-            KindProjection::Passed {
+        match this.outcome.project() {
+            OutcomeProjection::Passed {
                 future,
-                is_extended,
+                is_extended_connect,
             } => {
                 let mut response = ready!(future.poll(cx))?;
-                if *is_extended && !websocket::to_extended(&mut response) {
-                    let refusal = Refusal::no_websocket();
+                if *is_extended_connect && !websocket::to_http2(&mut response) {
+                    let refusal = Refusal::websocket_not_opened();
                     return Poll::Ready(Ok(this.config.refuse(refusal)));
                 }
                 let is_switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -78,20 +75,20 @@ where
                 let headers = response.headers_mut();
                 hop_by_hop::remove(headers, is_switching);
                 this.config.name.add_to(headers, received);
-                // That of the next hop is for its connection to settle.
+                // Each connection has a version of its own: the server replaces this one.
                 *response.version_mut() = Version::HTTP_11;
-                Poll::Ready(Ok(response.map(AnswerBody::live)))
+                Poll::Ready(Ok(response.map(ResponseBody::live)))
             }
-            KindProjection::Refused { refusal } => match refusal.take() {
+            OutcomeProjection::Refused { refusal } => match refusal.take() {
                 Some(refusal) => Poll::Ready(Ok(this.config.refuse(refusal))),
-                None => panic!("polled after it was ready"),
+                None => panic!("polled after completion"),
             },
         }
     }
 }
 
-impl<F> fmt::Debug for ProxyHostFuture<F> {
+impl<F> fmt::Debug for ResponseFuture<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProxyHostFuture").finish_non_exhaustive()
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }

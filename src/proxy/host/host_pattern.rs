@@ -1,8 +1,8 @@
-//! Which hosts a proxy may go to.
+//! Patterns of the hosts that a proxy allows.
 
 use std::net::Ipv6Addr;
 
-/// A host, all hosts under a domain, and perhaps only one port.
+/// A host or all subdomains of a domain, with an optional port.
 #[derive(Clone, Debug)]
 pub(super) struct HostPattern {
     host: Box<str>,
@@ -11,17 +11,17 @@ pub(super) struct HostPattern {
 }
 
 impl HostPattern {
-    /// `example.com`, `*.example.com`, `example.com:8080`, `[::1]:443`, `*:443`, `*`.
+    /// Parses `example.com`, `*.example.com`, `example.com:8080`, `[::1]:443`, `*:443`, `*`.
     pub(super) fn new(pattern: &str) -> Self {
-        // An address as it is written elsewhere.
+        // An IPv6 address without its brackets.
         if pattern.parse::<Ipv6Addr>().is_ok() {
             return Self::new(&format!("[{pattern}]"));
         }
-        // The colons of an IPv6 address stand in brackets.
+        // The colons of an IPv6 address are in brackets.
         let (host, port) = match pattern.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => match port.parse() {
                 Ok(port) => (host, Some(port)),
-                // No port: as it stands it matches nothing, which is the safe reading.
+                // Not a port: as a whole it matches nothing, which is the safe reading.
                 Err(_) => (pattern, None),
             },
             _ => (pattern, None),
@@ -42,7 +42,7 @@ impl HostPattern {
             Some(start) if self.is_suffix => start,
             _ => return false,
         };
-        // In bytes: a suffix may begin within a character.
+        // In bytes, since a suffix may begin within a character.
         host.as_bytes()[start..].eq_ignore_ascii_case(self.host.as_bytes())
             && self.port.is_none_or(|only| only == port)
     }

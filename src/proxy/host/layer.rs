@@ -9,15 +9,12 @@ use super::{
     forwarded::Forwarded,
     host_pattern::HostPattern,
     service::ProxyHostService,
-    target::{Aim, BadUpstream, Mode, Upstream},
-    via::Name,
+    target::{InvalidUpstream, OriginScheme, TargetMode, Upstream},
+    via::ViaName,
 };
 
-/// A layer that aims each request at its origin, or at one fixed upstream, and makes the service
-/// inside a proxy.
-///
-/// Inside stands an HTTP client, as a rule [`Forward`](crate::proxy::Forward), or whatever answers for the
-/// origin.
+/// A layer that aims each request at its origin, or at one fixed upstream: with an HTTP client as the
+/// inner service, such as [`Forward`](crate::proxy::Forward), it is a proxy.
 ///
 /// ```no_run
 /// # #[cfg(feature = "forward")]
@@ -32,98 +29,113 @@ use super::{
 /// # }
 /// ```
 ///
-/// # What it does to a request
+/// With every setting at its default:
 ///
-/// - The target becomes absolute: the scheme is that of the mode, and host and port are those of the
-///   target's authority (`:authority` in HTTP/2), else those of `Host`. `Host` itself is removed, since
-///   clients make it anew from the target, and send `:authority` instead in HTTP/2.
-/// - The fields that belong to the connection are removed, and those that `Connection` names
-///   (RFC 9110, 7.6.1); but a wish to upgrade to a WebSocket, or to anything that is not HTTP, is passed
-///   on, and so is `te: trailers`, for gRPC. A WebSocket that a client opens over HTTP/2 (RFC 8441)
-///   becomes such a wish (with the feature `forward`).
-/// - `Via` is added (RFC 9110, 7.6.3), and on wish `Forwarded` or `X-Forwarded-*`. Some servers do
-///   not compress what they send to proxies (nginx, unless told by `gzip_proxied`).
-/// - `Max-Forwards` counts down for `OPTIONS` and `TRACE` (RFC 9110, 7.6.2).
-/// - The version becomes HTTP/1.1, which leaves it to the client inside what it speaks. Of HTTP/2
-///   and 3, cookies in several fields become one (RFC 9113, 8.2.3).
+/// ```
+/// use http::uri::Scheme;
+/// use tower_traffic::ProxyHost;
 ///
-/// A response loses the fields of the connection too, and gets `Via`. Bodies and trailers pass
-/// untouched, in both directions.
+/// let proxy = ProxyHost::https()
+///     .allow_connect(false)
+///     .allow_link_local(false)
+///     .forwarded(false)
+///     .x_forwarded(false)
+///     .scheme(Scheme::HTTP);
+/// ```
 ///
-/// # What it refuses
+/// # Requests
 ///
-/// | answer | to |
+/// - The target becomes absolute. Its scheme is that of the mode; its host and port are those of the
+///   request target (`:authority` in HTTP/2), else those of `Host`. `Host` is removed: clients derive
+///   it from the target, and send `:authority` instead in HTTP/2.
+/// - Hop-by-hop headers are removed, with those that `Connection` names (RFC 9110, 7.6.1). Two stay:
+///   an upgrade to a WebSocket, or to any protocol other than HTTP, and `te: trailers`, for gRPC. A
+///   WebSocket over HTTP/2 (RFC 8441) becomes an upgrade (with the feature `forward`).
+/// - `Via` is added (RFC 9110, 7.6.3), and [`Forwarded`](Self::forwarded) or
+///   [`X-Forwarded-*`](Self::x_forwarded) if enabled. Some servers send uncompressed responses to
+///   proxies because of `Via` (nginx, unless `gzip_proxied` is set).
+/// - `Max-Forwards` of `OPTIONS` and `TRACE` is decremented (RFC 9110, 7.6.2).
+/// - The version becomes HTTP/1.1, so that the client chooses the version for its connection. Several
+///   `Cookie` headers of HTTP/2 and HTTP/3 become one (RFC 9113, 8.2.3).
+///
+/// Responses lose their hop-by-hop headers too, and get `Via`. Bodies and trailers pass unchanged in
+/// both directions.
+///
+/// # Refusals
+///
+/// | status | reason |
 /// |---|---|
-/// | 400 | a request without a host (but with [`to`](Self::to) it needs none), with two, with one that has user information, blanks or a wrong port; a path that climbs above an upstream's base path; a target that is not one of HTTP; a `CONNECT` without a host and a port; a `Max-Forwards` that is no number |
-/// | 403 | a host that is not [allowed](Self::allow_hosts); link-local addresses and the metadata services of clouds, unless [allowed](Self::allow_link_local) |
-/// | 405 | `CONNECT`, unless [allowed](Self::allow_connect); a WebSocket over HTTP/2 without the feature `forward`; a `TRACE` with `Max-Forwards: 0` |
+/// | 400 | the host is missing (optional with [`upstream`](Self::upstream)), repeated or invalid; the path leads above the base path of the upstream; the target is not an HTTP URI; a `CONNECT` names no host and port; `Max-Forwards` is not a number |
+/// | 403 | the host is not [allowed](Self::allow_hosts); the address is link-local or a cloud's metadata service, without [`allow_link_local`](Self::allow_link_local) |
+/// | 405 | `CONNECT`, without [`allow_connect`](Self::allow_connect); a WebSocket over HTTP/2, without the feature `forward`; `TRACE` with `Max-Forwards: 0` |
 /// | 501 | a transfer coding other than chunked |
-/// | 502 | a WebSocket over HTTP/2 which the origin answers with a 2xx instead of opening it |
-/// | 508 | a request that has passed this proxy before: `Via` says so |
+/// | 502 | the origin responds to a WebSocket over HTTP/2 with a 2xx, without opening it |
+/// | 508 | the request has passed this proxy before, according to `Via` |
 ///
-/// An `OPTIONS` with `Max-Forwards: 0` was meant for the proxy, and gets a 200. The reason for anything
-/// else stands in the body, and as `Proxy-Status` (RFC 9209) in the head. `Forward` looks at
-/// addresses once more when a name was resolved; another client does not.
+/// The reason is in the body, and in `Proxy-Status` (RFC 9209). An `OPTIONS` with `Max-Forwards: 0` is
+/// addressed to the proxy, and gets a 200. `Forward` repeats the check of addresses after it has
+/// resolved a name; other clients do not.
 #[derive(Clone, Debug)]
+#[must_use = "layers do nothing unless applied"]
 pub struct ProxyHost {
     pub(super) config: Arc<Config>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Config {
-    pub(super) aim: Aim,
-    pub(super) name: Name,
+    pub(super) mode: TargetMode,
+    pub(super) name: ViaName,
     pub(super) forwarded: Forwarded,
-    /// By which clients come.
+    /// The scheme that clients use towards the proxy.
     pub(super) scheme: Scheme,
-    /// `None`: all.
+    /// The hosts that are allowed; `None` for all.
     pub(super) hosts: Option<Vec<HostPattern>>,
     pub(super) allow_connect: bool,
     pub(super) allow_link_local: bool,
 }
 
 impl ProxyHost {
-    /// Over plain HTTP, to the origin that the request names.
+    /// Sends each request to the origin it names, over plain HTTP.
     pub fn http() -> Self {
-        Self::aim(Aim::Origin(Mode::Http))
+        Self::new(TargetMode::Origin(OriginScheme::Http))
     }
 
-    /// Over HTTPS, to the origin that the request names. Port 80, which only says that the client came
-    /// by HTTP, becomes 443.
+    /// Sends each request to the origin it names, over HTTPS. Port 80, the default of the HTTP client
+    /// in front, becomes 443.
     pub fn https() -> Self {
-        Self::aim(Aim::Origin(Mode::Https))
+        Self::new(TargetMode::Origin(OriginScheme::Https))
     }
 
-    /// Over HTTPS if the request names port 443, else over plain HTTP.
+    /// Sends each request to the origin it names, over HTTPS if the port is 443, else over plain HTTP.
     pub fn by_port() -> Self {
-        Self::aim(Aim::Origin(Mode::ByPort))
+        Self::new(TargetMode::Origin(OriginScheme::ByPort))
     }
 
-    /// To this upstream, whatever the request names: a reverse proxy. A path of its own stands before
-    /// that of the request.
+    /// Sends every request to `uri`: a reverse proxy. The path of `uri` is a prefix of the path of each
+    /// request.
     ///
     /// ```
     /// use tower_traffic::ProxyHost;
     ///
     /// // GET /users/1 goes to http://127.0.0.1:3000/api/users/1.
-    /// let proxy = ProxyHost::to("http://127.0.0.1:3000/api")?;
-    /// # Ok::<(), tower_traffic::proxy::BadUpstream>(())
+    /// let proxy = ProxyHost::upstream("http://127.0.0.1:3000/api")?;
+    /// # Ok::<(), tower_traffic::proxy::InvalidUpstream>(())
     /// ```
     ///
-    /// The upstream may be link-local, since it was named here.
+    /// A link-local upstream needs no further permission.
     ///
     /// # Errors
-    /// If it is not `http://` or `https://` with a host, or has a query.
-    pub fn to(upstream: impl AsRef<str>) -> Result<Self, BadUpstream> {
-        let upstream = Upstream::new(upstream.as_ref())?;
-        Ok(Self::aim(Aim::Upstream(upstream)))
+    /// If `uri` is not an `http://` or `https://` URI with a host, or has a query.
+    pub fn upstream(uri: impl AsRef<str>) -> Result<Self, InvalidUpstream> {
+        let upstream = Upstream::new(uri.as_ref())?;
+        Ok(Self::new(TargetMode::Upstream(upstream)))
     }
 
-    fn aim(aim: Aim) -> Self {
+    fn new(mode: TargetMode) -> Self {
         Self {
             config: Arc::new(Config {
-                aim,
-                name: Name::unique(),
+                mode,
+                name: ViaName::unique(),
                 forwarded: Forwarded::default(),
                 scheme: Scheme::HTTP,
                 hosts: None,
@@ -133,60 +145,63 @@ impl ProxyHost {
         }
     }
 
-    /// Goes to these hosts only, by the names that requests give: `example.com`, `*.example.com` (all
-    /// below it), `192.0.2.1`, `[2001:db8::1]`, each with or without a port. What is none of these
-    /// matches nothing. Without this, to all. A reverse proxy has one upstream and does
-    /// not look.
+    /// Allows only these hosts, by the name in the request: `example.com`, `*.example.com` (all
+    /// subdomains), `192.0.2.1`, `[2001:db8::1]`, each with or without a port. All hosts are allowed by
+    /// default. A pattern of any other form matches nothing, and an upstream is always allowed.
     ///
-    /// This limits names and not what they resolve to.
+    /// The check applies to names, before they are resolved to addresses.
     pub fn allow_hosts(self, hosts: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        let hosts = hosts.into_iter();
-        let hosts = hosts.map(|host| HostPattern::new(host.as_ref())).collect();
-        self.set(|config| config.hosts = Some(hosts))
+        let patterns = hosts
+            .into_iter()
+            .map(|host| HostPattern::new(host.as_ref()))
+            .collect();
+        self.set(|config| config.hosts = Some(patterns))
     }
 
-    /// Goes to link-local addresses (`169.254.0.0/16`, `fe80::/10`) and the metadata services of
-    /// clouds too. They tell their secrets to whoever asks from the machine, and with an open proxy
-    /// that is anybody. [`Forward::allow_link_local`](crate::proxy::Forward::allow_link_local) says the
-    /// same for names that resolve to them.
-    pub fn allow_link_local(self) -> Self {
-        self.set(|config| config.allow_link_local = true)
+    /// Allows link-local addresses (`169.254.0.0/16`, `fe80::/10`) and the metadata services of clouds;
+    /// disabled by default. A metadata service gives its secrets to every local process, and an open
+    /// proxy extends that to all of its clients.
+    ///
+    /// For names that resolve to such addresses, see
+    /// [`Forward::allow_link_local`](crate::proxy::Forward::allow_link_local).
+    pub fn allow_link_local(self, allow: bool) -> Self {
+        self.set(|config| config.allow_link_local = allow)
     }
 
-    /// Opens tunnels (`CONNECT`), to allowed hosts and any port, if the service inside does;
-    /// [`Forward`](crate::proxy::Forward) does. What passes there is encrypted as a rule and not seen by
-    /// any layer. Not with [`to`](Self::to).
-    pub fn allow_connect(self) -> Self {
-        self.set(|config| config.allow_connect = true)
+    /// Allows tunnels (`CONNECT`) to allowed hosts and any port; disabled by default. The inner service
+    /// has to open them, as [`Forward`](crate::proxy::Forward) does. Layers do not see the content of a
+    /// tunnel, which usually is encrypted. Has no effect with [`upstream`](Self::upstream).
+    pub fn allow_connect(self, allow: bool) -> Self {
+        self.set(|config| config.allow_connect = allow)
     }
 
-    /// Tells the origin of the client with `Forwarded` (RFC 7239), added after what is there: address
-    /// (if axum serves with `into_make_service_with_connect_info::<SocketAddr>()`, or another server
-    /// puts a `SocketAddr` into the request's extensions; else `unknown`), host
-    /// and scheme as the client asked for them.
-    pub fn forwarded(self) -> Self {
-        self.set(|config| config.forwarded.standard = true)
+    /// Adds `Forwarded` (RFC 7239), with the client's address, host and scheme; disabled by default.
+    ///
+    /// The address comes from axum's `into_make_service_with_connect_info::<SocketAddr>()`, or from a
+    /// `SocketAddr` in the request's extensions; else it is `unknown`.
+    pub fn forwarded(self, forwarded: bool) -> Self {
+        self.set(|config| config.forwarded.standard = forwarded)
     }
 
-    /// The same with `X-Forwarded-For`, whose list gets longer by one, `X-Forwarded-Host` and
-    /// `X-Forwarded-Proto`, which are set anew. A client can begin the list with whatever it likes:
-    /// read it from its end, which is `unknown` where the address is not known.
-    pub fn x_forwarded(self) -> Self {
-        self.set(|config| config.forwarded.x = true)
+    /// Appends to `X-Forwarded-For`, and replaces `X-Forwarded-Host` and `X-Forwarded-Proto`; disabled
+    /// by default. A client can send the beginning of `X-Forwarded-For` itself: trust only its last
+    /// element, which is `unknown` without an address.
+    pub fn x_forwarded(self, x_forwarded: bool) -> Self {
+        self.set(|config| config.forwarded.x = x_forwarded)
     }
 
-    /// The scheme by which clients come, for those two; `http` by default. What a request says of it is
-    /// only what its client claims. Say `https` behind TLS, or an origin that insists on it redirects
-    /// for ever.
+    /// The client's scheme for [`forwarded`](Self::forwarded) and [`x_forwarded`](Self::x_forwarded);
+    /// `http` by default. Behind TLS set `https`: an origin that requires it redirects for ever
+    /// otherwise.
     pub fn scheme(self, scheme: Scheme) -> Self {
         self.set(|config| config.scheme = scheme)
     }
 
-    /// The name in `Via` and `Proxy-Status`: a host name or a pseudonym, in which characters that cannot
-    /// stand there become `-`. By default, and for an empty one, a name that no other proxy has;
-    /// requests that come back are known by it, so it must not be another's.
+    /// The name in `Via` and `Proxy-Status`: a host name or a pseudonym, in which invalid characters
+    /// become `-`. Loops are detected by this name, so it has to be unique; the default, also for an
+    /// empty `name`, is random.
     pub fn name(self, name: impl AsRef<str>) -> Self {
-        self.set(|config| config.name = Name::new(name.as_ref()))
+        self.set(|config| config.name = ViaName::new(name.as_ref()))
     }
 
     fn set(mut self, change: impl FnOnce(&mut Config)) -> Self {

@@ -1,5 +1,6 @@
 //! `ProxyHost`: aims requests at their origin.
 
+mod body;
 mod forwarded;
 mod future;
 mod host_pattern;
@@ -10,5 +11,6 @@ mod via;
 mod websocket;
 
 pub use self::{
-    future::ProxyHostFuture, layer::ProxyHost, service::ProxyHostService, target::BadUpstream,
+    body::ResponseBody, future::ResponseFuture, layer::ProxyHost, service::ProxyHostService,
+    target::InvalidUpstream,
 };

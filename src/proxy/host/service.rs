@@ -1,4 +1,4 @@
-//! The service: prepares requests for their origin, or refuses them.
+//! The service: prepares each request for its origin, or refuses it.
 
 use std::{
     fmt,
@@ -14,18 +14,18 @@ use http_body::Body;
 use tower::Service;
 
 use super::{
+    body::ResponseBody,
     forwarded::{self, Client},
-    future::ProxyHostFuture,
+    future::ResponseFuture,
     layer::Config,
-    target::{self, Aim},
+    target::{self, TargetMode},
     websocket,
 };
-use crate::body::AnswerBody;
 use crate::proxy::{
     addresses::is_internal_host, extensions::TunnelAllowed, hop_by_hop, refusal::Refusal,
 };
 
-/// The service that [`ProxyHost`](crate::proxy::ProxyHost) makes.
+/// The service of [`ProxyHost`](super::ProxyHost).
 #[derive(Clone)]
 pub struct ProxyHostService<S> {
     inner: S,
@@ -36,6 +36,23 @@ impl<S> ProxyHostService<S> {
     pub(super) fn new(inner: S, config: Arc<Config>) -> Self {
         Self { inner, config }
     }
+
+    /// The inner service.
+    #[must_use]
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, mutably.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Unwraps the inner service.
+    #[must_use]
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
 }
 
 impl<S, B, R> Service<Request<B>> for ProxyHostService<S>
@@ -43,9 +60,9 @@ where
     S: Service<Request<B>, Response = Response<R>>,
     R: Body<Data = Bytes>,
 {
-    type Response = Response<AnswerBody<R>>;
+    type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
-    type Future = ProxyHostFuture<S::Future>;
+    type Future = ResponseFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -55,50 +72,54 @@ where
         let (mut parts, body) = request.into_parts();
         let config = self.config.clone();
         match config.prepare(&mut parts) {
-            Ok(Prepared { is_extended }) => {
+            Ok(Prepared {
+                is_extended_connect,
+            }) => {
                 let response = self.inner.call(Request::from_parts(parts, body));
-                ProxyHostFuture::passed(response, is_extended, config)
+                ResponseFuture::passed(response, is_extended_connect, config)
             }
-            Err(refusal) => ProxyHostFuture::refused(refusal, config),
+            Err(refusal) => ResponseFuture::refused(refusal, config),
         }
     }
 }
 
-/// What has to be remembered of a request for its response.
+/// Facts about a request that its response depends on.
 struct Prepared {
-    /// It was an extended `CONNECT` of HTTP/2.
-    is_extended: bool,
+    /// The request was an extended `CONNECT` of HTTP/2 (RFC 8441).
+    is_extended_connect: bool,
 }
 
 impl Config {
-    /// Makes of a request as it came one that goes to its origin.
+    /// Rewrites a received request into one for its origin.
     fn prepare(&self, parts: &mut Parts) -> Result<Prepared, Refusal> {
         if self.name.is_in(&parts.headers) {
             return Err(Refusal::new(
                 StatusCode::LOOP_DETECTED,
                 "proxy_loop_detected",
-                "The request came back to this proxy, which sent it on before.",
+                "proxy loop: the request has passed this proxy before",
             ));
         }
         if hop_by_hop::is_coded(&parts.headers) {
             return Err(Refusal::unknown_coding());
         }
-        let is_extended = websocket::to_upgrade(parts);
+        let is_extended_connect = websocket::to_http1(parts);
         if parts.method == Method::CONNECT {
             self.prepare_tunnel(parts)?;
-            return Ok(Prepared { is_extended });
+            return Ok(Prepared {
+                is_extended_connect,
+            });
         }
-        count_down(parts)?;
-        let aimed = self.aim.at(parts)?;
-        self.check(&aimed.uri)?;
+        decrement_max_forwards(parts)?;
+        let target = self.mode.target(parts)?;
+        self.check_destination(&target.uri)?;
         let received = parts.version;
-        let keep_upgrade = received == Version::HTTP_11 || is_extended;
+        let keep_upgrade = received == Version::HTTP_11 || is_extended_connect;
         hop_by_hop::remove(&mut parts.headers, keep_upgrade);
         self.name.add_to(&mut parts.headers, received);
-        if self.forwarded.is_any() {
+        if self.forwarded.is_enabled() {
             let client = Client {
                 address: forwarded::client_address(&parts.extensions),
-                host: aimed.asked.as_ref(),
+                host: target.requested.as_ref(),
                 scheme: self.scheme.as_str(),
             };
             self.forwarded.add_to(&mut parts.headers, &client);
@@ -107,19 +128,20 @@ impl Config {
             join_cookies(parts);
         }
         parts.headers.remove(header::HOST);
-        parts.uri = aimed.uri;
+        parts.uri = target.uri;
         parts.version = Version::HTTP_11;
-        Ok(Prepared { is_extended })
+        Ok(Prepared {
+            is_extended_connect,
+        })
     }
 
     fn prepare_tunnel(&self, parts: &mut Parts) -> Result<(), Refusal> {
-        if !self.allow_connect || matches!(self.aim, Aim::Upstream(_)) {
-            return Err(Refusal::no_tunnel());
+        if !self.allow_connect || matches!(self.mode, TargetMode::Upstream(_)) {
+            return Err(Refusal::tunnel_denied());
         }
-        target::asked(parts)?;
-        let end = target::tunnel_end(parts)?;
-        let uri = Uri::from(end);
-        self.check(&uri)?;
+        target::requested_authority(parts)?;
+        let uri = Uri::from(target::tunnel_authority(parts)?);
+        self.check_destination(&uri)?;
         hop_by_hop::remove(&mut parts.headers, false);
         parts.headers.remove(header::HOST);
         parts.uri = uri;
@@ -128,16 +150,16 @@ impl Config {
         Ok(())
     }
 
-    pub(super) fn refuse<R>(&self, refusal: Refusal) -> Response<AnswerBody<R>> {
+    pub(super) fn refuse<R>(&self, refusal: Refusal) -> Response<ResponseBody<R>> {
         refusal
             .into_response(self.name.as_str())
-            .map(AnswerBody::text)
+            .map(ResponseBody::text)
     }
 
-    /// Whether a request may go there.
-    fn check(&self, uri: &Uri) -> Result<(), Refusal> {
-        // The upstream was named by whoever made the proxy.
-        if matches!(self.aim, Aim::Upstream(_)) {
+    /// Refuses destinations that the settings do not allow.
+    fn check_destination(&self, uri: &Uri) -> Result<(), Refusal> {
+        // The upstream is configured, and therefore trusted.
+        if matches!(self.mode, TargetMode::Upstream(_)) {
             return Ok(());
         }
         let host = uri.host().unwrap_or_default();
@@ -148,21 +170,21 @@ impl Config {
         {
             return Err(Refusal::forbidden(
                 "http_request_denied",
-                format!("This proxy does not go to {host}."),
+                format!("host not allowed by this proxy: {host}"),
             ));
         }
         if !self.allow_link_local && is_internal_host(host) {
             return Err(Refusal::forbidden(
                 "destination_ip_prohibited",
-                format!("This proxy does not go to link-local or metadata addresses: {host}."),
+                format!("link-local and metadata addresses are not allowed by this proxy: {host}"),
             ));
         }
         Ok(())
     }
 }
 
-/// Counts `Max-Forwards` down, where it says anything: RFC 9110, 7.6.2.
-fn count_down(parts: &mut Parts) -> Result<(), Refusal> {
+/// Decrements `Max-Forwards` of `OPTIONS` and `TRACE` (RFC 9110, 7.6.2).
+fn decrement_max_forwards(parts: &mut Parts) -> Result<(), Refusal> {
     if parts.method != Method::OPTIONS && parts.method != Method::TRACE {
         return Ok(());
     }
@@ -171,7 +193,9 @@ fn count_down(parts: &mut Parts) -> Result<(), Refusal> {
     };
     let left: Option<u64> = left.to_str().ok().and_then(|left| left.parse().ok());
     match left {
-        None => Err(Refusal::bad_request("Max-Forwards is not a number.")),
+        None => Err(Refusal::bad_request(
+            "invalid Max-Forwards: expected a number",
+        )),
         Some(0) => Err(Refusal::last_hop(&parts.method)),
         Some(left) => {
             parts
@@ -182,8 +206,8 @@ fn count_down(parts: &mut Parts) -> Result<(), Refusal> {
     }
 }
 
-/// HTTP/2 and 3 may split `Cookie` into several fields, HTTP/1 has one: RFC 9113, 8.2.3, and RFC 9114,
-/// 4.2.1.
+/// Joins the `Cookie` headers of HTTP/2 and HTTP/3 into the single one of HTTP/1 (RFC 9113, 8.2.3;
+/// RFC 9114, 4.2.1).
 fn join_cookies(parts: &mut Parts) {
     let crumbs = parts.headers.get_all(header::COOKIE);
     if crumbs.iter().nth(1).is_none() {

@@ -1,4 +1,4 @@
-//! Where a request goes.
+//! The target of a request: its origin, or the upstream.
 
 use std::net::Ipv6Addr;
 
@@ -12,17 +12,17 @@ use percent_encoding::percent_decode_str;
 use crate::proxy::refusal::Refusal;
 use crate::redact::Redact;
 
-/// How the target of a request is found.
+/// Rule that gives each request its target.
 #[derive(Clone, Debug)]
-pub(super) enum Aim {
-    /// At the request's own origin.
-    Origin(Mode),
-    /// At one upstream, whatever the request says.
+pub(super) enum TargetMode {
+    /// The origin that the request names.
+    Origin(OriginScheme),
+    /// One upstream for all requests.
     Upstream(Upstream),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(super) enum OriginScheme {
     Http,
     Https,
     ByPort,
@@ -32,42 +32,42 @@ pub(super) enum Mode {
 pub(super) struct Upstream {
     scheme: Scheme,
     authority: Authority,
-    /// Without a slash at its end.
+    /// Base path, without a trailing slash.
     base: Box<str>,
 }
 
-/// A URI that is no upstream.
+/// Error: a URI that [`ProxyHost::upstream`](super::ProxyHost::upstream) cannot use.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{uri:?} is no upstream: {reason}")]
+#[error("invalid upstream {uri:?}: {reason}")]
 #[non_exhaustive]
-pub struct BadUpstream {
-    /// What was given.
+pub struct InvalidUpstream {
+    /// The URI, with secrets redacted.
     pub uri: String,
-    /// What is wrong with it.
+    /// The rule that the URI breaks.
     pub reason: &'static str,
 }
 
 impl Upstream {
-    pub(super) fn new(uri: &str) -> Result<Self, BadUpstream> {
-        let bad = |reason| BadUpstream {
-            // It may have a password in it.
+    pub(super) fn new(uri: &str) -> Result<Self, InvalidUpstream> {
+        let invalid = |reason| InvalidUpstream {
+            // The URI may contain a password.
             uri: Redact::default()
                 .redact_text(uri)
                 .unwrap_or_else(|| uri.to_owned()),
             reason,
         };
-        let parsed: Uri = uri.parse().map_err(|_| bad("it is not a URI"))?;
+        let parsed: Uri = uri.parse().map_err(|_| invalid("not a URI"))?;
         let parts = parsed.into_parts();
         let scheme = parts
             .scheme
             .filter(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS)
-            .ok_or_else(|| bad("it has to begin with http:// or https://"))?;
-        let authority = parts.authority.ok_or_else(|| bad("it has no host"))?;
-        check(&authority).map_err(bad)?;
+            .ok_or_else(|| invalid("expected http:// or https://"))?;
+        let authority = parts.authority.ok_or_else(|| invalid("missing host"))?;
+        check(&authority).map_err(invalid)?;
         let path = parts.path_and_query;
         if path.as_ref().is_some_and(|path| path.query().is_some()) {
-            return Err(bad(
-                "it has a query: only a base path can stand before a request's own path",
+            return Err(invalid(
+                "unexpected query: only a base path can precede the path of a request",
             ));
         }
         let base = path.as_ref().map_or("", PathAndQuery::path);
@@ -79,23 +79,24 @@ impl Upstream {
     }
 }
 
-/// Where a request goes, and as which it came.
-pub(super) struct Aimed {
+/// The target of one request.
+pub(super) struct Target {
     pub(super) uri: Uri,
-    /// The authority that the client asked for, if any.
-    pub(super) asked: Option<Authority>,
+    /// The authority in the client's request, if any.
+    pub(super) requested: Option<Authority>,
 }
 
-impl Aim {
-    /// Where a request goes that is no `CONNECT`.
-    pub(super) fn at(&self, parts: &Parts) -> Result<Aimed, Refusal> {
-        let asked = asked(parts)?;
+impl TargetMode {
+    /// The target of any request other than `CONNECT`.
+    pub(super) fn target(&self, parts: &Parts) -> Result<Target, Refusal> {
+        let requested = requested_authority(parts)?;
         check_target(parts)?;
         let path = parts.uri.path_and_query();
         let path = path.cloned().unwrap_or(PathAndQuery::from_static("/"));
         let (scheme, authority, path) = match self {
-            Self::Origin(mode) => {
-                let (scheme, authority) = mode.origin(asked.clone().ok_or_else(no_origin)?);
+            Self::Origin(scheme) => {
+                let authority = requested.clone().ok_or_else(no_origin)?;
+                let (scheme, authority) = scheme.of(authority);
                 (scheme, authority, path)
             }
             Self::Upstream(upstream) => (
@@ -109,19 +110,19 @@ impl Aim {
         uri.authority = Some(authority);
         uri.path_and_query = Some(path);
         let uri = Uri::from_parts(uri).map_err(|_| no_origin())?;
-        Ok(Aimed { uri, asked })
+        Ok(Target { uri, requested })
     }
 }
 
-impl Mode {
-    fn origin(self, authority: Authority) -> (Scheme, Authority) {
+impl OriginScheme {
+    fn of(self, authority: Authority) -> (Scheme, Authority) {
         let port = authority.port_u16();
         let scheme = match self {
             Self::Https => Scheme::HTTPS,
             Self::ByPort if port == Some(443) => Scheme::HTTPS,
             Self::Http | Self::ByPort => Scheme::HTTP,
         };
-        // The default port goes without saying; and port 80 was the client's default, not its wish.
+        // The default port is left out; port 80 is a default of the client in front.
         let is_default = match port {
             Some(80) => true,
             Some(443) => scheme == Scheme::HTTPS,
@@ -136,26 +137,26 @@ impl Mode {
 
 impl Upstream {
     fn join(&self, path: PathAndQuery) -> Result<PathAndQuery, Refusal> {
-        // An asterisk (`OPTIONS *`) is about the server and not about a path.
+        // An asterisk (`OPTIONS *`) means the server, not a path.
         if self.base.is_empty() || path.path() == "*" {
             return Ok(path);
         }
-        if climbs(path.path()) {
+        if leaves_base(path.path()) {
             return Err(Refusal::bad_request(
-                "The path climbs out of the part of the server that this proxy shows.",
+                "invalid path: leads above the base path of the upstream",
             ));
         }
         PathAndQuery::try_from(format!("{}{path}", self.base))
-            .map_err(|_| Refusal::bad_request("The path cannot be passed on."))
+            .map_err(|_| Refusal::bad_request("invalid path"))
     }
 }
 
-/// Whether a path leads above where it starts, for a server that reads it generously.
-fn climbs(path: &str) -> bool {
+/// Whether a lenient server would resolve the path to one above its start.
+fn leaves_base(path: &str) -> bool {
     let path = percent_decode_str(path).decode_utf8_lossy();
     let mut depth = 0_usize;
     for segment in path.split(['/', '\\']) {
-        // Servlet containers take what follows away as a parameter: `..;/` is `../` to them.
+        // Servlet containers strip path parameters: `..;/` is `../` to them.
         match segment.split(';').next().unwrap_or_default() {
             "" | "." => {}
             ".." => match depth.checked_sub(1) {
@@ -168,55 +169,55 @@ fn climbs(path: &str) -> bool {
     false
 }
 
-/// Looks for targets that HTTP has not: another scheme, or the server itself for another method than
-/// `OPTIONS`.
+/// Refuses schemes other than HTTP's, and `*` for methods other than `OPTIONS`.
 fn check_target(parts: &Parts) -> Result<(), Refusal> {
     let is_known = |scheme: &str| matches!(scheme, "http" | "https" | "ws" | "wss");
     if !parts.uri.scheme_str().is_none_or(is_known)
         || (parts.uri.path() == "*" && parts.method != Method::OPTIONS)
     {
-        return Err(Refusal::bad_request("The target is not one of HTTP."));
+        return Err(Refusal::bad_request(
+            "invalid request target: expected an http:// or https:// URI, or a path",
+        ));
     }
     Ok(())
 }
 
-/// The authority that a request asks for: that of its target, else what is in `Host`
-/// (RFC 9112, 3.3).
-pub(super) fn asked(parts: &Parts) -> Result<Option<Authority>, Refusal> {
+/// The authority in a request: that of its target, else `Host` (RFC 9112, 3.3).
+pub(super) fn requested_authority(parts: &Parts) -> Result<Option<Authority>, Refusal> {
     let mut hosts = parts.headers.get_all(header::HOST).into_iter();
     let host = hosts.next();
     if hosts.next().is_some() {
-        return Err(Refusal::bad_request("The request has more than one Host."));
+        return Err(Refusal::bad_request(
+            "invalid request: more than one Host header",
+        ));
     }
     let authority = match (parts.uri.authority(), host) {
         (Some(authority), _) => authority.clone(),
         (None, None) => return Ok(None),
         (None, Some(host)) if host.is_empty() => return Ok(None),
         (None, Some(host)) => Authority::try_from(host.as_bytes())
-            .map_err(|_| Refusal::bad_request("Host is not a host and a port."))?,
+            .map_err(|_| Refusal::bad_request("invalid Host: expected a host and a port"))?,
     };
-    check(&authority).map_err(|reason| {
-        Refusal::bad_request(format!("The request's host is wrong: {reason}."))
-    })?;
+    check(&authority).map_err(|reason| Refusal::bad_request(format!("invalid host: {reason}")))?;
     Ok(Some(authority))
 }
 
-/// Looks for what `Authority` lets pass.
+/// Checks the rules that `Authority` does not.
 fn check(authority: &Authority) -> Result<(), &'static str> {
     let host = authority.host();
     if authority.as_str().contains('@') {
         // RFC 9110, 4.2.4.
-        return Err("it has user information");
+        return Err("unexpected user information");
     }
     if host.is_empty() {
-        return Err("it has no host");
+        return Err("missing host");
     }
     if let Some(literal) = host.strip_prefix('[')
         && literal
             .strip_suffix(']')
             .is_none_or(|v6| v6.parse::<Ipv6Addr>().is_err())
     {
-        return Err("it is no IPv6 address");
+        return Err("not an IPv6 address");
     }
     let rest = &authority.as_str()[host.len()..];
     let is_port = |port: &str| {
@@ -224,34 +225,37 @@ fn check(authority: &Authority) -> Result<(), &'static str> {
         port.is_empty() || is_number && port.parse::<u16>().is_ok()
     };
     if !rest.is_empty() && !rest.strip_prefix(':').is_some_and(is_port) {
-        return Err("its port is not a number up to 65535");
+        return Err("invalid port: expected a number up to 65535");
     }
     Ok(())
 }
 
 fn no_origin() -> Refusal {
-    Refusal::bad_request(
-        "The request does not say where it should go: it has neither an absolute target nor Host.",
-    )
+    Refusal::bad_request("missing host: the request has neither an absolute target nor Host")
 }
 
-/// Where a tunnel should lead (RFC 9110, 9.3.6).
-pub(super) fn tunnel_end(parts: &Parts) -> Result<Authority, Refusal> {
+/// The destination of a tunnel (RFC 9110, 9.3.6).
+pub(super) fn tunnel_authority(parts: &Parts) -> Result<Authority, Refusal> {
     debug_assert_eq!(parts.method, Method::CONNECT);
     let is_bare = parts.uri.scheme().is_none();
-    let end = parts.uri.authority().cloned();
-    end.filter(|end| is_bare && check(end).is_ok() && end.port_u16().is_some())
+    parts
+        .uri
+        .authority()
+        .filter(|end| is_bare && check(end).is_ok() && end.port_u16().is_some())
+        .cloned()
         .ok_or_else(|| {
-            Refusal::bad_request("CONNECT takes a host and a port, as in example.com:443.")
+            Refusal::bad_request(
+                "invalid CONNECT target: expected a host and a port, as in example.com:443",
+            )
         })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::climbs;
+    use super::leaves_base;
 
     #[test]
-    fn finds_paths_that_climb() {
+    fn finds_paths_that_leave_the_base() {
         for path in [
             "/..",
             "/../a",
@@ -263,12 +267,12 @@ mod tests {
             "/..;/a",
             "/%2e%2e%3bx/a",
         ] {
-            assert!(climbs(path), "{path}");
+            assert!(leaves_base(path), "{path}");
         }
         for path in [
             "/", "/a", "/a/..", "/a/../b", "/./a", "/...", "/a..b", "//a/..", "/a;../b",
         ] {
-            assert!(!climbs(path), "{path}");
+            assert!(!leaves_base(path), "{path}");
         }
     }
 }

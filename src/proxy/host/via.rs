@@ -1,27 +1,27 @@
-//! What a proxy says of itself.
+//! `Via`: the name of the proxy in the messages it passes on.
 
 use http::{HeaderMap, HeaderValue, Version, header};
 use uuid::Uuid;
 
-/// The name under which a proxy adds itself to `Via` (RFC 9110, 7.6.3).
+/// The name of a proxy in `Via` (RFC 9110, 7.6.3).
 #[derive(Clone, Debug)]
-pub(super) struct Name {
+pub(super) struct ViaName {
     text: Box<str>,
-    // Made once: a clone of a value copies nothing.
+    // Prepared, since a clone of a `HeaderValue` copies nothing.
     http_1_0: HeaderValue,
     http_1_1: HeaderValue,
     http_2: HeaderValue,
     http_3: HeaderValue,
 }
 
-impl Name {
-    /// One that no other proxy has.
+impl ViaName {
+    /// A random name.
     pub(super) fn unique() -> Self {
         let id = Uuid::new_v4().simple().to_string();
         Self::of(format!("tower-traffic-{}", &id[..8]))
     }
 
-    /// This one; characters that cannot stand there become `-`. Nothing is no name.
+    /// The given name, in which invalid characters become `-`; random if it is empty.
     pub(super) fn new(name: &str) -> Self {
         if name.is_empty() {
             return Self::unique();
@@ -49,7 +49,7 @@ impl Name {
         &self.text
     }
 
-    /// Adds it for a message that came with this version.
+    /// Adds the name to a message that was received with this version.
     pub(super) fn add_to(&self, headers: &mut HeaderMap, version: Version) {
         let via = match version {
             Version::HTTP_09 | Version::HTTP_10 => &self.http_1_0,
@@ -60,7 +60,7 @@ impl Name {
         headers.append(header::VIA, via.clone());
     }
 
-    /// Whether it stands there already.
+    /// Whether the message has passed this proxy.
     pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
         headers
             .get_all(header::VIA)

@@ -1,10 +1,10 @@
-//! What a client opens as a WebSocket over HTTP/2 (RFC 8441), for origins that have it over HTTP/1.1.
+//! WebSockets over HTTP/2 (RFC 8441), translated to HTTP/1.1 for the origin.
 
 use http::{Extensions, HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use uuid::Uuid;
 
-/// Makes of an extended `CONNECT` the request that HTTP/1.1 has for it; true if it was one.
-pub(super) fn to_upgrade(parts: &mut Parts) -> bool {
+/// Translates an extended `CONNECT` into an HTTP/1.1 upgrade. Returns whether `parts` was one.
+pub(super) fn to_http1(parts: &mut Parts) -> bool {
     if parts.method != Method::CONNECT {
         return false;
     }
@@ -20,11 +20,11 @@ pub(super) fn to_upgrade(parts: &mut Parts) -> bool {
     true
 }
 
-/// What the connection should become. Only hyper's own type says it.
+/// The protocol of an extended `CONNECT`, which only hyper's own type carries.
 #[cfg(feature = "forward")]
 fn protocol(extensions: &mut Extensions) -> Option<HeaderValue> {
     let protocol = extensions.remove::<hyper::ext::Protocol>()?;
-    // Others are not opened in this way over HTTP/1.1.
+    // HTTP/1.1 has no equivalent for other protocols.
     let is_websocket = protocol.as_str().eq_ignore_ascii_case("websocket");
     is_websocket.then_some(HeaderValue::from_static("websocket"))
 }
@@ -34,9 +34,9 @@ fn protocol(_: &mut Extensions) -> Option<HeaderValue> {
     None
 }
 
-/// Makes of the answer to it what HTTP/2 has for that; false if the origin answered what would be
-/// taken for a WebSocket and is none.
-pub(super) fn to_extended<B>(response: &mut Response<B>) -> bool {
+/// Translates the response to such an upgrade back to HTTP/2. Returns false if the origin responded
+/// with another 2xx, which HTTP/2 clients would take for an open WebSocket.
+pub(super) fn to_http2<B>(response: &mut Response<B>) -> bool {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         *response.status_mut() = StatusCode::OK;
         let headers = response.headers_mut();
@@ -48,9 +48,9 @@ pub(super) fn to_extended<B>(response: &mut Response<B>) -> bool {
     !response.status().is_success()
 }
 
-/// Sixteen random bytes in base64 (RFC 6455, 4.1). Hexadecimal digits are digits of base64 too.
+/// Sixteen random bytes in base64 (RFC 6455, 4.1). Hexadecimal digits are valid in base64 too.
 fn key() -> String {
     let hex = Uuid::new_v4().simple().to_string();
-    // The last digit holds four bits that have to be zero.
+    // The last base64 digit has four bits that must be zero: `A`.
     format!("{}A==", &hex[..21])
 }
