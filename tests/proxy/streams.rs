@@ -609,7 +609,10 @@ async fn a_recording_of_a_failing_origin_tells_what_the_client_was_told() {
     let response = exchanges[0].response.as_ref().expect("a response");
     assert_eq!(response.status, 502);
     let ended = exchanges[1].ended().to_string();
-    assert_eq!(ended, "error: the origin's response broke off");
+    assert_eq!(
+        ended,
+        "error: the response of the origin ended within its body"
+    );
     let response = exchanges[1].response.as_ref().expect("a response");
     assert_eq!(response.body.to_bytes(), "hello");
 }

@@ -142,7 +142,7 @@ fn certificate(error: &CertificateError) -> &'static str {
             "the certificate of the origin has an issuer that this proxy does not trust"
         }
         CertificateError::Revoked => "the certificate of the origin is revoked",
-        _ => "the certificate of the origin is invalid",
+        _ => "the certificate of the origin is not valid",
     }
 }
 

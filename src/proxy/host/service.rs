@@ -170,13 +170,13 @@ impl Config {
         {
             return Err(Refusal::forbidden(
                 "http_request_denied",
-                format!("host not allowed by this proxy: {host}"),
+                format!("host {host} is not allowed by this proxy"),
             ));
         }
         if !self.allow_link_local && is_internal_host(host) {
             return Err(Refusal::forbidden(
                 "destination_ip_prohibited",
-                format!("link-local and metadata addresses are not allowed by this proxy: {host}"),
+                format!("link-local or metadata address {host} is not allowed by this proxy"),
             ));
         }
         Ok(())
