@@ -1,11 +1,12 @@
-//! An axum app with one line more, and the app that the figures in the README are measured with.
+//! An axum app that records its traffic. The benchmarks measure this app.
 //!
 //! ```text
 //! PORT=3000 RECORD=./t cargo run --release --example axum_app
 //! ```
 //!
-//! Without `RECORD` there is no layer at all. With feature `s3` it may be `s3://bucket/prefix`; where
-//! that is comes from the environment (`AWS_ENDPOINT_URL`, `AWS_REGION` and so on).
+//! Without `RECORD` the app has no layer. With the feature `s3`, `RECORD` may be
+//! `s3://bucket/prefix`; the environment configures the connection (`AWS_ENDPOINT_URL`,
+//! `AWS_REGION` and others).
 
 use std::{convert::Infallible, env, error::Error, time::Duration};
 
@@ -26,7 +27,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, time::sleep};
 use tower_traffic::{RecordTraffic, Recorder};
 
-/// How long a client may take to finish what it is at when the app is asked to stop.
+/// Time limit for open requests after a stop signal.
 const GRACE: Duration = Duration::from_secs(10);
 
 static KIBIBYTE: [u8; 1024] = [b'x'; 1024];
@@ -48,28 +49,28 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut recorder = None;
     let app = match env::var_os("RECORD") {
         None => app,
-        Some(place) => {
-            let record = match place.to_str() {
+        Some(location) => {
+            let record = match location.to_str() {
                 #[cfg(feature = "s3")]
                 Some(bucket) if bucket.starts_with("s3://") => RecordTraffic::s3(bucket),
-                _ => RecordTraffic::disk(place),
+                _ => RecordTraffic::disk(location),
             };
             recorder = Some(record.recorder());
             app.layer(record)
         }
     };
-    // Outside of the recording: what is added after the layer is not under it.
+    // Not recorded: routes that are added after the layer are outside of it.
     let app = app.route("/stats", get(stats).with_state(recorder.clone()));
 
     let port = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-    let asked_to_stop = asked_to_stop()?.shared();
+    let stop_signal = stop_signal()?.shared();
     println!("try: curl http://{}/users/1", listener.local_addr()?);
-    let serve = axum::serve(listener, app).with_graceful_shutdown(asked_to_stop.clone());
+    let serve = axum::serve(listener, app).with_graceful_shutdown(stop_signal.clone());
     tokio::select! {
         served = serve => served?,
-        // What is still open then is recorded as cut short, when the runtime ends.
-        () = asked_to_stop.then(|()| sleep(GRACE)) => println!("somebody does not hang up"),
+        // Requests that are still open are recorded as incomplete when the runtime ends.
+        () = stop_signal.then(|()| sleep(GRACE)) => println!("stopped with open requests"),
     }
 
     if let Some(recorder) = recorder {
@@ -119,9 +120,9 @@ async fn stats(State(recorder): State<Option<Recorder>>) -> Json<Value> {
     }))
 }
 
-/// Returns with SIGINT or SIGTERM, from the moment of the call on.
+/// Completes on SIGINT or SIGTERM. The handlers are installed before this function returns.
 #[cfg(unix)]
-fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -134,9 +135,9 @@ fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Returns with Ctrl-C.
+/// Completes on Ctrl-C.
 #[cfg(windows)]
-fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let mut interrupt = tokio::signal::windows::ctrl_c()?;
     Ok(async move {
         interrupt.recv().await;

@@ -1,12 +1,11 @@
-//! An axum app that breaks on purpose, while it is asked to: by hand on the page that it prints the
-//! address of, or with curl.
+//! An axum app with fault injection, controlled in a browser or with curl.
 //!
 //! ```text
 //! PORT=8000 CHAOS_TOKEN=s3cret cargo run --features chaos-api --example chaos_app
 //! ```
 //!
-//! Without `CHAOS_TOKEN` everybody may switch it on who is on this machine. A quarter of an hour after
-//! that it is off again by itself.
+//! Without `CHAOS_TOKEN`, every program on this machine can switch chaos on. It switches itself off
+//! after a quarter of an hour.
 //!
 //! ```sh
 //! curl -i localhost:8000/users/1
@@ -15,9 +14,9 @@
 //!     "trigger": {"type": "percentage", "percentage": 50},
 //!     "behaviour": {"type": "status", "status": 503}
 //! }'
-//! curl -i localhost:8000/users/1    # half of the time 503, with `x-chaos: Status 503`
-//! curl -i localhost:8000/health     # never
-//! curl -N localhost:8000/ticks      # a stream: try it broken off, or throttled
+//! curl -i localhost:8000/users/1    # half of the responses: 503, with `x-chaos: Status 503`
+//! curl -i localhost:8000/health     # never affected
+//! curl -N localhost:8000/ticks      # a stream: try to cut or throttle it
 //! curl -X POST -H 'Authorization: Bearer s3cret' localhost:8000/chaos/deactivate
 //! ```
 
@@ -33,13 +32,12 @@ use axum::{
 };
 use futures::{FutureExt, Stream, StreamExt};
 use serde_json::{Value, json};
-use support::{asked_to_stop, listen};
+use support::{listen, stop_signal};
 use tokio::time::{interval, sleep};
 use tokio_stream::wrappers::IntervalStream;
 use tower_traffic::chaos::{Chaos, ChaosApi};
 
-/// How long a client may take to finish what it is at when the app is asked to stop: chaos may never
-/// answer it.
+/// Time limit for open requests after a stop signal: chaos may leave requests without a response.
 const GRACE: Duration = Duration::from_secs(5);
 
 fn chaos_app(token: Option<&str>) -> Router {
@@ -62,7 +60,7 @@ async fn user(Path(id): Path<u64>) -> Json<Value> {
     Json(json!({ "id": id, "name": "bob" }))
 }
 
-/// Ten of them, one every tenth of a second.
+/// Sends ten events, one every 100 ms.
 async fn ticks() -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let ticks = IntervalStream::new(interval(Duration::from_millis(100)));
     let events = ticks.enumerate().take(10);
@@ -71,11 +69,13 @@ async fn ticks() -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // That chaos is on is a warning.
+    // Chaos logs a warning when it is switched on.
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .init();
-    let token = env::var("CHAOS_TOKEN").ok();
+    let token = env::var("CHAOS_TOKEN")
+        .ok()
+        .filter(|token| !token.is_empty());
     let app = chaos_app(token.as_deref());
     let listener = listen().await?;
     let at = listener.local_addr()?;
@@ -89,13 +89,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         "trigger": { "type": "always" },
         "behaviour": { "type": "status", "status": 503 },
     });
-    println!("break it: curl{header} http://{at}/chaos/activate -d '{document}'");
-    println!("or by hand: http://{at}/chaos/ui");
-    let asked_to_stop = asked_to_stop().shared();
-    let serve = axum::serve(listener, app).with_graceful_shutdown(asked_to_stop.clone());
+    println!("inject faults: curl{header} http://{at}/chaos/activate -d '{document}'");
+    println!("in a browser: http://{at}/chaos/ui");
+    let stop_signal = stop_signal().shared();
+    let serve = axum::serve(listener, app).with_graceful_shutdown(stop_signal.clone());
     tokio::select! {
         served = serve => served?,
-        () = asked_to_stop.then(|()| sleep(GRACE)) => println!("somebody does not hang up"),
+        () = stop_signal.then(|()| sleep(GRACE)) => println!("stopped with open requests"),
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! Tests of a client against an upstream that breaks on purpose: what does a retry save, what does it
-//! cost, and when does it give up? The clock is paused, so that nothing waits, and times are exact; the
-//! seed is fixed, so that chance is the same each time.
+//! Tests of a client's retry policy against an upstream with injected faults. The clock is paused,
+//! so the tests do not wait and times are exact. The seed is fixed, so each run draws the same
+//! faults.
 //!
 //! ```text
 //! cargo test --features chaos --example chaos_in_tests
@@ -21,17 +21,17 @@ mod tests {
     use tower::{BoxError, Service, ServiceBuilder, ServiceExt, retry::Policy, service_fn};
     use tower_traffic::chaos::{Behavior, Chaos, ChaosEngine, Latency, Stage, Trigger};
 
-    // ---- what is to be tested: the policy of a client
+    // ---- under test: the retry policy of a client
 
-    /// Up to three more attempts, after 100, 200 and 400 ms, for what is likely to pass.
+    /// Up to three more attempts, after 100, 200 and 400 ms, for errors and 503.
     #[derive(Clone, Default)]
-    struct Patient {
+    struct Backoff {
         attempts: u32,
     }
 
     type Call = Request<Full<Bytes>>;
 
-    impl<B> Policy<Call, Response<B>, BoxError> for Patient {
+    impl<B> Policy<Call, Response<B>, BoxError> for Backoff {
         type Future = Sleep;
 
         fn retry(
@@ -39,11 +39,11 @@ mod tests {
             _: &mut Call,
             result: &mut Result<Response<B>, BoxError>,
         ) -> Option<Sleep> {
-            let is_worth_it = match result {
+            let is_retryable = match result {
                 Ok(response) => response.status() == StatusCode::SERVICE_UNAVAILABLE,
                 Err(_) => true,
             };
-            if !is_worth_it || self.attempts == 3 {
+            if !is_retryable || self.attempts == 3 {
                 return None;
             }
             let pause = Duration::from_millis(100) * 2_u32.pow(self.attempts);
@@ -56,13 +56,13 @@ mod tests {
         }
     }
 
-    // ---- the client, and behind it an upstream with chaos around it
+    // ---- a client, and an upstream with chaos
 
-    /// Each attempt may take a second.
+    /// Limits each attempt to one second.
     async fn get(engine: &ChaosEngine) -> Result<StatusCode, BoxError> {
         let upstream = service_fn(async |_| Ok::<_, Infallible>(Response::new(Full::from("bob"))));
         let client = ServiceBuilder::new()
-            .retry(Patient::default())
+            .retry(Backoff::default())
             .timeout(Duration::from_secs(1))
             .layer(Chaos::with_engine(engine))
             .service(upstream);
@@ -87,7 +87,7 @@ mod tests {
         Behavior::status(StatusCode::SERVICE_UNAVAILABLE)
     }
 
-    /// How long something takes, on the clock of the test.
+    /// Runs `future`, and measures it on the clock of the test.
     async fn timed<T>(future: impl Future<Output = T>) -> (T, Duration) {
         let start = Instant::now();
         (future.await, start.elapsed())
@@ -96,7 +96,7 @@ mod tests {
     // ---- the tests
 
     #[tokio::test(start_paused = true)]
-    async fn a_short_outage_is_not_noticed() {
+    async fn a_short_outage_is_hidden_by_retries() {
         let engine = chaos(Stage::always(unavailable()).until(Trigger::countdown(2)));
 
         let (status, time) = timed(get(&engine)).await;
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_long_outage_is_given_up_and_the_upstream_is_not_flooded() {
+    async fn a_long_outage_fails_after_four_attempts() {
         let engine = chaos(unavailable());
 
         let (status, time) = timed(get(&engine)).await;
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_hangs_costs_a_second_an_attempt() {
+    async fn a_hanging_attempt_costs_one_second() {
         let engine = chaos(Stage::when(Trigger::once(), Behavior::never()));
 
         let (status, time) = timed(get(&engine)).await;
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn of_a_thousand_calls_of_which_a_fifth_fail_nearly_all_succeed() {
+    async fn nearly_all_of_a_thousand_calls_succeed_if_a_fifth_of_attempts_fail() {
         async fn run() -> (u32, u64, Duration) {
             let ms = Duration::from_millis;
             let slow = Latency::pareto(ms(20), 1.2).max(ms(900));
@@ -148,10 +148,10 @@ mod tests {
 
         let (failed, attempts, time) = run().await;
 
-        // One in 625 is expected to fail four times, and each call to take one and a quarter attempts.
+        // Expected: one call in 625 fails four times, and a call takes one and a quarter attempts.
         assert!(failed <= 6, "{failed}");
         assert!((1_200..1_300).contains(&attempts), "{attempts}");
-        // To the nanosecond the same, because the seed is.
+        // The same seed gives the same result, to the nanosecond.
         assert_eq!(run().await, (failed, attempts, time));
     }
 }

@@ -1,5 +1,5 @@
-//! A proxy that takes its time: 100 to 500 ms for each request, or what `$CHAOS_LATENCY_MS_MIN` and
-//! `$CHAOS_LATENCY_MS_MAX` say.
+//! A proxy that delays each request by 100 to 500 ms, or between `$CHAOS_LATENCY_MS_MIN` and
+//! `$CHAOS_LATENCY_MS_MAX`.
 //!
 //! ```text
 //! cargo run --features chaos,forward --example chaos_proxy

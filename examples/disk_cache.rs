@@ -1,7 +1,7 @@
-//! A proxy that fetches each thing once, and has it from the folder `cache` from then on.
+//! A proxy that fetches each resource once, and then answers from the folder `cache`.
 //!
-//! Each thing is a folder there, with its request and its response as text: what is edited is served
-//! as edited, and what is deleted is fetched again.
+//! Each resource is a folder with its request and its response as text. An edited response is
+//! served as edited, and a deleted one is fetched again.
 //!
 //! ```text
 //! cargo run --features forward --example disk_cache

@@ -1,4 +1,4 @@
-//! Tells on a WebSocket what changes in the folder it is started in.
+//! Reports changes in the current folder over a WebSocket.
 //!
 //! ```text
 //! cargo run --example file_watcher
@@ -15,8 +15,8 @@ use support::{send_all, serve};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-/// What is not read while so many wait is left out.
-const WAITING: usize = 1024;
+/// Changes beyond this queue length are skipped.
+const QUEUE: usize = 1024;
 
 fn file_watcher() -> Router {
     Router::new().route(
@@ -25,9 +25,9 @@ fn file_watcher() -> Router {
     )
 }
 
-/// Every change in a folder and below it, while the stream is there.
+/// Changes in a folder and its subfolders. Dropping the stream ends the watch.
 fn changes(folder: &str) -> impl Stream<Item = String> + use<> {
-    let (sender, receiver) = mpsc::channel(WAITING);
+    let (sender, receiver) = mpsc::channel(QUEUE);
     let watcher = recommended_watcher(move |event| {
         if let Some(change) = describe(event) {
             let _ = sender.try_send(change);
@@ -35,13 +35,15 @@ fn changes(folder: &str) -> impl Stream<Item = String> + use<> {
     });
     match watcher.and_then(|watcher| watch(watcher, folder)) {
         Ok(watcher) => ReceiverStream::new(receiver)
-            // The watcher ends with the stream.
+            // Keeps the watcher alive as long as the stream.
             .map(move |change| {
                 let _ = &watcher;
                 change
             })
             .left_stream(),
-        Err(error) => stream::once(future::ready(format!("cannot watch: {error}"))).right_stream(),
+        Err(error) => {
+            stream::once(future::ready(format!("cannot watch the folder: {error}"))).right_stream()
+        }
     }
 }
 
@@ -53,9 +55,9 @@ fn watch(mut watcher: RecommendedWatcher, folder: &str) -> notify::Result<Recomm
 fn describe(event: notify::Result<Event>) -> Option<String> {
     let Event { kind, paths, .. } = match event {
         Ok(event) => event,
-        Err(error) => return Some(format!("missed something: {error}")),
+        Err(error) => return Some(format!("missed a change: {error}")),
     };
-    // Only looking at a file is no change.
+    // Reading a file is not a change.
     (!kind.is_access()).then(|| {
         let paths: Vec<_> = paths
             .iter()

@@ -1,11 +1,11 @@
-//! A hyper client that records what it is asked, and then answers from the recording.
+//! A hyper client that records a request, and then answers it from the recording.
 //!
 //! ```text
 //! cargo run --example hyper_client
 //! URL=http://localhost:3000/users/1 cargo run --example hyper_client
 //! ```
 //!
-//! Without `URL` it asks an app of its own.
+//! Without `URL` it starts an app of its own.
 
 use std::{env, error::Error, time::Duration};
 
@@ -29,26 +29,29 @@ async fn main() -> Result<(), BoxError> {
         Err(_) => start_origin().await?,
     };
 
-    // The time-out is outside of the recorder: what it gives up is recorded as given up.
+    // The time-out is outside of the recorder: a request that times out is recorded as such.
     let record = RecordTraffic::disk(folder.path());
     let recorder = record.recorder();
     let client = ServiceBuilder::new()
         .timeout(Duration::from_secs(10))
         .layer(record)
         .service(Client::builder(TokioExecutor::new()).build_http());
-    println!("asked:    {}", ask(client, &url).await?);
+    println!("received: {}", fetch(client, &url).await?);
     let stats = recorder.flush().await;
     println!("recorded: {} of {}", stats.stored, stats.served);
 
     let client = ServiceBuilder::new()
         .layer(ReplayCache::disk(folder.path()).on_miss(OnMiss::Refuse))
         .service(Client::builder(TokioExecutor::new()).build_http());
-    println!("replayed: {}", ask(client.clone(), &url).await?);
-    println!("refused:  {}", ask(client, &format!("{url}/other")).await?);
+    println!("replayed: {}", fetch(client.clone(), &url).await?);
+    println!(
+        "refused:  {}",
+        fetch(client, &format!("{url}/other")).await?
+    );
     Ok(())
 }
 
-async fn ask<C, B>(client: C, url: &str) -> Result<String, BoxError>
+async fn fetch<C, B>(client: C, url: &str) -> Result<String, BoxError>
 where
     C: Service<Request<Body>, Response = Response<B>>,
     C::Error: Into<BoxError>,

@@ -1,4 +1,4 @@
-//! The layers on a bare hyper server, without axum.
+//! The layers on a hyper server, without axum.
 //!
 //! ```text
 //! cargo run --example hyper_server
@@ -17,11 +17,12 @@ use hyper_util::{
     server::{conn::auto, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use support::{asked_to_stop, listen};
+use support::{listen, stop_signal};
 use tower::{ServiceBuilder, service_fn};
 use tower_traffic::{DebugDump, RecordTraffic, ReportLatency};
 
-/// Answers with what it is sent. For any body: each layer gives it another type.
+/// Answers with the body of the request. Generic, because each layer wraps the body in another
+/// type.
 async fn echo<B>(request: Request<B>) -> Result<Response<Full<Bytes>>, B::Error>
 where
     B: Body<Data = Bytes>,
@@ -44,13 +45,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let at = listener.local_addr()?;
     println!("try: curl --data hello http://{at}/");
     let connections = GracefulShutdown::new();
-    let mut stop = std::pin::pin!(asked_to_stop());
+    let mut stop = std::pin::pin!(stop_signal());
     loop {
         let (stream, _) = tokio::select! {
             accepted = listener.accept() => accepted?,
             () = &mut stop => break,
         };
-        // The layers live in the service: a clone for each connection shares what they share.
+        // Clones of the service share the state of the layers: one recorder, one printer.
         let service = TowerToHyperService::new(service.clone());
         let connection = auto::Builder::new(TokioExecutor::new())
             .serve_connection(TokioIo::new(stream), service)
@@ -58,7 +59,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let connection = connections.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
-                eprintln!("a connection failed: {error}");
+                eprintln!("connection failed: {error}");
             }
         });
     }

@@ -1,4 +1,4 @@
-//! A proxy that tells how long each call took.
+//! A proxy that prints the latency of each request.
 //!
 //! ```text
 //! cargo run --features forward --example latency_reporting_proxy

@@ -1,11 +1,12 @@
-//! Records an app's traffic, answers from the recording with the app gone, and sends it all again.
+//! Records an app's traffic, answers from the recording without the app, and sends the requests
+//! again.
 //!
 //! ```text
 //! cargo run --example record_and_replay             # into a temporary folder
-//! cargo run --example record_and_replay -- --keep   # which is left there, to look at
+//! cargo run --example record_and_replay -- --keep   # and keeps that folder
 //! ```
 //!
-//! Exits with 1 if anything comes back other than it was.
+//! Exits with 1 if a response differs.
 
 use std::{convert::Infallible, env, error::Error, path::Path, process::ExitCode, time::Duration};
 
@@ -34,10 +35,10 @@ use tower_traffic::{
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
-/// What the client asks for: method, path, and body.
+/// The requests of the client: method, path and body.
 const REQUESTS: [(Method, &str, &str); 6] = [
     (Method::GET, "/users/1", ""),
-    (Method::POST, "/echo", "hello, is there anybody?"),
+    (Method::POST, "/echo", "hello, world"),
     (Method::GET, "/binary", ""),
     (Method::GET, "/events", ""),
     (Method::GET, "/broken", ""),
@@ -55,21 +56,21 @@ async fn main() -> Result<ExitCode> {
     let seen = record(folder).await?;
     show(folder).await?;
 
-    println!("\n2. Answer from the folder, with the origin gone");
+    println!("\n2. Answer from the folder, without the origin");
     let equal = replay(folder, &seen).await?;
 
-    println!("\n3. Start the origin again, and send it everything once more");
+    println!("\n3. Start the origin again, and send the recorded requests");
     let resent = resend(folder).await?;
 
     let count = REQUESTS.len() as u64;
     println!("\n{count} requests recorded");
-    println!("{equal} answered from the folder, equal to the byte");
-    println!("{} answered the same by the new origin", resent.same);
+    println!("{equal} answered from the folder, byte for byte");
+    println!("{} answered equally by the new origin", resent.same);
     if keep {
-        println!("look at it: less {}/*.warc", folder.display());
+        println!("read the recording: less {}/*.warc", folder.display());
     }
-    let is_all_well = equal == count && resent.same == count && resent.sent() == count;
-    Ok(if is_all_well {
+    let is_success = equal == count && resent.same == count && resent.sent() == count;
+    Ok(if is_success {
         ExitCode::SUCCESS
     } else {
         println!("FAILED: the numbers differ");
@@ -77,28 +78,28 @@ async fn main() -> Result<ExitCode> {
     })
 }
 
-/// Records what a client asks of the origin. Returns what the client saw.
+/// Records the requests of a client to the origin. Returns the responses that the client received.
 async fn record(folder: &Path) -> Result<Vec<Answer>> {
     let record = RecordTraffic::disk(folder).redact(redact());
     let recorder = record.recorder();
 
     let server = Server::start(origin().layer(record)).await?;
-    let answers = ask_for_all(&server.url).await?;
+    let answers = fetch_all(&server.url).await?;
     server.stop().await?;
 
-    // Without it the last exchanges may still be on their way to the disk.
+    // Waits until the last exchanges are stored.
     let stats = recorder.flush().await;
     println!("   {} of {} exchanges stored", stats.stored, stats.served);
     Ok(answers)
 }
 
-/// Cookies are secrets, and so `set-cookie` is stored as REDACTED by default. Those of this origin
-/// are none, and the client is to get them back as they were.
+/// Keeps cookies. `set-cookie` is redacted by default, but the cookies of this origin are not
+/// secret, and the client should receive them from the recording.
 fn redact() -> Redact {
     Redact::default().keep_header("set-cookie")
 }
 
-/// Prints what was recorded.
+/// Prints the recording as a table.
 async fn show(folder: &Path) -> Result<()> {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_header([
@@ -150,12 +151,12 @@ fn duration(time: Duration) -> String {
     }
 }
 
-/// Asks for the same again where there is nothing but the recording. Returns how many answers are
-/// equal to those seen before.
+/// Sends the same requests to a server that has only the recording. Returns the number of equal
+/// responses.
 async fn replay(folder: &Path, seen: &[Answer]) -> Result<u64> {
     let replay = ReplayCache::disk(folder).on_miss(OnMiss::Refuse);
     let server = Server::start(Router::new().layer(replay)).await?;
-    let answers = ask_for_all(&server.url).await?;
+    let answers = fetch_all(&server.url).await?;
     server.stop().await?;
 
     let mut equal = 0;
@@ -171,7 +172,7 @@ async fn replay(folder: &Path, seen: &[Answer]) -> Result<u64> {
     Ok(equal)
 }
 
-/// Sends every recorded request to a new origin, and compares what comes back with the recording.
+/// Sends the recorded requests to a new origin, and compares its responses with the recorded ones.
 async fn resend(folder: &Path) -> Result<Summary> {
     let server = Server::start(origin()).await?;
     let client = legacy::Client::builder(TokioExecutor::new()).build_http();
@@ -184,7 +185,7 @@ async fn resend(folder: &Path) -> Result<Summary> {
     Ok(summary?)
 }
 
-/// The app that is recorded. It knows nothing of it.
+/// The app that is recorded.
 fn origin() -> Router {
     Router::new()
         .route(
@@ -198,7 +199,7 @@ fn origin() -> Router {
         .route("/login", get(login))
 }
 
-/// 1 MiB.
+/// Answers with 1 MiB of binary data.
 async fn binary() -> impl IntoResponse {
     let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(1 << 20).collect();
     ([(CONTENT_TYPE, "application/octet-stream")], bytes)
@@ -221,7 +222,7 @@ async fn login() -> impl IntoResponse {
     (AppendHeaders(cookies), "welcome")
 }
 
-/// What a client saw.
+/// A response, as a client received it.
 struct Answer {
     status: StatusCode,
     headers: HeaderMap,
@@ -241,7 +242,7 @@ impl Answer {
     }
 }
 
-async fn ask_for_all(url: &str) -> reqwest::Result<Vec<Answer>> {
+async fn fetch_all(url: &str) -> reqwest::Result<Vec<Answer>> {
     let client = reqwest::Client::new();
     let mut answers = Vec::new();
     for (method, path, body) in REQUESTS {
@@ -256,8 +257,8 @@ async fn ask_for_all(url: &str) -> reqwest::Result<Vec<Answer>> {
     Ok(answers)
 }
 
-/// Without the fields that the HTTP server adds, below the app and its layers: they tell the moment,
-/// and whether the length was known before.
+/// Removes the headers that the HTTP server adds below the app and its layers: the date and the
+/// framing.
 fn headers_of_the_app(headers: &HeaderMap) -> HeaderMap {
     let mut headers = headers.clone();
     for name in [DATE, CONTENT_LENGTH, TRANSFER_ENCODING] {

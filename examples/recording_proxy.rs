@@ -1,4 +1,4 @@
-//! A proxy that records all traffic into the folder `store`, as the origin sees it.
+//! A proxy that records all traffic into the folder `store`, as the origin sees it. The example
 //! `replay_recorded` sends it again.
 //!
 //! ```text

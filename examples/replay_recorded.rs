@@ -1,4 +1,5 @@
-//! Sends everything that `recording_proxy` recorded to its origins again, and tells what has changed.
+//! Sends the requests that `recording_proxy` recorded to their origins again, and prints the
+//! changes.
 //!
 //! ```text
 //! cargo run --features forward --example replay_recorded
@@ -20,6 +21,6 @@ async fn main() -> Result<(), StoreError> {
         failed,
         ..
     } = replay_recorded().await?;
-    println!("{same} as recorded, {different} different, {failed} failed");
+    println!("{same} same, {different} different, {failed} failed");
     Ok(())
 }

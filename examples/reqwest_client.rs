@@ -1,11 +1,11 @@
-//! A reqwest client that records what it is asked, and then answers from the recording.
+//! A reqwest client that records a request, and then answers it from the recording.
 //!
 //! ```text
 //! cargo run --example reqwest_client --features reqwest-middleware
 //! URL=http://localhost:3000/users/1 cargo run --example reqwest_client --features reqwest-middleware
 //! ```
 //!
-//! Without `URL` it asks an app of its own.
+//! Without `URL` it starts an app of its own.
 
 use std::{env, error::Error};
 
@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let client = ClientBuilder::new(reqwest::Client::new())
         .with(LayerMiddleware::new(record))
         .build();
-    println!("asked:    {}", ask(&client, &url).await?);
+    println!("received: {}", fetch(&client, &url).await?);
     let stats = recorder.flush().await;
     println!("recorded: {} of {}", stats.stored, stats.served);
 
@@ -36,13 +36,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let client = ClientBuilder::new(reqwest::Client::new())
         .with(LayerMiddleware::new(replay))
         .build();
-    println!("replayed: {}", ask(&client, &url).await?);
-    println!("refused:  {}", ask(&client, &format!("{url}/other")).await?);
+    println!("replayed: {}", fetch(&client, &url).await?);
+    println!(
+        "refused:  {}",
+        fetch(&client, &format!("{url}/other")).await?
+    );
     Ok(())
 }
 
-/// As without layers.
-async fn ask(client: &ClientWithMiddleware, url: &str) -> reqwest_middleware::Result<String> {
+/// The code is the same with layers and without.
+async fn fetch(client: &ClientWithMiddleware, url: &str) -> reqwest_middleware::Result<String> {
     let response = client.get(url).send().await?;
     let (status, url) = (response.status(), response.url().clone());
     let text = response.text().await?;

@@ -1,4 +1,4 @@
-//! A reverse proxy: passes everything on to `$UPSTREAM`.
+//! A reverse proxy: forwards all requests to `$UPSTREAM`.
 //!
 //! ```text
 //! UPSTREAM=http://127.0.0.1:3000 cargo run --features forward --example reverse_proxy
@@ -18,10 +18,11 @@ fn reverse_proxy(upstream: &str) -> Result<Router, InvalidUpstream> {
         .layer(ProxyHost::upstream(upstream)?))
 }
 
-// One thread, as nginx has one process for a worker: several, on few cores, mostly wake each other.
+// One thread, like an nginx worker: on few cores, several threads mostly wake each other.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let upstream = env::var("UPSTREAM").map_err(|_| "say where to: UPSTREAM=http://host:port")?;
+    let upstream =
+        env::var("UPSTREAM").map_err(|_| "missing UPSTREAM: expected UPSTREAM=http://host:port")?;
     let app = reverse_proxy(&upstream)?;
     serve(app, |at| format!("curl http://{at}/")).await?;
     Ok(())

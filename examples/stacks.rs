@@ -1,11 +1,11 @@
-//! The two stacks of http4k's guide, for what comes in and for what goes out, with tower-http's layers
-//! in their places. The app greets, and looks up at `$GREETER` how.
+//! Two stacks with the layers of this crate and tower-http's in their order: one around an app, one
+//! around its client. The app answers with the response of `$GREETER`.
 //!
 //! ```text
 //! cargo run --features full --example stacks
 //! ```
 //!
-//! Set `DEBUG` to see all messages, on both sides.
+//! Set `DEBUG` to print all messages of both.
 
 mod support;
 
@@ -32,23 +32,22 @@ use tower_traffic::{DebugDump, Forward, RecordTraffic, ReportLatency, latency::H
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Around the routes, from the most general to the most specific: in a `ServiceBuilder` the first is
-/// outermost.
+/// Wraps the routes. In a `ServiceBuilder` the first layer is outermost.
 fn incoming(debug: bool, latencies: &Histograms, routes: Router) -> Router {
     let timeout =
         TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, Duration::from_secs(30));
     routes.layer(
         ServiceBuilder::new()
-            // Everything below knows the request by its name.
+            // All layers below see the request id.
             .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
             // Debugging and tracing see all traffic.
             .layer(DebugDump::stderr().enabled(debug))
             .layer(TraceLayer::new_for_http())
-            // Reporting sees what is really sent back.
+            // Latency and recordings are those of the response that is sent.
             .layer(ReportLatency::histograms(latencies))
             .layer(RecordTraffic::disk("incoming"))
             .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-            // What nobody expects becomes a 500, what is expected an answer of its own.
+            // A panic becomes a 500, a time-out a 504.
             .layer(CatchPanicLayer::new())
             .layer(timeout),
     )
@@ -56,7 +55,7 @@ fn incoming(debug: bool, latencies: &Histograms, routes: Router) -> Router {
 
 type Client = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
 
-/// Around the client. The same order, and simpler.
+/// Wraps the client, in the same order.
 fn outgoing(debug: bool, latencies: &Histograms) -> Client {
     let credentials = HeaderValue::from_static("Bearer of-no-value");
     let client = ServiceBuilder::new()
@@ -64,7 +63,7 @@ fn outgoing(debug: bool, latencies: &Histograms) -> Client {
         .layer(ReportLatency::histograms(latencies).client())
         .layer(RecordTraffic::disk("outgoing"))
         .timeout(Duration::from_secs(5))
-        // Nobody above has to know them.
+        // The layers above do not see the credentials.
         .layer(SetRequestHeaderLayer::overriding(
             header::AUTHORIZATION,
             credentials,
@@ -84,18 +83,18 @@ fn routes(client: Client, greeter: Uri) -> Router {
         .with_state((client, greeter))
 }
 
-/// Passes on what the greeter says.
+/// Answers with the response of the greeter.
 async fn hello(
     State((client, greeter)): State<(Client, Uri)>,
     request: Request<Body>,
 ) -> Response<Body> {
-    let mut ask = Request::new(Body::empty());
-    *ask.uri_mut() = greeter;
-    // So that both recordings tell of the same.
+    let mut question = Request::new(Body::empty());
+    *question.uri_mut() = greeter;
+    // Both recordings have the same request id.
     if let Some(id) = request.headers().get(&REQUEST_ID) {
-        ask.headers_mut().insert(REQUEST_ID, id.clone());
+        question.headers_mut().insert(REQUEST_ID, id.clone());
     }
-    match client.oneshot(ask).await {
+    match client.oneshot(question).await {
         Ok(response) => response,
         Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
     }
@@ -108,14 +107,14 @@ async fn main() -> io::Result<()> {
     let greeter = env::var("GREETER").unwrap_or_else(|_| "http://example.com/".to_owned());
     let greeter = greeter.parse().map_err(io::Error::other)?;
 
-    let (came_in, went_out) = (Histograms::new(), Histograms::new());
-    let routes = routes(outgoing(debug, &went_out), greeter);
-    let app = incoming(debug, &came_in, routes);
+    let (incoming_latencies, outgoing_latencies) = (Histograms::new(), Histograms::new());
+    let routes = routes(outgoing(debug, &outgoing_latencies), greeter);
+    let app = incoming(debug, &incoming_latencies, routes);
     serve(app, |at| format!("curl -i http://{at}/hello/bob")).await?;
     println!(
-        "\nin:\n{}\nout:\n{}",
-        came_in.snapshot(),
-        went_out.snapshot()
+        "\nincoming:\n{}\noutgoing:\n{}",
+        incoming_latencies.snapshot(),
+        outgoing_latencies.snapshot()
     );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Serves the files of the folder it is started in.
+//! Serves the files of the current folder.
 //!
 //! ```text
 //! cargo run --example static_file_server

@@ -1,4 +1,4 @@
-//! A clock that ticks on a WebSocket.
+//! A clock that sends the time over a WebSocket.
 //!
 //! ```text
 //! cargo run --example websocket_clock
@@ -24,7 +24,7 @@ fn websocket_clock() -> Router {
     )
 }
 
-/// The time, every second.
+/// The current time, once per second.
 fn ticks() -> impl Stream<Item = String> {
     IntervalStream::new(interval(Duration::from_secs(1)))
         .map(|_| humantime::format_rfc3339_seconds(SystemTime::now()).to_string())

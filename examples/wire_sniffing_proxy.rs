@@ -1,4 +1,4 @@
-//! A proxy that prints all messages: a cheap Wireshark.
+//! A proxy that prints all requests and responses.
 //!
 //! ```text
 //! cargo run --features forward --example wire_sniffing_proxy

@@ -43,8 +43,8 @@
 //! | layer | does |
 //! |---|---|
 //! | [`RecordTraffic`] | hands each exchange to a [`Sink`](store::Sink), off the request path |
-//! | [`ReplayCache`] | answers from a [`Source`](store::Source); on a miss, passes through, records, or refuses |
-//! | [`ReplayStream`] | answers from a [`Replay`](store::Replay) in recorded order, and checks each request |
+//! | [`ReplayCache`] | answers from a [`Source`](store::Source), or passes through, records, refuses |
+//! | [`ReplayStream`] | answers from a [`Replay`](store::Replay) in recorded order |
 //! | [`DebugDump`] | prints requests and responses |
 //! | [`ReportLatency`] | reports time to head and time to end, by route and status |
 //! | [`ProxyHost`] | sends requests to the origin they name, or to one upstream |
@@ -56,15 +56,15 @@
 //! | [`Responder`] | ends a stack: answers from a recording, or 503 |
 //! | [`Resend`] | sends recorded requests to a service, and compares the responses |
 //!
-//! A layer's shared state (its queue, its position in a recording) lives in the layer: all clones of a
-//! layer, and all services it makes, share that state. Each layer keeps the error type of its inner
-//! service, as axum's `Router::layer` requires.
+//! A layer's shared state (its queue, its position in a recording) lives in the layer: all clones
+//! of a layer, and all services it makes, share that state. Each layer keeps the error type of its
+//! inner service, as axum's `Router::layer` requires.
 //!
 //! # Terms
 //!
 //! | term | meaning |
 //! |---|---|
-//! | [exchange](Exchange) | one request and its outcome: a response, an error, or a response cut short |
+//! | [exchange](Exchange) | one request and its outcome: a response, an error, or a partial response |
 //! | [`Sink`](store::Sink) | takes exchanges |
 //! | [`Source`](store::Source) | looks up the recorded response for a request |
 //! | [`Replay`](store::Replay) | streams exchanges in recorded order |
@@ -76,10 +76,10 @@
 //!
 //! # Modules
 //!
-//! The names at the root are those that most programs use. [`record`], [`replay`], [`proxy`], [`debug`],
-//! [`latency`] and [`chaos`] hold the other types of each layer, [`clients`] the adapters for reqwest.
-//! [`store`] holds the traits of a store and the stores of this crate; [`store::open`] reads a recording
-//! in any format. [`conformance`] checks a store of your own.
+//! The names at the root are those that most programs use. [`record`], [`replay`], [`proxy`],
+//! [`debug`], [`latency`] and [`chaos`] hold the other types of each layer, [`clients`] the
+//! adapters for reqwest. [`store`] holds the traits of a store and the stores of this crate;
+//! [`store::open`] reads a recording in any format. [`conformance`] checks a store of your own.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -301,10 +301,7 @@ async fn recording_proxy_and_replay_recorded() {
     let trust = [("SSL_CERT_FILE", origin.root.as_str())];
     let (text, status) = run("replay_recorded", origin.folder.path(), &trust).await;
     assert!(status.success());
-    assert!(
-        text.ends_with("2 as recorded, 0 different, 0 failed\n"),
-        "{text}"
-    );
+    assert!(text.ends_with("2 same, 0 different, 0 failed\n"), "{text}");
     assert_eq!(origin.calls.load(Ordering::Relaxed), 4);
 }
 
@@ -501,7 +498,7 @@ async fn reqwest_client_and_hyper_client() {
     for name in ["reqwest_client", "hyper_client"] {
         let (text, status) = run(name, folder.path(), &[]).await;
         assert!(status.success(), "{name}: {text}");
-        for outcome in ["asked: ", "recorded: 1 of 1", "replayed: ", "refused: "] {
+        for outcome in ["received: ", "recorded: 1 of 1", "replayed: ", "refused: "] {
             assert!(text.contains(outcome), "{name}: {text}");
         }
     }
