@@ -131,7 +131,7 @@ fn row(exchange: &Exchange) -> [String; 8] {
         response,
         exchange.time_to_head.map(duration).unwrap_or_default(),
         duration(exchange.time_to_end),
-        exchange.ended().to_string(),
+        exchange.end().to_string(),
     ]
 }
 

@@ -119,7 +119,7 @@ pub use self::{
     latency::ReportLatency,
     matching::Matching,
     message::{
-        BodyEnd, Ended, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest,
+        BodyEnd, Exchange, ExchangeEnd, HeaderList, NoResponse, RecordedBody, RecordedRequest,
         RecordedResponse,
     },
     proxy::ProxyHost,

@@ -21,7 +21,7 @@ use support::{
 };
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit, service_fn};
 use tower_traffic::{
-    Ended, RecordTraffic, ReportLatency,
+    ExchangeEnd, RecordTraffic, ReportLatency,
     latency::{Latency, OTHER, ReportLatencyFuture, ReportLatencyService, Stopwatch, to_tracing},
     store::Memory,
 };
@@ -220,11 +220,7 @@ async fn every_ending_is_reported_once_and_as_it_is_recorded() {
         let latency = reports.only();
         assert_eq!(latency.method().as_str(), method, "{what}");
         let status = status(&latency).map(|status| format!("{status} "));
-        let ended = format!(
-            "{}{}",
-            status.as_deref().unwrap_or_default(),
-            latency.ended()
-        );
+        let ended = format!("{}{}", status.as_deref().unwrap_or_default(), latency.end());
         assert_eq!(ended, told, "{what}");
         assert_eq!(
             latency.error_type().unwrap_or_default(),
@@ -233,8 +229,8 @@ async fn every_ending_is_reported_once_and_as_it_is_recorded() {
         );
         assert_eq!(latency.time_to_head().is_some(), status.is_some(), "{what}");
         settled(&record.recorder(), 1).await;
-        let recorded = memory.exchanges()[0].ended();
-        assert_eq!(recorded, *latency.ended(), "{what}");
+        let recorded = memory.exchanges()[0].end();
+        assert_eq!(recorded, *latency.end(), "{what}");
     }
 }
 
@@ -258,7 +254,7 @@ fn a_body_that_nobody_polls_is_reported_without_a_runtime() {
     let response = futures::executor::block_on(service.oneshot(get("/")));
     assert!(reports.all().is_empty(), "it has not ended");
     drop(response);
-    assert_eq!(*reports.only().ended(), Ended::ClientGone);
+    assert_eq!(*reports.only().end(), ExchangeEnd::ClientGone);
 }
 
 // ---- times
@@ -371,7 +367,7 @@ async fn messages_pass_unchanged() {
         let all = reports.wait_for(answers.len()).await;
         assert_eq!(all.len(), answers.len());
         for (latency, answer) in all.iter().zip(&answers) {
-            assert_eq!(*latency.ended(), Ended::Complete, "{latency}");
+            assert_eq!(*latency.end(), ExchangeEnd::Complete, "{latency}");
             assert_eq!(status(latency), Some(answer.status), "{latency}");
             assert_eq!(latency.version(), answer.version, "{latency}");
             assert!(latency.time_to_head() <= Some(latency.time_to_end()));
@@ -398,7 +394,7 @@ async fn a_client_that_hangs_up_is_reported() {
         drop(body);
         soon(events.dropped()).await;
         let all = reports.wait_for(1).await;
-        assert_eq!(*all[0].ended(), Ended::ClientGone);
+        assert_eq!(*all[0].end(), ExchangeEnd::ClientGone);
         assert_eq!(status(&all[0]), Some(200));
     }
 }
@@ -643,7 +639,7 @@ async fn secrets_in_the_text_of_an_error_are_replaced() {
     let (report, reports) = reporting();
     let report = report.redact(tower_traffic::Redact::none());
     let _ = report.layer(fails).oneshot(get("/")).await;
-    assert_eq!(reports.only().ended(), &Ended::Error(TEXT.to_owned()));
+    assert_eq!(reports.only().end(), &ExchangeEnd::Error(TEXT.to_owned()));
 }
 
 #[tokio::test]

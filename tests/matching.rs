@@ -37,7 +37,7 @@ fn keys_are_what_they_were() {
     let less = Matching::new()
         .header("accept")
         .ignore_query("b")
-        .ignore_authority();
+        .ignore_authority(true);
     for (found, expected) in [
         (
             key(Matching::new(), &asked),
@@ -49,7 +49,7 @@ fn keys_are_what_they_were() {
             "975d4d6b1234968642ee96c943739619",
         ),
         (
-            key(Matching::new().ignore_body(), &asked),
+            key(Matching::new().ignore_body(true), &asked),
             "3c9c5827b570311caaea77299db2ed19",
         ),
     ] {
@@ -76,9 +76,11 @@ fn what_redaction_makes_of_a_head_does_not_count_without_the_body() {
         redact.request(&mut stored);
         assert_eq!(stored.headers.get("content-digest"), None);
         for matching in [
-            Matching::new().ignore_body().all_headers_except::<&str>([]),
-            Matching::new().ignore_body().header("content-length"),
-            Matching::new().ignore_body().also_by(|request| {
+            Matching::new()
+                .ignore_body(true)
+                .all_headers_except::<&str>([]),
+            Matching::new().ignore_body(true).header("content-length"),
+            Matching::new().ignore_body(true).also_by(|request| {
                 let fields = request.headers.iter().map(|(name, _)| name);
                 format!(
                     "{} {}",
@@ -92,10 +94,12 @@ fn what_redaction_makes_of_a_head_does_not_count_without_the_body() {
         }
     }
     // The others do, and these too where no body is looked into.
-    let all = Matching::new().ignore_body().all_headers_except::<&str>([]);
+    let all = Matching::new()
+        .ignore_body(true)
+        .all_headers_except::<&str>([]);
     let other = request("POST", "/", &[fields[0], fields[1], ("x-a", "2")], "");
     assert_ne!(all.key(&other), all.key(&live));
-    let keeping = all.clone().redact(Redact::default().keep_bodies());
+    let keeping = all.clone().redact(Redact::default().keep_bodies(true));
     assert_ne!(
         keeping.key(&request("POST", "/", &fields[..2], "")),
         keeping.key(&request("POST", "/", &fields[..1], ""))
@@ -148,7 +152,7 @@ fn every_byte_counts_unless_something_is_said() {
 
 #[test]
 fn the_order_of_members_can_be_left_out() {
-    let matching = Matching::new().ignore_json_order();
+    let matching = Matching::new().ignore_json_order(true);
     let cases = [
         (
             r#"{"a":1,"b":{"c":[{"x":1,"y":2}],"d":null}}"#,
@@ -192,7 +196,7 @@ fn the_order_of_members_can_be_left_out() {
 
 #[test]
 fn deep_and_wide_json_is_read_in_bounds() {
-    let matching = Matching::new().ignore_json_order();
+    let matching = Matching::new().ignore_json_order(true);
     let deep = |inside: &str| format!("{}{inside}{}", "[".repeat(100), "]".repeat(100));
     assert!(same(
         &matching,
@@ -270,7 +274,7 @@ fn chosen_values_can_be_all_that_counts() {
     let both = Matching::new()
         .only_json(["/a"])
         .ignore_json("/a/nonce")
-        .ignore_json_order();
+        .ignore_json_order(true);
     check(
         &both,
         JSON,
@@ -321,8 +325,8 @@ fn the_boundary_can_be_left_out() {
     let other = multipart("yy", "b", "2");
     assert_ne!(Matching::new().key(&one), Matching::new().key(&other));
     for matching in [
-        Matching::new().ignore_boundary(),
-        Matching::new().ignore_boundary().header("content-type"),
+        Matching::new().ignore_boundary(true),
+        Matching::new().ignore_boundary(true).header("content-type"),
         Matching::new().ignore_form_field("c"),
     ] {
         assert_eq!(matching.key(&one), matching.key(&other));
@@ -407,9 +411,9 @@ fn values_that_are_marked_sensitive_do_not_count() {
 async fn a_recording_answers_by_what_counts() {
     let folder = tempfile::tempdir().expect("a folder");
     let matching = Matching::new()
-        .ignore_json_order()
+        .ignore_json_order(true)
         .ignore_json("/nonce")
-        .ignore_boundary();
+        .ignore_boundary(true);
     let record = RecordTraffic::disk(folder.path());
     let app = Router::new()
         .fallback(|body: Bytes| async move { format!("{} bytes", body.len()) })
@@ -526,13 +530,13 @@ proptest! {
     fn json_written_in_any_way_is_the_same(value in value()) {
         let mut other = String::new();
         otherwise(&value, &mut other);
-        let matching = Matching::new().ignore_json_order().redact(Redact::none());
+        let matching = Matching::new().ignore_json_order(true).redact(Redact::none());
         prop_assert!(same(&matching, JSON, &value.to_string(), &other), "{value} {other}");
     }
 
     #[test]
     fn other_json_is_another(one in value(), other in value()) {
-        let matching = Matching::new().ignore_json_order().redact(Redact::none());
+        let matching = Matching::new().ignore_json_order(true).redact(Redact::none());
         let (one, other) = (one.to_string(), other.to_string());
         prop_assert_eq!(same(&matching, JSON, &one, &other), one == other);
     }
@@ -540,7 +544,7 @@ proptest! {
     #[test]
     fn no_body_is_too_much(body in ".{0,60}|[\\[\\]{}\",:0-9a-e\\\\ ]{0,60}") {
         let matching = Matching::new()
-            .ignore_json_order()
+            .ignore_json_order(true)
             .ignore_json("/**/a")
             .only_json(["/**/b", "/0"])
             .ignore_form_field("a");

@@ -6,7 +6,7 @@ use std::{
 };
 
 use regex_lite::Regex;
-use tower_traffic::{Ended, Exchange};
+use tower_traffic::{Exchange, ExchangeEnd};
 
 use crate::args::{self, EndedAs};
 
@@ -41,10 +41,10 @@ impl args::Filter {
 
 impl EndedAs {
     pub(crate) fn of(exchange: &Exchange) -> Self {
-        match exchange.ended() {
-            Ended::Complete => Self::Complete,
-            Ended::Limit => Self::Limit,
-            Ended::ClientGone => Self::ClientGone,
+        match exchange.end() {
+            ExchangeEnd::Complete => Self::Complete,
+            ExchangeEnd::Limit => Self::Limit,
+            ExchangeEnd::ClientGone => Self::ClientGone,
             _ => Self::Error,
         }
     }

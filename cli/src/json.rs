@@ -5,15 +5,15 @@ use std::{fmt::Write, time::Duration};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use humantime::format_rfc3339_nanos;
 use serde_json::{Value, json};
-use tower_traffic::{Ended, Exchange, HeaderList, RecordedBody};
+use tower_traffic::{Exchange, ExchangeEnd, HeaderList, RecordedBody};
 
 use crate::args::EndedAs;
 
 /// What the list has of an exchange.
 pub(crate) fn row(number: u64, exchange: &Exchange) -> Value {
     let response = exchange.response.as_ref().ok();
-    let error = match exchange.ended() {
-        Ended::Error(error) => Some(error),
+    let error = match exchange.end() {
+        ExchangeEnd::Error(error) => Some(error),
         _ => None,
     };
     json!({

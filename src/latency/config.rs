@@ -3,7 +3,7 @@ use std::{mem, sync::Arc};
 use http::{Request, request::Parts, uri::Scheme};
 
 use super::{Latency, route::Paths};
-use crate::{message::Ended, redact::Redact, util::panic::Guard};
+use crate::{message::ExchangeEnd, redact::Redact, util::panic::Guard};
 
 type Reporter = dyn Fn(&Latency) + Send + Sync;
 type Name = dyn Fn(&Parts) -> Option<String> + Send + Sync;
@@ -54,8 +54,8 @@ impl Config {
     }
 
     /// Takes secrets out of an error: clients put the URI into its text.
-    pub(super) fn redact(&self, ended: &mut Ended) {
-        if let Ended::Error(error) = ended
+    pub(super) fn redact(&self, ended: &mut ExchangeEnd) {
+        if let ExchangeEnd::Error(error) = ended
             && let Some(redacted) = self.redact.redact_text(error)
         {
             *error = redacted;

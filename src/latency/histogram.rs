@@ -15,7 +15,7 @@ use super::{
     snapshot::{Percentiles, Series, Snapshot},
 };
 use crate::{
-    message::Ended,
+    message::ExchangeEnd,
     util::sync::{get_mut, lock, read, write},
 };
 
@@ -246,10 +246,10 @@ impl Key {
         Self {
             method: latency.known_method(),
             status: latency.status(),
-            ended: match latency.ended() {
-                Ended::Complete | Ended::Limit => "complete",
-                Ended::ClientGone => "client gone",
-                Ended::Error(_) => "error",
+            ended: match latency.end() {
+                ExchangeEnd::Complete | ExchangeEnd::Limit => "complete",
+                ExchangeEnd::ClientGone => "client gone",
+                ExchangeEnd::Error(_) => "error",
             },
         }
     }

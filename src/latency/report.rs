@@ -11,7 +11,7 @@ use super::{
     route::{Kind, OTHER},
     stopwatch::Known,
 };
-use crate::message::Ended;
+use crate::message::ExchangeEnd;
 
 /// How long an exchange took, and which it was.
 ///
@@ -19,7 +19,7 @@ use crate::message::Ended;
 pub struct Latency {
     known: Box<Known>,
     end: Instant,
-    ended: Ended,
+    ended: ExchangeEnd,
     has_panicked: bool,
     /// Whether the path stands as a route: found out when it is asked for.
     is_admitted: OnceLock<bool>,
@@ -27,7 +27,7 @@ pub struct Latency {
 
 impl Latency {
     #[inline]
-    pub(super) fn new(known: Box<Known>, ended: Ended, has_panicked: bool) -> Self {
+    pub(super) fn new(known: Box<Known>, ended: ExchangeEnd, has_panicked: bool) -> Self {
         Self {
             end: Instant::now(),
             known,
@@ -111,12 +111,12 @@ impl Latency {
         self.end - self.known.began
     }
 
-    /// How it ended: [`Complete`](Ended::Complete); [`ClientGone`](Ended::ClientGone), with a status
-    /// if that was in the middle of the body; or [`Error`](Ended::Error), with a status if the body
-    /// broke off, and without if the service failed or panicked. Never [`Limit`](Ended::Limit).
+    /// How it ended: [`Complete`](ExchangeEnd::Complete); [`ClientGone`](ExchangeEnd::ClientGone), with a status
+    /// if that was in the middle of the body; or [`Error`](ExchangeEnd::Error), with a status if the body
+    /// broke off, and without if the service failed or panicked. Never [`Limit`](ExchangeEnd::Limit).
     ///
     /// How the request's body ended does not matter.
-    pub fn ended(&self) -> &Ended {
+    pub fn end(&self) -> &ExchangeEnd {
         &self.ended
     }
 
@@ -139,11 +139,11 @@ impl Latency {
             }
         }
         match &self.ended {
-            Ended::Complete | Ended::Limit => None,
-            Ended::ClientGone => Some("client_gone"),
-            Ended::Error(_) if self.has_panicked => Some("panic"),
-            Ended::Error(_) if self.status().is_some() => Some("body_error"),
-            Ended::Error(_) => Some("service_error"),
+            ExchangeEnd::Complete | ExchangeEnd::Limit => None,
+            ExchangeEnd::ClientGone => Some("client_gone"),
+            ExchangeEnd::Error(_) if self.has_panicked => Some("panic"),
+            ExchangeEnd::Error(_) if self.status().is_some() => Some("body_error"),
+            ExchangeEnd::Error(_) => Some("service_error"),
         }
     }
 
@@ -215,7 +215,7 @@ impl fmt::Display for Latency {
         if let Some(status) = self.status() {
             write!(f, "{} ", status.as_u16())?;
         }
-        if self.ended != Ended::Complete {
+        if self.ended != ExchangeEnd::Complete {
             write!(f, "{} ", self.ended)?;
         }
         write!(f, "in {:.3?}", self.time_to_end())?;

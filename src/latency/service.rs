@@ -18,7 +18,7 @@ use super::{
     config::Config,
     stopwatch::{Stopwatch, Underway},
 };
-use crate::{body::TeeBody, message::Ended};
+use crate::{body::TeeBody, message::ExchangeEnd};
 
 /// The service that [`ReportLatency`](super::ReportLatency) makes.
 #[derive(Clone)]
@@ -114,7 +114,7 @@ where
             }
             (Err(error), underway) => {
                 if let Some(mut underway) = underway {
-                    underway.end(Ended::Error(error.to_string()), false);
+                    underway.end(ExchangeEnd::Error(error.to_string()), false);
                 }
                 Err(error)
             }

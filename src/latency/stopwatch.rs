@@ -13,7 +13,7 @@ use super::{Latency, config::Config, route::Target};
 use crate::{
     body::Tap,
     message::semantics,
-    message::{BodyEnd, Ended},
+    message::{BodyEnd, ExchangeEnd},
 };
 
 /// An exchange under way. It is reported when it is ended, or else when it is dropped.
@@ -107,7 +107,7 @@ impl Underway {
     }
 
     #[inline]
-    pub(super) fn end(&mut self, mut ended: Ended, has_panicked: bool) {
+    pub(super) fn end(&mut self, mut ended: ExchangeEnd, has_panicked: bool) {
         if let Some(known) = self.known.take() {
             if let Some(config) = &known.config {
                 config.redact(&mut ended);
@@ -117,7 +117,7 @@ impl Underway {
     }
 
     pub(super) fn panicked(&mut self) {
-        self.end(Ended::Error("the service panicked".to_owned()), true);
+        self.end(ExchangeEnd::Error("the service panicked".to_owned()), true);
     }
 
     fn was_whole(&self) -> bool {
@@ -183,7 +183,7 @@ impl Known {
 impl Drop for Underway {
     #[inline]
     fn drop(&mut self) {
-        self.end(Ended::ClientGone, false);
+        self.end(ExchangeEnd::ClientGone, false);
     }
 }
 
@@ -218,10 +218,10 @@ impl Tap for Stopwatch {
 
     fn end(mut self, end: BodyEnd) {
         let ended = match end {
-            BodyEnd::Complete | BodyEnd::Limit => Ended::Complete,
-            BodyEnd::Dropped if self.underway.was_whole() => Ended::Complete,
-            BodyEnd::Dropped => Ended::ClientGone,
-            BodyEnd::Error(error) => Ended::Error(error),
+            BodyEnd::Complete | BodyEnd::Limit => ExchangeEnd::Complete,
+            BodyEnd::Dropped if self.underway.was_whole() => ExchangeEnd::Complete,
+            BodyEnd::Dropped => ExchangeEnd::ClientGone,
+            BodyEnd::Error(error) => ExchangeEnd::Error(error),
         };
         self.underway.end(ended, false);
     }

@@ -35,7 +35,7 @@ pub fn to_tracing() -> impl Fn(&Latency) + Clone + Send + Sync + 'static {
                 "http.response.status_code" = latency.status().map(|status| status.as_u16()),
                 "time_to_head_ms" = latency.time_to_head().map(millis),
                 "time_to_end_ms" = millis(latency.time_to_end()),
-                "ended" = %latency.ended(),
+                "ended" = %latency.end(),
                 "error.type" = latency.error_type(),
             }
         );

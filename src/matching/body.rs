@@ -1,6 +1,6 @@
 //! What of a body counts.
 
-use super::{json::Canonical, names::Names};
+use super::{json::Canonical, selection::NameSelection};
 use crate::{
     content::{
         form,
@@ -15,7 +15,7 @@ use crate::{
 pub(super) struct Contents {
     /// None if JSON counts as it is.
     pub(super) json: Option<Canonical>,
-    pub(super) form: Names,
+    pub(super) form: NameSelection,
     /// Whether the text between the parts of multipart bodies counts.
     pub(super) boundary: bool,
 }
@@ -24,7 +24,7 @@ impl Default for Contents {
     fn default() -> Self {
         Self {
             json: None,
-            form: Names::all(),
+            form: NameSelection::all(),
             boundary: true,
         }
     }

@@ -22,6 +22,11 @@ pub(super) struct Canonical {
 }
 
 impl Canonical {
+    /// Whether every value is part of the match key, in its order.
+    pub(super) fn is_default(&self) -> bool {
+        !self.ignores_order && self.ignored.is_empty() && self.only.is_none()
+    }
+
     /// The values that count, without white space, and with strings escaped in one way. Numbers stay
     /// as they are: what is 1.0 to one reader is no 1 to another. `None` if it is no JSON, nested
     /// too deep, or has names so long that this would be far longer.

@@ -2,14 +2,14 @@
 
 mod body;
 mod describe;
-mod functions;
 mod hash;
 mod json;
 mod key;
-mod names;
+mod selection;
+mod user_functions;
 
 pub use self::key::MatchKey;
-use self::{body::Contents, functions::Functions, json::Canonical, names::Names};
+use self::{body::Contents, json::Canonical, selection::NameSelection, user_functions::Functions};
 use crate::{content::json_pointer::Pointer, message::RecordedRequest, redact::Redact};
 
 /// What makes two requests the same to a replay. By default method, URI and body.
@@ -28,7 +28,7 @@ use crate::{content::json_pointer::Pointer, message::RecordedRequest, redact::Re
 /// let matching = Matching::new()
 ///     .header("accept")               // the same URI may come as JSON and as HTML
 ///     .ignore_query("nonce")          // new in every request
-///     .ignore_json_order()            // written by different libraries
+///     .ignore_json_order(true)            // written by different libraries
 ///     .ignore_json("/sent_at");       // and at different times
 /// # let _ = matching;
 /// ```
@@ -48,8 +48,8 @@ use crate::{content::json_pointer::Pointer, message::RecordedRequest, redact::Re
 /// [`only_json`]: Self::only_json
 #[derive(Clone, Debug)]
 pub struct Matching {
-    headers: Names,
-    query: Names,
+    headers: NameSelection,
+    query: NameSelection,
     body: bool,
     contents: Contents,
     authority: bool,
@@ -60,8 +60,8 @@ pub struct Matching {
 impl Default for Matching {
     fn default() -> Self {
         Self {
-            headers: Names::none(),
-            query: Names::all(),
+            headers: NameSelection::none(),
+            query: NameSelection::all(),
             body: true,
             contents: Contents::default(),
             authority: true,
@@ -85,7 +85,7 @@ impl Matching {
 
     /// Lets every header field count but these.
     pub fn all_headers_except<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        self.headers = Names::except(names);
+        self.headers = NameSelection::except(names);
         self
     }
 
@@ -97,7 +97,7 @@ impl Matching {
 
     /// Lets only these query parameters count; with none given, the query does not count.
     pub fn only_query<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        self.query = Names::only(names);
+        self.query = NameSelection::only(names);
         self
     }
 
@@ -105,8 +105,8 @@ impl Matching {
     ///
     /// What header fields say of its bytes does not count then either, as far as redaction may change
     /// it: `content-length` and digests, and `content-encoding` if you have named secrets of bodies.
-    pub fn ignore_body(mut self) -> Self {
-        self.body = false;
+    pub fn ignore_body(mut self, ignore: bool) -> Self {
+        self.body = !ignore;
         self
     }
 
@@ -118,7 +118,7 @@ impl Matching {
     /// use http::Request;
     /// use tower_traffic::{Matching, RecordedRequest};
     ///
-    /// let matching = Matching::new().ignore_json_order();
+    /// let matching = Matching::new().ignore_json_order(true);
     /// let key = |body: &'static str| {
     ///     let request = Request::post("/users").header("content-type", "application/json");
     ///     let request = request.body(Bytes::from(body)).expect("a request");
@@ -127,8 +127,9 @@ impl Matching {
     /// assert_eq!(key(r#"{"name": "bob", "age": 5}"#), key(r#"{"age":5,"name":"bob"}"#));
     /// assert_ne!(key(r#"{"name": "bob", "age": 5}"#), key(r#"{"age":5.0,"name":"bob"}"#));
     /// ```
-    pub fn ignore_json_order(mut self) -> Self {
-        self.json().ignores_order = true;
+    pub fn ignore_json_order(mut self, ignore: bool) -> Self {
+        self.json().ignores_order = ignore;
+        self.contents.json = self.contents.json.filter(|json| !json.is_default());
         self
     }
 
@@ -181,7 +182,7 @@ impl Matching {
 
     /// Lets only these fields of forms count, as in [`ignore_form_field`](Self::ignore_form_field).
     pub fn only_form_fields<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        self.contents.form = Names::only(names);
+        self.contents.form = NameSelection::only(names);
         self
     }
 
@@ -192,17 +193,17 @@ impl Matching {
     /// ```
     /// use tower_traffic::Matching;
     ///
-    /// let matching = Matching::new().ignore_boundary();
+    /// let matching = Matching::new().ignore_boundary(true);
     /// # let _ = matching;
     /// ```
-    pub fn ignore_boundary(mut self) -> Self {
-        self.contents.boundary = false;
+    pub fn ignore_boundary(mut self, ignore: bool) -> Self {
+        self.contents.boundary = !ignore;
         self
     }
 
     /// Does not let scheme and authority count, only path and query.
-    pub fn ignore_authority(mut self) -> Self {
-        self.authority = false;
+    pub fn ignore_authority(mut self, ignore: bool) -> Self {
+        self.authority = !ignore;
         self
     }
 
@@ -237,7 +238,7 @@ impl Matching {
     /// use tower_traffic::Matching;
     ///
     /// // `/jobs/<any id>/status` is one to the replay.
-    /// let matching = Matching::new().ignore_body().only_by(|request| {
+    /// let matching = Matching::new().ignore_body(true).only_by(|request| {
     ///     let steps: Vec<_> = request.uri.path().split('/').collect();
     ///     match steps[..] {
     ///         [_, "jobs", _, "status"] => "job status".to_owned(),

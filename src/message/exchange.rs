@@ -15,13 +15,13 @@ use crate::message::HeaderList;
 /// ```
 /// use bytes::Bytes;
 /// use http::{Request, Response};
-/// use tower_traffic::{Ended, Exchange};
+/// use tower_traffic::{ExchangeEnd, Exchange};
 ///
 /// let exchange = Exchange::new(
 ///     Request::get("/users/1").body(Bytes::new())?,
 ///     Response::new(Bytes::from_static(b"{\"name\":\"bob\"}")),
 /// );
-/// assert_eq!(exchange.ended(), Ended::Complete);
+/// assert_eq!(exchange.end(), ExchangeEnd::Complete);
 /// # Ok::<(), http::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,19 +66,19 @@ impl Exchange {
     ///
     /// A service may answer without reading all of a request's body: such an exchange is complete,
     /// and `request.body.end` tells that the recorded request is not.
-    pub fn ended(&self) -> Ended {
+    pub fn end(&self) -> ExchangeEnd {
         let response = match &self.response {
             Ok(response) => response,
-            Err(NoResponse::Failed(error)) => return Ended::Error(error.clone()),
-            Err(NoResponse::ClientGone) => return Ended::ClientGone,
+            Err(NoResponse::Failed(error)) => return ExchangeEnd::Error(error.clone()),
+            Err(NoResponse::ClientGone) => return ExchangeEnd::ClientGone,
         };
         match (&response.body.end, &self.request.body.end) {
-            (BodyEnd::Dropped, _) => Ended::ClientGone,
+            (BodyEnd::Dropped, _) => ExchangeEnd::ClientGone,
             (BodyEnd::Error(error), _) | (BodyEnd::Complete, BodyEnd::Error(error)) => {
-                Ended::Error(error.clone())
+                ExchangeEnd::Error(error.clone())
             }
-            (BodyEnd::Limit, _) | (BodyEnd::Complete, BodyEnd::Limit) => Ended::Limit,
-            (BodyEnd::Complete, BodyEnd::Complete | BodyEnd::Dropped) => Ended::Complete,
+            (BodyEnd::Limit, _) | (BodyEnd::Complete, BodyEnd::Limit) => ExchangeEnd::Limit,
+            (BodyEnd::Complete, BodyEnd::Complete | BodyEnd::Dropped) => ExchangeEnd::Complete,
         }
     }
 
@@ -94,7 +94,7 @@ impl Exchange {
 /// How an exchange ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Ended {
+pub enum ExchangeEnd {
     /// Everything was seen to its end.
     Complete,
     /// The service failed, or a body broke off with this error.
@@ -105,7 +105,7 @@ pub enum Ended {
     Limit,
 }
 
-impl fmt::Display for Ended {
+impl fmt::Display for ExchangeEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Complete => f.write_str("complete"),

@@ -7,7 +7,7 @@ pub(crate) mod semantics;
 pub(crate) use self::header_list::HeaderText;
 pub use self::{
     exchange::{
-        BodyEnd, Ended, Exchange, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
+        BodyEnd, Exchange, ExchangeEnd, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
     },
     header_list::HeaderList,
 };

@@ -1,10 +1,10 @@
 //! Secrets in forms, and in queries, which look the same.
 
-use super::{edits::Edits, mark::Mark, names::Names};
+use super::{edits::Edits, mark::Mark, names::SecretNames};
 use crate::content::form;
 
 /// Replaces the values of secret fields; `None` if there are none.
-pub(super) fn urlencoded(text: &[u8], names: &Names, mark: &Mark) -> Option<Vec<u8>> {
+pub(super) fn urlencoded(text: &[u8], names: &SecretNames, mark: &Mark) -> Option<Vec<u8>> {
     if names.is_empty() {
         return None;
     }

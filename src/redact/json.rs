@@ -7,7 +7,7 @@ use memchr::memchr;
 use super::{
     edits::Edits,
     mark::Mark,
-    names::{Names, Rule},
+    names::{SecretNames, SecretRule},
 };
 use crate::content::{
     json::{self, Item, Walk},
@@ -21,7 +21,7 @@ const LONGEST_NAME: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Values {
     /// By the name of the object's member, at any depth.
-    pub(super) names: Names,
+    pub(super) names: SecretNames,
     pub(super) pointers: Vec<Pointer>,
 }
 
@@ -36,20 +36,20 @@ impl Values {
     }
 
     /// How the value that the walk is at is secret.
-    fn rule(&self, walk: &Walk<'_>, is_string: bool) -> Option<Rule> {
+    fn rule(&self, walk: &Walk<'_>, is_string: bool) -> Option<SecretRule> {
         if self.pointers.iter().any(|pointer| walk.is_at(pointer)) {
-            return Some(Rule::Named);
+            return Some(SecretRule::Named);
         }
         if !is_string && !self.names.has_named() {
             return None;
         }
         let rule = self.rule_of(walk.name()?);
         // Another value is not likely to be one.
-        rule.filter(|rule| is_string || *rule == Rule::Named)
+        rule.filter(|rule| is_string || *rule == SecretRule::Named)
     }
 
     /// How a member of this name is secret.
-    fn rule_of(&self, name: &[u8]) -> Option<Rule> {
+    fn rule_of(&self, name: &[u8]) -> Option<SecretRule> {
         self.names.find(&json::unescaped(name))
     }
 

@@ -5,19 +5,19 @@ mod edits;
 mod events;
 mod fields;
 mod form;
-mod functions;
 mod json;
 mod mark;
 mod multipart;
 mod names;
 mod uri;
+mod user_functions;
 
 use std::sync::Arc;
 
 use http::{HeaderValue, Uri};
 
-pub(crate) use self::functions::Panicked;
-use self::{body::Clean, functions::Functions, json::Values, mark::Mark, names::Names};
+pub(crate) use self::user_functions::Panicked;
+use self::{body::Clean, json::Values, mark::Mark, names::SecretNames, user_functions::Functions};
 use crate::{
     content::{json_pointer::Pointer, media_type::ContentKind},
     message::semantics,
@@ -40,8 +40,8 @@ pub struct Redact {
 struct Rules {
     /// In lower case.
     headers: Vec<String>,
-    query: Names,
-    form: Names,
+    query: SecretNames,
+    form: SecretNames,
     values: Values,
     sensitive: bool,
     userinfo: bool,
@@ -54,10 +54,10 @@ impl Default for Redact {
         Self {
             rules: Arc::new(Rules {
                 headers: names::HEADERS.map(String::from).into(),
-                query: Names::usual(&names::QUERY),
-                form: Names::usual(&names::QUERY),
+                query: SecretNames::usual(&names::QUERY),
+                form: SecretNames::usual(&names::QUERY),
                 values: Values {
-                    names: Names::usual(&names::JSON),
+                    names: SecretNames::usual(&names::JSON),
                     pointers: Vec::new(),
                 },
                 sensitive: true,
@@ -162,11 +162,12 @@ impl Redact {
         self.change(|rules| rules.values.pointers.push(Pointer::new(pointer.as_ref())))
     }
 
-    /// Leaves bodies as they are; what is named after this is replaced still.
-    pub fn keep_bodies(self) -> Self {
+    /// Leaves bodies unchanged, except for fields that you name with [`form_field`](Self::form_field),
+    /// [`json_field`](Self::json_field) or [`json_pointer`](Self::json_pointer).
+    pub fn keep_bodies(self, keep: bool) -> Self {
         self.change(|rules| {
-            rules.form = Names::default();
-            rules.values = Values::default();
+            rules.form.keeps_usual = keep;
+            rules.values.names.keeps_usual = keep;
         })
     }
 

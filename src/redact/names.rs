@@ -106,31 +106,32 @@ pub(super) const OF_BODIES: [&str; 6] = [
     "content-md5",
 ];
 
-/// Names in some place: those that are usually secret, and those that somebody has named.
+/// SecretNames of secrets in one place, such as the query: the usual ones, and those that a user has named.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Names {
+pub(super) struct SecretNames {
     usual: Vec<String>,
     named: Vec<String>,
-    /// A bit for each length that a name has, the last also for all that are longer: most names in a
-    /// text are no secret's by that alone.
+    /// Whether the usual names are not secret here.
+    pub(super) keeps_usual: bool,
+    /// A bit for each length of a name, the last one for all longer names: rules most names out.
     lengths: u64,
 }
 
-/// How sure it is that something is secret.
+/// The reason why a name is secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rule {
-    /// Its name makes it likely.
+pub(super) enum SecretRule {
+    /// The name is usually that of a secret.
     Usual,
-    /// Somebody said so.
+    /// A user has named it.
     Named,
 }
 
-impl Names {
+impl SecretNames {
     pub(super) fn usual(names: &[&str]) -> Self {
         Self {
             usual: names.iter().copied().map(String::from).collect(),
-            named: Vec::new(),
             lengths: names.iter().fold(0, |all, name| all | length(name.len())),
+            ..Self::default()
         }
     }
 
@@ -145,31 +146,30 @@ impl Names {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.usual.is_empty() && self.named.is_empty()
+        self.named.is_empty() && (self.keeps_usual || self.usual.is_empty())
     }
 
-    /// Whether somebody has named any.
+    /// Whether a user has named any.
     pub(super) fn has_named(&self) -> bool {
         !self.named.is_empty()
     }
 
-    pub(super) fn find(&self, name: &[u8]) -> Option<Rule> {
+    pub(super) fn find(&self, name: &[u8]) -> Option<SecretRule> {
         if self.lengths & length(name.len()) == 0 {
             return None;
         }
-        let is_in = |names: &[String]| {
+        let contains = |names: &[String]| {
             let mut names = names.iter();
             names.any(|other| other.as_bytes().eq_ignore_ascii_case(name))
         };
-        if is_in(&self.named) {
-            Some(Rule::Named)
-        } else {
-            is_in(&self.usual).then_some(Rule::Usual)
+        if contains(&self.named) {
+            return Some(SecretRule::Named);
         }
+        (!self.keeps_usual && contains(&self.usual)).then_some(SecretRule::Usual)
     }
 
-    /// As [`find`](Self::find); of a name like `user[password]` the last part counts too.
-    pub(super) fn find_nested(&self, name: &[u8]) -> Option<Rule> {
+    /// As [`find`](Self::find). In a name like `user[password]`, the last part is looked up too.
+    pub(super) fn find_nested(&self, name: &[u8]) -> Option<SecretRule> {
         // `password[]` has several values of one name.
         let name = name.strip_suffix(b"[]").unwrap_or(name);
         let nested = name.strip_suffix(b"]");

@@ -35,7 +35,7 @@ const WRITE_BUFFER: usize = 256 << 10;
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("session.har");
 /// # std::fs::write(&path, r#"{"log": {"entries": []}}"#)?;
-/// let har = Har::open(path).await?.match_by(Matching::new().ignore_authority());
+/// let har = Har::open(path).await?.match_by(Matching::new().ignore_authority(true));
 /// let replay = ReplayCache::from(har).on_miss(OnMiss::Refuse);
 /// # Ok(())
 /// # }

@@ -39,7 +39,7 @@ use crate::{
 /// # - request: {method: get, uri: 'https://api.github.com/users/bob', body: '', headers: {}}
 /// #   response: {status: {code: 200, message: OK}, headers: {}, body: '{}'}
 /// # ")?;
-/// let cassette = Vcr::open(path).await?.match_by(Matching::new().ignore_authority());
+/// let cassette = Vcr::open(path).await?.match_by(Matching::new().ignore_authority(true));
 /// let replay = ReplayCache::from(cassette).on_miss(OnMiss::Refuse);
 /// # Ok(())
 /// # }

@@ -22,8 +22,8 @@ use support::{
 use tokio::sync::mpsc;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneService};
 use tower_traffic::{
-    DebugDump, Ended, HeaderList, OnMiss, RecordTraffic, RecordedRequest, Redact, ReplayCache,
-    ReplayStream, ReportLatency,
+    DebugDump, ExchangeEnd, HeaderList, OnMiss, RecordTraffic, RecordedRequest, Redact,
+    ReplayCache, ReplayStream, ReportLatency,
     clients::{LayerMiddleware, ReqwestService},
     store::Memory,
 };
@@ -133,7 +133,7 @@ async fn every_exchange_is_recorded_exactly() {
             exchanges.iter().zip(sent).zip(origin.seen()).zip(answers)
         {
             let what = format!("{client_name}: {} {}", sent.method(), sent.uri());
-            assert_eq!(exchange.ended(), Ended::Complete, "{what}");
+            assert_eq!(exchange.end(), ExchangeEnd::Complete, "{what}");
             let head = RecordedRequest::from_parts(&sent.into_parts().0);
             assert_eq!(exchange.request.method, head.method, "{what}");
             assert_eq!(exchange.request.uri, head.uri, "{what}");
@@ -271,7 +271,7 @@ async fn responses_stream() {
         soon(sender.dropped()).await;
         settled(&record.recorder(), served).await;
         let exchange = memory.exchanges().pop().expect("an exchange");
-        assert_eq!(exchange.ended(), Ended::ClientGone, "{name}");
+        assert_eq!(exchange.end(), ExchangeEnd::ClientGone, "{name}");
         let response = exchange.response.as_ref().expect("a response");
         assert_eq!(response.body.to_bytes(), "data: 1\n\ndata: 2\n\n", "{name}");
     }
@@ -357,7 +357,7 @@ async fn failures_are_recorded() {
         let error = failed.expect_err("nobody answers").to_string();
         settled(&record.recorder(), served).await;
         let exchange = memory.exchanges().pop().expect("an exchange");
-        assert_eq!(exchange.ended(), Ended::Error(error), "{name}");
+        assert_eq!(exchange.end(), ExchangeEnd::Error(error), "{name}");
 
         let broken = service_fn(|_: Request<axum::body::Body>| async {
             let frames = [Ok("the beginning"), Err("broken")];
@@ -375,7 +375,7 @@ async fn failures_are_recorded() {
         settled(&record.recorder(), served + 1).await;
         let exchange = memory.exchanges().pop().expect("an exchange");
         assert!(
-            matches!(exchange.ended(), Ended::Error(_)),
+            matches!(exchange.end(), ExchangeEnd::Error(_)),
             "{name}: {exchange:?}"
         );
     }

@@ -31,7 +31,7 @@ use tower::{
     util::BoxCloneService,
 };
 use tower_traffic::{
-    Ended, OnMiss, RecordTraffic, ReplayCache,
+    ExchangeEnd, OnMiss, RecordTraffic, ReplayCache,
     clients::{LayerError, LayerMiddleware, NextError, NextService},
     store::Memory,
 };
@@ -256,7 +256,7 @@ async fn an_error_of_a_layer_is_the_source() {
 
     // The call that went on inside was dropped, and the connection with it.
     settled(&record.recorder(), 1).await;
-    assert_eq!(memory.exchanges()[0].ended(), Ended::ClientGone);
+    assert_eq!(memory.exchanges()[0].end(), ExchangeEnd::ClientGone);
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -487,7 +487,7 @@ async fn a_request_that_is_given_up_is_given_up_inside() {
     soon(arrived.notified()).await;
     asking.abort();
     settled(&record.recorder(), 1).await;
-    assert_eq!(memory.exchanges()[0].ended(), Ended::ClientGone);
+    assert_eq!(memory.exchanges()[0].end(), ExchangeEnd::ClientGone);
 }
 
 #[tokio::test]
@@ -520,7 +520,7 @@ async fn a_call_that_a_layer_gives_up_is_given_up_inside() {
         .await
         .expect("an answer");
     assert_eq!(response.text().await.expect("content"), "enough");
-    assert_eq!(memory.exchanges()[0].ended(), Ended::ClientGone);
+    assert_eq!(memory.exchanges()[0].end(), ExchangeEnd::ClientGone);
 }
 
 #[tokio::test]

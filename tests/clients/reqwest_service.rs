@@ -28,7 +28,7 @@ use tokio::{
     task::JoinHandle,
 };
 use tower::{Layer, ServiceExt};
-use tower_traffic::{BodyEnd, Ended, RecordTraffic, clients::ReqwestService, store::Memory};
+use tower_traffic::{BodyEnd, ExchangeEnd, RecordTraffic, clients::ReqwestService, store::Memory};
 
 fn reqwest() -> reqwest::Client {
     build(reqwest::Client::builder())
@@ -274,8 +274,8 @@ async fn reqwests_errors_come_out_and_are_recorded() {
         .expect_err("too slow");
     assert!(error.is_timeout(), "{error}");
     settled(&record.recorder(), 1).await;
-    let ended = memory.exchanges()[0].ended();
-    assert_eq!(ended, Ended::Error(error.to_string()));
+    let ended = memory.exchanges()[0].end();
+    assert_eq!(ended, ExchangeEnd::Error(error.to_string()));
 }
 
 // ---- what comes back

@@ -28,7 +28,7 @@ use tokio::{
     time::timeout,
 };
 use tower_traffic::{
-    Ended, Exchange,
+    Exchange, ExchangeEnd,
     store::{Disk, Replay, Report},
 };
 
@@ -132,7 +132,7 @@ async fn everything_is_on_disk_after(signal: &str) {
         panic!("{} event streams are there", streams.len())
     };
     let seen = [first.unwrap(), rest].concat();
-    assert_eq!(stream.ended(), Ended::Complete);
+    assert_eq!(stream.end(), ExchangeEnd::Complete);
     assert_eq!(stream.response.as_ref().unwrap().body.to_bytes(), seen);
     assert!(seen.ends_with(b"data: event 9\n\n"));
 
@@ -333,7 +333,7 @@ fn number(exchange: &Exchange) -> u64 {
 fn checked(exchange: &Exchange) -> u64 {
     let number = number(exchange);
     let response = exchange.response.as_ref().unwrap();
-    assert_eq!(exchange.ended(), Ended::Complete);
+    assert_eq!(exchange.end(), ExchangeEnd::Complete);
     assert_eq!(response.status, StatusCode::OK);
     assert_eq!(response.body.to_bytes(), answer(number));
     if is_large(number) {

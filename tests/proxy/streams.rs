@@ -608,7 +608,7 @@ async fn a_recording_of_a_failing_origin_tells_what_the_client_was_told() {
     assert_eq!(exchanges[0].request.uri, *gone);
     let response = exchanges[0].response.as_ref().expect("a response");
     assert_eq!(response.status, 502);
-    let ended = exchanges[1].ended().to_string();
+    let ended = exchanges[1].end().to_string();
     assert_eq!(
         ended,
         "error: the response of the origin ended within its body"

@@ -32,7 +32,7 @@ use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{self, Message},
 };
-use tower_traffic::{Ended, Forward, ProxyHost, RecordTraffic, store::Memory};
+use tower_traffic::{ExchangeEnd, Forward, ProxyHost, RecordTraffic, store::Memory};
 
 // ---- WebSockets
 
@@ -172,8 +172,8 @@ async fn a_websocket_is_recorded_as_its_handshake() {
     );
     let response = exchange.response.as_ref().expect("a response");
     assert_eq!(
-        (response.status.as_u16(), exchange.ended()),
-        (101, Ended::Complete)
+        (response.status.as_u16(), exchange.end()),
+        (101, ExchangeEnd::Complete)
     );
 }
 

@@ -35,8 +35,8 @@ use tokio::{
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, limit::ConcurrencyLimit, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_traffic::{
-    BodyEnd, Capture, Ended, Exchange, HeaderList, NoResponse, RecordTraffic, RecordTrafficFuture,
-    RecordTrafficService, Recorder, Redact, WhenFull,
+    BodyEnd, Capture, Exchange, ExchangeEnd, HeaderList, NoResponse, RecordTraffic,
+    RecordTrafficFuture, RecordTrafficService, Recorder, Redact, WhenFull,
     body::{Tap, TeeBody},
     store::{Memory, StoreError},
 };
@@ -112,7 +112,7 @@ fn assert_recorded(memory: &Memory, origin: &Origin, answers: &[support::Answer]
     assert_eq!(seen.len(), answers.len());
     for ((exchange, seen), answer) in exchanges.iter().zip(&seen).zip(answers) {
         let what = format!("{} {}", seen.method, seen.uri);
-        assert_eq!(exchange.ended(), Ended::Complete, "{what}");
+        assert_eq!(exchange.end(), ExchangeEnd::Complete, "{what}");
         assert_eq!(exchange.request, *seen, "{what}");
         let response = exchange.response.as_ref().expect("a response");
         assert_eq!(response.status, answer.status, "{what}");
@@ -404,7 +404,7 @@ async fn a_body_of_known_length_that_is_never_polled_to_none_is_complete() {
     response.body_mut().frame().await;
     drop(response);
     let exchange = only(&record.recorder(), &memory).await;
-    assert_eq!(exchange.ended(), Ended::Complete);
+    assert_eq!(exchange.end(), ExchangeEnd::Complete);
     assert_eq!(exchange.request.body.end, BodyEnd::Complete);
     assert_eq!(response_body(&exchange).to_bytes(), "12345");
 }
@@ -427,8 +427,8 @@ async fn a_request_body_that_errors_half_way_is_recorded_as_that() {
 
     let exchange = only(&record.recorder(), &memory).await;
     assert_eq!(
-        exchange.ended(),
-        Ended::Error("connection reset".to_owned())
+        exchange.end(),
+        ExchangeEnd::Error("connection reset".to_owned())
     );
     assert_eq!(exchange.request, origin.seen()[0]);
     assert_eq!(exchange.request.body.to_bytes(), "half of");
@@ -445,7 +445,7 @@ async fn a_response_body_that_errors_half_way_is_recorded_as_that() {
     assert!(response.into_body().collect().await.is_err());
 
     let exchange = only(&record.recorder(), &memory).await;
-    assert_eq!(exchange.ended(), Ended::Error("disk gone".to_owned()));
+    assert_eq!(exchange.end(), ExchangeEnd::Error("disk gone".to_owned()));
     assert_eq!(response_body(&exchange).to_bytes(), "half of");
 }
 
@@ -457,7 +457,7 @@ async fn a_request_body_that_is_not_read_is_recorded_as_that() {
     }));
     ask(&service, post("/", "content")).await;
     let exchange = only(&record.recorder(), &memory).await;
-    assert_eq!(exchange.ended(), Ended::Complete);
+    assert_eq!(exchange.end(), ExchangeEnd::Complete);
     assert_eq!(exchange.request.body.end, BodyEnd::Dropped);
 }
 
@@ -484,7 +484,7 @@ async fn a_client_that_hangs_up_in_the_middle_of_a_response() {
     soon(sender.dropped()).await;
 
     let exchange = only(&record.recorder(), &memory).await;
-    assert_eq!(exchange.ended(), Ended::ClientGone);
+    assert_eq!(exchange.end(), ExchangeEnd::ClientGone);
     assert_eq!(response_body(&exchange).to_bytes(), "the first event");
     assert_eq!(response_body(&exchange).end, BodyEnd::Dropped);
     assert_eq!(exchange.request.uri, "/feed");
@@ -518,7 +518,7 @@ async fn a_client_that_hangs_up_before_the_head() {
     drop(client);
 
     let exchange = only(&record.recorder(), &memory).await;
-    assert_eq!(exchange.ended(), Ended::ClientGone);
+    assert_eq!(exchange.end(), ExchangeEnd::ClientGone);
     assert_eq!(exchange.response, Err(NoResponse::ClientGone));
     assert_eq!(exchange.time_to_head, None);
 }
@@ -537,7 +537,7 @@ async fn a_client_that_hangs_up_in_the_middle_of_a_request() {
     drop(client);
 
     let exchange = only(&record.recorder(), &memory).await;
-    assert_ne!(exchange.ended(), Ended::Complete);
+    assert_ne!(exchange.end(), ExchangeEnd::Complete);
     assert_ne!(exchange.request.body.end, BodyEnd::Complete);
     assert_eq!(exchange.request.body.to_bytes(), "hello");
 }
@@ -565,9 +565,9 @@ async fn an_origin_that_closes_half_way_through_its_content() {
 
     let exchange = only(&record.recorder(), &memory).await;
     assert!(
-        matches!(exchange.ended(), Ended::Error(_)),
+        matches!(exchange.end(), ExchangeEnd::Error(_)),
         "{:?}",
-        exchange.ended()
+        exchange.end()
     );
     assert_eq!(response_body(&exchange).to_bytes(), "hello");
 }
@@ -595,8 +595,8 @@ async fn an_error_of_the_service_inside_is_passed_on_and_recorded() {
     assert_eq!(error, "no route to host");
     let exchange = only(&record.recorder(), &memory).await;
     assert_eq!(
-        exchange.ended(),
-        Ended::Error("no route to host".to_owned())
+        exchange.end(),
+        ExchangeEnd::Error("no route to host".to_owned())
     );
 }
 
@@ -616,7 +616,7 @@ async fn a_panic_that_is_caught_inside_is_the_500_that_came_of_it() {
     let answer = ask(&app, get("/")).await;
     assert_eq!(answer.status, 500);
     let exchange = only(&record.recorder(), &memory).await;
-    assert_eq!(exchange.ended(), Ended::Complete);
+    assert_eq!(exchange.end(), ExchangeEnd::Complete);
     let response = exchange.response.as_ref().expect("a response");
     assert_eq!(response.status, 500);
     assert_eq!(response.body.to_bytes(), answer.body);
@@ -631,9 +631,9 @@ async fn a_panic_that_is_caught_outside_is_an_error_and_no_client_that_went_away
     assert_eq!(ask(&app, get("/")).await.status, 500);
     let exchange = only(&record.recorder(), &memory).await;
     assert!(
-        matches!(exchange.ended(), Ended::Error(_)),
+        matches!(exchange.end(), ExchangeEnd::Error(_)),
         "{:?}",
-        exchange.ended()
+        exchange.end()
     );
     assert!(matches!(exchange.response, Err(NoResponse::Failed(_))));
 }
@@ -651,7 +651,7 @@ async fn a_body_over_the_capture_limit_passes_whole_and_is_recorded_as_cut() {
     assert_eq!(origin.seen()[0].body.to_bytes(), "0123456789ABC");
 
     let exchange = only(&record.recorder(), &memory).await;
-    assert_eq!(exchange.ended(), Ended::Limit);
+    assert_eq!(exchange.end(), ExchangeEnd::Limit);
     assert_eq!(exchange.request.body.end, BodyEnd::Limit);
     assert_eq!(exchange.request.body.to_bytes(), "0123456789");
     assert_eq!(response_body(&exchange).end, BodyEnd::Limit);
@@ -664,7 +664,7 @@ async fn a_body_of_just_the_capture_limit_is_complete() {
     let record = recording_into(&memory).capture_limit(10);
     ask(&record.layer(all_kinds()), post("/echo", "0123456789")).await;
     let exchange = only(&record.recorder(), &memory).await;
-    assert_eq!(exchange.ended(), Ended::Complete);
+    assert_eq!(exchange.end(), ExchangeEnd::Complete);
 }
 
 #[tokio::test]
@@ -674,7 +674,7 @@ async fn a_capture_limit_of_nothing_keeps_heads_only() {
     let answer = ask(&record.layer(all_kinds()), get("/trailers")).await;
     assert_eq!(answer.body, "first,second");
     let exchange = only(&record.recorder(), &memory).await;
-    assert_eq!(exchange.ended(), Ended::Limit);
+    assert_eq!(exchange.end(), ExchangeEnd::Limit);
     assert!(response_body(&exchange).is_empty());
     assert!(response_body(&exchange).trailers.is_some());
 }
@@ -1121,7 +1121,7 @@ fn what_is_in_flight_when_the_runtime_goes_is_recorded() {
     drop(runtime);
     drop(record);
     assert_eq!(memory.len(), 1);
-    assert_eq!(memory.exchanges()[0].ended(), Ended::ClientGone);
+    assert_eq!(memory.exchanges()[0].end(), ExchangeEnd::ClientGone);
 }
 
 #[test]

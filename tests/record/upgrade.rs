@@ -10,7 +10,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use tower_traffic::{DebugDump, Ended, RecordTraffic, ReplayCache, store::Memory};
+use tower_traffic::{DebugDump, ExchangeEnd, RecordTraffic, ReplayCache, store::Memory};
 
 fn echo() -> Router {
     Router::new().route(
@@ -62,8 +62,8 @@ async fn through_a_recorder_which_records_the_handshake() {
     let exchange = &memory.exchanges()[0];
     let response = exchange.response.as_ref().expect("a response");
     assert_eq!(
-        (response.status.as_u16(), exchange.ended()),
-        (101, Ended::Complete)
+        (response.status.as_u16(), exchange.end()),
+        (101, ExchangeEnd::Complete)
     );
 }
 

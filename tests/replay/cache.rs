@@ -568,9 +568,9 @@ async fn it_never_answers_from_a_recording_that_was_cut_short() {
         assert!(!answers(&response).await, "the response: {end:?}");
         assert!(!answers(&request).await, "the request: {end:?}");
         // What counts of such a request is all there if the body does not.
-        let by_head = request.match_by(Matching::new().ignore_body());
+        let by_head = request.match_by(Matching::new().ignore_body(true));
         assert!(answers(&by_head).await, "{end:?}");
-        let by_head = response.match_by(Matching::new().ignore_body());
+        let by_head = response.match_by(Matching::new().ignore_body(true));
         assert!(!answers(&by_head).await, "{end:?}");
     }
     for why in [NoResponse::ClientGone, NoResponse::Failed("no".to_owned())] {
@@ -664,7 +664,7 @@ async fn a_request_body_of_just_the_limit_is_matched() {
 
 #[tokio::test]
 async fn a_body_that_does_not_count_is_not_read_before_the_call() {
-    let memory = Memory::new().match_by(Matching::new().ignore_body());
+    let memory = Memory::new().match_by(Matching::new().ignore_body(true));
     let layer = recording(&memory);
     let cache = layer.layer(Origin::saying("fetched"));
     let (sender, body) = channel();
@@ -718,7 +718,7 @@ async fn method_uri_and_body_count_and_headers_do_not() {
     assert!(matches(default.clone(), posted(), post("/", "x")).await);
     assert!(!matches(default.clone(), posted(), post("/", "y")).await);
     assert!(!matches(default.clone(), posted(), post("/", "")).await);
-    assert!(matches(default.clone().ignore_body(), posted(), post("/", "y")).await);
+    assert!(matches(default.clone().ignore_body(true), posted(), post("/", "y")).await);
 }
 
 #[tokio::test]
@@ -776,7 +776,7 @@ async fn the_authority_counts_unless_it_is_left_out() {
     assert!(gets_match(&default, "http://one/a", "http://ONE/a").await);
     assert!(!gets_match(&default, "http://one/a", "http://two/a").await);
     assert!(!gets_match(&default, "http://one/a", "/a").await);
-    let ignoring = Matching::new().ignore_authority();
+    let ignoring = Matching::new().ignore_authority(true);
     assert!(gets_match(&ignoring, "http://one/a?b=1", "https://two:81/a?b=1").await);
     assert!(gets_match(&ignoring, "http://one/a", "/a").await);
     assert!(!gets_match(&ignoring, "http://one/a", "/b").await);
@@ -920,7 +920,7 @@ fn replaying(memory: &Memory) -> Router {
 
 /// Records everything over one connection, and gets it again over the other.
 async fn record_and_replay(record_with: support::HttpClient, replay_with: support::HttpClient) {
-    let memory = Memory::new().match_by(Matching::new().ignore_authority());
+    let memory = Memory::new().match_by(Matching::new().ignore_authority(true));
     let record = RecordTraffic::to(memory.clone()).redact(Redact::none());
     let app = Router::new()
         .fallback_service(all_kinds())
@@ -971,7 +971,7 @@ async fn recorded_over_http2_and_replayed_over_http2() {
 #[tokio::test]
 async fn what_a_client_recorded_is_replayed_by_a_server() {
     let server = Server::start(Router::new().fallback_service(all_kinds())).await;
-    let memory = Memory::new().match_by(Matching::new().ignore_authority());
+    let memory = Memory::new().match_by(Matching::new().ignore_authority(true));
     let record = RecordTraffic::to(memory.clone()).redact(Redact::none());
     let client = record.layer(http1());
     let mut recorded = Vec::new();
@@ -1003,7 +1003,7 @@ async fn a_recording_of_another_protocol_version_is_replayed() {
     ] {
         let mut exchange = recorded_get("/", "found");
         exchange.response.as_mut().expect("one").version = version;
-        let memory = Memory::from_iter([exchange]).match_by(Matching::new().ignore_authority());
+        let memory = Memory::from_iter([exchange]).match_by(Matching::new().ignore_authority(true));
         let server = Server::start(replaying(&memory)).await;
         for client in [http1(), http2()] {
             let answer = ask(&client, get(server.url("/"))).await;

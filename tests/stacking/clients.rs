@@ -32,7 +32,9 @@ use tower_http::{
     set_header::SetRequestHeaderLayer,
     timeout::TimeoutLayer as StatusTimeoutLayer,
 };
-use tower_traffic::{Ended, Exchange, OnMiss, RecordTraffic, Recorder, ReplayCache, store::Memory};
+use tower_traffic::{
+    Exchange, ExchangeEnd, OnMiss, RecordTraffic, Recorder, ReplayCache, store::Memory,
+};
 
 /// A recorder, and what it has recorded.
 struct Recording(RecordTraffic, Memory);
@@ -199,7 +201,7 @@ async fn recording_and_a_retry() {
     let tries = inside.exchanges(3).await;
     let statuses: Vec<_> = tries.iter().map(|exchange| status(exchange)).collect();
     assert_eq!(statuses, [503, 503, 200]);
-    assert_eq!(tries[0].ended(), Ended::ClientGone);
+    assert_eq!(tries[0].end(), ExchangeEnd::ClientGone);
     for exchange in tries {
         assert_eq!(exchange.request.body.to_bytes(), "content");
     }
@@ -226,12 +228,12 @@ async fn recording_and_a_timeout() {
     let error = soon(client.oneshot(get("/"))).await.expect_err("too slow");
 
     let outside = outside.exchanges(1).await;
-    assert_eq!(outside[0].ended(), Ended::Error(error.to_string()));
+    assert_eq!(outside[0].end(), ExchangeEnd::Error(error.to_string()));
     assert_eq!(
-        outside[0].ended(),
-        Ended::Error("request timed out".to_owned())
+        outside[0].end(),
+        ExchangeEnd::Error("request timed out".to_owned())
     );
-    assert_eq!(inside.exchanges(1).await[0].ended(), Ended::ClientGone);
+    assert_eq!(inside.exchanges(1).await[0].end(), ExchangeEnd::ClientGone);
 }
 
 /// A recorder outside of tower-http's time-out, which answers with a status, records that answer;
@@ -251,10 +253,10 @@ async fn recording_and_a_timeout_that_answers() {
     assert_eq!(ask(&client, get("/")).await.status, 504);
     let outside = outside.exchanges(1).await;
     assert_eq!(
-        (status(&outside[0]), outside[0].ended()),
-        (504, Ended::Complete)
+        (status(&outside[0]), outside[0].end()),
+        (504, ExchangeEnd::Complete)
     );
-    assert_eq!(inside.exchanges(1).await[0].ended(), Ended::ClientGone);
+    assert_eq!(inside.exchanges(1).await[0].end(), ExchangeEnd::ClientGone);
 }
 
 // ---- header fields
@@ -403,7 +405,7 @@ async fn recording_and_load_shedding() {
     assert_eq!(first.await.expect("no panic").status, 200);
 
     let outside = outside.exchanges(2).await;
-    assert_eq!(outside[0].ended(), Ended::Error(error.to_string()));
-    assert_eq!(outside[1].ended(), Ended::Complete);
+    assert_eq!(outside[0].end(), ExchangeEnd::Error(error.to_string()));
+    assert_eq!(outside[1].end(), ExchangeEnd::Complete);
     inside.exchanges(1).await;
 }

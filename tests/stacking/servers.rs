@@ -28,7 +28,7 @@ use tower_http::{
     validate_request::ValidateRequestHeaderLayer,
 };
 use tower_traffic::{
-    DebugDump, Ended, Exchange, OnMiss, ProxyHost, RecordTraffic, Recorder, ReplayCache,
+    DebugDump, Exchange, ExchangeEnd, OnMiss, ProxyHost, RecordTraffic, Recorder, ReplayCache,
     ReplayStream, ReportLatency, store::Memory,
 };
 
@@ -121,7 +121,7 @@ async fn outside_of_catch_panic_the_500_is_recorded_inside_the_panic() {
 
     assert_eq!(recorded_status(&recorded(&outside, 1).await[0]), Some(500));
     let inside = &recorded(&inside, 1).await[0];
-    assert!(matches!(inside.ended(), Ended::Error(error) if error.contains("panicked")));
+    assert!(matches!(inside.end(), ExchangeEnd::Error(error) if error.contains("panicked")));
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn outside_of_a_timeout_the_408_is_recorded_inside_that_the_caller_went_aw
     assert_eq!(status(&app, "/slow").await, 408);
 
     assert_eq!(recorded_status(&recorded(&outside, 1).await[0]), Some(408));
-    assert_eq!(recorded(&inside, 1).await[0].ended(), Ended::ClientGone);
+    assert_eq!(recorded(&inside, 1).await[0].end(), ExchangeEnd::ClientGone);
 }
 
 #[tokio::test]

@@ -126,7 +126,7 @@ fn what_text_cannot_hold_stands_above_it() {
     let response = special.response.as_mut().unwrap();
     response.headers = fields(&[("content-length", "7")]);
     response.body.trailers = Some(fields(&[("x-sum", "12"), ("x-sum", "34")]));
-    let matching = Matching::new().ignore_body();
+    let matching = Matching::new().ignore_body(true);
     record(
         &fixtures.cache().match_by(matching.clone()),
         [special.clone()],

@@ -109,7 +109,7 @@ impl ReplayStream {
         let make = || {
             Arc::new(Shared {
                 cursor: Cursor::new(self.replay.clone()),
-                head_matching: self.matching.clone().ignore_body(),
+                head_matching: self.matching.clone().ignore_body(true),
                 matching: self.matching.clone(),
                 body_limit: self.body_limit,
             })

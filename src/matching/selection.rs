@@ -2,12 +2,12 @@
 
 /// Which names count.
 #[derive(Clone, Debug)]
-pub(super) enum Names {
+pub(super) enum NameSelection {
     Only(Vec<String>),
     Except(Vec<String>),
 }
 
-impl Names {
+impl NameSelection {
     pub(super) fn none() -> Self {
         Self::Only(Vec::new())
     }
