@@ -42,7 +42,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 fn chaos_app(token: Option<&str>) -> Router {
     let engine = Chaos::new()
-        .spare("/health")
+        .exempt_route("/health")
         .expire_after(Duration::from_mins(15))
         .engine();
     let app = Router::new()

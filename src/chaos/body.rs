@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower::BoxError;
 
-use super::{apply::faults::Faults, engine::active::Active};
+use super::{apply::faults::Faults, engine::ActiveGuard};
 use crate::body::ReplayBody;
 
 pin_project! {
@@ -94,7 +94,7 @@ impl<B: Body> ChaosBody<B> {
     }
 
     /// Counts as affected until it is let go.
-    pub(super) fn counted(self, active: Active) -> Self {
+    pub(super) fn counted(self, active: ActiveGuard) -> Self {
         let mut held = self.into_held();
         held.faults.counts(active);
         Self::held(held)

@@ -61,7 +61,7 @@ use super::{
 ///     .max_decisions(1_000);
 /// ```
 ///
-/// Off by default are [`expire_after`](Self::expire_after), [`spare`](Self::spare),
+/// Off by default are [`expire_after`](Self::expire_after), [`exempt_route`](Self::exempt_route),
 /// [`http4k_header`](Self::http4k_header) and [`with_error`](Self::with_error); the
 /// [seed](Self::seed) is another each time.
 #[derive(Clone)]
@@ -130,8 +130,8 @@ impl<T> Chaos<T> {
 
     /// Never affects this route ([`Trigger::route`]), whatever happens to the others: health checks, for
     /// one.
-    pub fn spare(self, route: impl Into<String>) -> Self {
-        self.set(|settings| settings.spared.push(route.into()))
+    pub fn exempt_route(self, route: impl Into<String>) -> Self {
+        self.set(|settings| settings.exempt_routes.push(route.into()))
     }
 
     /// Also says what happened as http4k does, in `x-http4k-chaos`.
@@ -141,7 +141,7 @@ impl<T> Chaos<T> {
 
     /// Keeps so many [decisions](ChaosEngine::decisions), each with its behavior.
     pub fn max_decisions(self, most: usize) -> Self {
-        self.set(|settings| settings.kept = most)
+        self.set(|settings| settings.max_decisions = most)
     }
 
     /// Lets [`Behavior::throw`] fail with an error that is made of its message, where the service inside

@@ -11,6 +11,7 @@ mod body;
 mod connect;
 mod document;
 mod engine;
+mod future;
 mod layer;
 mod model;
 mod service;
@@ -27,6 +28,7 @@ pub use self::{
     body::{ChaosBody, InjectedError},
     document::ParseDocumentError,
     engine::{ChaosEngine, ChaosStats},
+    future::ChaosFuture,
     layer::Chaos,
     model::{
         behavior::{Behavior, Message, Variable},
@@ -39,5 +41,5 @@ pub use self::{
         stage::Stage,
         trigger::Trigger,
     },
-    service::{ChaosFuture, ChaosService},
+    service::ChaosService,
 };

@@ -1,33 +1,33 @@
+//! `ChaosService`.
+
 use std::{
-    fmt,
-    future::Future,
-    mem,
-    pin::Pin,
-    task::{Context, Poll, ready},
+    fmt, mem,
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body::Body;
-use pin_project_lite::pin_project;
 use tower::{BoxError, Service};
 
 use super::{
-    apply::{destroy, plan::End, throw::Throw},
+    apply::{destroy, injection::Injection, plan::End, throw::Throw},
     body::ChaosBody,
-    engine::{ChaosEngine, Decided, Later, Look},
-    model::{needs::Needs, seen::Seen},
+    engine::{ChaosEngine, Pending, Verdict},
+    future::{ChaosFuture, Outcome},
+    model::observation::{Inputs, Observation},
 };
-use crate::{body::read_ahead, store::BoxFuture};
+use crate::body::read_ahead;
 
-/// Says what happened to a request.
+/// Names the fault on an affected response.
 const CHAOS: HeaderName = HeaderName::from_static("x-chaos");
-/// The same, as http4k does.
+/// Names the fault as http4k does.
 const HTTP4K_CHAOS: HeaderName = HeaderName::from_static("x-http4k-chaos");
-/// So much of a request's body is read where a trigger asks for it.
-const BODY_LIMIT: usize = 1 << 20;
+/// The longest request body that triggers can see, in bytes.
+const MAX_BODY_BYTES: usize = 1 << 20;
 
-/// The service that [`Chaos`](super::Chaos) makes.
+/// The service of the [`Chaos`](super::Chaos) layer.
 #[derive(Clone)]
 pub struct ChaosService<S, T> {
     inner: S,
@@ -65,22 +65,23 @@ where
 
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if self.engine.might_be_on()
-            && let Some(look) = self.engine.look(&request)
-        {
-            return self.act(request, look);
+        if self.engine.might_be_on() {
+            match self.engine.decide(&request) {
+                Verdict::Pass => {}
+                verdict => return self.affect(request, verdict),
+            }
         }
-        ChaosFuture {
-            state: State::Passing {
-                future: self.inner.call(request.map(ChaosBody::live)),
-            },
-        }
+        ChaosFuture::unaffected(self.inner.call(request.map(ChaosBody::live)))
     }
 }
 
 impl<S, T> ChaosService<S, T> {
     #[cold]
-    fn act<B, R>(&mut self, request: Request<B>, look: Look) -> ChaosFuture<S::Future, R, S::Error>
+    fn affect<B, R>(
+        &mut self,
+        request: Request<B>,
+        verdict: Verdict,
+    ) -> ChaosFuture<S::Future, R, S::Error>
     where
         S: Service<Request<ChaosBody<B>>, Response = Response<R>> + Clone + Send + 'static,
         S::Future: Send,
@@ -90,38 +91,49 @@ impl<S, T> ChaosService<S, T> {
         R::Error: Into<BoxError> + Send,
         T: Throw<S::Error> + Clone + Send + 'static,
     {
-        // The one that is ready, not its clone.
+        // The ready service is used up, its clone stays.
         let clone = self.inner.clone();
-        let act = Act {
+        let call = AffectedCall {
             inner: mem::replace(&mut self.inner, clone),
             engine: self.engine.clone(),
             throw: self.throw.clone(),
         };
-        let future = match look {
-            Look::Now(decided) => Box::pin(async move {
+        let future = match verdict {
+            Verdict::Pass => call.pass(request.map(ChaosBody::live)).boxed(),
+            Verdict::Apply(choice) => {
+                let injection = Injection::new(&self.engine, *choice, request.headers());
                 let request = request.map(ChaosBody::live);
-                act.before(request, *decided).await
-            }) as BoxFuture<'static, _>,
-            Look::Later(later) => Box::pin(act.later(request, later)),
+                call.inject(request, injection).boxed()
+            }
+            Verdict::Defer(pending) => call.observe(request, pending).boxed(),
         };
-        ChaosFuture {
-            state: State::Acting { future },
-        }
+        ChaosFuture::affected(future)
     }
 }
 
-/// What does something to one request.
-struct Act<S, T> {
+/// One call of the inner service that may be affected.
+struct AffectedCall<S, T> {
     inner: S,
     engine: ChaosEngine,
     throw: T,
 }
 
-type Answer<R, E> = Result<Response<ChaosBody<R>>, E>;
+impl<S, T> AffectedCall<S, T> {
+    async fn pass<B, R>(mut self, request: Request<ChaosBody<B>>) -> Outcome<R, S::Error>
+    where
+        S: Service<Request<ChaosBody<B>>, Response = Response<R>>,
+        B: Body,
+        R: Body,
+    {
+        Ok(self.inner.call(request).await?.map(ChaosBody::live))
+    }
 
-impl<S, T> Act<S, T> {
-    /// First reads what is needed to decide.
-    async fn later<B, R>(mut self, request: Request<B>, mut later: Later) -> Answer<R, S::Error>
+    /// Obtains the inputs that triggers need, and applies the verdict.
+    async fn observe<B, R>(
+        mut self,
+        request: Request<B>,
+        mut pending: Pending,
+    ) -> Outcome<R, S::Error>
     where
         S: Service<Request<ChaosBody<B>>, Response = Response<R>>,
         B: Body<Data = Bytes>,
@@ -132,52 +144,57 @@ impl<S, T> Act<S, T> {
     {
         let (parts, body) = request.into_parts();
         let mut read = None;
-        let body = if later.needs.body {
-            let (seen, body) = read_ahead(body, BODY_LIMIT).await;
-            read = seen.ok().map(|body| body.to_bytes());
+        let body = if pending.inputs.body {
+            let (whole, body) = read_ahead(body, MAX_BODY_BYTES).await;
+            read = whole.ok().map(|body| body.to_bytes());
             ChaosBody::stored(body)
         } else {
             ChaosBody::live(body)
         };
         let request = Request::from_parts(parts, body);
-        let random = later.random;
-        if !later.needs.response {
-            let seen = Seen {
+        if !pending.inputs.response {
+            let observation = Observation {
                 body: read.as_deref(),
-                known: later.needs,
-                from: later.from,
-                ..Seen::of(&request, random)
+                available: pending.inputs,
+                resume_at: pending.resume_at,
+                ..Observation::of_request(&request, pending.random)
             };
-            match self.engine.look_again(later, &seen) {
-                Some(Look::Now(decided)) => return self.before(request, *decided).await,
-                Some(Look::Later(more)) => later = more,
-                None => return Ok(self.inner.call(request).await?.map(ChaosBody::live)),
+            match self.engine.resume(pending, &observation) {
+                Verdict::Pass => return self.pass(request).await,
+                Verdict::Apply(choice) => {
+                    let injection = Injection::new(&self.engine, *choice, request.headers());
+                    return self.inject(request, injection).await;
+                }
+                Verdict::Defer(again) => pending = again,
             }
         }
-        // What is decided with the response knows the request, too.
+        // Triggers see the request head together with the response.
         let (parts, body) = request.into_parts();
         let head = Request::from_parts(parts.clone(), ());
         let request = Request::from_parts(parts, body);
         let response = self.inner.call(request).await?.map(ChaosBody::live);
-        let seen = Seen {
+        let observation = Observation {
             body: read.as_deref(),
             status: Some(response.status()),
-            known: Needs::ALL,
-            from: later.from,
-            ..Seen::of(&head, random)
+            available: Inputs::ALL,
+            resume_at: pending.resume_at,
+            ..Observation::of_request(&head, pending.random)
         };
-        match self.engine.look_again(later, &seen) {
-            Some(Look::Now(decided)) => self.after(&head, response, *decided).await,
-            Some(Look::Later(_)) | None => Ok(response),
+        match self.engine.resume(pending, &observation) {
+            Verdict::Apply(choice) => {
+                let injection = Injection::new(&self.engine, *choice, head.headers());
+                self.inject_late(head.method(), response, injection).await
+            }
+            Verdict::Pass | Verdict::Defer(_) => Ok(response),
         }
     }
 
-    /// Does what was decided when the request came.
-    async fn before<B, R>(
+    /// Injects a fault that was chosen when the request arrived.
+    async fn inject<B, R>(
         mut self,
         request: Request<ChaosBody<B>>,
-        mut decided: Decided,
-    ) -> Answer<R, S::Error>
+        mut injection: Injection,
+    ) -> Outcome<R, S::Error>
     where
         S: Service<Request<ChaosBody<B>>, Response = Response<R>>,
         B: Body<Data = Bytes>,
@@ -187,57 +204,49 @@ impl<S, T> Act<S, T> {
         T: Throw<S::Error>,
     {
         let method = request.method().clone();
-        decided.plan.hold_up().await;
-        if let Some(answer) = self.end(&mut decided, &method) {
-            return answer.map(|response| marked(response, decided));
+        injection.plan.wait().await;
+        if let Some(answer) = self.answer(&mut injection, &method) {
+            return answer.map(|response| mark(response, injection));
         }
-        let mut request = decided.plan.request(request);
-        if let Some(said) = decided.plan.said_of_request()
-            && decided.http4k_header
+        let mut request = injection.plan.request(request);
+        if let Some(said) = injection.plan.said_of_request()
+            && injection.http4k_header
         {
-            put(request.headers_mut(), HTTP4K_CHAOS, said);
+            insert(request.headers_mut(), HTTP4K_CHAOS, said);
         }
         let response = self.inner.call(request).await?.map(ChaosBody::live);
-        if let End::Destroy(destruction) = decided.plan.end {
-            destroy::after(destruction);
-        }
-        let response = decided.plan.response(response, &method);
-        Ok(marked(response, decided))
+        Ok(finish(&method, response, injection))
     }
 
-    /// Does what was decided when the response came.
-    async fn after<R, E>(
+    /// Injects a fault that was chosen when the response arrived.
+    async fn inject_late<R, E>(
         self,
-        head: &Request<()>,
+        method: &Method,
         response: Response<ChaosBody<R>>,
-        mut decided: Decided,
-    ) -> Answer<R, E>
+        mut injection: Injection,
+    ) -> Outcome<R, E>
     where
         R: Body<Data = Bytes>,
         R::Error: Into<BoxError>,
         T: Throw<E>,
     {
-        decided.plan.hold_up().await;
-        if let Some(answer) = self.end(&mut decided, head.method()) {
-            return answer.map(|response| marked(response, decided));
+        injection.plan.wait().await;
+        match self.answer(&mut injection, method) {
+            Some(answer) => answer.map(|response| mark(response, injection)),
+            None => Ok(finish(method, response, injection)),
         }
-        if let End::Destroy(destruction) = decided.plan.end {
-            destroy::after(destruction);
-        }
-        let response = decided.plan.response(response, head.method());
-        Ok(marked(response, decided))
     }
 
-    /// The answer, if it is not for the service inside to give.
-    fn end<R, E>(&self, decided: &mut Decided, method: &Method) -> Option<Answer<R, E>>
+    /// Returns the fault's own answer, or `None` if the inner service answers.
+    fn answer<R, E>(&self, injection: &mut Injection, method: &Method) -> Option<Outcome<R, E>>
     where
         R: Body<Data = Bytes>,
         R::Error: Into<BoxError>,
         T: Throw<E>,
     {
-        match &decided.plan.end {
+        match &injection.plan.end {
             End::Service | End::Never => None,
-            End::Answer(_) => decided.plan.answer(method).map(Ok),
+            End::Answer(_) => injection.plan.answer(method).map(Ok),
             End::Throw(message) => Some(Err(self.throw.throw(message))),
             End::Destroy(destruction) => {
                 destroy::before(*destruction);
@@ -247,81 +256,51 @@ impl<S, T> Act<S, T> {
     }
 }
 
-/// The response with what happened written on it.
-fn marked<R: Body>(
+/// Injects the fault into the response of the inner service.
+fn finish<R>(
+    method: &Method,
+    response: Response<ChaosBody<R>>,
+    mut injection: Injection,
+) -> Response<ChaosBody<R>>
+where
+    R: Body<Data = Bytes>,
+    R::Error: Into<BoxError>,
+{
+    if let End::Destroy(destruction) = injection.plan.end {
+        destroy::after(destruction);
+    }
+    let response = injection.plan.response(response, method);
+    mark(response, injection)
+}
+
+/// Names the fault in the response's headers and extensions, and counts the response as active until
+/// its body is dropped.
+fn mark<R: Body>(
     mut response: Response<ChaosBody<R>>,
-    decided: Decided,
+    injection: Injection,
 ) -> Response<ChaosBody<R>> {
-    let said = decided.plan.said();
-    let mut decision = decided.decision;
-    if let Some(said) = said.or(decided.plan.said_of_request()) {
+    let said = injection.plan.said();
+    let mut decision = injection.decision;
+    if let Some(said) = said.or(injection.plan.said_of_request()) {
         decision.text = said.into();
     }
     let headers = response.headers_mut();
-    put(headers, CHAOS, &decision.text);
-    if let Some(said) = said.filter(|_| decided.http4k_header) {
-        put(headers, HTTP4K_CHAOS, said);
+    insert(headers, CHAOS, &decision.text);
+    if let Some(said) = said.filter(|_| injection.http4k_header) {
+        insert(headers, HTTP4K_CHAOS, said);
     }
     response.extensions_mut().insert(decision);
-    response.map(|body| body.counted(decided.active))
+    response.map(|body| body.counted(injection.active))
 }
 
-fn put(headers: &mut HeaderMap, name: HeaderName, text: &str) {
-    // A message of the user's may have anything in it.
+/// Inserts a header. Characters that a header cannot have, as in a user's message, become `?`.
+fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
     let visible: String = text
         .chars()
         .map(|c| if matches!(c, ' '..='~') { c } else { '?' })
         .collect();
     if let Ok(value) = HeaderValue::try_from(visible) {
         headers.insert(name, value);
-    }
-}
-
-pin_project! {
-    /// The future of a [`ChaosService`].
-    pub struct ChaosFuture<F, R, E>
-    where
-        R: Body,
-    {
-        #[pin]
-        state: State<F, R, E>,
-    }
-}
-
-pin_project! {
-    #[project = StateProjection]
-    enum State<F, R, E>
-    where
-        R: Body,
-    {
-        // Nothing happens to it.
-        Passing { #[pin] future: F },
-        Acting { future: BoxFuture<'static, Answer<R, E>> },
-    }
-}
-
-impl<F, R, E> Future for ChaosFuture<F, R, E>
-where
-    F: Future<Output = Result<Response<R>, E>>,
-    R: Body,
-{
-    type Output = Answer<R, E>;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
-            StateProjection::Passing { future } => {
-                let response = ready!(future.poll(cx))?;
-                Poll::Ready(Ok(response.map(ChaosBody::live)))
-            }
-            StateProjection::Acting { future } => future.as_mut().poll(cx),
-        }
-    }
-}
-
-impl<F, R: Body, E> fmt::Debug for ChaosFuture<F, R, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChaosFuture").finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,6 @@
 //! HTTP messages: the recorded exchange, header lists, and the protocol's rules for messages.
 
+pub(crate) mod client;
 mod exchange;
 mod header_list;
 pub(crate) mod semantics;

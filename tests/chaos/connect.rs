@@ -826,7 +826,7 @@ async fn a_connection_has_a_host_and_nothing_else() -> Result<(), BoxError> {
         (Trigger::deadline(std::time::SystemTime::UNIX_EPOCH), true),
     ] {
         // A route that is spared is one of requests.
-        let chaos = Chaos::on(Stage::when(trigger.clone(), refuse())).spare("/");
+        let chaos = Chaos::on(Stage::when(trigger.clone(), refuse())).exempt_route("/");
         let connector = ChaosConnect::with_engine(&chaos.engine());
         assert_eq!(is_refused(&connector).await, fires, "{trigger}");
     }

@@ -408,7 +408,7 @@ async fn the_same_seed_gives_the_same() {
 async fn it_switches_itself_off_and_spares_and_has_a_limit() {
     let chaos = Chaos::new()
         .expire_after(Duration::from_mins(1))
-        .spare("/health")
+        .exempt_route("/health")
         .max_concurrent(2)
         .stage(fails());
     let engine = chaos.engine();
@@ -460,7 +460,7 @@ async fn what_is_set_is_set_for_all_that_the_engine_steers() {
     let app = app(&chaos);
     let _ = Chaos::with_engine(&engine)
         .seed(7)
-        .spare("/health")
+        .exempt_route("/health")
         .expire_after(Duration::from_mins(1))
         .max_decisions(1);
     engine.enable_with(fails());
@@ -473,9 +473,9 @@ async fn what_is_set_is_set_for_all_that_the_engine_steers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_spared_route_no_body_is_read_ahead() {
+async fn no_body_of_an_exempt_route_is_read_ahead() {
     let on_bodies = Trigger::requests(Requests::any().body(".*").unwrap());
-    let chaos = Chaos::on(Stage::when(on_bodies, fails())).spare("/health");
+    let chaos = Chaos::on(Stage::when(on_bodies, fails())).exempt_route("/health");
     let app = Router::new()
         .route("/health", post(async || TEXT))
         .layer(chaos);

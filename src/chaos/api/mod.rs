@@ -153,7 +153,7 @@ impl ChaosApi {
     where
         S: Clone + Send + Sync + 'static,
     {
-        self.engine.spare_control(&self.base);
+        self.engine.exempt_control(&self.base);
         let mut guarded = routes::guarded(&self.base, self.token.is_some())
             .route_layer(middleware::from_fn_with_state(
                 Arc::new(self.origins.clone()),

@@ -15,7 +15,7 @@ use tower::BoxError;
 use super::pace::Pace;
 use crate::chaos::{
     body::InjectedError,
-    engine::active::Active,
+    engine::ActiveGuard,
     model::{
         behavior::Change,
         random::{For, Random},
@@ -49,7 +49,7 @@ pub(in crate::chaos) struct Faults {
     next: Option<Pin<Box<Sleep>>>,
     has_lingered: bool,
     /// Counts as affected until it is let go.
-    active: Option<Active>,
+    active: Option<ActiveGuard>,
 }
 
 impl Faults {
@@ -209,7 +209,7 @@ impl Faults {
     }
 
     /// Counts as affected until it is let go.
-    pub(in crate::chaos) fn counts(&mut self, active: Active) {
+    pub(in crate::chaos) fn counts(&mut self, active: ActiveGuard) {
         self.active = Some(active);
     }
 }

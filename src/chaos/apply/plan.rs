@@ -138,7 +138,7 @@ impl Plan {
     }
 
     /// Waits as long as it says, or for ever.
-    pub(in crate::chaos) async fn hold_up(&self) {
+    pub(in crate::chaos) async fn wait(&self) {
         if !self.delay.is_zero() {
             sleep(self.delay).await;
         }

@@ -2,6 +2,7 @@
 
 mod error;
 mod faults;
+mod injection;
 mod plan;
 mod service;
 mod stream;
@@ -10,7 +11,6 @@ use std::time::Duration;
 
 use tower::Layer;
 
-pub(super) use self::plan::ConnectionPlan;
 pub use self::{
     error::ConnectionFault,
     service::{ChaosConnector, ConnectFuture, OpaqueConnector},
@@ -72,7 +72,7 @@ use super::{
 /// ```
 ///
 /// Such are `latency`, `never`, `refuse`, `throw`, `throttle`, `slice`, `corrupt`, `stall`, `break`,
-/// `none`, and `all` of these. Routes that are [spared](super::Chaos::spare) do not count: a connection
+/// `none`, and `all` of these. Routes that are [exempt](super::Chaos::exempt_route) do not count: a connection
 /// has none.
 ///
 /// # As long as it is meant to

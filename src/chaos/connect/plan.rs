@@ -9,14 +9,15 @@ use super::{
     faults::{Faults, Limits},
 };
 use crate::chaos::model::{
+    behavior::Behavior,
     connection::{ConnectionBehavior, Fault},
     random::Random,
 };
 
 /// What is to be done, with everything drawn.
 #[derive(Debug)]
-pub(in crate::chaos) struct ConnectionPlan {
-    pub(in crate::chaos) delay: Duration,
+pub(super) struct ConnectionPlan {
+    pub(super) delay: Duration,
     end: End,
     limits: Limits,
     random: Random,
@@ -31,7 +32,11 @@ enum End {
 }
 
 impl ConnectionPlan {
-    pub(in crate::chaos) fn of(behavior: &ConnectionBehavior, random: Random) -> Self {
+    /// Draws the random values of a behavior; one that is for requests does nothing.
+    pub(super) fn new(behavior: &Behavior, random: Random) -> Self {
+        let behavior = behavior
+            .connection()
+            .unwrap_or_else(ConnectionBehavior::none);
         let mut plan = Self {
             delay: Duration::ZERO,
             end: End::Connect,
@@ -52,7 +57,7 @@ impl ConnectionPlan {
     }
 
     /// What happens, with what was drawn.
-    pub(in crate::chaos) fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         &self.text
     }
 
@@ -85,7 +90,7 @@ impl ConnectionPlan {
     }
 
     /// Waits as long as it says, or for ever, and fails if it says so.
-    pub(super) async fn hold_up(&mut self) -> Result<(), ConnectionFault> {
+    pub(super) async fn wait(&mut self) -> Result<(), ConnectionFault> {
         if !self.delay.is_zero() {
             sleep(self.delay).await;
         }

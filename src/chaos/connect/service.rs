@@ -6,15 +6,13 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use futures_util::future::BoxFuture;
 use http::Uri;
 use pin_project_lite::pin_project;
 use tower::{BoxError, Service};
 
-use super::stream::ChaosConnection;
-use crate::{
-    chaos::engine::{ChaosEngine, DecidedConnection},
-    store::BoxFuture,
-};
+use super::{injection::ConnectionInjection, stream::ChaosConnection};
+use crate::chaos::engine::ChaosEngine;
 
 /// The connector that [`ChaosConnect`](super::ChaosConnect) makes.
 #[derive(Clone, Debug)]
@@ -46,12 +44,13 @@ where
     #[inline]
     fn call(&mut self, uri: Uri) -> Self::Future {
         if self.engine.might_be_on()
-            && let Some(decided) = self.engine.look_at_connection(Some(&uri))
+            && let Some(choice) = self.engine.decide_connection(Some(&uri))
         {
+            let injection = ConnectionInjection::new(&self.engine, *choice);
             let inner = ready_one(&mut self.inner);
             return ConnectFuture::acting(async move {
-                let (decided, inner) = connect(inner, uri, decided).await?;
-                Ok(ChaosConnection::affected(inner, decided))
+                let (injection, inner) = connect(inner, uri, injection).await?;
+                Ok(ChaosConnection::affected(inner, injection))
             });
         }
         ConnectFuture::passing(self.inner.call(uri))
@@ -88,11 +87,12 @@ where
 
     fn call(&mut self, target: R) -> Self::Future {
         if self.engine.might_be_on()
-            && let Some(decided) = self.engine.look_at_connection(None)
+            && let Some(choice) = self.engine.decide_connection(None)
         {
+            let injection = ConnectionInjection::new(&self.engine, *choice);
             let inner = ready_one(&mut self.inner);
             return ConnectFuture::acting(async move {
-                let (_, inner) = connect(inner, target, decided).await?;
+                let (_, inner) = connect(inner, target, injection).await?;
                 Ok(inner)
             });
         }
@@ -109,15 +109,15 @@ fn ready_one<S: Clone>(inner: &mut S) -> S {
 async fn connect<S, R>(
     mut inner: S,
     target: R,
-    mut decided: DecidedConnection,
-) -> Result<(DecidedConnection, S::Response), BoxError>
+    mut injection: ConnectionInjection,
+) -> Result<(ConnectionInjection, S::Response), BoxError>
 where
     S: Service<R>,
     S::Error: Into<BoxError>,
 {
-    decided.plan.hold_up().await.map_err(std::io::Error::from)?;
+    injection.plan.wait().await.map_err(std::io::Error::from)?;
     let connection = inner.call(target).await.map_err(Into::into)?;
-    Ok((decided, connection))
+    Ok((injection, connection))
 }
 
 pin_project! {

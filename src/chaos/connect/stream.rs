@@ -10,9 +10,9 @@ use std::{
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 
-use super::faults::Faults;
+use super::{faults::Faults, injection::ConnectionInjection};
 use crate::chaos::{
-    engine::{DecidedConnection, Lasting, active::Active},
+    engine::{ActiveGuard, Generation},
     model::decision::Decision,
 };
 
@@ -29,7 +29,7 @@ pub struct ChaosConnection<I> {
 pub struct AffectedConnection(Arc<Decision>);
 
 impl AffectedConnection {
-    /// What was decided.
+    /// What was injection.
     pub fn decision(&self) -> &Decision {
         &self.0
     }
@@ -38,29 +38,29 @@ impl AffectedConnection {
 /// A connection to whose bytes something happens.
 struct Faulty {
     faults: Faults,
-    lasting: Lasting,
+    generation: Generation,
     /// Each of the two ways waits for the end by itself, if it is stalled.
     reading: Option<Over>,
     writing: Option<Over>,
     /// Counts as affected until it is let go.
-    _active: Active,
+    _active: ActiveGuard,
 }
 
 type Over = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
 impl<I> ChaosConnection<I> {
-    pub(super) fn affected(inner: I, decided: DecidedConnection) -> Self {
-        let faulty = decided.plan.faults().map(|faults| Faulty {
+    pub(super) fn affected(inner: I, injection: ConnectionInjection) -> Self {
+        let faulty = injection.plan.faults().map(|faults| Faulty {
             faults,
-            lasting: decided.lasting,
+            generation: injection.generation,
             reading: None,
             writing: None,
-            _active: decided.active,
+            _active: injection.active,
         });
         Self {
             inner,
             faulty: faulty.map(Box::new),
-            decision: Some(decided.decision),
+            decision: Some(injection.decision),
         }
     }
 }
@@ -79,7 +79,7 @@ impl<I> From<I> for ChaosConnection<I> {
 
 impl Faulty {
     fn poll_over(&mut self, is_reading: bool, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.lasting.goes_on() {
+        if !self.generation.is_current() {
             return Poll::Ready(());
         }
         if !self.faults.is_stalled() {
@@ -90,7 +90,7 @@ impl Faulty {
         } else {
             &mut self.writing
         };
-        let over = over.get_or_insert_with(|| Box::pin(self.lasting.clone().over()));
+        let over = over.get_or_insert_with(|| Box::pin(self.generation.clone().ended()));
         over.as_mut().poll(cx)
     }
 }

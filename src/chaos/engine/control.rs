@@ -1,16 +1,18 @@
-//! Where control APIs are: what is meant for them is spared, or chaos could not be switched off.
+//! The paths of control APIs: their requests are exempt, or chaos could not be switched off.
 
 use std::sync::{
     RwLock,
     atomic::{AtomicBool, Ordering},
 };
 
-use axum::extract::MatchedPath;
 use http::Request;
 
-use crate::util::sync::{read, write};
+use crate::{
+    message::client,
+    util::sync::{read, write},
+};
 
-/// What stands behind a control API's path, as routes of axum.
+// Routes below the path of a control API.
 pub(in crate::chaos) const STATUS: &str = "/status";
 pub(in crate::chaos) const ACTIVATE: &str = "/activate";
 pub(in crate::chaos) const ACTIVATE_NEW: &str = "/activate/new";
@@ -20,7 +22,7 @@ pub(in crate::chaos) const STATE: &str = "/state";
 pub(in crate::chaos) const DECISIONS: &str = "/decisions";
 pub(in crate::chaos) const ACTIVATE_AGAIN: &str = "/activate/again";
 pub(in crate::chaos) const PAGE: &str = "/ui";
-/// All that is none of them.
+/// All other paths.
 pub(in crate::chaos) const OTHER: &str = "/{*rest}";
 
 const ROUTES: &[&str] = &[
@@ -38,16 +40,16 @@ const ROUTES: &[&str] = &[
     OTHER,
 ];
 
-/// The paths of an engine's control APIs. None costs a load.
+/// The paths of an engine's control APIs. Without any, a look-up costs one atomic load.
 #[derive(Default)]
 pub(in crate::chaos) struct ControlPaths {
-    are_any: AtomicBool,
+    is_used: AtomicBool,
     paths: RwLock<Vec<Box<str>>>,
 }
 
 impl ControlPaths {
     pub(in crate::chaos) fn add(&self, base: &str) {
-        // At the root it has a server of its own, and everything else is below its path.
+        // A control API at the root has a server of its own: every path is below it.
         if base.is_empty() {
             return;
         }
@@ -55,17 +57,17 @@ impl ControlPaths {
         if !paths.iter().any(|path| **path == *base) {
             paths.push(base.into());
         }
-        self.are_any.store(true, Ordering::Relaxed);
+        self.is_used.store(true, Ordering::Relaxed);
     }
 
     #[inline]
-    pub(in crate::chaos) fn has<B>(&self, request: &Request<B>) -> bool {
-        self.are_any.load(Ordering::Relaxed) && self.is_below_one(request)
+    pub(in crate::chaos) fn contains<B>(&self, request: &Request<B>) -> bool {
+        self.is_used.load(Ordering::Relaxed) && self.is_below_one(request)
     }
 
     fn is_below_one<B>(&self, request: &Request<B>) -> bool {
-        let matched = request.extensions().get::<MatchedPath>();
-        let route = matched.map_or(request.uri().path(), MatchedPath::as_str);
+        let matched = client::matched_route(request.extensions());
+        let route = matched.unwrap_or(request.uri().path());
         read(&self.paths).iter().any(|base| {
             let rest = route.strip_prefix(&**base);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -74,8 +76,8 @@ impl ControlPaths {
     }
 }
 
-/// Whether it is a route of the API behind some other path, under which it is nested. Before a request
-/// has got there, nobody knows that path.
+/// Whether `route` is a route of a control API that is nested in another router, whose path is part of
+/// the matched route.
 fn is_nested(route: &str, base: &str) -> bool {
     ROUTES.iter().any(|tail| {
         let before = route.strip_suffix(tail);

@@ -283,6 +283,16 @@ impl Behavior {
         }
     }
 
+    /// The part that applies to connections.
+    #[cfg(feature = "chaos-connect")]
+    pub(in crate::chaos) fn connection(&self) -> Option<ConnectionBehavior> {
+        match &self.0 {
+            Kind::Connection(behavior) => Some(behavior.clone()),
+            Kind::Variable(variable) => variable.get().connection(),
+            _ => None,
+        }
+    }
+
     fn change(on: Message, change: Change) -> Self {
         Self(Kind::Change { on, change })
     }

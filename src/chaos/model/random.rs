@@ -1,5 +1,7 @@
 //! Chance that can be repeated.
 
+use super::decision::Affected;
+
 /// Draws from a seed, the ordinal of a request and a place: the same three give the same number,
 /// whoever is asked first.
 #[derive(Clone, Copy, Debug)]
@@ -22,17 +24,15 @@ pub(in crate::chaos) enum For {
 }
 
 impl Random {
-    pub(in crate::chaos) fn of(seed: u64, ordinal: u64) -> Self {
+    pub(in crate::chaos) fn of(target: Affected, seed: u64, ordinal: u64) -> Self {
+        // A request and a connection with the same ordinal draw different values.
+        let seed = match target {
+            Affected::Request => seed,
+            Affected::Connection => !seed,
+        };
         Self {
             state: mix(seed ^ mix(ordinal)),
         }
-    }
-
-    /// The same for a connection, which counts by itself: it does not draw what the request does that
-    /// has its number.
-    #[cfg(feature = "chaos-connect")]
-    pub(in crate::chaos) fn of_connection(seed: u64, ordinal: u64) -> Self {
-        Self::of(!seed, ordinal)
     }
 
     /// The same, for a place within.

@@ -5,7 +5,7 @@ use std::fmt;
 use http::{HeaderValue, Uri, header::HOST};
 use regex_lite::{Regex, RegexBuilder};
 
-use super::{decision::Affected, seen::Seen};
+use super::{decision::Affected, observation::Observation};
 use crate::{content::form, message::semantics};
 
 /// The largest program that a regular expression may become, in bytes.
@@ -170,8 +170,8 @@ impl Requests {
         &self.parts
     }
 
-    pub(in crate::chaos) fn match_all(&self, seen: &Seen<'_>) -> bool {
-        self.parts.iter().all(|part| part.is_in(seen))
+    pub(in crate::chaos) fn match_all(&self, observation: &Observation<'_>) -> bool {
+        self.parts.iter().all(|part| part.is_in(observation))
     }
 
     pub(in crate::chaos) fn needs_body(&self) -> bool {
@@ -180,31 +180,31 @@ impl Requests {
 }
 
 impl Part {
-    fn is_in(&self, seen: &Seen<'_>) -> bool {
+    fn is_in(&self, observation: &Observation<'_>) -> bool {
         match self {
-            Self::Host(pattern) => host(seen).is_some_and(|host| pattern.matches(host)),
-            _ if seen.is == Affected::Connection => false,
-            Self::Method(method) => seen.method.as_str().eq_ignore_ascii_case(method),
-            Self::Path(pattern) => pattern.matches(seen.uri.path()),
+            Self::Host(pattern) => host(observation).is_some_and(|host| pattern.matches(host)),
+            _ if observation.target == Affected::Connection => false,
+            Self::Method(method) => observation.method.as_str().eq_ignore_ascii_case(method),
+            Self::Path(pattern) => pattern.matches(observation.uri.path()),
             Self::Query(name, pattern) => {
-                values(seen.uri, name).any(|value| pattern.matches(&value))
+                values(observation.uri, name).any(|value| pattern.matches(&value))
             }
             Self::Header(name, pattern) => {
-                let values = seen.headers.get_all(name.as_str()).iter();
+                let values = observation.headers.get_all(name.as_str()).iter();
                 let mut texts = values.filter_map(|value| str::from_utf8(value.as_bytes()).ok());
                 texts.any(|text| pattern.matches(text))
             }
             Self::Body(pattern) => {
-                let text = seen.body.and_then(|body| str::from_utf8(body).ok());
+                let text = observation.body.and_then(|body| str::from_utf8(body).ok());
                 text.is_some_and(|text| pattern.matches(text))
             }
         }
     }
 }
 
-fn host<'a>(seen: &Seen<'a>) -> Option<&'a str> {
-    let header = seen.headers.get(HOST).map(HeaderValue::as_bytes);
-    str::from_utf8(semantics::host(seen.uri, header)?).ok()
+fn host<'a>(observation: &Observation<'a>) -> Option<&'a str> {
+    let header = observation.headers.get(HOST).map(HeaderValue::as_bytes);
+    str::from_utf8(semantics::host(observation.uri, header)?).ok()
 }
 
 /// The values of a query parameter.

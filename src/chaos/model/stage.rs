@@ -1,16 +1,15 @@
-//! What happens when.
+//! `Stage`: a step of a fault schedule.
 
 use std::fmt;
 
 use super::{
     behavior::{self, Behavior},
     decision::Affected,
-    needs::Needs,
-    seen::Seen,
-    trigger::{Begun, Trigger},
+    observation::{Inputs, Observation},
+    trigger::{Start, Trigger},
 };
 
-/// A part of a course of events.
+/// A step of a fault schedule: which fault is applied to which requests, and until when.
 ///
 /// ```
 /// use std::time::Duration;
@@ -18,20 +17,22 @@ use super::{
 /// use http::StatusCode;
 /// use tower_traffic::chaos::{Behavior, Stage, Trigger};
 ///
-/// // A hundred requests pass, then each fails for ten seconds, and then it is over.
+/// // A hundred requests pass, then all requests fail for ten seconds, then the outage is over.
 /// let outage = Stage::wait()
 ///     .until(Trigger::countdown(100))
 ///     .then(Stage::always(Behavior::status(StatusCode::BAD_GATEWAY))
 ///         .until(Trigger::delay(Duration::from_secs(10))));
 /// ```
 ///
-/// Of stages that follow each other the first decides that has something for the request; one whose
-/// trigger does not fire leaves it to the next. A stage is over when its [`until`](Self::until) has
-/// fired, and one of several when all of them are.
+/// In a sequence of stages, the first stage whose trigger fires decides about the request; a stage whose
+/// trigger does not fire leaves the request to the next stage. A stage is finished when its
+/// [`until`](Self::until) trigger has fired, a sequence when all of its stages are finished.
 ///
-/// A [`Behavior`] is about requests, a [`ConnectionBehavior`](crate::chaos::ConnectionBehavior) about
-/// connections, and a stage is asked for what it is about: of the others it has nothing for any, and neither
-/// its trigger nor what it is [until](Self::until) counts them. [`wait`](Self::wait) is about both.
+/// # Requests and connections
+///
+/// A [`Behavior`] applies to requests, a [`ConnectionBehavior`](super::ConnectionBehavior) to connections.
+/// A stage sees only the kind that its behavior applies to: the other kind never matches, and neither
+/// its trigger nor its `until` counts it. [`wait`](Self::wait) sees both kinds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stage(Kind);
 
@@ -41,96 +42,103 @@ pub(in crate::chaos) enum Kind {
     Trigger {
         trigger: Trigger,
         behavior: Behavior,
-        asks: Asks,
+        turn: Turn,
     },
     Then(Vec<Stage>),
     Repeat {
         stages: Box<Stage>,
-        /// As it was before anything happened, and from where it is numbered.
-        anew: Option<(Box<Stage>, Numbers)>,
+        /// The stages before their start, and their first numbers.
+        pristine: Option<(Box<Stage>, Numbering)>,
     },
     Until {
         stage: Box<Stage>,
         trigger: Trigger,
-        is_over: bool,
-        asks: Asks,
+        is_finished: bool,
+        turn: Turn,
     },
 }
 
-/// What there is to know about asking a trigger.
+/// The turn of a trigger in the order of evaluation.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(in crate::chaos) struct Asks {
-    /// When its turn is.
-    place: u32,
-    needs: Needs,
+pub(in crate::chaos) struct Turn {
+    position: u32,
+    inputs: Inputs,
 }
 
-impl Asks {
+impl Turn {
     fn of(trigger: &Trigger) -> Self {
         Self {
-            place: 0,
-            needs: trigger.needs(),
+            position: 0,
+            inputs: trigger.inputs(),
         }
     }
-}
 
-/// The next ones.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(in crate::chaos) struct Numbers {
-    /// Of a trigger that draws.
-    draw: u32,
-    place: u32,
-}
+    fn is_before(self, observation: &Observation<'_>) -> bool {
+        self.position < observation.resume_at
+    }
 
-impl Numbers {
-    fn next_place(&mut self) -> u32 {
-        let place = self.place;
-        self.place += 1;
-        place
+    fn lacks_inputs(self, observation: &Observation<'_>) -> bool {
+        !self.inputs.is_subset_of(observation.available)
     }
 }
 
-/// What a stage has for a request.
-pub(in crate::chaos) enum Says {
-    /// This, and nobody after it is asked.
-    Do(Behavior),
-    /// Nothing, and nobody after it is asked.
-    Wait,
-    /// It must know this first, and is to be asked again from this place.
-    Later(Needs, u32),
-    /// Nothing.
-    Miss,
-    /// Nothing, now or later.
-    Over,
+/// The next free numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(in crate::chaos) struct Numbering {
+    /// Number of a trigger that draws random values.
+    draw: u32,
+    position: u32,
+}
+
+impl Numbering {
+    fn next_position(&mut self) -> u32 {
+        let position = self.position;
+        self.position += 1;
+        position
+    }
+}
+
+/// The outcome of a stage for one request or connection.
+pub(in crate::chaos) enum StageOutcome {
+    /// The behavior is applied; later stages are not consulted.
+    Apply(Behavior),
+    /// Nothing is applied; later stages are not consulted.
+    Pass,
+    /// A trigger needs these inputs; evaluation resumes at this position.
+    Defer(Inputs, u32),
+    /// The next stage decides.
+    NoMatch,
+    /// The stage will never match again; the next stage decides.
+    Finished,
 }
 
 impl Stage {
-    /// Lets everything pass, and whatever follows wait.
+    /// Applies no fault, and keeps later stages from being consulted.
     pub fn wait() -> Self {
         Self(Kind::Wait)
     }
 
-    /// Does this whenever the trigger fires.
+    /// Applies `behavior` whenever `trigger` fires.
     pub fn when(trigger: Trigger, behavior: impl Into<Behavior>) -> Self {
         let behavior = behavior.into();
-        let asks = match behavior.0 {
-            // They need nothing.
-            behavior::Kind::Connection(_) => Asks::default(),
-            _ => Asks::of(&trigger),
+        let turn = match behavior.0 {
+            // Connections have neither a body nor a response.
+            behavior::Kind::Connection(_) => Turn::default(),
+            _ => Turn::of(&trigger),
         };
         Self(Kind::Trigger {
             trigger,
             behavior,
-            asks,
+            turn,
         })
     }
 
-    /// Does this to every request, or connection.
+    /// Applies `behavior` to every request, or every connection.
     pub fn always(behavior: impl Into<Behavior>) -> Self {
         Self::when(Trigger::always(), behavior)
     }
 
-    /// This one, and the other for what this one has nothing for.
+    /// Appends `next`, which decides about requests that this stage does not match.
     pub fn then(self, next: Self) -> Self {
         let mut stages = match self.0 {
             Kind::Then(stages) => stages,
@@ -140,26 +148,28 @@ impl Stage {
         Self(Kind::Then(stages))
     }
 
-    /// These, one after the other.
+    /// Combines `stages` as if by [`then`](Self::then).
     pub fn sequence(stages: impl IntoIterator<Item = Self>) -> Self {
         Self(Kind::Then(stages.into_iter().collect()))
     }
 
-    /// This one, again and again: it begins anew when it is over.
+    /// Restarts this stage whenever it is finished.
     pub fn repeat(self) -> Self {
         Self(Kind::Repeat {
             stages: Box::new(self),
-            anew: None,
+            pristine: None,
         })
     }
 
-    /// This one, until the trigger fires. It is asked before the stage is, so that until a
-    /// [countdown](Trigger::countdown) of 3 there are three.
+    /// Finishes this stage when `trigger` fires.
+    ///
+    /// `trigger` is evaluated before the stage: until a [countdown](Trigger::countdown) of 3, the stage
+    /// sees three requests.
     pub fn until(self, trigger: Trigger) -> Self {
         Self(Kind::Until {
             stage: Box::new(self),
-            is_over: false,
-            asks: Asks::of(&trigger),
+            is_finished: false,
+            turn: Turn::of(&trigger),
             trigger,
         })
     }
@@ -168,125 +178,132 @@ impl Stage {
         &self.0
     }
 
-    /// What its triggers must know of requests.
-    pub(in crate::chaos) fn needs(&self) -> Needs {
+    /// The inputs that any of its triggers needs.
+    pub(in crate::chaos) fn inputs(&self) -> Inputs {
         match &self.0 {
-            Kind::Wait => Needs::default(),
-            Kind::Trigger { asks, .. } => asks.needs,
+            Kind::Wait => Inputs::default(),
+            Kind::Trigger { turn, .. } => turn.inputs,
             Kind::Then(stages) => {
-                let all = stages.iter().map(Self::needs);
-                all.fold(Needs::default(), Needs::and)
+                let all = stages.iter().map(Self::inputs);
+                all.fold(Inputs::default(), Inputs::union)
             }
-            Kind::Repeat { stages, .. } => stages.needs(),
-            Kind::Until { stage, asks, .. } => stage.needs().and(asks.needs),
+            Kind::Repeat { stages, .. } => stages.inputs(),
+            Kind::Until { stage, turn, .. } => stage.inputs().union(turn.inputs),
         }
     }
 
-    /// Whether it is about such.
-    fn is_about(&self, affected: Affected) -> bool {
+    /// Whether the stage can decide about a `target`.
+    fn sees(&self, target: Affected) -> bool {
         match &self.0 {
             Kind::Wait => true,
-            Kind::Trigger { behavior, .. } => behavior.affects() == affected,
-            Kind::Then(stages) => stages.iter().any(|stage| stage.is_about(affected)),
-            Kind::Repeat { stages, .. } => stages.is_about(affected),
-            Kind::Until { stage, .. } => stage.is_about(affected),
+            Kind::Trigger { behavior, .. } => behavior.affects() == target,
+            Kind::Then(stages) => stages.iter().any(|stage| stage.sees(target)),
+            Kind::Repeat { stages, .. } => stages.sees(target),
+            Kind::Until { stage, .. } => stage.sees(target),
         }
     }
 
-    /// As the engine takes it.
-    pub(in crate::chaos) fn begin(&mut self, now: Begun, next: &mut Numbers) {
+    /// Starts all clocks and counters, and numbers the triggers.
+    pub(in crate::chaos) fn start(&mut self, now: Start, next: &mut Numbering) {
         match &mut self.0 {
             Kind::Wait => {}
-            Kind::Trigger { trigger, asks, .. } => {
-                asks.place = next.next_place();
-                trigger.begin(now, &mut next.draw);
+            Kind::Trigger { trigger, turn, .. } => {
+                turn.position = next.next_position();
+                trigger.start(now, &mut next.draw);
             }
-            Kind::Then(stages) => stages.iter_mut().for_each(|stage| stage.begin(now, next)),
-            Kind::Repeat { stages, anew } => {
-                *anew = Some((stages.clone(), *next));
-                stages.begin(now, next);
+            Kind::Then(stages) => stages.iter_mut().for_each(|stage| stage.start(now, next)),
+            Kind::Repeat { stages, pristine } => {
+                *pristine = Some((stages.clone(), *next));
+                stages.start(now, next);
             }
             Kind::Until {
                 stage,
                 trigger,
-                is_over,
-                asks,
+                is_finished,
+                turn,
             } => {
-                *is_over = false;
-                // It is asked before its stage is.
-                asks.place = next.next_place();
-                stage.begin(now, next);
-                trigger.begin(now, &mut next.draw);
+                *is_finished = false;
+                // In the order of evaluation: `trigger` comes before the stage.
+                turn.position = next.next_position();
+                stage.start(now, next);
+                trigger.start(now, &mut next.draw);
             }
         }
     }
 
-    pub(in crate::chaos) fn ask(&mut self, seen: &Seen<'_>) -> Says {
+    /// Decides about one request or connection, which may advance counters.
+    pub(in crate::chaos) fn evaluate(&mut self, observation: &Observation<'_>) -> StageOutcome {
         match &mut self.0 {
-            Kind::Wait => Says::Wait,
+            Kind::Wait => StageOutcome::Pass,
             Kind::Trigger {
                 trigger,
                 behavior,
-                asks,
+                turn,
             } => {
-                if behavior.affects() != seen.is || asks.place < seen.from {
-                    Says::Miss
-                } else if !asks.needs.are_in(seen.known) {
-                    Says::Later(asks.needs, asks.place)
-                } else if trigger.fires(seen) {
-                    Says::Do(behavior.clone())
+                if behavior.affects() != observation.target || turn.is_before(observation) {
+                    StageOutcome::NoMatch
+                } else if turn.lacks_inputs(observation) {
+                    StageOutcome::Defer(turn.inputs, turn.position)
+                } else if trigger.fires(observation) {
+                    StageOutcome::Apply(behavior.clone())
                 } else {
-                    Says::Miss
+                    StageOutcome::NoMatch
                 }
             }
             Kind::Then(stages) => {
-                let mut is_over = true;
+                let mut is_finished = true;
                 for stage in stages {
-                    match stage.ask(seen) {
-                        Says::Over => {}
-                        Says::Miss => is_over = false,
-                        said => return said,
+                    match stage.evaluate(observation) {
+                        StageOutcome::Finished => {}
+                        StageOutcome::NoMatch => is_finished = false,
+                        outcome => return outcome,
                     }
                 }
-                if is_over { Says::Over } else { Says::Miss }
+                if is_finished {
+                    StageOutcome::Finished
+                } else {
+                    StageOutcome::NoMatch
+                }
             }
-            Kind::Repeat { stages, anew } => {
-                let said = stages.ask(seen);
-                let (Says::Over, Some((pristine, first))) = (&said, anew) else {
-                    return said;
+            Kind::Repeat { stages, pristine } => {
+                let outcome = stages.evaluate(observation);
+                let (StageOutcome::Finished, Some((pristine, first))) = (&outcome, pristine) else {
+                    return outcome;
                 };
                 stages.clone_from(pristine);
-                stages.begin(Begun::now(), &mut first.clone());
-                match stages.ask(seen) {
-                    // Over as soon as it begins: there is nothing to repeat.
-                    Says::Over => Says::Miss,
-                    said => said,
+                stages.start(Start::now(), &mut first.clone());
+                match stages.evaluate(observation) {
+                    // The stages finish as soon as they start.
+                    StageOutcome::Finished => StageOutcome::NoMatch,
+                    outcome => outcome,
                 }
             }
             Kind::Until {
                 stage,
                 trigger,
-                is_over,
-                asks,
+                is_finished,
+                turn,
             } => {
-                let is_its_turn = !*is_over && asks.place >= seen.from;
-                if is_its_turn && (stage.is_about(seen.is) || trigger.is_of_time()) {
-                    if !asks.needs.are_in(seen.known) {
-                        return Says::Later(asks.needs, asks.place);
+                let is_evaluated = !*is_finished
+                    && !turn.is_before(observation)
+                    && (stage.sees(observation.target) || trigger.is_clock());
+                if is_evaluated {
+                    if turn.lacks_inputs(observation) {
+                        return StageOutcome::Defer(turn.inputs, turn.position);
                     }
-                    *is_over = trigger.fires(seen);
+                    *is_finished = trigger.fires(observation);
                 }
-                if *is_over {
-                    Says::Over
+                if *is_finished {
+                    StageOutcome::Finished
                 } else {
-                    stage.ask(seen)
+                    stage.evaluate(observation)
                 }
             }
         }
     }
 }
 
-/// As http4k says it, with what is left of it.
+/// The stage with its progress, in http4k's words.
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
@@ -301,7 +318,7 @@ impl fmt::Display for Stage {
     }
 }
 
-/// Two and two, from the first. There may be thousands: no recursion.
+/// Writes `[[a] then [b]] then [c]`, without recursion: there may be thousands of stages.
 fn then(f: &mut fmt::Formatter<'_>, stages: &[Stage]) -> fmt::Result {
     let [first, others @ ..] = stages else {
         return f.write_str("Wait");

@@ -3,20 +3,22 @@
 mod text;
 
 use std::{
-    net::{IpAddr, SocketAddr},
     num::NonZeroU64,
     ops::{BitAnd, BitOr, Not, RangeInclusive},
     time::{Duration, SystemTime},
 };
 
-#[cfg(feature = "axum")]
-use axum::extract::{ConnectInfo, MatchedPath};
 use tokio::time::Instant;
 
 use super::{
-    decision::Affected, envoy, needs::Needs, network::Network, random::For,
-    request_pattern::Requests, seen::Seen,
+    decision::Affected,
+    envoy,
+    network::Network,
+    observation::{Inputs, Observation},
+    random::For,
+    request_pattern::Requests,
 };
+use crate::message::client::client_address;
 
 /// Says for which requests something happens.
 ///
@@ -55,11 +57,11 @@ pub(in crate::chaos) enum Kind {
     },
     Delay {
         period: Duration,
-        begun: Option<Begun>,
+        start: Option<Start>,
     },
     Deadline {
         end: SystemTime,
-        begun: Option<Begun>,
+        start: Option<Start>,
     },
     Requests(Requests),
     Not(Box<Trigger>),
@@ -74,12 +76,12 @@ pub(in crate::chaos) enum Kind {
         to: f64,
         over: Duration,
         number: u32,
-        begun: Option<Begun>,
+        start: Option<Start>,
     },
     Window {
         from: Duration,
         to: Duration,
-        begun: Option<Begun>,
+        start: Option<Start>,
     },
     Client(Network),
     Route(String),
@@ -89,12 +91,12 @@ pub(in crate::chaos) enum Kind {
 
 /// When the engine took it, by both clocks: requests go by the one of tokio, which tests can stop.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::chaos) struct Begun {
+pub(in crate::chaos) struct Start {
     pub(in crate::chaos) at: Instant,
     pub(in crate::chaos) time: SystemTime,
 }
 
-impl Begun {
+impl Start {
     pub(in crate::chaos) fn now() -> Self {
         Self {
             at: Instant::now(),
@@ -143,13 +145,13 @@ impl Trigger {
     pub fn delay(period: Duration) -> Self {
         Self(Kind::Delay {
             period,
-            begun: None,
+            start: None,
         })
     }
 
     /// After this moment. How far away it is, is seen when the engine takes it.
     pub fn deadline(end: SystemTime) -> Self {
-        Self(Kind::Deadline { end, begun: None })
+        Self(Kind::Deadline { end, start: None })
     }
 
     /// For requests that look like this.
@@ -170,7 +172,7 @@ impl Trigger {
             to: clamped(*percent.end()),
             over,
             number: 0,
-            begun: None,
+            start: None,
         })
     }
 
@@ -179,7 +181,7 @@ impl Trigger {
         Self(Kind::Window {
             from,
             to,
-            begun: None,
+            start: None,
         })
     }
 
@@ -207,7 +209,7 @@ impl Trigger {
     }
 
     /// As the engine takes it: from now on, and with numbers for what is drawn.
-    pub(in crate::chaos) fn begin(&mut self, now: Begun, next: &mut u32) {
+    pub(in crate::chaos) fn start(&mut self, now: Start, next: &mut u32) {
         match &mut self.0 {
             Kind::Always
             | Kind::Requests(_)
@@ -218,7 +220,7 @@ impl Trigger {
             Kind::Once { trigger, has_fired } => {
                 *has_fired = false;
                 if let Some(trigger) = trigger {
-                    trigger.begin(now, next);
+                    trigger.start(now, next);
                 }
             }
             Kind::Percentage { number, .. } => {
@@ -226,18 +228,18 @@ impl Trigger {
                 *next += 1;
             }
             Kind::Countdown { count, left } => *left = *count,
-            Kind::Delay { begun, .. }
-            | Kind::Deadline { begun, .. }
-            | Kind::Window { begun, .. } => *begun = Some(now),
-            Kind::Ramp { begun, number, .. } => {
-                *begun = Some(now);
+            Kind::Delay { start, .. }
+            | Kind::Deadline { start, .. }
+            | Kind::Window { start, .. } => *start = Some(now),
+            Kind::Ramp { start, number, .. } => {
+                *start = Some(now);
                 *number = *next;
                 *next += 1;
             }
-            Kind::Not(trigger) => trigger.begin(now, next),
+            Kind::Not(trigger) => trigger.start(now, next),
             Kind::And(triggers) | Kind::Or(triggers) => {
                 for trigger in triggers {
-                    trigger.begin(now, next);
+                    trigger.start(now, next);
                 }
             }
             Kind::Nth { seen, .. } => *seen = 0,
@@ -245,17 +247,19 @@ impl Trigger {
     }
 
     /// Asks it, which may change what it counts.
-    pub(in crate::chaos) fn fires(&mut self, seen: &Seen<'_>) -> bool {
+    pub(in crate::chaos) fn fires(&mut self, observation: &Observation<'_>) -> bool {
         match &mut self.0 {
             Kind::Always => true,
             Kind::Once { trigger, has_fired } => {
                 if *has_fired {
                     return false;
                 }
-                *has_fired = trigger.as_mut().is_none_or(|trigger| trigger.fires(seen));
+                *has_fired = trigger
+                    .as_mut()
+                    .is_none_or(|trigger| trigger.fires(observation));
                 *has_fired
             }
-            Kind::Percentage { percent, number } => drawn(*percent, *number, seen),
+            Kind::Percentage { percent, number } => drawn(*percent, *number, observation),
             Kind::Countdown { left, .. } => match left.checked_sub(1) {
                 Some(fewer) => {
                     *left = fewer;
@@ -263,15 +267,19 @@ impl Trigger {
                 }
                 None => true,
             },
-            Kind::Delay { period, begun } => elapsed(*begun).is_some_and(|time| time >= *period),
-            Kind::Deadline { end, begun } => {
-                let left = begun.map(|begun| end.duration_since(begun.time).unwrap_or_default());
-                elapsed(*begun) > left
+            Kind::Delay { period, start } => elapsed(*start).is_some_and(|time| time >= *period),
+            Kind::Deadline { end, start } => {
+                let left = start.map(|start| end.duration_since(start.time).unwrap_or_default());
+                elapsed(*start) > left
             }
-            Kind::Requests(requests) => requests.match_all(seen),
-            Kind::Not(trigger) => !trigger.fires(seen),
-            Kind::And(triggers) => triggers.iter_mut().all(|trigger| trigger.fires(seen)),
-            Kind::Or(triggers) => triggers.iter_mut().any(|trigger| trigger.fires(seen)),
+            Kind::Requests(requests) => requests.match_all(observation),
+            Kind::Not(trigger) => !trigger.fires(observation),
+            Kind::And(triggers) => triggers
+                .iter_mut()
+                .all(|trigger| trigger.fires(observation)),
+            Kind::Or(triggers) => triggers
+                .iter_mut()
+                .any(|trigger| trigger.fires(observation)),
             Kind::Nth { n, seen } => {
                 *seen += 1;
                 *seen % *n == 0
@@ -281,42 +289,45 @@ impl Trigger {
                 to,
                 over,
                 number,
-                begun,
+                start,
             } => {
-                let time = elapsed(*begun).unwrap_or_default();
+                let time = elapsed(*start).unwrap_or_default();
                 let share = if time >= *over {
                     1.0
                 } else {
                     time.as_secs_f64() / over.as_secs_f64()
                 };
-                drawn(*from + (*to - *from) * share, *number, seen)
+                drawn(*from + (*to - *from) * share, *number, observation)
             }
-            Kind::Window { from, to, begun } => {
-                elapsed(*begun).is_some_and(|time| (*from..*to).contains(&time))
+            Kind::Window { from, to, start } => {
+                elapsed(*start).is_some_and(|time| (*from..*to).contains(&time))
             }
-            Kind::Client(network) => client(seen).is_some_and(|address| network.contains(address)),
-            Kind::Route(name) => seen.is == Affected::Request && route(seen) == name,
-            Kind::Asked => envoy::is_in(seen.headers),
+            Kind::Client(network) => client_address(observation.extensions)
+                .is_some_and(|address| network.contains(address)),
+            Kind::Route(name) => {
+                observation.target == Affected::Request && observation.route() == name
+            }
+            Kind::Asked => envoy::is_in(observation.headers),
             Kind::Status(range) => {
-                let status = seen.status.map(|status| status.as_u16());
+                let status = observation.status.map(|status| status.as_u16());
                 status.is_some_and(|status| range.contains(&status))
             }
         }
     }
 
     /// Whether it goes by the clock alone, and does not count.
-    pub(in crate::chaos) fn is_of_time(&self) -> bool {
+    pub(in crate::chaos) fn is_clock(&self) -> bool {
         match &self.0 {
             Kind::Delay { .. } | Kind::Deadline { .. } | Kind::Window { .. } => true,
-            Kind::Not(trigger) => trigger.is_of_time(),
-            Kind::And(triggers) | Kind::Or(triggers) => triggers.iter().all(Self::is_of_time),
+            Kind::Not(trigger) => trigger.is_clock(),
+            Kind::And(triggers) | Kind::Or(triggers) => triggers.iter().all(Self::is_clock),
             _ => false,
         }
     }
 
     /// What it must know of a request.
-    pub(in crate::chaos) fn needs(&self) -> Needs {
-        Needs {
+    pub(in crate::chaos) fn inputs(&self) -> Inputs {
+        Inputs {
             body: self.any(&mut |kind| matches!(kind, Kind::Requests(it) if it.needs_body())),
             response: self.any(&mut |kind| matches!(kind, Kind::Status(_))),
         }
@@ -346,28 +357,12 @@ pub(in crate::chaos) fn clamped(percent: f64) -> f64 {
     }
 }
 
-fn drawn(percent: f64, number: u32, seen: &Seen<'_>) -> bool {
-    seen.random.unit(For::Trigger(number)) * 100.0 < percent
+fn drawn(percent: f64, number: u32, observation: &Observation<'_>) -> bool {
+    observation.random.unit(For::Trigger(number)) * 100.0 < percent
 }
 
-fn elapsed(begun: Option<Begun>) -> Option<Duration> {
-    begun.map(|begun| begun.at.elapsed())
-}
-
-fn client(seen: &Seen<'_>) -> Option<IpAddr> {
-    #[cfg(feature = "axum")]
-    if let Some(ConnectInfo(address)) = seen.extensions.get::<ConnectInfo<SocketAddr>>() {
-        return Some(address.ip());
-    }
-    seen.extensions.get::<SocketAddr>().map(SocketAddr::ip)
-}
-
-pub(in crate::chaos) fn route<'a>(seen: &Seen<'a>) -> &'a str {
-    #[cfg(feature = "axum")]
-    if let Some(matched) = seen.extensions.get::<MatchedPath>() {
-        return matched.as_str();
-    }
-    seen.uri.path()
+fn elapsed(start: Option<Start>) -> Option<Duration> {
+    start.map(|start| start.at.elapsed())
 }
 
 impl Not for Trigger {

@@ -22,10 +22,10 @@ impl fmt::Display for Trigger {
             Kind::Countdown { left, .. } => write!(f, "Countdown ({left} remaining)"),
             Kind::Delay {
                 period,
-                begun: Some(begun),
+                start: Some(start),
             } => {
-                let end = begun.time.checked_add((*period).min(FOREVER));
-                let end = end.unwrap_or(begun.time);
+                let end = start.time.checked_add((*period).min(FOREVER));
+                let end = end.unwrap_or(start.time);
                 write!(f, "Delay (expires {})", Moment(end))
             }
             Kind::Delay { period, .. } => write!(f, "Delay (expires after {})", Iso(*period)),
