@@ -95,10 +95,12 @@ impl ChaosEngine {
             text: text.into(),
             behavior: choice.behavior.clone(),
         };
-        let (ordinal, chaos) = (decision.ordinal, &*decision.text);
+        let (ordinal, text) = (decision.ordinal, &*decision.text);
         match decision.on {
-            Affected::Request => tracing::debug!(ordinal, chaos, "chaos affects a request"),
-            Affected::Connection => tracing::debug!(ordinal, chaos, "chaos affects a connection"),
+            Affected::Request => tracing::debug!(ordinal, chaos = %text, "chaos affects a request"),
+            Affected::Connection => {
+                tracing::debug!(ordinal, chaos = %text, "chaos affects a connection")
+            }
         }
         self.log().add(&decision, choice.settings.max_decisions);
         decision

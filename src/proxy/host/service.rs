@@ -24,6 +24,7 @@ use super::{
 use crate::proxy::{
     addresses::is_internal_host, extensions::TunnelAllowed, hop_by_hop, refusal::Refusal,
 };
+use crate::{body::AnswerBody, message::client::client_address};
 
 /// The service of [`ProxyHost`](super::ProxyHost).
 #[derive(Clone)]
