@@ -1,11 +1,8 @@
 //! `Forwarded` and `X-Forwarded-*`: the client of the proxy, for the origin.
 
-use std::{
-    fmt::Write,
-    net::{IpAddr, SocketAddr},
-};
+use std::{fmt::Write, net::IpAddr};
 
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, header, uri::Authority};
+use http::{HeaderMap, HeaderName, HeaderValue, header, uri::Authority};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -81,14 +78,4 @@ fn forwarded(client: &Client<'_>) -> String {
     }
     let _ = write!(text, ";proto={}", client.scheme);
     text
-}
-
-/// The client's address, from axum's `ConnectInfo` or a `SocketAddr` in the extensions.
-pub(super) fn client_address(extensions: &Extensions) -> Option<IpAddr> {
-    #[cfg(feature = "axum")]
-    if let Some(info) = extensions.get::<axum::extract::ConnectInfo<SocketAddr>>() {
-        return Some(info.0.ip().to_canonical());
-    }
-    let address = extensions.get::<SocketAddr>();
-    address.map(|address| address.ip().to_canonical())
 }

@@ -15,16 +15,16 @@ use tower::Service;
 
 use super::{
     body::ResponseBody,
-    forwarded::{self, Client},
+    forwarded::Client,
     future::ResponseFuture,
     layer::Config,
     target::{self, TargetMode},
     websocket,
 };
-use crate::proxy::{
-    addresses::is_internal_host, extensions::TunnelAllowed, hop_by_hop, refusal::Refusal,
+use crate::{
+    message::client::client_address,
+    proxy::{addresses::is_internal_host, extensions::TunnelAllowed, hop_by_hop, refusal::Refusal},
 };
-use crate::{body::AnswerBody, message::client::client_address};
 
 /// The service of [`ProxyHost`](super::ProxyHost).
 #[derive(Clone)]
@@ -119,7 +119,7 @@ impl Config {
         self.name.add_to(&mut parts.headers, received);
         if self.forwarded.is_enabled() {
             let client = Client {
-                address: forwarded::client_address(&parts.extensions),
+                address: client_address(&parts.extensions),
                 host: target.requested.as_ref(),
                 scheme: self.scheme.as_str(),
             };
