@@ -193,7 +193,7 @@ fn runtime() -> Runtime {
 }
 
 fn filtered() -> RecordTraffic {
-    RecordTraffic::memory().filter(|_| false)
+    RecordTraffic::memory(&Memory::new()).filter(|_| false)
 }
 
 fn replayed() -> ReplayCache {
@@ -232,13 +232,13 @@ fn replayed_json(content_type: &'static str, matching: Matching) -> ReplayCache 
 }
 
 fn reporting() -> ReportLatency {
-    ReportLatency::to(|latency| {
+    ReportLatency::new(|latency| {
         black_box(latency);
     })
 }
 
 fn dumped() -> DebugDump {
-    DebugDump::to(io::sink())
+    DebugDump::new(io::sink())
 }
 
 fn layers(c: &mut Criterion) {
@@ -258,7 +258,7 @@ fn layers(c: &mut Criterion) {
 
     group.bench_function("record into memory", |b| {
         let memory = Memory::new();
-        let record = RecordTraffic::to(memory.clone());
+        let record = RecordTraffic::new(memory.clone());
         let recorder = record.recorder();
         let mut service = record.layer(service_fn(answer));
         b.iter_custom(|count| {
@@ -304,7 +304,7 @@ fn in_turn() {
         .service(service_fn(answer));
     let mut filtered = filtered().layer(service_fn(answer));
     let memory = Memory::new();
-    let record = RecordTraffic::to(memory.clone());
+    let record = RecordTraffic::new(memory.clone());
     let recorder = record.recorder();
     let mut recording = record.layer(service_fn(answer));
     let mut replayed = replayed().layer(service_fn(answer));

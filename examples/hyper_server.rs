@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let recorder = record.recorder();
     let service = ServiceBuilder::new()
         .layer(DebugDump::stderr())
-        .layer(ReportLatency::to(|latency| println!("{latency}")))
+        .layer(ReportLatency::new(|latency| println!("{latency}")))
         .layer(record)
         .service(service_fn(echo));
 

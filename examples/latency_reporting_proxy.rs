@@ -15,7 +15,7 @@ use tower_traffic::{Forward, ProxyHost, ReportLatency};
 fn latency_reporting_proxy() -> Router {
     Router::new()
         .fallback_service(Forward::new())
-        .layer(ReportLatency::to(|latency| println!("{latency}")))
+        .layer(ReportLatency::new(|latency| println!("{latency}")))
         .layer(ProxyHost::https())
 }
 

@@ -29,7 +29,8 @@ use hyper_util::{client::legacy, rt::TokioExecutor};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tower_traffic::{
-    Exchange, OnMiss, RecordTraffic, Redact, ReplayCache, Resend, Summary,
+    Exchange, OnMiss, RecordTraffic, Redact, ReplayCache, Resend,
+    replay::Summary,
     store::{Disk, Replay},
 };
 

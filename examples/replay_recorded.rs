@@ -5,7 +5,7 @@
 //! cargo run --features forward --example replay_recorded
 //! ```
 
-use tower_traffic::{Forward, Resend, StoreError, Summary};
+use tower_traffic::{Forward, Resend, StoreError, replay::Summary};
 
 async fn replay_recorded() -> Result<Summary, StoreError> {
     Resend::disk("store")

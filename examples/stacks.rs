@@ -60,7 +60,7 @@ fn outgoing(debug: bool, latencies: &Histograms) -> Client {
     let credentials = HeaderValue::from_static("Bearer of-no-value");
     let client = ServiceBuilder::new()
         .layer(DebugDump::stderr().enabled(debug))
-        .layer(ReportLatency::histograms(latencies).client())
+        .layer(ReportLatency::histograms(latencies).client(true))
         .layer(RecordTraffic::disk("outgoing"))
         .timeout(Duration::from_secs(5))
         // The layers above do not see the credentials.

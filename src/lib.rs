@@ -103,10 +103,10 @@ pub mod latency;
 mod matching;
 mod message;
 pub mod proxy;
-mod record;
+pub mod record;
 mod recorder;
 mod redact;
-mod replay;
+pub mod replay;
 pub mod store;
 mod util;
 
@@ -123,13 +123,9 @@ pub use self::{
         RecordedResponse,
     },
     proxy::ProxyHost,
-    record::{RecordTraffic, RecordTrafficFuture, RecordTrafficService, WhenFull},
-    recorder::{Capture, Dropped, Recorder, Stats},
+    record::{RecordTraffic, Recorder, WhenFull},
     redact::{REDACTED, Redact},
-    replay::{
-        Difference, OnMiss, Order, ReplayCache, ReplayCacheService, ReplayStream,
-        ReplayStreamService, Resend, Resent, Responder, Summary, Verdict,
-    },
+    replay::{OnMiss, ReplayCache, ReplayStream, Resend, Responder},
     store::StoreError,
 };
 

@@ -31,16 +31,15 @@ use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_traffic::{
     DebugDump, Redact,
-    body::TeeBody,
-    debug::{DebugDumpFuture, DebugDumpService, Printer, RequestDump, ResponseDump},
+    debug::{DebugDumpService, Printer, RequestBody, ResponseBody, ResponseFuture},
 };
 
 /// A request as the service inside sees it.
-type Dumped = Request<TeeBody<Body, RequestDump>>;
+type Dumped = Request<RequestBody<Body>>;
 
 fn dumping() -> (DebugDump, Paper) {
     let paper = Paper::default();
-    (DebugDump::to(paper.clone()), paper)
+    (DebugDump::new(paper.clone()), paper)
 }
 
 /// What is printed of one call.
@@ -229,7 +228,7 @@ async fn a_body_is_shown_up_to_the_limit_and_passes_whole() {
         let piece = |i: usize| data(answer[i * 10..][..10].to_owned());
         reply(200, frames((0..100).map(piece).collect::<Vec<_>>()))
     });
-    let dump = dump.capture_limit(15);
+    let dump = dump.max_body_bytes(15);
     let printer = dump.printer();
     let answer = ask(&dump.layer(origin.clone()), post("/", long.clone())).await;
     printer.flush().await;
@@ -254,7 +253,7 @@ async fn binary_is_summarised_or_shown_as_hex() {
     let (dump, paper) = dumping();
     let summary = "  * 26 bytes, binary, image/png\n\n";
     assert_eq!(
-        shown(dump.capture_limit(20), &paper, &png, content).await,
+        shown(dump.max_body_bytes(20), &paper, &png, content).await,
         summary
     );
 
@@ -262,7 +261,7 @@ async fn binary_is_summarised_or_shown_as_hex() {
     let hex = "    00000000  89 50 4e 47 0d 0a 1a 0a  00 01 02 ff 20 74 65 78  |.PNG........ tex|\n    \
         00000010  74 20 61 6e 64 20 6d 6f                           |t and mo|\n  \
         * 2 more bytes\n\n";
-    let dump = dump.hex(true).capture_limit(24);
+    let dump = dump.hex(true).max_body_bytes(24);
     assert_eq!(shown(dump, &paper, &png, content).await, hex);
 }
 
@@ -318,7 +317,7 @@ async fn text_is_known_by_its_type_or_by_its_look() {
     assert_eq!(shown(dump, &paper, &[], "no type").await, "    no type\n\n");
     // The limit cuts the second letter in two, which makes the rest no less a text.
     let (dump, paper) = dumping();
-    let cut = shown(dump.capture_limit(2), &paper, &[], "aü").await;
+    let cut = shown(dump.max_body_bytes(2), &paper, &[], "aü").await;
     assert_eq!(cut, "    a\\xc3\n  * 1 more byte\n\n");
 }
 
@@ -340,7 +339,7 @@ async fn json_is_indented_when_asked_for() {
 
     let (dump, paper) = dumping();
     let cut = "    {\n      \"a\": [\n        1,\n        {\n  * 13 more bytes\n\n";
-    let dump = dump.indent_json(true).capture_limit(9);
+    let dump = dump.indent_json(true).max_body_bytes(9);
     assert_eq!(shown(dump, &paper, &json, content).await, cut);
 
     let (dump, paper) = dumping();
@@ -440,7 +439,7 @@ mod compressed {
     #[tokio::test]
     async fn without_a_limit_all_is_shown() {
         let (dump, paper) = dumping();
-        let dump = dump.capture_limit(usize::MAX);
+        let dump = dump.max_body_bytes(usize::MAX);
         let fields = [("content-encoding", "gzip")];
         let shown = shown(dump, &paper, &fields, gzip(HELLO)).await;
         assert!(shown.starts_with("    hello, hello"), "{shown}");
@@ -537,7 +536,7 @@ mod compressed {
         let (dump, paper) = dumping();
         let gzip = [("content-encoding", "gzip")];
         let len = content.len();
-        let shown = shown(dump.capture_limit(300), &paper, &gzip, content).await;
+        let shown = shown(dump.max_body_bytes(300), &paper, &gzip, content).await;
         let start = String::from_utf8_lossy(&noise[..250]).into_owned();
         assert!(shown.contains(&start), "{shown}");
         assert!(
@@ -553,7 +552,7 @@ mod compressed {
         let gzip_field = [("content-encoding", "gzip")];
         let content = gzip(&vec![b'a'; 100_000]);
         let len = content.len();
-        let shown = shown(dump.capture_limit(1_000), &paper, &gzip_field, content).await;
+        let shown = shown(dump.max_body_bytes(1_000), &paper, &gzip_field, content).await;
         let expected = format!(
             "    {}\n  * the first 1000 bytes, decoded from {len} of gzip\n\n",
             "a".repeat(1_000)
@@ -773,7 +772,7 @@ async fn secrets_in_contents_are_masked() {
 
     // Of a content that was cut at the limit, and of one that is shown as bytes.
     let (dump, paper) = dumping();
-    let text = shown(dump.capture_limit(24), &paper, &json, secret).await;
+    let text = shown(dump.max_body_bytes(24), &paper, &json, secret).await;
     assert_eq!(
         text,
         "    {\"a\":1,\"token\":\"REDACTED\"\n  * 1 more byte\n\n"
@@ -813,7 +812,7 @@ async fn functions_redact_what_is_printed() {
             })
     };
     let (dump, paper) = dumping();
-    let dump = dump.redact(redact()).capture_limit(8);
+    let dump = dump.redact(redact()).max_body_bytes(8);
     let text = printed(
         dump,
         &paper,
@@ -1072,7 +1071,7 @@ async fn a_service_that_panics_is_printed_as_failed_and_the_panic_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn an_event_is_visible_before_the_next_is_sent() {
     let (dump, paper) = dumping();
-    let dump = dump.events(true).capture_limit(8);
+    let dump = dump.events(true).max_body_bytes(8);
     let printer = dump.printer();
     let (sender, body) = channel();
     let body = Arc::new(Mutex::new(Some(body)));
@@ -1217,7 +1216,7 @@ async fn an_output_that_fails_or_panics_costs_blocks_which_are_counted_and_told(
         let works = Arc::new(AtomicBool::new(false));
         let (mut paper, does_work) = (Paper::default(), works.clone());
         let written = paper.clone();
-        let dump = DebugDump::to(WriteFn(move |text: &[u8]| {
+        let dump = DebugDump::new(WriteFn(move |text: &[u8]| {
             if does_work.load(Ordering::Relaxed) {
                 return paper.write_all(text);
             }
@@ -1250,13 +1249,13 @@ async fn an_output_that_hangs_costs_blocks_and_bounded_memory_and_the_last_drop_
     let (began, has_begun) = mpsc::channel();
     let written = Paper::default();
     let mut paper = written.clone();
-    let dump = DebugDump::to(WriteFn(move |text: &[u8]| {
+    let dump = DebugDump::new(WriteFn(move |text: &[u8]| {
         let _ = began.send(());
         let _ = hang.recv();
         paper.write_all(text)
     }))
-    .queue_budget(100_000)
-    .drain_deadline(Duration::from_millis(20));
+    .max_buffered_bytes(100_000)
+    .drain_timeout(Duration::from_millis(20));
     let printer = dump.printer();
     let service = dump.layer(Origin::new(|_| reply(200, full(vec![b'x'; 10_000]))));
     ask(&service, get("/first")).await;
@@ -1303,7 +1302,7 @@ fn the_last_drop_waits_until_all_is_printed_without_a_runtime() {
 fn the_last_drop_may_wait_for_ever() {
     let (dump, paper) = dumping();
     let service = dump
-        .drain_deadline(Duration::MAX)
+        .drain_timeout(Duration::MAX)
         .layer(Origin::saying("hello"));
     let response = block_on(service.oneshot(get("/"))).expect("an answer");
     block_on(response.into_body().collect()).expect("a body");
@@ -1329,7 +1328,7 @@ async fn limits_at_and_around_the_length_say_what_is_missing() {
     for limit in 0..=4 {
         let (dump, paper) = dumping();
         let printed = printed(
-            dump.capture_limit(limit),
+            dump.max_body_bytes(limit),
             &paper,
             Origin::saying("abc"),
             post("/", "abc"),
@@ -1555,7 +1554,33 @@ fn types_are_what_servers_and_clients_need() {
     is::<DebugDump>();
     is::<Printer>();
     is::<DebugDumpService<Origin>>();
-    sends::<DebugDumpFuture<BoxFuture<'static, ()>>>();
-    sends::<TeeBody<Body, RequestDump>>();
-    sends::<TeeBody<Body, ResponseDump>>();
+    sends::<ResponseFuture<BoxFuture<'static, ()>>>();
+    sends::<RequestBody<Body>>();
+    sends::<ResponseBody<Body>>();
+}
+
+#[tokio::test]
+async fn a_handle_taken_before_the_settings_stays_attached() {
+    let paper = Paper::default();
+    let dump = DebugDump::new(paper.clone());
+    let printer = dump.printer();
+    let early = dump.layer(Origin::saying(r#"{"name":"bob"}"#));
+    let dump = dump
+        .enabled(false)
+        .indent_json(true)
+        .redact(Redact::none())
+        .max_body_bytes(1000)
+        .drain_timeout(Duration::from_secs(1));
+    ask(&early, get("/off")).await;
+    printer.enable(true);
+    ask(&early, get("/early?token=secret")).await;
+    printer.flush().await;
+    let text = paper.text();
+    assert!(!text.contains("/off"), "{text}");
+    assert!(text.contains("/early?token=secret"), "{text}");
+
+    let dump = dump.max_buffered_bytes(0);
+    ask(&early, get("/none")).await;
+    assert_eq!(printer.not_printed(), 2);
+    assert_eq!(dump.printer().not_printed(), 2);
 }

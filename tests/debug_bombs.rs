@@ -90,7 +90,7 @@ async fn a_bomb_costs_neither_memory_nor_output() {
         ("zstd, zstd, br", brotli_bomb()),
     ];
     let written = Arc::new(AtomicUsize::new(0));
-    let dump = DebugDump::to(Scale(written.clone())).capture_limit(LIMIT);
+    let dump = DebugDump::new(Scale(written.clone())).max_body_bytes(LIMIT);
     let printer = dump.printer();
     let service = dump.layer(Origin::saying(""));
     let before = peak();

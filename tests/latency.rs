@@ -22,25 +22,25 @@ use support::{
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit, service_fn};
 use tower_traffic::{
     ExchangeEnd, RecordTraffic, ReportLatency,
-    latency::{Latency, OTHER, ReportLatencyFuture, ReportLatencyService, Stopwatch, to_tracing},
+    latency::{Measurement, OTHER, ReportLatencyService, ResponseBody, ResponseFuture, to_tracing},
     store::Memory,
 };
 
 /// What was reported.
 #[derive(Clone, Default)]
-struct Reports(Arc<Mutex<Vec<Latency>>>);
+struct Reports(Arc<Mutex<Vec<Measurement>>>);
 
 impl Reports {
-    fn reporter(&self) -> impl Fn(&Latency) + Send + Sync + 'static {
+    fn reporter(&self) -> impl Fn(&Measurement) + Send + Sync + 'static {
         let this = self.clone();
         move |latency| this.0.lock().expect("no panic").push(latency.clone())
     }
 
-    fn all(&self) -> Vec<Latency> {
+    fn all(&self) -> Vec<Measurement> {
         self.0.lock().expect("no panic").clone()
     }
 
-    fn only(&self) -> Latency {
+    fn only(&self) -> Measurement {
         let all = self.all();
         assert_eq!(all.len(), 1, "{all:?}");
         all[0].clone()
@@ -54,7 +54,7 @@ impl Reports {
     }
 
     /// A client has the last byte a little before the server lets go of the body.
-    async fn wait_for(&self, count: usize) -> Vec<Latency> {
+    async fn wait_for(&self, count: usize) -> Vec<Measurement> {
         soon(async {
             while self.all().len() < count {
                 tokio::task::yield_now().await;
@@ -67,10 +67,10 @@ impl Reports {
 
 fn reporting() -> (ReportLatency, Reports) {
     let reports = Reports::default();
-    (ReportLatency::to(reports.reporter()), reports)
+    (ReportLatency::new(reports.reporter()), reports)
 }
 
-fn status(latency: &Latency) -> Option<u16> {
+fn status(latency: &Measurement) -> Option<u16> {
     latency.status().map(|status| status.as_u16())
 }
 
@@ -213,7 +213,7 @@ async fn every_ending_is_reported_once_and_as_it_is_recorded() {
         let (method, path) = asked.split_once(' ').expect("a method and a path");
         let (report, reports) = reporting();
         let memory = Memory::new();
-        let record = RecordTraffic::to(memory.clone());
+        let record = RecordTraffic::new(memory.clone());
         let service = report.layer(record.layer(service_fn(ways)));
         exchange(service, method, path, reads).await;
 
@@ -402,7 +402,7 @@ async fn a_client_that_hangs_up_is_reported() {
 #[tokio::test]
 async fn a_panic_of_the_callback_is_nobody_elses() {
     let (_, reports) = reporting();
-    let report = ReportLatency::to(|_| panic!("a callback's own bug"))
+    let report = ReportLatency::new(|_| panic!("a callback's own bug"))
         .and(reports.reporter())
         .route(|_| panic!("another"));
     let service = report.layer(service_fn(ways));
@@ -461,9 +461,9 @@ fn layer_service_future_and_body_are_clone_send_and_sync() {
     fn all<T: Clone + Send + Sync + 'static>() {}
     all::<ReportLatency>();
     all::<ReportLatencyService<Origin>>();
-    all::<Latency>();
-    both::<ReportLatencyFuture<std::future::Ready<()>>>();
-    both::<Stopwatch>();
+    all::<Measurement>();
+    both::<ResponseFuture<std::future::Ready<()>>>();
+    both::<ResponseBody<Body>>();
 }
 
 // ---- routes
@@ -583,7 +583,7 @@ async fn a_route_is_never_more_than_text() {
 #[tokio::test]
 async fn secrets_in_a_uri_are_not_reported() {
     let (report, reports) = reporting();
-    let service = report.client().layer(Origin::saying("hello"));
+    let service = report.client(true).layer(Origin::saying("hello"));
     ask(
         &service,
         get("https://user:hunter2@example.org/a?key=hunter2"),
@@ -604,7 +604,7 @@ async fn what_a_reporter_keeps_does_not_keep_the_reporter() {
     let reports = Reports::default();
     let (reporter, held) = (reports.reporter(), Arc::new(()));
     let gone = Arc::downgrade(&held);
-    let report = ReportLatency::to(move |latency| {
+    let report = ReportLatency::new(move |latency| {
         let _ = &held;
         reporter(latency);
     });
@@ -648,7 +648,7 @@ async fn a_scheme_that_anybody_can_make_up_is_none() {
     let server = report.clone().layer(Origin::saying("hello"));
     ask(&server, get("made-up://example.org/")).await;
     ask(&server, get("https://example.org/")).await;
-    let client = report.client().layer(Origin::saying("hello"));
+    let client = report.client(true).layer(Origin::saying("hello"));
     ask(&client, get("own://example.org/")).await;
     let all = reports.all();
     let schemes: Vec<_> = all
@@ -665,7 +665,7 @@ async fn what_is_known_of_the_connection() {
     let https = report.clone().scheme(Scheme::HTTPS);
     ask(&server, get("/")).await;
     ask(&https.layer(Origin::saying("hello")), get("/")).await;
-    let client = report.client().layer(Origin::new(|_| {
+    let client = report.client(true).layer(Origin::new(|_| {
         let mut response = reply(404, empty());
         *response.version_mut() = Version::HTTP_2;
         response
@@ -678,7 +678,7 @@ async fn what_is_known_of_the_connection() {
         .map(|latency| latency.scheme().as_str())
         .collect();
     assert_eq!(schemes, ["http", "https", "http", "http"]);
-    let servers: Vec<_> = all.iter().map(Latency::server).collect();
+    let servers: Vec<_> = all.iter().map(Measurement::server).collect();
     let expected = [
         None,
         None,
@@ -774,7 +774,7 @@ async fn tracing_gets_one_event_for_each_exchange() {
         .without_time()
         .finish();
     let guard = tracing::subscriber::set_default(subscriber);
-    let report = ReportLatency::to(|_| {}).and(to_tracing());
+    let report = ReportLatency::new(|_| {}).and(to_tracing());
     let service = report.layer(service_fn(ways));
     exchange(service.clone(), "GET", "/500?token=secret", Reads::All).await;
     exchange(service, "GET", "/failed", Reads::All).await;
@@ -802,7 +802,7 @@ async fn the_client_is_told_the_time_to_the_head() {
     let (report, _) = reporting();
     let plain = ask(&report.layer(origin.clone()), get("/")).await;
     assert_eq!(plain.headers["server-timing"], "db;dur=5");
-    let told = ask(&report.server_timing().layer(origin), get("/")).await;
+    let told = ask(&report.server_timing(true).layer(origin), get("/")).await;
     let values: Vec<_> = told.headers.get_all("server-timing").iter().collect();
     assert_eq!(values, ["db;dur=5", "app;dur=12.345"]);
     assert_eq!(told.text(), "hello");
@@ -1084,7 +1084,7 @@ mod metrics {
 
     #[test]
     fn in_a_client() {
-        let report = ReportLatency::metrics().client();
+        let report = ReportLatency::metrics().client(true);
         let (_, names) = names(
             &report,
             &[("GET", "https://example.org/users/1?a=b", Reads::All)],

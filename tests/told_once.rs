@@ -59,9 +59,9 @@ impl Subscriber for Told {
 }
 
 async fn record_into(sink: impl Sink) {
-    let record = RecordTraffic::to(sink)
+    let record = RecordTraffic::new(sink)
         .store_timeout(Duration::from_millis(10))
-        .drain_deadline(Duration::from_millis(50));
+        .drain_timeout(Duration::from_millis(50));
     let service = record.layer(Origin::saying("fine"));
     for number in 1..=10 {
         ask(&service, get("/")).await;
@@ -90,7 +90,7 @@ async fn it_is_told_once() {
     }
 
     let (memory, gate) = (Memory::new(), Arc::new(Semaphore::new(0)));
-    let record = RecordTraffic::to(gated(&memory, &gate)).queue_budget(10_000);
+    let record = RecordTraffic::new(gated(&memory, &gate)).max_buffered_bytes(10_000);
     let service = record.layer(Origin::saying("fine"));
     for _ in 0..50 {
         ask(&service, post("/", random_bytes(1000))).await;

@@ -92,7 +92,7 @@ async fn a_compressed_body_is_summarized() {
     }
 
     let output = Output::default();
-    let dump = DebugDump::to(output.clone());
+    let dump = DebugDump::new(output.clone());
     let headers = [("content-encoding", "gzip"), ("content-type", "text/plain")];
     let app = Router::new().fallback(async move || (headers, "12345"));
     let request = Request::new(Body::empty());

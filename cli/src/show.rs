@@ -1,6 +1,6 @@
 //! One exchange, whole.
 
-use tower_traffic::{DebugDump, Exchange, Redact};
+use tower_traffic::{Exchange, Redact, debug::Formatter};
 
 /// More of a body than this is not shown, in bytes; `--json` gives all of it.
 const SHOWN: usize = 4 << 20;
@@ -11,11 +11,11 @@ pub(crate) fn text(number: u64, exchange: &Exchange, is_colored: bool, redact: b
     } else {
         Redact::none()
     };
-    DebugDump::stdout()
-        .capture_limit(SHOWN)
+    Formatter::new()
+        .max_body_bytes(SHOWN)
         .indent_json(true)
         .hex(true)
         .color(is_colored)
         .redact(redact)
-        .show(exchange, number)
+        .format(exchange, number)
 }

@@ -78,7 +78,7 @@ async fn a_node_that_is_killed_loses_nothing() {
     let mut recorders = Vec::new();
     let mut loads = Vec::new();
     for store in &stores {
-        let record = RecordTraffic::to(store.clone()).store_timeout(Duration::from_mins(2));
+        let record = RecordTraffic::new(store.clone()).store_timeout(Duration::from_mins(2));
         recorders.push(record.recorder());
         let app = Router::new().route(
             "/numbers/{number}",

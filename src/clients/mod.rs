@@ -10,13 +10,14 @@
 //! use http::Request;
 //! use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 //! use tower::{Layer, ServiceExt};
-//! use tower_traffic::RecordTraffic;
+//! use tower_traffic::{RecordTraffic, store::Memory};
 //!
 //! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
 //! # let url = format!("http://{}/", listener.local_addr()?);
 //! # let origin = axum::Router::new().route("/", axum::routing::get(async || "hello"));
 //! # tokio::spawn(async { axum::serve(listener, origin).await });
-//! let record = RecordTraffic::memory();
+//! let memory = Memory::new();
+//! let record = RecordTraffic::memory(&memory);
 //! let client = record.layer(Client::builder(TokioExecutor::new()).build_http());
 //!
 //! let response = client.oneshot(Request::get(url).body(Body::empty())?).await?;
@@ -58,4 +59,4 @@ pub use self::middleware::{LayerError, LayerMiddleware, NextError, NextService};
 pub use self::reqwest_service::ReqwestService;
 
 #[cfg(feature = "reqwest")]
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+use crate::util::error::BoxError;

@@ -22,13 +22,14 @@ use super::{BoxError, body::request_body};
 /// use axum::body::Body;
 /// use http::Request;
 /// use tower::{Layer, ServiceExt};
-/// use tower_traffic::{RecordTraffic, clients::ReqwestService};
+/// use tower_traffic::{RecordTraffic, clients::ReqwestService, store::Memory};
 ///
 /// # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
 /// # let url = format!("http://{}/", listener.local_addr()?);
 /// # let origin = axum::Router::new().route("/", axum::routing::get(async || "hello"));
 /// # tokio::spawn(async { axum::serve(listener, origin).await });
-/// let record = RecordTraffic::memory();
+/// let memory = Memory::new();
+/// let record = RecordTraffic::memory(&memory);
 /// let client = record.layer(ReqwestService::new(reqwest::Client::new()));
 ///
 /// let response = client.oneshot(Request::get(url).body(Body::empty())?).await?;

@@ -1,7 +1,7 @@
-//! How a message looks.
+//! `Blocks`: formats messages.
 //!
-//! Every line but a block's first is indented, and so nothing in a message can pass for another: what
-//! came over the wire by four, what is said of it by two.
+//! Every line but the first of a block is indented, so that a message cannot imitate a block: lines
+//! from the wire by four spaces, notes by two.
 
 use std::{
     borrow::Cow,
@@ -13,12 +13,9 @@ use http::{Method, StatusCode, Version};
 use humantime::format_rfc3339_millis;
 
 use super::{
-    Show,
-    escape::{self, push},
-    functions,
-    hex::hex,
     message::{End, Message, What},
-    style::Styles,
+    output::Styles,
+    terminal::{self, hex, push},
 };
 use crate::{
     content::{
@@ -32,36 +29,45 @@ use crate::{
 
 const INDENT: &[u8] = b"    ";
 
-/// Writes blocks.
+/// The settings of the format.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Format {
+    pub(super) indents_json: bool,
+    pub(super) dumps_hex: bool,
+    /// `None` if the output decides.
+    pub(super) color: Option<bool>,
+    pub(super) redact: Redact,
+}
+
+/// Formats messages as blocks.
+#[derive(Default)]
 pub(super) struct Blocks {
-    show: Show,
-    redact: Redact,
+    format: Format,
     styles: Styles,
-    /// Not within an event of `tracing`, which has a time already.
+    /// False within an event of `tracing`, which has a time of its own.
     has_time: bool,
 }
 
 type Out<'a> = &'a mut Vec<u8>;
 
 impl Blocks {
-    pub(super) fn new(show: Show, redact: Redact, is_colored: bool, is_tracing: bool) -> Self {
+    pub(super) fn new(format: Format, is_colored: bool, is_tracing: bool) -> Self {
         Self {
-            show,
-            redact,
+            format,
             styles: Styles::new(is_colored && !is_tracing),
             has_time: !is_tracing,
         }
     }
 
-    /// Writes the block of a message.
+    /// Appends the block of a message.
     pub(super) fn print(&self, message: &Message, out: Out<'_>) {
         self.time(message.at, out);
         push(
             out,
             format_args!("{}#{}{} ", self.styles.id, message.id, self.styles.off),
         );
-        let applied = functions::applied(&self.redact, message);
-        let message = match &applied {
+        let redacted = message.redacted(&self.format.redact);
+        let message = match &redacted {
             None => message,
             Some(Ok(message)) => message,
             Some(Err(Panicked)) => {
@@ -125,7 +131,7 @@ impl Blocks {
         out.push(b'\n');
     }
 
-    /// Says how many messages were given up.
+    /// Appends a note that `count` messages were lost.
     pub(super) fn lost(&self, count: u64, out: Out<'_>) {
         self.time(SystemTime::now(), out);
         let (messages, were) = if count == 1 {
@@ -152,9 +158,9 @@ impl Blocks {
     fn request_line(&self, method: &Method, target: &[u8], version: Version, out: Out<'_>) {
         out.extend_from_slice(b"> ");
         out.extend_from_slice(self.styles.first.as_bytes());
-        escape::line(out, method.as_str().as_bytes());
+        terminal::line(out, method.as_str().as_bytes());
         out.push(b' ');
-        escape::line(out, &self.target(target));
+        terminal::line(out, &self.target(target));
         out.extend_from_slice(self.styles.off.as_bytes());
         out.push(b' ');
         out.extend_from_slice(semantics::version_name(version).as_bytes());
@@ -162,16 +168,16 @@ impl Blocks {
     }
 
     fn target<'a>(&self, target: &'a [u8]) -> Cow<'a, [u8]> {
-        // Nothing else in it can be a secret.
+        // Only a query or user information can hold a secret.
         if memchr::memchr2(b'?', b'@', target).is_none() {
             return Cow::Borrowed(target);
         }
         match http::Uri::try_from(target) {
-            Ok(uri) => match self.redact.uri(&uri) {
+            Ok(uri) => match self.format.redact.uri(&uri) {
                 Some(uri) => Cow::Owned(uri.to_string().into_bytes()),
                 None => Cow::Borrowed(target),
             },
-            // Cannot be: it was taken out of a URI.
+            // Never: the target was part of a URI.
             Err(_) => Cow::Borrowed(b"?"),
         }
     }
@@ -195,7 +201,7 @@ impl Blocks {
         }
         out.extend_from_slice(self.styles.off.as_bytes());
         push(out, format_args!(" ({}", Took(head)));
-        // Else the body came along with the head.
+        // A shorter difference: the body arrived with the head.
         if end.saturating_sub(head) >= Duration::from_millis(1) {
             push(out, format_args!(", to the end {}", Took(end)));
         }
@@ -206,12 +212,12 @@ impl Blocks {
         for (name, value, is_sensitive) in fields {
             out.extend_from_slice(INDENT);
             out.extend_from_slice(self.styles.name.as_bytes());
-            escape::line(out, name.as_bytes());
+            terminal::line(out, name.as_bytes());
             out.extend_from_slice(self.styles.off.as_bytes());
             out.extend_from_slice(b": ");
-            match self.redact.header_value(name, value, is_sensitive) {
-                Some(value) => escape::line(out, value.as_bytes()),
-                None => escape::line(out, value),
+            match self.format.redact.header_value(name, value, is_sensitive) {
+                Some(value) => terminal::line(out, value.as_bytes()),
+                None => terminal::line(out, value),
             }
             out.push(b'\n');
         }
@@ -220,9 +226,9 @@ impl Blocks {
     fn trailers(&self, trailers: Option<&HeaderList>, out: Out<'_>) {
         if let Some(trailers) = trailers {
             self.note("trailers", out);
-            // Those marked sensitive are redacted where the list is made.
+            // Sensitive trailers are redacted when the list is made.
             let mut trailers = trailers.clone();
-            self.redact.headers(&mut trailers);
+            self.format.redact.headers(&mut trailers);
             self.fields(
                 trailers.iter().map(|(name, value)| (name, value, false)),
                 out,
@@ -230,7 +236,7 @@ impl Blocks {
         }
     }
 
-    /// The content, what is not shown of it, and the trailers.
+    /// Appends the content, a note about the rest of it, and the trailers.
     fn body(&self, message: &Message, out: Out<'_>) {
         if message.seen > 0 {
             out.push(b'\n');
@@ -254,7 +260,8 @@ impl Blocks {
         }
         let names = codings.join(", ");
         let seen = message.seen;
-        let (content, stop) = match coding::decode(&codings, &message.body, self.show.limit) {
+        let (content, stop) = match coding::decode(&codings, &message.body, message.max_body_bytes)
+        {
             Ok(Decoded { content, stop }) => (content, stop),
             Err(why) => {
                 let what = format!("{names}, not decoded: {why}");
@@ -268,7 +275,7 @@ impl Blocks {
         let note = match stop {
             Stop::End => format!("{shown}, decoded from {seen} of {names}"),
             Stop::Limit => format!("the first {shown}, decoded from {seen} of {names}"),
-            // No wonder, then.
+            // Expected of truncated content.
             Stop::Broken(_) if is_cut => {
                 let kept = message.body.len();
                 format!("{shown}, decoded from the first {kept} of {seen} of {names}")
@@ -280,7 +287,7 @@ impl Blocks {
         self.note(&note, out);
     }
 
-    /// Shows content that is not compressed; false if it is only summarised.
+    /// Appends decoded content; false if it is only summarized.
     fn text_or_bytes(
         &self,
         message: &Message,
@@ -293,15 +300,15 @@ impl Blocks {
             return true;
         }
         let content_type = message.head.get("content-type");
-        let clean = self.redact.content(content_type, content);
+        let clean = self.format.redact.content(content_type, content);
         let content = clean.as_deref().unwrap_or(content);
         if is_text(content_type, content, is_cut) {
             let indents =
-                self.show.indents_json && ContentKind::of(content_type, content).is_json();
+                self.format.indents_json && ContentKind::of(content_type, content).is_json();
             let indented = indents.then(|| json_indent::indented(content, is_cut));
             let text = indented.as_ref().and_then(Option::as_deref);
-            escape::lines(out, text.unwrap_or(content), INDENT);
-        } else if self.show.dumps_hex {
+            terminal::lines(out, text.unwrap_or(content), INDENT);
+        } else if self.format.dumps_hex {
             hex(out, content, INDENT);
         } else {
             self.summary(message, len, "binary", out);
@@ -311,13 +318,14 @@ impl Blocks {
     }
 
     fn event(&self, message: &Message, out: Out<'_>) {
-        if self.redact.has_functions().1 {
+        if self.format.redact.has_functions().1 {
             return self.note("not shown: a function redacts whole responses", out);
         }
         let clean = self
+            .format
             .redact
             .content(Some(b"text/event-stream"), &message.body);
-        escape::lines(out, clean.as_deref().unwrap_or(&message.body), INDENT);
+        terminal::lines(out, clean.as_deref().unwrap_or(&message.body), INDENT);
     }
 
     fn summary(&self, message: &Message, len: u64, what: &str, out: Out<'_>) {
@@ -340,9 +348,9 @@ impl Blocks {
     fn request_end(&self, message: &Message, out: Out<'_>) {
         match &message.end {
             End::Complete => {}
-            End::Cut => self.note("only the beginning was recorded", out),
+            End::Truncated => self.note("only the beginning was recorded", out),
             End::Error(error) => self.broken_off(message, error, out),
-            // A service may answer without reading, or without waiting for the rest.
+            // A service may answer before it reads the body.
             End::Dropped | End::Unread if message.seen == 0 => {
                 self.note("the body was not read", out);
             }
@@ -364,7 +372,7 @@ impl Blocks {
     fn response_end(&self, message: &Message, out: Out<'_>) {
         match &message.end {
             End::Complete => {}
-            End::Cut => self.note("only the beginning was recorded", out),
+            End::Truncated => self.note("only the beginning was recorded", out),
             End::Error(error) => self.broken_off(message, error, out),
             End::Dropped | End::Unread if message.seen == 0 => self.error("client gone", out),
             End::Dropped | End::Unread => {
@@ -382,7 +390,7 @@ impl Blocks {
     }
 
     fn without_secrets<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let redacted = self.redact.redact_text(text);
+        let redacted = self.format.redact.redact_text(text);
         redacted.map_or(Cow::Borrowed(text), Cow::Owned)
     }
 
@@ -390,13 +398,13 @@ impl Blocks {
         out.extend_from_slice(self.styles.error.as_bytes());
         out.extend_from_slice(text.as_bytes());
         if let Some(error) = error {
-            escape::line(out, self.without_secrets(error).as_bytes());
+            terminal::line(out, self.without_secrets(error).as_bytes());
         }
         out.extend_from_slice(self.styles.off.as_bytes());
         out.push(b'\n');
     }
 
-    /// Says something of a message, in its block.
+    /// Appends a note about the message.
     fn note(&self, text: &str, out: Out<'_>) {
         self.remark(&self.styles.note, text, out);
     }
@@ -409,13 +417,13 @@ impl Blocks {
         out.extend_from_slice(b"  ");
         out.extend_from_slice(style.as_bytes());
         out.extend_from_slice(b"* ");
-        escape::line(out, text.as_bytes());
+        terminal::line(out, text.as_bytes());
         out.extend_from_slice(self.styles.off.as_bytes());
         out.push(b'\n');
     }
 }
 
-/// So many bytes.
+/// A number of bytes, with its unit.
 struct Bytes(u64);
 
 impl fmt::Display for Bytes {
@@ -425,7 +433,7 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// How long something took, in three digits or so.
+/// A duration, in about three digits.
 struct Took(Duration);
 
 impl fmt::Display for Took {

@@ -1,25 +1,27 @@
-//! What is kept of a message until it is printed.
+//! `Message`: one block to be printed.
 
 use std::{
     mem,
     time::{Duration, SystemTime},
 };
 
-use http::{Method, StatusCode, Version, request};
+use http::{Method, StatusCode, Uri, Version, request};
 use tracing::{Dispatch, Span};
 
-use super::queue::Queue;
-use crate::message::{BodyEnd, HeaderList, HeaderText};
+use crate::{
+    message::{BodyEnd, HeaderList, HeaderText, RecordedBody, RecordedRequest, RecordedResponse},
+    redact::{Panicked, Redact},
+    util::worker::Queue,
+};
 
-/// One block of what is printed. It is filled on the request path with few copies and no formatting,
-/// goes to the printer as it is, and comes back to be filled again: what one thread allocates and
-/// another frees costs both of them.
+/// One block to be printed. The request path fills it with few copies and no formatting; the printer
+/// formats it, and makes it available to be filled again.
 pub(super) struct Message {
     /// Pairs a request with its response.
     pub(super) id: u64,
     pub(super) at: SystemTime,
     pub(super) what: What,
-    /// The request target, and the header fields.
+    /// The request target, and the headers.
     pub(super) head: HeaderText,
     /// The beginning of the content.
     pub(super) body: Vec<u8>,
@@ -27,13 +29,15 @@ pub(super) struct Message {
     pub(super) seen: u64,
     pub(super) trailers: Option<HeaderList>,
     pub(super) end: End,
-    /// Where an event of `tracing` belongs.
+    /// The limit of bytes in `body`, and of bytes printed.
+    pub(super) max_body_bytes: usize,
+    /// For an event of `tracing`.
     pub(super) context: Option<Box<Context>>,
-    /// Bytes that the queue counts as held.
+    /// Bytes held in the queue.
     pub(super) held: usize,
 }
 
-/// What a block is about. Durations are from the request's arrival.
+/// The subject of a block. Durations start at the arrival of the request.
 #[derive(Clone)]
 pub(super) enum What {
     Request {
@@ -46,7 +50,7 @@ pub(super) enum What {
         head: Duration,
         end: Duration,
     },
-    /// The head of a response whose events follow, each in a block of its own.
+    /// A response head whose events follow, each in a block of its own.
     EventsBegin {
         status: StatusCode,
         version: Version,
@@ -60,32 +64,32 @@ pub(super) enum What {
         count: u64,
         after: Duration,
     },
-    /// There is no response, for this reason.
+    /// The inner service failed.
     Failed {
         error: String,
         after: Duration,
     },
-    /// The caller went away before there was a response.
+    /// The client was gone before the response head.
     ClientGone {
         after: Duration,
     },
 }
 
-/// How a message's body ended.
+/// The end of a message's body.
 #[derive(Clone, Debug, Default)]
 pub(super) enum End {
     #[default]
     Complete,
     Error(String),
-    /// Whoever read it let go.
+    /// The reader dropped the body.
     Dropped,
-    /// The call came to its end first.
+    /// The call ended first.
     Unread,
-    /// Only its beginning was recorded.
-    Cut,
+    /// Only the beginning was recorded.
+    Truncated,
 }
 
-/// The subscriber and the span that a call was made in: the printer's thread has neither.
+/// The subscriber and the span of a call: the printer's thread has neither.
 #[derive(Clone)]
 pub(super) struct Context {
     pub(super) dispatch: Dispatch,
@@ -114,6 +118,7 @@ impl Default for Message {
             seen: 0,
             trailers: None,
             end: End::Complete,
+            max_body_bytes: 0,
             context: None,
             held: 0,
         }
@@ -134,15 +139,15 @@ impl Message {
         }
     }
 
-    /// What it holds besides its content, in bytes.
+    /// The bytes that the message holds, without its content.
     pub(super) fn weight(&self) -> usize {
         size_of::<Self>() + self.head.weight()
     }
 
-    /// Keeps a piece of content as far as there is room in the message; false if there is none in the
-    /// queue.
-    pub(super) fn keep(&mut self, data: &[u8], limit: usize, queue: &Queue) -> bool {
-        let kept = data.len().min(limit.saturating_sub(self.body.len()));
+    /// Keeps a piece of content, up to the limit of the message; false if the queue is full.
+    pub(super) fn keep(&mut self, data: &[u8], queue: &Queue<Box<Self>>) -> bool {
+        let room = self.max_body_bytes.saturating_sub(self.body.len());
+        let kept = data.len().min(room);
         if kept > 0 {
             if !queue.hold(kept) {
                 return false;
@@ -162,19 +167,91 @@ impl Message {
         };
     }
 
-    /// As new, with its buffers, unless they have become large.
+    /// Empties the message, and keeps its buffers if they are small.
     pub(super) fn reset(&mut self) {
-        // A few usual messages; what is rarely larger is not worth the memory.
-        const LARGE: usize = 4 << 10;
+        // Enough for the usual messages.
+        const MAX_BYTES: usize = 4 << 10;
         let (mut head, mut body) = (mem::take(&mut self.head), mem::take(&mut self.body));
         head.clear();
         body.clear();
         *self = Self::default();
-        if head.capacity() <= LARGE {
+        if head.capacity() <= MAX_BYTES {
             self.head = head;
         }
-        if body.capacity() <= LARGE {
+        if body.capacity() <= MAX_BYTES {
             self.body = body;
         }
+    }
+
+    /// The message as the user's functions that redact whole messages leave it; `None` if no function
+    /// applies to it.
+    pub(super) fn redacted(&self, redact: &Redact) -> Option<Result<Self, Panicked>> {
+        let (for_requests, for_responses) = redact.has_functions();
+        if !for_requests && !for_responses {
+            return None;
+        }
+        let headers = self.head.to_list();
+        let mut prefix = Vec::new();
+        let (headers, body) = match &self.what {
+            What::Request { method, version } if for_requests => {
+                let mut request = RecordedRequest {
+                    method: method.clone(),
+                    // Always succeeds: the prefix was part of a URI.
+                    uri: Uri::try_from(self.head.prefix()).unwrap_or_default(),
+                    version: *version,
+                    headers,
+                    body: self.recorded_body(),
+                };
+                if let Err(panicked) = redact.try_request(&mut request) {
+                    return Some(Err(panicked));
+                }
+                prefix.extend(request.uri.to_string().bytes());
+                (request.headers, request.body)
+            }
+            What::Response {
+                status, version, ..
+            }
+            | What::EventsBegin {
+                status, version, ..
+            } if for_responses => {
+                let mut response = RecordedResponse {
+                    status: *status,
+                    version: *version,
+                    headers,
+                    body: self.recorded_body(),
+                };
+                if let Err(panicked) = redact.try_response(&mut response) {
+                    return Some(Err(panicked));
+                }
+                (response.headers, response.body)
+            }
+            // The trailers: the functions need the whole response, which is gone.
+            What::EventsEnd { .. } if for_responses => (headers, RecordedBody::default()),
+            _ => return None,
+        };
+        let mut head = HeaderText::default();
+        head.set(&prefix, &headers.to_map());
+        let not_kept = self.seen - self.body.len() as u64;
+        Some(Ok(Self {
+            id: self.id,
+            at: self.at,
+            what: self.what.clone(),
+            head,
+            seen: body.len() as u64 + not_kept,
+            body: body.to_bytes().to_vec(),
+            trailers: body.trailers,
+            end: self.end.clone(),
+            max_body_bytes: self.max_body_bytes,
+            ..Self::default()
+        }))
+    }
+
+    fn recorded_body(&self) -> RecordedBody {
+        let mut body = RecordedBody::from(self.body.clone());
+        body.trailers.clone_from(&self.trailers);
+        if self.seen > self.body.len() as u64 {
+            body.end = BodyEnd::Limit;
+        }
+        body
     }
 }

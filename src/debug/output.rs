@@ -1,4 +1,4 @@
-//! Where what is printed goes.
+//! The destination of blocks, and its colors.
 
 use std::{
     env,
@@ -7,6 +7,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use anstyle::{AnsiColor, Style};
+use http::StatusCode;
 use tracing::{Level, dispatcher};
 
 use super::message::Context;
@@ -19,7 +21,6 @@ const TARGET: &str = "tower_traffic::debug";
 pub(super) enum Output {
     Stdout,
     Stderr,
-    // Shared by the printers of a layer and of its changed clones.
     Writer(Arc<Mutex<dyn Write + Send>>),
     Tracing,
 }
@@ -29,12 +30,12 @@ impl Output {
         matches!(self, Self::Tracing)
     }
 
-    /// Whether there is anybody to print for.
-    pub(super) fn is_heard(&self) -> bool {
+    /// Whether blocks are read: always true, except for `tracing` without a subscriber.
+    pub(super) fn is_enabled(&self) -> bool {
         !self.is_tracing() || tracing::enabled!(target: TARGET, Level::DEBUG)
     }
 
-    /// Whether it is a terminal whose user did not say no to colour (<https://no-color.org>).
+    /// Whether the output is a terminal with color, by <https://no-color.org>.
     pub(super) fn wants_color(&self) -> bool {
         let is_terminal = match self {
             Self::Stdout => io::stdout().is_terminal(),
@@ -46,7 +47,7 @@ impl Output {
             && env::var_os("TERM").is_none_or(|value| value != "dumb")
     }
 
-    /// Writes all of it, with nothing of others between; false if that failed.
+    /// Writes a text in one piece; false if that failed.
     pub(super) fn write(&self, text: &[u8]) -> bool {
         self.with(|writer| writer.write_all(text))
     }
@@ -62,7 +63,7 @@ impl Output {
             Self::Writer(writer) => call(&mut *lock(writer)),
             Self::Tracing => Ok(()),
         });
-        // A writer is the caller's code.
+        // A writer is the user's code, and may panic.
         catch_unwind(call).is_ok_and(|written| written.is_ok())
     }
 }
@@ -73,5 +74,51 @@ impl Context {
             self.span
                 .in_scope(|| tracing::debug!(target: TARGET, "{text}"));
         });
+    }
+}
+
+/// The escape sequences that switch each style on, and `off`, which switches it off; empty without
+/// color.
+#[derive(Default)]
+pub(super) struct Styles {
+    pub(super) time: String,
+    pub(super) id: String,
+    pub(super) first: String,
+    pub(super) name: String,
+    pub(super) note: String,
+    pub(super) error: String,
+    statuses: [String; 5],
+    pub(super) off: String,
+}
+
+impl Styles {
+    pub(super) fn new(is_colored: bool) -> Self {
+        if !is_colored {
+            return Self::default();
+        }
+        let on = |style: Style| style.render().to_string();
+        let bold = |color: AnsiColor| on(color.on_default().bold());
+        Self {
+            time: on(Style::new().dimmed()),
+            id: bold(AnsiColor::Magenta),
+            first: on(Style::new().bold()),
+            name: on(AnsiColor::Cyan.on_default()),
+            note: on(AnsiColor::Yellow.on_default()),
+            error: bold(AnsiColor::Red),
+            statuses: [
+                bold(AnsiColor::Blue),
+                bold(AnsiColor::Green),
+                bold(AnsiColor::Cyan),
+                bold(AnsiColor::Yellow),
+                bold(AnsiColor::Red),
+            ],
+            off: anstyle::Reset.render().to_string(),
+        }
+    }
+
+    pub(super) fn status(&self, status: StatusCode) -> &str {
+        let class = usize::from(status.as_u16() / 100);
+        // Codes above 599 are most likely errors.
+        &self.statuses[class.clamp(1, 5) - 1]
     }
 }

@@ -2,59 +2,88 @@ use std::{
     fmt, mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc::{self, RecvTimeoutError},
     },
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
-
-use http::request::Parts;
 
 use super::{
-    Config,
-    block::Blocks,
+    block::{Blocks, Format},
     message::{Context, Message},
     output::Output,
-    queue::{Queue, Taken},
 };
-use crate::util::sync::get_mut;
+use crate::util::{
+    pool::Pool,
+    sync::lock,
+    worker::{Batch, Counts, DropReason, Gather, Job, Jobs, Queue, Worker},
+};
 
-/// A batch is written when it has become so long.
+/// The length at which a batch is written.
 const BATCH_BYTES: usize = 256 << 10;
 
-/// How long the last drop waits for the thread beyond the deadline, which the thread keeps too.
-const GRACE: Duration = Duration::from_millis(200);
+/// The default limit of bytes held by messages.
+const DEFAULT_MAX_BUFFERED_BYTES: usize = 16 << 20;
 
-/// A handle to what prints: [`flush`](Self::flush) it, switch it on and off.
+/// The number of messages kept to be filled again, 4 MiB at most: as many as gather at 25,000
+/// requests a second.
+const MAX_SPARE_MESSAGES: usize = 512;
+
+/// A handle to a printer: [flushes](Self::flush) it, and switches it [on and off](Self::enable).
 ///
-/// Clones, the layer, its services and the calls under way share one printer. When the last of them
-/// is dropped, that drop waits until everything is printed, or until the deadline.
+/// Clones of the handle, the layer, its services and the calls in flight share one printer. When the
+/// last of them is dropped, that drop waits until everything is printed, or until the drain timeout.
 #[derive(Clone)]
 pub struct Printer {
-    inner: Arc<Inner>,
+    shared: Arc<Shared>,
 }
 
-struct Inner {
+struct Shared {
     is_enabled: AtomicBool,
-    config: Config,
-    ids: AtomicU64,
-    queue: Arc<Queue>,
-    /// Started with the first message; the receiver hears when it has ended. `None` if the system has
-    /// no thread for it.
-    thread: OnceLock<Option<Mutex<mpsc::Receiver<()>>>>,
+    last_id: AtomicU64,
+    output: Output,
+    // The thread shares these two, but not the worker: its drop waits for the thread.
+    format: Arc<Mutex<Format>>,
+    spare: Arc<Pool<Box<Message>>>,
+    worker: Worker<Box<Message>>,
+}
+
+impl Job for Box<Message> {
+    const THREAD: &'static str = "tower-traffic-printer";
+    const GATHER: Gather = Gather::AfterBatch(Duration::from_millis(10));
+    const CANNOT_START: &'static str = "cannot start the printer's thread: nothing is printed";
+    const HANGS: &'static str = "the output hangs: the last messages are not printed";
+
+    fn held(&self) -> usize {
+        self.held
+    }
+
+    fn log_first_drop(_: DropReason, counts: &Counts) {
+        log_lost(counts, 1);
+    }
+}
+
+/// Logs a loss of `count` messages, if it is the first.
+fn log_lost(counts: &Counts, count: u64) {
+    if counts.dropped_total() == count {
+        tracing::warn!(
+            "messages are not printed: the output fails, or is slower than the traffic; requests \
+             are not affected"
+        );
+    }
 }
 
 impl Printer {
-    pub(super) fn new(config: Config) -> Self {
+    /// Does no I/O: the first message starts the printer's thread.
+    pub(super) fn new(output: Output) -> Self {
         Self {
-            inner: Arc::new(Inner {
-                is_enabled: AtomicBool::new(config.is_enabled),
-                ids: AtomicU64::new(0),
-                queue: Arc::new(Queue::new(config.queue_budget)),
-                config,
-                thread: OnceLock::new(),
+            shared: Arc::new(Shared {
+                is_enabled: AtomicBool::new(true),
+                last_id: AtomicU64::new(0),
+                output,
+                format: Arc::default(),
+                spare: Arc::new(Pool::new(MAX_SPARE_MESSAGES)),
+                worker: Worker::new(DEFAULT_MAX_BUFFERED_BYTES),
             }),
         }
     }
@@ -62,85 +91,73 @@ impl Printer {
     /// Whether calls that begin now are printed.
     #[inline]
     pub fn is_enabled(&self) -> bool {
-        self.inner.is_enabled.load(Ordering::Relaxed)
+        self.shared.is_enabled.load(Ordering::Relaxed)
     }
 
-    /// Prints the calls that begin from now on, or does not. Calls under way are not affected.
+    /// Whether to print the calls that begin from now on. Calls in flight are not affected.
     pub fn enable(&self, is_enabled: bool) {
-        self.inner.is_enabled.store(is_enabled, Ordering::Relaxed);
+        self.shared.is_enabled.store(is_enabled, Ordering::Relaxed);
     }
 
-    /// Returns when every message that had ended before is printed or given up.
+    /// Waits until every message that has ended is printed or dropped.
     ///
-    /// It waits as long as the output takes: for ever, if that hangs.
+    /// It waits as long as the output takes: forever, if the output hangs.
     pub async fn flush(&self) {
-        if self.has_thread() {
-            self.inner.queue.flush().await;
-        }
+        self.start();
+        self.queue().flush().await;
     }
 
-    /// How many messages could not be printed: the output failed, or was slower than the traffic for
-    /// so long that the queue was full.
+    /// The number of messages that could not be printed: the output failed, or was too slow for the
+    /// traffic.
     pub fn not_printed(&self) -> u64 {
-        self.inner.queue.lost()
+        self.queue().counts().dropped_total()
     }
 
-    /// The number of a call that begins, and where an event of `tracing` belongs; `None` if it is not
-    /// printed.
-    pub(super) fn begin(&self, parts: &Parts) -> Option<(u64, Option<Box<Context>>)> {
-        let config = &self.inner.config;
-        let is_wanted = config
-            .filter
-            .as_ref()
-            .is_none_or(|filter| filter.takes(parts));
-        if !is_wanted || !config.output.is_heard() {
+    /// Begins a call, with its number, and with its context for an event of `tracing`; `None` if
+    /// nobody reads the output.
+    pub(super) fn begin(&self) -> Option<(u64, Option<Box<Context>>)> {
+        let output = &self.shared.output;
+        if !output.is_enabled() {
             return None;
         }
-        self.has_thread();
-        let id = self.inner.ids.fetch_add(1, Ordering::Relaxed) + 1;
-        let is_tracing = config.output.is_tracing();
-        Some((id, is_tracing.then(|| Box::new(Context::current()))))
+        self.start();
+        let id = self.shared.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        Some((
+            id,
+            output.is_tracing().then(|| Box::new(Context::current())),
+        ))
     }
 
-    pub(super) fn queue(&self) -> &Queue {
-        &self.inner.queue
+    pub(super) fn queue(&self) -> &Queue<Box<Message>> {
+        self.shared.worker.queue()
     }
 
-    pub(super) fn capture_limit(&self) -> usize {
-        self.inner.config.show.limit
+    /// A message to be filled.
+    pub(super) fn message(&self) -> Box<Message> {
+        self.shared.spare.take().unwrap_or_default()
     }
 
-    pub(super) fn shows_events(&self) -> bool {
-        self.inner.config.show_events
+    /// Drops a message that did not enter the queue.
+    pub(super) fn lose(&self, message: Box<Message>) {
+        self.queue().release(message.held);
+        drop(message);
+        self.queue().count_dropped(DropReason::QueueFull);
     }
 
-    /// Whether there is a thread that prints; starts it the first time.
-    fn has_thread(&self) -> bool {
-        let inner = &self.inner;
-        let thread = inner.thread.get_or_init(|| {
-            start(&inner.config, &inner.queue)
-                .inspect_err(|error| {
-                    tracing::error!(%error, "nothing can be printed");
-                    let lost = inner.queue.abandon();
-                    inner.queue.count_lost(lost);
-                })
-                .ok()
-                .map(Mutex::new)
+    /// Changes the format, for all handles.
+    pub(super) fn set(&self, change: impl FnOnce(&mut Format)) {
+        change(&mut lock(&self.shared.format));
+    }
+
+    /// Starts the thread, the first time.
+    fn start(&self) {
+        let shared = &self.shared;
+        shared.worker.start(|| {
+            let output = shared.output.clone();
+            let format = shared.format.clone();
+            let spare = shared.spare.clone();
+            move |jobs| Printing::new(output, format, spare, jobs).run()
         });
-        thread.is_some()
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        let Some(Some(mut ended)) = self.thread.take() else {
-            return;
-        };
-        let deadline = self.config.drain_deadline;
-        self.queue.close(Instant::now() + deadline);
-        if let Err(RecvTimeoutError::Timeout) = get_mut(&mut ended).recv_timeout(deadline + GRACE) {
-            tracing::warn!("an output hangs: the last messages are not printed");
-        }
     }
 }
 
@@ -153,70 +170,83 @@ impl fmt::Debug for Printer {
     }
 }
 
-/// Starts the thread. The receiver hears when it has ended.
-fn start(config: &Config, queue: &Arc<Queue>) -> std::io::Result<mpsc::Receiver<()>> {
-    let (ended, receiver) = mpsc::channel();
-    let (config, queue) = (config.clone(), queue.clone());
-    thread::Builder::new()
-        .name("tower-traffic-printer".to_owned())
-        .spawn(move || {
-            // Dropped with the thread, whatever happens.
-            let _ended = ended;
-            let is_tracing = config.output.is_tracing();
-            let is_colored = config.color.unwrap_or_else(|| config.output.wants_color());
-            let mut printing = Printing {
-                blocks: Blocks::new(config.show, config.redact, is_colored, is_tracing),
-                output: config.output,
-                queue,
-                text: Vec::new(),
-                count: 0,
-            };
-            printing.run();
-        })?;
-    Ok(receiver)
-}
-
-/// The thread that formats and writes.
+/// The loop of the thread, which formats and writes.
 struct Printing {
-    blocks: Blocks,
     output: Output,
-    queue: Arc<Queue>,
-    /// Whole blocks that are not written yet, and how many messages they are.
+    wants_color: bool,
+    format: Arc<Mutex<Format>>,
+    spare: Arc<Pool<Box<Message>>>,
+    jobs: Jobs<Box<Message>>,
+    blocks: Blocks,
+    /// Whole blocks that are not written yet, and the number of their messages.
     text: Vec<u8>,
     count: u64,
+    /// The lost messages that the output mentions already.
+    reported: u64,
 }
 
 impl Printing {
-    fn run(&mut self) {
-        let mut last = None;
-        while let Some(Taken { messages, flush }) = self.queue.take(last) {
-            for message in &messages {
-                self.print(message);
-            }
-            self.tell_lost();
-            self.write();
-            self.output.flush();
-            self.queue.give_back(messages);
-            if let Some(flush) = flush {
-                self.queue.flushed(flush);
-            }
-            last = Some(Instant::now());
-        }
-        let left = self.queue.abandon();
-        if left > 0 {
-            self.queue.count_lost(left);
+    fn new(
+        output: Output,
+        format: Arc<Mutex<Format>>,
+        spare: Arc<Pool<Box<Message>>>,
+        jobs: Jobs<Box<Message>>,
+    ) -> Self {
+        Self {
+            wants_color: output.wants_color(),
+            output,
+            format,
+            spare,
+            jobs,
+            blocks: Blocks::default(),
+            text: Vec::new(),
+            count: 0,
+            reported: 0,
         }
     }
 
+    async fn run(mut self) {
+        while let Some(Batch { jobs, flush }) = self.jobs.take().await {
+            if self.jobs.is_past_deadline() {
+                self.lost(jobs.len() as u64, DropReason::ShutDown);
+            } else {
+                self.print_all(&jobs);
+            }
+            self.give_back(jobs);
+            if let Some(flush) = flush {
+                self.jobs.flushed(flush);
+            }
+        }
+    }
+
+    fn print_all(&mut self, messages: &[Box<Message>]) {
+        let format = lock(&self.format).clone();
+        let is_colored = format.color.unwrap_or(self.wants_color);
+        self.blocks = Blocks::new(format, is_colored, self.output.is_tracing());
+        for message in messages {
+            self.print(message);
+        }
+        self.report_lost();
+        self.write();
+        self.output.flush();
+    }
+
+    fn give_back(&self, mut messages: Vec<Box<Message>>) {
+        let held = messages.iter().map(|message| message.held).sum();
+        messages.truncate(MAX_SPARE_MESSAGES);
+        messages.iter_mut().for_each(|message| message.reset());
+        self.spare.give_back(messages);
+        self.jobs.queue().release(held);
+    }
+
     fn print(&mut self, message: &Message) {
-        self.tell_lost();
+        self.report_lost();
         let start = self.text.len();
-        // Decoders are others' code, and what they are fed is anybody's.
+        // Decoders are other people's code, and their input is anything.
         let block = AssertUnwindSafe(|| self.blocks.print(message, &mut self.text));
         if catch_unwind(block).is_err() {
             self.text.truncate(start);
-            self.queue.count_lost(1);
-            return;
+            return self.lost(1, DropReason::Failed);
         }
         self.count += 1;
         if let Some(context) = &message.context {
@@ -226,44 +256,55 @@ impl Printing {
         }
     }
 
-    /// Says how many messages were given up.
-    fn tell_lost(&mut self) {
-        let lost = self.queue.take_lost();
-        if lost == 0 || self.output.is_tracing() {
+    /// Mentions the messages lost so far in the output.
+    fn report_lost(&mut self) {
+        let total = self.jobs.queue().counts().dropped_total();
+        if total == self.reported || self.output.is_tracing() {
             return;
         }
         self.write();
-        self.blocks.lost(lost, &mut self.text);
-        if !self.write() {
-            self.queue.put_lost(lost);
+        self.blocks.lost(total - self.reported, &mut self.text);
+        if self.write() {
+            self.reported = total;
         }
     }
 
-    /// Writes what there is, all at once; false if that failed.
+    /// Writes the text in one piece; false if that failed.
     fn write(&mut self) -> bool {
         if self.text.is_empty() {
             return true;
         }
         let is_written = self.output.write(&self.text);
         self.text.clear();
-        // A batch that was large once is not kept for ever.
         self.text.shrink_to(2 * BATCH_BYTES);
         let count = mem::take(&mut self.count);
-        if !is_written && count > 0 {
-            self.queue.count_lost(count);
+        if is_written {
+            self.jobs.queue().settle(count, 0, Ok(()));
+        } else if count > 0 {
+            self.lost(count, DropReason::Failed);
         }
         is_written
     }
 
-    /// Hands one block to `tracing`, where its call was made.
+    /// Sends one block to `tracing`, in the context of its call.
     fn trace(&mut self, context: &Context) {
         let text = String::from_utf8_lossy(&self.text);
-        // The subscriber is the caller's code.
+        // A subscriber is the user's code, and may panic.
         let event = AssertUnwindSafe(|| context.event(text.trim_end()));
-        if catch_unwind(event).is_err() {
-            self.queue.count_lost(1);
-        }
+        let is_sent = catch_unwind(event).is_ok();
         self.text.clear();
         self.count = 0;
+        if is_sent {
+            self.jobs.queue().settle(1, 0, Ok(()));
+        } else {
+            self.lost(1, DropReason::Failed);
+        }
+    }
+
+    fn lost(&self, count: u64, reason: DropReason) {
+        let counts = self.jobs.queue().settle(count, 0, Err(reason));
+        if count > 0 {
+            log_lost(&counts, count);
+        }
     }
 }

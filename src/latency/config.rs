@@ -2,17 +2,17 @@ use std::{mem, sync::Arc};
 
 use http::{Request, request::Parts, uri::Scheme};
 
-use super::{Latency, route::Paths};
+use super::{Measurement, route::Paths};
 use crate::{message::ExchangeEnd, redact::Redact, util::panic::Guard};
 
-type Reporter = dyn Fn(&Latency) + Send + Sync;
-type Name = dyn Fn(&Parts) -> Option<String> + Send + Sync;
+type Reporter = dyn Fn(&Measurement) + Send + Sync;
+type NameRoute = dyn Fn(&Parts) -> Option<String> + Send + Sync;
 
-/// What a layer was told, and what its services share.
+/// The settings of a layer, shared with its services.
 #[derive(Clone)]
 pub(super) struct Config {
     pub(super) reporters: Vec<Arc<Reporter>>,
-    pub(super) name: Option<Arc<Name>>,
+    pub(super) name: Option<Arc<NameRoute>>,
     pub(super) paths: Arc<Paths>,
     pub(super) scheme: Scheme,
     pub(super) is_client: bool,
@@ -37,7 +37,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// What is only said, and not what holds what the user's functions hold.
+    /// The settings without the user's functions, and so without the values that they own.
     pub(super) fn without_functions(&self) -> Self {
         Self {
             reporters: Vec::new(),
@@ -46,14 +46,14 @@ impl Config {
         }
     }
 
-    /// Never panics: it runs in drops.
-    pub(super) fn report(&self, latency: &Latency) {
+    /// Calls the reporters. Never panics: it runs in drops.
+    pub(super) fn report(&self, measurement: &Measurement) {
         for report in &self.reporters {
-            self.guard.call("report", || report(latency));
+            self.guard.call("report", || report(measurement));
         }
     }
 
-    /// Takes secrets out of an error: clients put the URI into its text.
+    /// Redacts the text of an error: clients put the URI into it.
     pub(super) fn redact(&self, ended: &mut ExchangeEnd) {
         if let ExchangeEnd::Error(error) = ended
             && let Some(redacted) = self.redact.redact_text(error)
@@ -62,11 +62,11 @@ impl Config {
         }
     }
 
-    /// What the user calls the request's route.
+    /// The user's name for the request's route.
     #[inline]
     pub(super) fn name<B>(&self, request: &mut Request<B>) -> Option<String> {
         let name = self.name.as_ref()?;
-        // The request stays where it is, because to move it costs more than the rest of the layer.
+        // The request is not moved: that would cost more than the rest of the layer.
         let (mut parts, ()) = Request::new(()).into_parts();
         swap_parts(&mut parts, request);
         let name = self.guard.call("route", || name(&parts)).flatten();

@@ -11,7 +11,7 @@ use hdrhistogram::Histogram;
 use http::StatusCode;
 
 use super::{
-    Latency,
+    Measurement,
     snapshot::{Percentiles, Series, Snapshot},
 };
 use crate::{
@@ -124,24 +124,24 @@ impl Histograms {
     }
 
     /// A reporter to these histograms, for [`ReportLatency::and`](super::ReportLatency::and).
-    pub fn reporter(&self) -> impl Fn(&Latency) + Clone + Send + Sync + 'static {
+    pub fn reporter(&self) -> impl Fn(&Measurement) + Clone + Send + Sync + 'static {
         let this = self.clone();
-        move |latency| this.record(latency)
+        move |measurement| this.record(measurement)
     }
 
     /// Adds an exchange.
-    pub fn record(&self, latency: &Latency) {
+    pub fn record(&self, measurement: &Measurement) {
         let shared = &self.shared;
-        let route = latency.route();
-        let key = Key::of(latency);
+        let route = measurement.route();
+        let key = Key::of(measurement);
         {
             let table = read(&shared.table);
             if let Some(times) = table.find(route, key, shared.max_series) {
-                return lock(times).add(latency);
+                return lock(times).add(measurement);
             }
         }
         let mut table = write(&shared.table);
-        get_mut(table.find_or_add(route, key, shared.max_series)).add(latency);
+        get_mut(table.find_or_add(route, key, shared.max_series)).add(measurement);
     }
 
     /// What was recorded, as of now.
@@ -242,11 +242,11 @@ impl Table {
 }
 
 impl Key {
-    fn of(latency: &Latency) -> Self {
+    fn of(measurement: &Measurement) -> Self {
         Self {
-            method: latency.known_method(),
-            status: latency.status(),
-            ended: match latency.end() {
+            method: measurement.known_method(),
+            status: measurement.status(),
+            ended: match measurement.end() {
                 ExchangeEnd::Complete | ExchangeEnd::Limit => "complete",
                 ExchangeEnd::ClientGone => "client gone",
                 ExchangeEnd::Error(_) => "error",
@@ -256,11 +256,11 @@ impl Key {
 }
 
 impl Times {
-    fn add(&mut self, latency: &Latency) {
-        if let Some(time) = latency.time_to_head() {
+    fn add(&mut self, measurement: &Measurement) {
+        if let Some(time) = measurement.time_to_head() {
             self.head.add(time);
         }
-        self.end.add(latency.time_to_end());
+        self.end.add(measurement.time_to_end());
     }
 }
 

@@ -1,8 +1,8 @@
 use std::fmt::Write;
 
-use super::Latency;
+use super::Measurement;
 
-impl Latency {
+impl Measurement {
     /// http4k's label: method, route, class of status and status, with dots between.
     ///
     /// | exchange | label |

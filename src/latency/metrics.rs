@@ -2,7 +2,7 @@ use std::sync::Once;
 
 use metrics::{Label, SharedString, Unit, describe_histogram, histogram};
 
-use super::Latency;
+use super::Measurement;
 use crate::message::semantics;
 
 /// The names of the histograms on one side.
@@ -35,13 +35,13 @@ const CLIENT: Names = Names {
 ///
 /// | attribute | value |
 /// |---|---|
-/// | `http.request.method` | [`known_method`](Latency::known_method) |
-/// | `url.scheme` | [`scheme`](Latency::scheme) |
-/// | `http.route` | [`matched_route`](Latency::matched_route); not given for a path |
+/// | `http.request.method` | [`known_method`](Measurement::known_method) |
+/// | `url.scheme` | [`scheme`](Measurement::scheme) |
+/// | `http.route` | [`matched_route`](Measurement::matched_route); not given for a path |
 /// | `http.response.status_code` | if there was a response |
-/// | `error.type` | [`error_type`](Latency::error_type), if there was an error |
+/// | `error.type` | [`error_type`](Measurement::error_type), if there was an error |
 /// | `network.protocol.version` | `1.0`, `1.1`, `2`, `3` |
-/// | `server.address`, `server.port` | [`server`](Latency::server), in a client only |
+/// | `server.address`, `server.port` | [`server`](Measurement::server), in a client only |
 ///
 /// In a proxy that goes wherever its clients like, leave out
 /// [`client`](super::ReportLatency::client): each address would be a series of its own.
@@ -50,23 +50,23 @@ const CLIENT: Names = Names {
 /// use tower_traffic::ReportLatency;
 ///
 /// let in_the_app = ReportLatency::metrics();
-/// let around_a_client = ReportLatency::metrics().client();
+/// let around_a_client = ReportLatency::metrics().client(true);
 /// ```
-pub fn to_metrics() -> impl Fn(&Latency) + Send + Sync + 'static {
+pub fn to_metrics() -> impl Fn(&Measurement) + Send + Sync + 'static {
     let [client, server] = [Once::new(), Once::new()];
-    move |latency| {
-        let (names, described) = if latency.is_client() {
+    move |measurement| {
+        let (names, described) = if measurement.is_client() {
             (CLIENT, &client)
         } else {
             (SERVER, &server)
         };
         // Not when the layer is built: there may be no recorder yet.
         described.call_once(|| describe(&names));
-        let labels = labels(latency);
-        if let Some(time) = latency.time_to_head() {
+        let labels = labels(measurement);
+        if let Some(time) = measurement.time_to_head() {
             histogram!(names.time_to_head, labels.clone()).record(time);
         }
-        histogram!(names.duration, labels).record(latency.time_to_end());
+        histogram!(names.duration, labels).record(measurement.time_to_end());
     }
 }
 
@@ -83,37 +83,37 @@ fn describe(names: &Names) {
     );
 }
 
-fn labels(latency: &Latency) -> Vec<Label> {
+fn labels(measurement: &Measurement) -> Vec<Label> {
     let mut labels = Vec::with_capacity(7);
     let mut add = |key: &'static str, value: SharedString| labels.push(Label::new(key, value));
-    add("http.request.method", latency.known_method().into());
+    add("http.request.method", measurement.known_method().into());
     add(
         "url.scheme",
-        match latency.scheme().as_str() {
+        match measurement.scheme().as_str() {
             "http" => "http".into(),
             "https" => "https".into(),
             other => other.to_owned().into(),
         },
     );
-    if let Some(route) = latency.matched_route() {
+    if let Some(route) = measurement.matched_route() {
         add("http.route", route.to_owned().into());
     }
-    if let Some(status) = latency.status() {
+    if let Some(status) = measurement.status() {
         add(
             "http.response.status_code",
             status.as_str().to_owned().into(),
         );
     }
-    if let Some(error) = latency.error_type() {
+    if let Some(error) = measurement.error_type() {
         add("error.type", error.to_owned().into());
     }
-    let version = semantics::version_name(latency.version());
+    let version = semantics::version_name(measurement.version());
     add(
         "network.protocol.version",
         version.trim_start_matches("HTTP/").into(),
     );
     // At a server the request says this: whoever asks could make up any number of them.
-    if let (true, Some((host, port))) = (latency.is_client(), latency.server()) {
+    if let (true, Some((host, port))) = (measurement.is_client(), measurement.server()) {
         add("server.address", host.to_owned().into());
         if let Some(port) = port {
             add("server.port", port.to_string().into());

@@ -1,4 +1,12 @@
-use std::{collections::HashSet, sync::RwLock};
+//! The route of a request: the group in which its times are counted.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 #[cfg(feature = "axum")]
 use axum::extract::MatchedPath;
@@ -6,30 +14,30 @@ use http::{Extensions, Uri};
 
 use crate::util::sync::{read, write};
 
-/// The route of every request whose path is one too many.
+/// The route of paths beyond [`max_paths`](super::ReportLatency::max_paths).
 pub const OTHER: &str = "other";
 
 /// The longest route, in bytes.
 const MAX_LEN: usize = 256;
 
-/// How many paths stand as routes.
+/// The default limit of paths that are routes of their own.
 const MAX_PATHS: usize = 200;
 
-/// What a layer knows of where a request went.
+/// The origin of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// axum's router has matched it.
+pub(super) enum RouteSource {
+    /// axum's router.
     #[cfg(feature = "axum")]
     Matched,
-    /// The user has named it.
+    /// The user's function.
     Named,
     Path,
 }
 
-/// Where a request went. Its fields are set one by one, which is cheaper than to move it.
+/// The target of a request. Its fields are set one by one: cheaper than a move.
 #[derive(Clone)]
 pub(super) struct Target {
-    pub(super) kind: Kind,
+    pub(super) source: RouteSource,
     #[cfg(feature = "axum")]
     matched: Option<MatchedPath>,
     /// The path or the name.
@@ -39,7 +47,7 @@ pub(super) struct Target {
 impl Target {
     pub(super) const fn new() -> Self {
         Self {
-            kind: Kind::Path,
+            source: RouteSource::Path,
             #[cfg(feature = "axum")]
             matched: None,
             text: String::new(),
@@ -54,10 +62,10 @@ impl Target {
         &self.text
     }
 
-    /// As new, with its buffer.
+    /// Empties the target, and keeps its buffer.
     #[inline]
     pub(super) fn clear(&mut self) {
-        self.kind = Kind::Path;
+        self.source = RouteSource::Path;
         #[cfg(feature = "axum")]
         if self.matched.is_some() {
             self.matched = None;
@@ -69,29 +77,29 @@ impl Target {
     pub(super) fn set(&mut self, uri: &Uri, extensions: &Extensions) {
         #[cfg(feature = "axum")]
         if let Some(matched) = extensions.get::<MatchedPath>() {
-            self.kind = Kind::Matched;
+            self.source = RouteSource::Matched;
             self.matched = Some(matched.clone());
             return;
         }
         let _ = extensions;
-        // A copy, because a clone of the URI would keep the network buffer that it is a slice of.
+        // A clone of the URI would keep the network buffer alive.
         match uri.path() {
-            // CONNECT has none.
+            // CONNECT.
             "" => self.text.push('/'),
             path => push_clean(&mut self.text, path),
         }
     }
 
     pub(super) fn set_name(&mut self, name: &str) {
-        self.kind = Kind::Named;
+        self.source = RouteSource::Named;
         push_clean(&mut self.text, name);
     }
 }
 
-/// A route is printed: control characters do not belong there.
+/// Appends a route without its control characters: it is printed.
 fn push_clean(text: &mut String, route: &str) {
     let route = &route[..route.floor_char_boundary(MAX_LEN)];
-    // Without a way out early, many bytes are looked at at once.
+    // Without an early exit, the compiler vectorizes the loop.
     let is_clean = |clean, byte| clean & matches!(byte, b' '..0x7f);
     if route.bytes().fold(true, is_clean) {
         text.push_str(route);
@@ -100,38 +108,39 @@ fn push_clean(text: &mut String, route: &str) {
     }
 }
 
-/// The paths that stand as routes.
+/// The paths that are routes of their own.
 pub(super) struct Paths {
-    max: usize,
+    max: AtomicUsize,
     known: RwLock<HashSet<Box<str>>>,
 }
 
 impl Paths {
-    pub(super) fn new(max: usize) -> Self {
-        Self {
-            max,
-            known: RwLock::default(),
-        }
+    pub(super) fn set_max(&self, max: usize) {
+        self.max.store(max, Ordering::Relaxed);
     }
 
-    /// Whether a path is one of the first.
+    /// Whether a path is among the first `max`.
     pub(super) fn admits(&self, path: &str) -> bool {
+        let max = self.max.load(Ordering::Relaxed);
         {
             let known = read(&self.known);
             if known.contains(path) {
                 return true;
             }
-            if known.len() >= self.max {
+            if known.len() >= max {
                 return false;
             }
         }
         let mut known = write(&self.known);
-        known.contains(path) || (known.len() < self.max && known.insert(path.into()))
+        known.contains(path) || (known.len() < max && known.insert(path.into()))
     }
 }
 
 impl Default for Paths {
     fn default() -> Self {
-        Self::new(MAX_PATHS)
+        Self {
+            max: AtomicUsize::new(MAX_PATHS),
+            known: RwLock::default(),
+        }
     }
 }

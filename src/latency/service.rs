@@ -1,8 +1,5 @@
 use std::{
     fmt,
-    future::Future,
-    mem,
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -10,15 +7,11 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower::Service;
 
-use super::{
-    config::Config,
-    stopwatch::{Stopwatch, Underway},
-};
-use crate::{body::TeeBody, message::ExchangeEnd};
+use super::{ResponseBody, ResponseFuture, config::Config, in_flight::InFlight};
+use crate::util::panic::OnPanic;
 
 /// The service that [`ReportLatency`](super::ReportLatency) makes.
 #[derive(Clone)]
@@ -31,6 +24,21 @@ impl<S> ReportLatencyService<S> {
     pub(super) fn new(inner: S, config: Arc<Config>) -> Self {
         Self { inner, config }
     }
+
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, mutably.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Unwraps the inner service.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
 }
 
 impl<S, B, R> Service<Request<B>> for ReportLatencyService<S>
@@ -39,9 +47,9 @@ where
     S::Error: fmt::Display,
     R: Body<Data = Bytes>,
 {
-    type Response = Response<TeeBody<R, Stopwatch>>;
+    type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
-    type Future = ReportLatencyFuture<S::Future>;
+    type Future = ResponseFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -51,24 +59,12 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let began = Instant::now();
         let name = self.config.name(&mut request);
-        let underway = Underway::begin(&self.config, began, &request, name.as_deref());
-        let mut underway = Some(underway);
-        let on_panic = OnPanic(&mut underway);
+        let in_flight = InFlight::begin(&self.config, began, &request, name.as_deref());
+        let mut in_flight = Some(in_flight);
+        let on_panic = OnPanic::new(|| InFlight::panicked(&mut in_flight));
         let future = self.inner.call(request);
-        mem::forget(on_panic);
-        ReportLatencyFuture { future, underway }
-    }
-}
-
-/// Dropped only if the service inside panics: nobody gets an answer then either, but the caller did
-/// not go away.
-struct OnPanic<'a>(&'a mut Option<Underway>);
-
-impl Drop for OnPanic<'_> {
-    fn drop(&mut self) {
-        if let Some(mut underway) = self.0.take() {
-            underway.panicked();
-        }
+        on_panic.disarm();
+        ResponseFuture::new(future, in_flight)
     }
 }
 
@@ -76,55 +72,6 @@ impl<S: fmt::Debug> fmt::Debug for ReportLatencyService<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReportLatencyService")
             .field("inner", &self.inner)
-            .finish_non_exhaustive()
-    }
-}
-
-pin_project! {
-    /// The future of a [`ReportLatencyService`].
-    pub struct ReportLatencyFuture<F> {
-        #[pin]
-        future: F,
-        // Taken with the answer; dropped with the future, it tells that the caller went away.
-        underway: Option<Underway>,
-    }
-}
-
-impl<F, R, E> Future for ReportLatencyFuture<F>
-where
-    F: Future<Output = Result<Response<R>, E>>,
-    E: fmt::Display,
-    R: Body<Data = Bytes>,
-{
-    type Output = Result<Response<TeeBody<R, Stopwatch>>, E>;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let on_panic = OnPanic(this.underway);
-        let answer = this.future.poll(cx);
-        mem::forget(on_panic);
-        answer.map(|answer| match (answer, this.underway.take()) {
-            (Ok(mut response), underway) => {
-                let stopwatch = underway.map(|mut underway| {
-                    underway.head(&mut response);
-                    Stopwatch::new(underway)
-                });
-                Ok(response.map(|body| TeeBody::new(body, stopwatch)))
-            }
-            (Err(error), underway) => {
-                if let Some(mut underway) = underway {
-                    underway.end(ExchangeEnd::Error(error.to_string()), false);
-                }
-                Err(error)
-            }
-        })
-    }
-}
-
-impl<F> fmt::Debug for ReportLatencyFuture<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReportLatencyFuture")
             .finish_non_exhaustive()
     }
 }

@@ -4,6 +4,8 @@ use std::{fmt, time::Duration};
 
 use serde::{Serialize, Serializer};
 
+use super::millis;
+
 /// What [`Histograms`](super::Histograms) held at a moment: it is printed as a table, and read as
 /// JSON.
 ///
@@ -70,11 +72,6 @@ pub struct Percentiles {
     /// The mean.
     #[serde(serialize_with = "as_millis")]
     pub mean: Duration,
-}
-
-fn millis(time: Duration) -> f64 {
-    // To the nanosecond, and not what binary fractions add.
-    (time.as_secs_f64() * 1e9).round() / 1e6
 }
 
 fn as_millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

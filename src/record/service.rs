@@ -1,8 +1,5 @@
 use std::{
     fmt,
-    future::Future,
-    mem,
-    pin::Pin,
     sync::Mutex,
     task::{Context, Poll, ready},
     time::Duration,
@@ -12,41 +9,32 @@ use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{Request, Response};
 use http_body::Body;
-use pin_project_lite::pin_project;
-use tokio::{runtime::Handle, time::timeout};
+use tokio::{runtime::Handle, time};
 use tower::Service;
 
-use super::WhenFull;
+use super::{RequestBody, ResponseBody, ResponseFuture, WhenFull, layer::Settings};
 use crate::{
-    body::TeeBody,
-    recorder::{Capture, Flight, Recorder},
-    util::{panic::Filter, sync::get_mut},
+    recorder::{InFlight, Recorder},
+    util::{panic::OnPanic, sync::get_mut},
 };
 
 /// The service that [`RecordTraffic`](super::RecordTraffic) makes.
 pub struct RecordTrafficService<S> {
     inner: S,
     recorder: Recorder,
-    filter: Option<Filter>,
-    when_full: WhenFull,
-    /// Waiting for room. In a mutex only to be `Sync`: it is never locked.
+    settings: Settings,
+    /// The wait for room. In a mutex only to be `Sync`: it is never locked.
     waiting: Mutex<Option<BoxFuture<'static, ()>>>,
-    /// The wait for the next request is over: it is not begun again while `inner` is not ready.
+    /// The wait for the next request is over, even if `inner` is not ready yet.
     has_waited: bool,
 }
 
 impl<S> RecordTrafficService<S> {
-    pub(super) fn new(
-        inner: S,
-        recorder: Recorder,
-        filter: Option<Filter>,
-        when_full: WhenFull,
-    ) -> Self {
+    pub(super) fn new(inner: S, recorder: Recorder, settings: Settings) -> Self {
         Self {
             inner,
             recorder,
-            filter,
-            when_full,
+            settings,
             waiting: Mutex::new(None),
             has_waited: false,
         }
@@ -57,21 +45,36 @@ impl<S> RecordTrafficService<S> {
         self.recorder.clone()
     }
 
-    fn poll_room(&mut self, at_most: Duration, cx: &mut Context<'_>) -> Poll<()> {
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, mutably.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Unwraps the inner service.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+
+    fn poll_room(&mut self, timeout: Duration, cx: &mut Context<'_>) -> Poll<()> {
         if self.has_waited {
             return Poll::Ready(());
         }
         let waiting = get_mut(&mut self.waiting);
         if waiting.is_none() {
-            // Outside of tokio there is no clock to wait by.
+            // Outside of tokio there is no timer.
             if !self.recorder.is_crowded() || Handle::try_current().is_err() {
                 return Poll::Ready(());
             }
             let recorder = self.recorder.clone();
             *waiting = Some(
                 async move {
-                    // Too late is no error: the exchange is then dropped and counted.
-                    let _ = timeout(at_most, recorder.room()).await;
+                    // After the timeout the request is served; its exchange may be dropped.
+                    let _ = time::timeout(timeout, recorder.room()).await;
                 }
                 .boxed(),
             );
@@ -90,26 +93,25 @@ impl<S: Clone> Clone for RecordTrafficService<S> {
         Self::new(
             self.inner.clone(),
             self.recorder.clone(),
-            self.filter.clone(),
-            self.when_full,
+            self.settings.clone(),
         )
     }
 }
 
 impl<S, B, R> Service<Request<B>> for RecordTrafficService<S>
 where
-    S: Service<Request<TeeBody<B, Capture>>, Response = Response<R>>,
+    S: Service<Request<RequestBody<B>>, Response = Response<R>>,
     S::Error: fmt::Display,
     B: Body<Data = Bytes>,
     R: Body<Data = Bytes>,
 {
-    type Response = Response<TeeBody<R, Capture>>;
+    type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
-    type Future = RecordTrafficFuture<S::Future>;
+    type Future = ResponseFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        if let WhenFull::Wait { at_most } = self.when_full {
-            ready!(self.poll_room(at_most, cx));
+        if let WhenFull::Wait { timeout } = self.settings.when_full {
+            ready!(self.poll_room(timeout, cx));
         }
         self.inner.poll_ready(cx)
     }
@@ -118,31 +120,18 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         self.has_waited = false;
         let (parts, body) = request.into_parts();
-        let is_recorded = self
-            .filter
+        let filter = self.settings.filter.as_ref();
+        let is_recorded = filter.is_none_or(|filter| filter.matches(&parts));
+        let mut in_flight = is_recorded
+            .then(|| InFlight::begin(&self.recorder, &parts, self.settings.max_body_bytes));
+        let capture = in_flight
             .as_ref()
-            .is_none_or(|filter| filter.takes(&parts));
-        let mut flight = is_recorded.then(|| Flight::begin(&self.recorder, &parts));
-        let capture = flight
-            .as_ref()
-            .and_then(|flight| flight.request_body(&body));
-        let body = TeeBody::new(body, capture);
-        let on_panic = OnPanic(&mut flight);
+            .and_then(|in_flight| in_flight.request_body(&body));
+        let body = RequestBody::new(body, capture);
+        let on_panic = OnPanic::new(|| InFlight::panicked(&mut in_flight));
         let future = self.inner.call(Request::from_parts(parts, body));
-        mem::forget(on_panic);
-        RecordTrafficFuture { future, flight }
-    }
-}
-
-/// Dropped only if the service inside panics: nobody gets an answer then either, but the caller did
-/// not go away.
-struct OnPanic<'a>(&'a mut Option<Flight>);
-
-impl Drop for OnPanic<'_> {
-    fn drop(&mut self) {
-        if let Some(flight) = self.0.take() {
-            flight.failed(&"the service panicked");
-        }
+        on_panic.disarm();
+        ResponseFuture::new(future, in_flight)
     }
 }
 
@@ -151,53 +140,6 @@ impl<S: fmt::Debug> fmt::Debug for RecordTrafficService<S> {
         f.debug_struct("RecordTrafficService")
             .field("inner", &self.inner)
             .field("recorder", &self.recorder)
-            .finish_non_exhaustive()
-    }
-}
-
-pin_project! {
-    /// The future of a [`RecordTrafficService`].
-    pub struct RecordTrafficFuture<F> {
-        #[pin]
-        future: F,
-        // Taken with the answer; dropped with the future, it tells that the caller went away.
-        flight: Option<Flight>,
-    }
-}
-
-impl<F, R, E> Future for RecordTrafficFuture<F>
-where
-    F: Future<Output = Result<Response<R>, E>>,
-    E: fmt::Display,
-    R: Body<Data = Bytes>,
-{
-    type Output = Result<Response<TeeBody<R, Capture>>, E>;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let on_panic = OnPanic(this.flight);
-        let answer = this.future.poll(cx);
-        mem::forget(on_panic);
-        // The response is not taken apart here: each time it is moved costs as much as the filter.
-        answer.map(|answer| match (answer, this.flight.take()) {
-            (Ok(response), flight) => {
-                let capture = flight.map(|flight| flight.head(&response));
-                Ok(response.map(|body| TeeBody::new(body, capture)))
-            }
-            (Err(error), flight) => {
-                if let Some(flight) = flight {
-                    flight.failed(&error);
-                }
-                Err(error)
-            }
-        })
-    }
-}
-
-impl<F> fmt::Debug for RecordTrafficFuture<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RecordTrafficFuture")
             .finish_non_exhaustive()
     }
 }

@@ -1,158 +1,139 @@
-//! From a message in passing to a store: capture, queue, writer, and the count of what became of
-//! each exchange. What records (`RecordTraffic`, a `ReplayCache` that records on a miss) does it
-//! through here.
+//! The recorder: takes exchanges from the request path to a store.
+//!
+//! An [`InFlight`] exchange captures both messages as they pass, enters the queue when it ends, and
+//! is stored by the writer on a thread of its own. `RecordTraffic`, and a `ReplayCache` that records
+//! its misses, use it.
 
-mod capture;
-mod flight;
+mod captured_body;
+mod in_flight;
 mod queue;
 mod stats;
 mod writer;
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, OnceLock,
-        mpsc::{self, RecvTimeoutError},
-    },
-    time::{Duration, Instant},
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
-pub(crate) use self::flight::Flight;
-use self::queue::Queue;
-pub use self::{
-    capture::Capture,
-    stats::{Dropped, Stats},
+pub use self::in_flight::Capture;
+pub(crate) use self::in_flight::InFlight;
+pub use self::stats::{DroppedCounts, RecorderStats};
+use self::{
+    in_flight::Log,
+    queue::{RecordQueue, Recording},
+    writer::Writer,
 };
 use crate::{
     redact::Redact,
-    store::{Memory, OnError, Sink},
-    util::sync::get_mut,
+    store::{OnError, Sink},
+    util::{pool::Pool, sync::lock, worker::Worker},
 };
 
-const GRACE: Duration = Duration::from_millis(200);
+/// The default limit of bytes recorded of a body.
+pub(crate) const DEFAULT_MAX_BODY_BYTES: usize = 16 << 20;
 
-/// What a recorder does, and how much of it.
+/// The default limit of bytes in flight and queued.
+const DEFAULT_MAX_BUFFERED_BYTES: usize = 64 << 20;
+
+/// The number of logs kept to be filled again, of 1 to 5 KiB each: as many as gather at 200,000
+/// requests a second.
+const MAX_SPARE_LOGS: usize = 4096;
+
+/// A handle to a recorder: [flushes](Self::flush) it and reads its [counters](Self::stats).
+///
+/// Clones of the handle, the layer, its services and the exchanges in flight share one recorder. When
+/// the last of them is dropped, that drop waits until everything is stored and the store is flushed,
+/// or until the drain timeout.
 #[derive(Clone)]
-pub(crate) struct Config {
+pub struct Recorder {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    // The writer shares these two, but not the worker: its drop waits for the writer.
+    settings: Arc<Mutex<Arc<Settings>>>,
+    spare_logs: Arc<Pool<Arc<Log>>>,
+    worker: Worker<Recording>,
+}
+
+/// The settings of the writer, which reads them once a batch.
+#[derive(Clone)]
+pub(crate) struct Settings {
     pub(crate) sink: Arc<dyn Sink>,
-    /// The sink, if it is the memory that the layer made itself.
-    pub(crate) memory: Option<Memory>,
-    /// Bytes kept of a body.
-    pub(crate) capture_limit: usize,
-    /// Bytes held at once, in flight and queued.
-    pub(crate) queue_budget: usize,
-    /// Takes only exchanges that a replay could answer with; others are not counted either.
-    pub(crate) only_whole: bool,
     pub(crate) store_timeout: Duration,
-    pub(crate) drain_deadline: Duration,
     pub(crate) redact: Redact,
     pub(crate) on_error: Option<OnError>,
 }
 
-impl Config {
+impl Recorder {
+    /// Does no I/O: the first exchange starts the writer's thread.
     pub(crate) fn new(sink: Arc<dyn Sink>) -> Self {
         Self {
-            sink,
-            memory: None,
-            capture_limit: 16 << 20,
-            queue_budget: 64 << 20,
-            only_whole: false,
-            store_timeout: Duration::from_secs(30),
-            drain_deadline: Duration::from_secs(5),
-            redact: Redact::default(),
-            on_error: None,
-        }
-    }
-}
-
-/// A handle to what records: [`flush`](Self::flush) it, read its [`stats`](Self::stats).
-///
-/// Clones, the layer, its services and the exchanges in flight share one recorder. When the last of
-/// them is dropped, that drop waits until everything is stored and the store has flushed, or until
-/// the deadline.
-#[derive(Clone)]
-pub struct Recorder {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    config: Config,
-    queue: Arc<Queue>,
-    /// Started with the first exchange; the receiver hears when it has ended. `None` if the system
-    /// has no thread for it.
-    writer: OnceLock<Option<Mutex<mpsc::Receiver<()>>>>,
-}
-
-impl Recorder {
-    pub(crate) fn new(config: Config) -> Self {
-        Self {
-            inner: Arc::new(Inner {
-                queue: Arc::new(Queue::new(config.queue_budget)),
-                config,
-                writer: OnceLock::new(),
+            shared: Arc::new(Shared {
+                settings: Arc::new(Mutex::new(Arc::new(Settings {
+                    sink,
+                    store_timeout: Duration::from_secs(30),
+                    redact: Redact::default(),
+                    on_error: None,
+                }))),
+                spare_logs: Arc::new(Pool::new(MAX_SPARE_LOGS)),
+                worker: Worker::new(DEFAULT_MAX_BUFFERED_BYTES),
             }),
         }
     }
 
-    /// Returns when every exchange that had ended before is stored or dropped, and the store was
-    /// told to flush; gives the counters as they are then.
+    /// Waits until every exchange that has ended is stored or dropped and the store is flushed;
+    /// returns the counters at that time.
     ///
-    /// It does not wait for exchanges in flight, nor longer for the store than a recorder does.
-    pub async fn flush(&self) -> Stats {
-        if self.has_writer() {
-            self.inner.queue.flush().await;
-        }
+    /// It does not wait for exchanges in flight, and waits for the store within the recorder's
+    /// timeouts.
+    pub async fn flush(&self) -> RecorderStats {
+        self.start_writer();
+        self.queue().flush().await;
         self.stats()
     }
 
-    /// What became of the exchanges so far.
-    pub fn stats(&self) -> Stats {
-        self.inner.queue.stats()
+    /// The counters of exchanges so far.
+    pub fn stats(&self) -> RecorderStats {
+        self.queue().counts().into()
     }
 
-    /// The store behind [`RecordTraffic::memory`](crate::RecordTraffic::memory).
-    pub fn memory(&self) -> Option<&Memory> {
-        self.inner.config.memory.as_ref()
+    /// Changes settings of the writer, for all handles.
+    pub(crate) fn set(&self, change: impl FnOnce(&mut Settings)) {
+        change(Arc::make_mut(&mut lock(&self.shared.settings)));
     }
 
-    /// Whether who can wait for room should.
+    pub(crate) fn set_max_buffered_bytes(&self, bytes: usize) {
+        self.queue().set_max_bytes(bytes);
+    }
+
+    pub(crate) fn set_drain_timeout(&self, timeout: Duration) {
+        self.queue().set_drain_timeout(timeout);
+    }
+
+    /// Whether new requests that may wait should wait for [room](Self::room).
     pub(crate) fn is_crowded(&self) -> bool {
-        self.inner.queue.is_crowded()
+        self.queue().is_crowded()
     }
 
-    /// Returns when it no longer does.
+    /// Waits until the recorder is no longer crowded.
     pub(crate) async fn room(&self) {
-        self.inner.queue.room().await;
+        self.queue().room().await;
     }
 
-    /// Whether there is a writer; starts it the first time.
-    fn has_writer(&self) -> bool {
-        let inner = &self.inner;
-        inner
-            .writer
-            .get_or_init(|| {
-                writer::start(inner.config.clone(), inner.queue.clone())
-                    .inspect_err(|error| tracing::error!(%error, "nothing can be recorded"))
-                    .ok()
-                    .map(Mutex::new)
-            })
-            .is_some()
+    fn queue(&self) -> &RecordQueue {
+        self.shared.worker.queue()
     }
-}
 
-impl Drop for Inner {
-    fn drop(&mut self) {
-        let Some(Some(mut ended)) = self.writer.take() else {
-            return;
-        };
-        let deadline = self.config.drain_deadline;
-        self.queue.close(Instant::now() + deadline);
-
-        // A little longer: the writer keeps the deadline too, and then still has to say so.
-        if let Err(RecvTimeoutError::Timeout) = get_mut(&mut ended).recv_timeout(deadline + GRACE) {
-            let left = self.queue.stats().queued;
-            tracing::warn!(left, "a store hangs: the last exchanges are not recorded");
-        }
+    /// Starts the writer, the first time.
+    fn start_writer(&self) {
+        let shared = &self.shared;
+        shared.worker.start(|| {
+            let settings = shared.settings.clone();
+            let spare_logs = shared.spare_logs.clone();
+            move |jobs| Writer::new(settings, spare_logs, jobs).run()
+        });
     }
 }
 

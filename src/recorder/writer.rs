@@ -1,138 +1,140 @@
-//! The one that hands exchanges to the store, on a thread of its own.
+//! The writer: hands exchanges to the store in batches, on the recorder's thread.
 
 use std::{
     any::Any,
-    io,
-    panic::AssertUnwindSafe,
-    sync::{Arc, mpsc},
-    thread, vec,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex},
+    vec,
 };
 
 use futures_util::FutureExt;
-use tokio::{runtime::Builder, time::sleep};
+use tokio::time::sleep;
 
-use super::{
-    Config,
-    queue::{Item, Queue, Taken},
-    stats::Reason,
+use super::{Settings, in_flight::Log, queue::Recording};
+use crate::{
+    store::{BoxFuture, StoreError},
+    util::{
+        pool::Pool,
+        sync::lock,
+        worker::{Batch, DropReason, Jobs},
+    },
 };
-use crate::store::{BoxFuture, StoreError};
 
-/// A batch ends with whichever comes first.
-const BATCH_ITEMS: usize = 512;
-const BATCH_BYTES: usize = 1 << 20;
+/// The limits of a batch.
+const MAX_BATCH_EXCHANGES: usize = 512;
+const MAX_BATCH_BYTES: usize = 1 << 20;
 
-/// Starts the writer. The receiver hears when it has ended.
-pub(super) fn start(config: Config, queue: Arc<Queue>) -> io::Result<mpsc::Receiver<()>> {
-    let (ended, receiver) = mpsc::channel();
-    thread::Builder::new()
-        .name("tower-traffic-writer".to_owned())
-        .spawn(move || {
-            // Dropped with the thread, whatever happens.
-            let _ended = ended;
-            // A runtime of its own: the app's may be gone when the last exchanges are stored.
-            let runtime = match Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime,
-                Err(error) => {
-                    tracing::error!(%error, "nothing can be recorded");
-                    return queue.abandon();
-                }
-            };
-            let mut writer = Writer {
-                config,
-                queue,
-                has_told: false,
-            };
-            runtime.block_on(writer.run());
-            // A store's call that hangs must not keep the thread.
-            runtime.shutdown_background();
-        })?;
-    Ok(receiver)
-}
-
-struct Writer {
-    config: Config,
-    queue: Arc<Queue>,
-    has_told: bool,
+pub(super) struct Writer {
+    settings: Arc<Mutex<Arc<Settings>>>,
+    spare_logs: Arc<Pool<Arc<Log>>>,
+    jobs: Jobs<Recording>,
+    has_logged: bool,
 }
 
 impl Writer {
-    async fn run(&mut self) {
-        while let Some(Taken { items, flush }) = self.queue.take().await {
-            let mut items = items.into_iter();
-            while items.len() > 0 {
-                self.store(&mut items).await;
+    pub(super) fn new(
+        settings: Arc<Mutex<Arc<Settings>>>,
+        spare_logs: Arc<Pool<Arc<Log>>>,
+        jobs: Jobs<Recording>,
+    ) -> Self {
+        Self {
+            settings,
+            spare_logs,
+            jobs,
+            has_logged: false,
+        }
+    }
+
+    /// Runs until the queue is closed and empty.
+    pub(super) async fn run(mut self) {
+        while let Some(Batch { jobs, flush }) = self.jobs.take().await {
+            let mut recordings = jobs.into_iter();
+            while recordings.len() > 0 {
+                self.store(&mut recordings).await;
             }
             if let Some(flush) = flush {
                 self.flush().await;
-                self.queue.flushed(flush);
+                self.jobs.flushed(flush);
             }
         }
-        // Nobody comes after this to tell it to.
         self.flush().await;
     }
 
     async fn flush(&mut self) {
-        let sink = self.config.sink.clone();
-        // What the sink held back was counted when it took it; the error is told.
-        let _ = self.ask(async move { sink.flush().await }.boxed()).await;
+        let settings = self.settings();
+        let sink = settings.sink.clone();
+        // The exchanges were counted when the sink accepted them; the error is logged.
+        let flushed = async move { sink.flush().await };
+        let _ = self.call_store(&settings, flushed.boxed()).await;
     }
 
-    /// Stores a batch.
-    async fn store(&mut self, items: &mut vec::IntoIter<Item>) {
+    /// Stores one batch.
+    async fn store(&mut self, recordings: &mut vec::IntoIter<Recording>) {
+        let settings = self.settings();
         let mut held = 0;
         let mut settled = Vec::new();
-        let mut logs = Vec::with_capacity(items.len().min(BATCH_ITEMS));
-        let mut exchanges = Vec::with_capacity(items.len().min(BATCH_ITEMS));
-        while exchanges.len() < BATCH_ITEMS
-            && held < BATCH_BYTES
-            && let Some(item) = items.next()
+        let mut logs = Vec::with_capacity(recordings.len().min(MAX_BATCH_EXCHANGES));
+        let mut exchanges = Vec::with_capacity(recordings.len().min(MAX_BATCH_EXCHANGES));
+        while exchanges.len() < MAX_BATCH_EXCHANGES
+            && held < MAX_BATCH_BYTES
+            && let Some(recording) = recordings.next()
         {
-            let mut exchange = item.log.take();
-            logs.push(item.log);
-            if self.config.redact.try_exchange(&mut exchange).is_err() {
-                self.queue
-                    .settle(1, item.held, Err(Reason::RedactionFailed));
+            let mut exchange = recording.log.take();
+            logs.push(recording.log);
+            if settings.redact.try_exchange(&mut exchange).is_err() {
+                let outcome = Err(DropReason::RedactionFailed);
+                self.jobs.queue().settle(1, recording.held, outcome);
                 continue;
             }
             exchanges.push(Arc::new(exchange));
-            held += item.held;
-            settled.extend(item.settled);
+            held += recording.held;
+            settled.extend(recording.settled);
         }
-        self.queue.give_back(logs);
+        logs.retain_mut(Log::is_reusable);
+        self.spare_logs.give_back(logs);
         if exchanges.is_empty() {
             return;
         }
         let count = exchanges.len() as u64;
-        let sink = self.config.sink.clone();
-        let outcome = self
-            .ask(async move { sink.store(exchanges).await }.boxed())
-            .await;
-        self.queue.settle(count, held, outcome);
+        let sink = settings.sink.clone();
+        let stored = async move { sink.store(exchanges).await };
+        let outcome = self.call_store(&settings, stored.boxed()).await;
+        self.jobs.queue().settle(count, held, outcome);
     }
 
-    /// Waits for the store, but not for ever, and survives it.
-    async fn ask(&mut self, call: BoxFuture<'_, Result<(), StoreError>>) -> Result<(), Reason> {
-        let limit = self.config.store_timeout;
+    /// Awaits a call of the store within the timeouts; catches its panic, and reports its error.
+    async fn call_store(
+        &mut self,
+        settings: &Settings,
+        call: BoxFuture<'_, Result<(), StoreError>>,
+    ) -> Result<(), DropReason> {
+        let timeout = settings.store_timeout;
         let (error, reason) = tokio::select! {
             biased;
-            answer = AssertUnwindSafe(call).catch_unwind() => match answer {
+            result = AssertUnwindSafe(call).catch_unwind() => match result {
                 Ok(Ok(())) => return Ok(()),
-                Ok(Err(error)) => (error, Reason::StoreFailed),
-                Err(panic) => (StoreError::Panicked(panic_text(&*panic)), Reason::StoreFailed),
+                Ok(Err(error)) => (error, DropReason::Failed),
+                Err(panic) => (StoreError::Panicked(panic_text(&*panic)), DropReason::Failed),
             },
-            () = self.queue.deadline() => (StoreError::TimedOut(self.config.drain_deadline), Reason::ShutDown),
-            () = sleep(limit) => (StoreError::TimedOut(limit), Reason::StoreTimedOut),
+            () = self.jobs.deadline() => {
+                let timeout = self.jobs.queue().drain_timeout();
+                (StoreError::TimedOut(timeout), DropReason::ShutDown)
+            }
+            () = sleep(timeout) => (StoreError::TimedOut(timeout), DropReason::TimedOut),
         };
-        if !self.has_told {
-            self.has_told = true;
-            tracing::error!(%error, "a recording's store failed; later failures are only counted");
+        if !self.has_logged {
+            self.has_logged = true;
+            tracing::error!(%error, "the store failed; later failures are only counted");
         }
-        if let Some(on_error) = &self.config.on_error {
-            // The hook is the caller's code, and nobody's request may hang on it.
-            let _ = std::panic::catch_unwind(AssertUnwindSafe(|| on_error(&error)));
+        if let Some(on_error) = &settings.on_error {
+            // A panic of the hook must not end the writer.
+            let _ = catch_unwind(AssertUnwindSafe(|| on_error(&error)));
         }
         Err(reason)
+    }
+
+    fn settings(&self) -> Arc<Settings> {
+        lock(&self.settings).clone()
     }
 }
 

@@ -6,6 +6,9 @@ mod responder;
 mod response;
 mod stream;
 
+#[doc(hidden)]
+pub use crate::recorder::Capture;
+
 pub use self::{
     cache::{OnMiss, Order, ReplayCache, ReplayCacheService},
     resend::{Difference, Resend, Resent, Summary, Verdict},

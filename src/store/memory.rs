@@ -26,7 +26,7 @@ const DEFAULT_LIMIT: usize = 256 << 20;
 /// use tower_traffic::{RecordTraffic, ReplayCache, store::Memory};
 ///
 /// let memory = Memory::new();
-/// let record = RecordTraffic::to(memory.clone());
+/// let record = RecordTraffic::memory(&memory);
 /// let replay = ReplayCache::memory(memory.clone());
 /// for exchange in memory.exchanges() {
 ///     println!("{} {}", exchange.request.method, exchange.request.uri);

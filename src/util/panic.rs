@@ -1,7 +1,7 @@
-//! Panics of the user's functions, which must not become a request's.
+//! Panics of user functions: caught, and logged once.
 
 use std::{
-    fmt,
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
@@ -9,62 +9,54 @@ use std::{
     },
 };
 
-use http::request::Parts;
-
-/// Calls functions of the user's.
+/// Calls user functions, so that their panics do not fail a request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Guard {
     has_panicked: Arc<AtomicBool>,
 }
 
 impl Guard {
-    /// Calls a function; `None` if it panics. The first time is told, with this name for it.
+    /// Calls a function; `None` if it panics. The first panic is logged under the name `function`.
     #[inline]
     pub(crate) fn call<T>(&self, function: &str, call: impl FnOnce() -> T) -> Option<T> {
         let result = catch_unwind(AssertUnwindSafe(call));
         if result.is_err() {
-            self.tell(function);
+            self.log(function);
         }
         result.ok()
     }
 
     #[cold]
-    fn tell(&self, function: &str) {
+    fn log(&self, function: &str) {
         if !self.has_panicked.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 function,
                 "a function given to a layer panicked; requests are not affected, and later panics \
-                 are not told"
+                 are not logged"
             );
         }
     }
 }
 
-/// Which requests a layer is for.
-#[derive(Clone)]
-pub(crate) struct Filter {
-    function: Arc<dyn Fn(&Parts) -> bool + Send + Sync>,
-    guard: Guard,
-}
+/// Calls a function when it is dropped, which is when the code between `new` and `disarm` panics.
+pub(crate) struct OnPanic<F: FnMut()>(F);
 
-impl Filter {
-    pub(crate) fn new(function: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
-        Self {
-            function: Arc::new(function),
-            guard: Guard::default(),
-        }
-    }
-
-    /// Whether it is for this one; not, if the function panics.
+impl<F: FnMut()> OnPanic<F> {
+    /// `call` must own nothing: `disarm` does not drop it.
     #[inline]
-    pub(crate) fn takes(&self, parts: &Parts) -> bool {
-        let takes = self.guard.call("filter", || (self.function)(parts));
-        takes.unwrap_or(false)
+    pub(crate) fn new(call: F) -> Self {
+        Self(call)
+    }
+
+    /// The guarded code has returned.
+    #[inline]
+    pub(crate) fn disarm(self) {
+        mem::forget(self);
     }
 }
 
-impl fmt::Debug for Filter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Filter").finish_non_exhaustive()
+impl<F: FnMut()> Drop for OnPanic<F> {
+    fn drop(&mut self) {
+        (self.0)();
     }
 }

@@ -1,5 +1,6 @@
+//! Limits of time.
+
 use std::time::Duration;
 
-/// A hundred years. A clock's moment and `Duration::MAX` make an overflow, which panics; a wait is cut to
-/// this where the sum is not ours to check.
+/// A hundred years. `Instant + Duration::MAX` panics: clamp timeouts that others set to this.
 pub(crate) const FOREVER: Duration = Duration::from_hours(100 * 365 * 24);

@@ -107,7 +107,7 @@ fn with(middleware: LayerMiddleware, client: reqwest::Client) -> Client {
 
 fn recording() -> (RecordTraffic, Memory) {
     let memory = Memory::new();
-    let record = RecordTraffic::to(memory.clone()).redact(Redact::none());
+    let record = RecordTraffic::new(memory.clone()).redact(Redact::none());
     (record, memory)
 }
 
@@ -392,9 +392,9 @@ async fn every_exchange_is_reported_and_printed() {
         let line = format!("{label} {host} {}", latency.is_client());
         reported.lock().expect("no panic").push(line);
     })
-    .client();
+    .client(true);
     let paper = Paper::default();
-    let dump = DebugDump::to(paper.clone());
+    let dump = DebugDump::new(paper.clone());
     let layer = ServiceBuilder::new().layer(dump.clone()).layer(report);
     for (client_name, _, client) in around_each!(layer) {
         let url = server.url("/users/1?token=secret");

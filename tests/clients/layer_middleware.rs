@@ -49,7 +49,7 @@ fn client(middleware: LayerMiddleware) -> ClientWithMiddleware {
 
 fn recording() -> (RecordTraffic, Memory) {
     let memory = Memory::new();
-    (RecordTraffic::to(memory.clone()), memory)
+    (RecordTraffic::new(memory.clone()), memory)
 }
 
 /// A stack as long as one can be: recorder, cache, limit, buffer.

@@ -44,7 +44,7 @@ fn service() -> ReqwestService {
 
 fn recording() -> (RecordTraffic, Memory) {
     let memory = Memory::new();
-    (RecordTraffic::to(memory.clone()), memory)
+    (RecordTraffic::new(memory.clone()), memory)
 }
 
 // ---- on the wire

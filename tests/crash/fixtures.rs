@@ -19,8 +19,9 @@ use http_body_util::{BodyExt, Full};
 use support::stores::{files, find, record, replay};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_traffic::{
-    Capture, Exchange, OnMiss, ReplayCache,
+    Exchange, OnMiss, ReplayCache,
     body::{ReplayBody, TeeBody},
+    replay::Capture,
     store::DiskCache,
 };
 

@@ -585,7 +585,7 @@ async fn a_recording_proxy_makes_the_origin_superfluous() {
 #[tokio::test]
 async fn a_recording_of_a_failing_origin_tells_what_the_client_was_told() {
     let memory = Memory::new();
-    let record = RecordTraffic::to(memory.clone());
+    let record = RecordTraffic::new(memory.clone());
     let recorder = record.recorder();
     let app = Router::new()
         .fallback_service(Forward::new())

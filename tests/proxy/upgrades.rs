@@ -149,7 +149,7 @@ async fn a_websocket_is_recorded_as_its_handshake() {
     let (ended, mut seen) = mpsc::unbounded_channel();
     let origin = Server::start(echo(ended)).await;
     let memory = Memory::new();
-    let record = RecordTraffic::to(memory.clone());
+    let record = RecordTraffic::new(memory.clone());
     let recorder = record.recorder();
     let app = Router::new()
         .fallback_service(Forward::new())

@@ -72,7 +72,7 @@ fn ask_for(way: &str) -> Request<Body> {
 /// Goes these ways one after the other, and returns what was recorded of the last.
 async fn go(ways: &[&str]) -> Exchange {
     let memory = Memory::new();
-    let record = RecordTraffic::to(memory.clone()).redact(Redact::none());
+    let record = RecordTraffic::new(memory.clone()).redact(Redact::none());
     let recorder = record.recorder();
     let mut service = record.layer(service_fn(origin));
     for way in ways {

@@ -18,14 +18,13 @@ use futures::{
     executor::block_on,
     future::{BoxFuture, join_all},
 };
-use http::{HeaderMap, Request, Response, Version};
-use http_body::{Body as _, Frame, SizeHint};
+use http::{Request, Response, Version};
+use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
 use support::{
-    Body, BoxError, Origin, Server, all_kinds, all_requests, ask, assert_adds_up, broken, channel,
-    counting, data, empty, failing, fields, frames, full, gated, get, hanging, http1, http2,
-    panicking, post, random_bytes, read, reply, request, settled, slow, soon, trailers, with,
-    without_server_fields,
+    Body, Origin, Server, all_kinds, all_requests, ask, assert_adds_up, broken, channel, counting,
+    data, empty, failing, fields, frames, full, gated, get, hanging, http1, http2, panicking, post,
+    random_bytes, read, reply, request, settled, slow, soon, trailers, with, without_server_fields,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -35,9 +34,9 @@ use tokio::{
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, limit::ConcurrencyLimit, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_traffic::{
-    BodyEnd, Capture, Exchange, ExchangeEnd, HeaderList, NoResponse, RecordTraffic,
-    RecordTrafficFuture, RecordTrafficService, Recorder, Redact, WhenFull,
-    body::{Tap, TeeBody},
+    BodyEnd, Exchange, ExchangeEnd, HeaderList, NoResponse, RecordTraffic, Recorder, Redact,
+    WhenFull,
+    record::{RecordTrafficService, RequestBody, ResponseBody, ResponseFuture},
     store::{Memory, StoreError},
 };
 
@@ -47,7 +46,7 @@ fn recording() -> (RecordTraffic, Memory) {
 }
 
 fn recording_into(memory: &Memory) -> RecordTraffic {
-    RecordTraffic::to(memory.clone()).redact(Redact::none())
+    RecordTraffic::new(memory.clone()).redact(Redact::none())
 }
 
 /// The only exchange of a recording.
@@ -233,18 +232,16 @@ async fn a_request_frame_reaches_the_service_before_the_next_is_sent() {
     let (record, _) = recording();
     let arrived = Arc::new(Notify::new());
     let arrival = arrived.clone();
-    let service = record.layer(service_fn(
-        move |request: Request<TeeBody<Body, Capture>>| {
-            let arrived = arrival.clone();
-            async move {
-                let mut body = request.into_body();
-                while body.frame().await.is_some() {
-                    arrived.notify_one();
-                }
-                Ok::<_, Infallible>(reply(200, empty()))
+    let service = record.layer(service_fn(move |request: Request<RequestBody<Body>>| {
+        let arrived = arrival.clone();
+        async move {
+            let mut body = request.into_body();
+            while body.frame().await.is_some() {
+                arrived.notify_one();
             }
-        },
-    ));
+            Ok::<_, Infallible>(reply(200, empty()))
+        }
+    }));
     let (sender, body) = channel();
     let call = tokio::spawn(service.oneshot(request("POST", "/", body)));
     for _ in 0..3 {
@@ -257,137 +254,25 @@ async fn a_request_frame_reaches_the_service_before_the_next_is_sent() {
 
 // ---- what a body says of itself
 
-/// A body that says what it is told to say of itself, and counts how it is asked.
-#[derive(Default)]
-struct Told {
-    frames: Vec<Result<Frame<Bytes>, BoxError>>,
-    hint: SizeHint,
-    /// Says that it has ended as soon as it has.
-    knows_its_end: bool,
-}
-
-impl http_body::Body for Told {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let next = (!self.frames.is_empty()).then(|| self.frames.remove(0));
-        Poll::Ready(next)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.knows_its_end && self.frames.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.hint
-    }
-}
-
-#[derive(Clone, Default)]
-struct Ends(Arc<Mutex<Vec<BodyEnd>>>);
-
-impl Ends {
-    fn tee<B: http_body::Body<Data = Bytes>>(&self, body: B) -> TeeBody<B, Self> {
-        TeeBody::new(body, Some(self.clone()))
-    }
-
-    fn all(&self) -> Vec<BodyEnd> {
-        self.0.lock().expect("no panic").clone()
-    }
-}
-
-impl Tap for Ends {
-    fn data(&mut self, _: &Bytes) {}
-
-    fn trailers(&mut self, _: &HeaderMap) {}
-
-    fn end(self, end: BodyEnd) {
-        self.0.lock().expect("no panic").push(end);
-    }
-}
-
 #[test]
 fn size_hint_and_is_end_stream_are_those_of_the_body_inside() {
-    let mut hint = SizeHint::new();
-    hint.set_lower(3);
-    hint.set_upper(10);
-    let told = |knows_its_end| Told {
-        frames: Vec::new(),
-        hint,
-        knows_its_end,
-    };
-    for ended in [true, false] {
-        let body = Ends::default().tee(told(ended));
-        assert_eq!(body.is_end_stream(), ended);
-        assert_eq!(body.size_hint().lower(), 3);
-        assert_eq!(body.size_hint().upper(), Some(10));
-    }
     let (record, _) = recording();
-    let service = record.layer(service_fn(
-        |request: Request<TeeBody<Full<Bytes>, Capture>>| {
-            assert_eq!(request.body().size_hint().exact(), Some(4));
-            ready(Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(
-                "reply",
-            )))))
-        },
-    ));
+    let service = record.layer(service_fn(|request: Request<RequestBody<Full<Bytes>>>| {
+        assert_eq!(request.body().size_hint().exact(), Some(4));
+        ready(Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(
+            "reply",
+        )))))
+    }));
     let request = Request::new(Full::new(Bytes::from("asks")));
     let response = block_on(service.oneshot(request)).expect("an answer");
     assert_eq!(response.body().size_hint().exact(), Some(5));
-}
-
-#[test]
-fn a_body_is_finished_exactly_once_however_it_ends() {
-    let error = || BodyEnd::Error("broke".to_owned());
-    let cases = [
-        // polls, frames, knows its end, how it ended
-        (9, vec![data("x"), data("y")], false, BodyEnd::Complete),
-        (9, vec![data("x"), data("y")], true, BodyEnd::Complete),
-        (2, vec![data("x"), data("y")], true, BodyEnd::Complete),
-        (2, vec![data("x"), data("y")], false, BodyEnd::Dropped),
-        (1, vec![data("x"), data("y")], true, BodyEnd::Dropped),
-        (0, vec![data("x")], true, BodyEnd::Dropped),
-        (0, vec![], true, BodyEnd::Complete),
-        (0, vec![], false, BodyEnd::Dropped),
-        (9, vec![data("x"), broken("broke")], false, error()),
-        (2, vec![data("x"), broken("broke")], true, error()),
-        (
-            9,
-            vec![trailers(fields([("x-sum", "1")]))],
-            false,
-            BodyEnd::Complete,
-        ),
-        (
-            1,
-            vec![trailers(fields([("x-sum", "1")]))],
-            true,
-            BodyEnd::Complete,
-        ),
-    ];
-    for (number, (polls, frames, knows_its_end, end)) in cases.into_iter().enumerate() {
-        let ends = Ends::default();
-        let mut body = ends.tee(Told {
-            frames,
-            knows_its_end,
-            ..Told::default()
-        });
-        for _ in 0..polls {
-            block_on(body.frame());
-        }
-        drop(body);
-        assert_eq!(ends.all(), [end], "case {number}");
-    }
 }
 
 #[tokio::test]
 async fn a_body_of_known_length_that_is_never_polled_to_none_is_complete() {
     let (record, memory) = recording();
     let service = record.layer(service_fn(
-        |mut request: Request<TeeBody<Body, Capture>>| async move {
+        |mut request: Request<RequestBody<Body>>| async move {
             // Neither here nor below is `None` awaited.
             request.body_mut().frame().await;
             let reply = reply(200, frames([data("12"), data("345")]));
@@ -452,7 +337,7 @@ async fn a_response_body_that_errors_half_way_is_recorded_as_that() {
 #[tokio::test]
 async fn a_request_body_that_is_not_read_is_recorded_as_that() {
     let (record, memory) = recording();
-    let service = record.layer(service_fn(|_: Request<TeeBody<Body, Capture>>| {
+    let service = record.layer(service_fn(|_: Request<RequestBody<Body>>| {
         ready(Ok::<_, Infallible>(reply(403, full("no"))))
     }));
     ask(&service, post("/", "content")).await;
@@ -588,7 +473,7 @@ async fn an_origin_that_closes_before_its_head() {
 #[tokio::test]
 async fn an_error_of_the_service_inside_is_passed_on_and_recorded() {
     let (record, memory) = recording();
-    let service = record.layer(service_fn(|_: Request<TeeBody<Body, Capture>>| {
+    let service = record.layer(service_fn(|_: Request<RequestBody<Body>>| {
         ready(Err::<Response<Body>, _>("no route to host"))
     }));
     let error = service.oneshot(get("/")).await.expect_err("no answer");
@@ -643,7 +528,7 @@ async fn a_panic_that_is_caught_outside_is_an_error_and_no_client_that_went_away
 #[tokio::test]
 async fn a_body_over_the_capture_limit_passes_whole_and_is_recorded_as_cut() {
     let memory = Memory::new();
-    let record = recording_into(&memory).capture_limit(10);
+    let record = recording_into(&memory).max_body_bytes(10);
     let origin = all_kinds();
     let service = record.layer(origin.clone());
     let answer = ask(&service, post("/echo", "0123456789ABC")).await;
@@ -661,7 +546,7 @@ async fn a_body_over_the_capture_limit_passes_whole_and_is_recorded_as_cut() {
 #[tokio::test]
 async fn a_body_of_just_the_capture_limit_is_complete() {
     let memory = Memory::new();
-    let record = recording_into(&memory).capture_limit(10);
+    let record = recording_into(&memory).max_body_bytes(10);
     ask(&record.layer(all_kinds()), post("/echo", "0123456789")).await;
     let exchange = only(&record.recorder(), &memory).await;
     assert_eq!(exchange.end(), ExchangeEnd::Complete);
@@ -670,7 +555,7 @@ async fn a_body_of_just_the_capture_limit_is_complete() {
 #[tokio::test]
 async fn a_capture_limit_of_nothing_keeps_heads_only() {
     let memory = Memory::new();
-    let record = recording_into(&memory).capture_limit(0);
+    let record = recording_into(&memory).max_body_bytes(0);
     let answer = ask(&record.layer(all_kinds()), get("/trailers")).await;
     assert_eq!(answer.body, "first,second");
     let exchange = only(&record.recorder(), &memory).await;
@@ -707,7 +592,7 @@ async fn a_filter_that_panics_turns_down() {
 // ---- a bad store
 
 /// Asks many times at once, while the counters are read all the time.
-async fn under_load(record: RecordTraffic) -> tower_traffic::Stats {
+async fn under_load(record: RecordTraffic) -> tower_traffic::record::RecorderStats {
     const REQUESTS: u64 = 400;
     let recorder = record.recorder();
     let service = record.layer(all_kinds());
@@ -747,26 +632,26 @@ async fn under_load(record: RecordTraffic) -> tower_traffic::Stats {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_counters_add_up_with_a_good_store() {
     let count = Arc::new(AtomicUsize::new(0));
-    let stats = under_load(RecordTraffic::to(counting(&count))).await;
+    let stats = under_load(RecordTraffic::new(counting(&count))).await;
     assert_eq!(stats.stored, 400);
     assert_eq!(count.load(Ordering::Relaxed), 400);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_counters_add_up_with_a_failing_store() {
-    let stats = under_load(RecordTraffic::to(failing())).await;
+    let stats = under_load(RecordTraffic::new(failing())).await;
     assert_eq!(stats.dropped.store_failed, 400);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_counters_add_up_with_a_panicking_store() {
-    let stats = under_load(RecordTraffic::to(panicking())).await;
+    let stats = under_load(RecordTraffic::new(panicking())).await;
     assert_eq!(stats.dropped.store_failed, 400);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_counters_add_up_with_a_hanging_store() {
-    let record = RecordTraffic::to(hanging()).store_timeout(Duration::from_millis(10));
+    let record = RecordTraffic::new(hanging()).store_timeout(Duration::from_millis(10));
     let stats = under_load(record).await;
     assert_eq!(stats.dropped.store_timed_out, 400);
 }
@@ -774,7 +659,7 @@ async fn the_counters_add_up_with_a_hanging_store() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_counters_add_up_with_a_slow_store() {
     let memory = Memory::new();
-    let stats = under_load(RecordTraffic::to(slow(&memory))).await;
+    let stats = under_load(RecordTraffic::new(slow(&memory))).await;
     assert_eq!(stats.stored, 400);
     assert_eq!(memory.len(), 400);
 }
@@ -782,7 +667,7 @@ async fn the_counters_add_up_with_a_slow_store() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_counters_add_up_with_a_store_that_is_too_slow() {
     let memory = Memory::new();
-    let stats = under_load(RecordTraffic::to(slow(&memory)).queue_budget(20_000)).await;
+    let stats = under_load(RecordTraffic::new(slow(&memory)).max_buffered_bytes(20_000)).await;
     assert_eq!(stats.dropped.queue_full + stats.stored, 400);
     assert_eq!(memory.len() as u64, stats.stored);
 }
@@ -805,7 +690,7 @@ async fn a_store_that_recovers_gets_what_comes_after() {
         }
         .boxed()
     });
-    let record = RecordTraffic::to(sink).store_timeout(Duration::from_millis(10));
+    let record = RecordTraffic::new(sink).store_timeout(Duration::from_millis(10));
     let service = record.layer(Origin::saying("fine"));
     for number in 1..=5 {
         ask(&service, get("/")).await;
@@ -821,7 +706,7 @@ async fn a_store_that_recovers_gets_what_comes_after() {
 #[tokio::test]
 async fn a_store_that_hangs_delays_no_request() {
     // Its own timeout, 30 s, is longer than `ask` waits.
-    let record = RecordTraffic::to(hanging()).drain_deadline(Duration::from_millis(50));
+    let record = RecordTraffic::new(hanging()).drain_timeout(Duration::from_millis(50));
     let service = record.layer(Origin::saying("fine"));
     for _ in 0..1000 {
         assert_eq!(ask_at_once(&service, get("/")).text(), "fine");
@@ -856,7 +741,7 @@ where
 async fn the_hook_hears_of_every_error() {
     let errors = Arc::new(Mutex::new(Vec::new()));
     let heard = errors.clone();
-    let record = RecordTraffic::to(failing())
+    let record = RecordTraffic::new(failing())
         .on_error(move |error| heard.lock().expect("no panic").push(error.to_string()));
     let service = record.layer(Origin::saying("fine"));
     for number in 1..=3 {
@@ -869,7 +754,7 @@ async fn the_hook_hears_of_every_error() {
 
 #[tokio::test]
 async fn a_hook_that_panics_does_no_harm() {
-    let record = RecordTraffic::to(failing()).on_error(|_| panic!("a hook's own bug"));
+    let record = RecordTraffic::new(failing()).on_error(|_| panic!("a hook's own bug"));
     let service = record.layer(Origin::saying("fine"));
     for number in 1..=3 {
         ask(&service, get("/")).await;
@@ -883,7 +768,7 @@ async fn a_hook_that_panics_does_no_harm() {
 #[tokio::test]
 async fn what_does_not_fit_is_dropped_and_counted() {
     let (memory, gate) = (Memory::new(), Arc::new(Semaphore::new(0)));
-    let record = RecordTraffic::to(gated(&memory, &gate)).queue_budget(10_000);
+    let record = RecordTraffic::new(gated(&memory, &gate)).max_buffered_bytes(10_000);
     let service = record.layer(all_kinds());
     for _ in 0..20 {
         ask(&service, post("/echo", random_bytes(1000))).await;
@@ -904,7 +789,7 @@ async fn what_does_not_fit_is_dropped_and_counted() {
 #[tokio::test]
 async fn bodies_in_flight_count_against_the_budget_and_give_it_back() {
     let memory = Memory::new();
-    let record = recording_into(&memory).queue_budget(10_000);
+    let record = recording_into(&memory).max_buffered_bytes(10_000);
     let recorder = record.recorder();
     let service = record.layer(Origin::new(|request| {
         reply(
@@ -945,10 +830,10 @@ async fn bodies_in_flight_count_against_the_budget_and_give_it_back() {
 #[tokio::test]
 async fn a_request_waits_for_room_and_is_then_recorded() {
     let (memory, gate) = (Memory::new(), Arc::new(Semaphore::new(0)));
-    let record = RecordTraffic::to(gated(&memory, &gate))
-        .queue_budget(10_000)
+    let record = RecordTraffic::new(gated(&memory, &gate))
+        .max_buffered_bytes(10_000)
         .when_full(WhenFull::Wait {
-            at_most: Duration::from_hours(1),
+            timeout: Duration::from_hours(1),
         });
     let service = record.layer(all_kinds());
     let answered = Arc::new(AtomicUsize::new(0));
@@ -977,10 +862,10 @@ const AT_MOST: Duration = Duration::from_secs(7);
 
 /// A layer whose budget is used up, for good.
 async fn full_layer() -> RecordTraffic {
-    let record = RecordTraffic::to(hanging())
-        .queue_budget(10_000)
-        .drain_deadline(Duration::from_millis(50))
-        .when_full(WhenFull::Wait { at_most: AT_MOST });
+    let record = RecordTraffic::new(hanging())
+        .max_buffered_bytes(10_000)
+        .drain_timeout(Duration::from_millis(50))
+        .when_full(WhenFull::Wait { timeout: AT_MOST });
     let service = record.layer(all_kinds());
     while record.recorder().stats().dropped.queue_full == 0 {
         ask(&service, post("/echo", random_bytes(1000))).await;
@@ -1050,7 +935,7 @@ impl<B> Service<Request<B>> for ReadyAtLast {
 #[tokio::test]
 async fn flush_is_a_barrier() {
     let memory = Memory::new();
-    let record = RecordTraffic::to(slow(&memory));
+    let record = RecordTraffic::new(slow(&memory));
     let service = record.layer(Origin::saying("fine"));
     for number in 1..=20 {
         ask(&service, get("/")).await;
@@ -1062,8 +947,8 @@ async fn flush_is_a_barrier() {
 
 #[tokio::test]
 async fn flushing_what_recorded_nothing_returns() {
-    let stats = soon(RecordTraffic::memory().recorder().flush()).await;
-    assert_eq!(stats, tower_traffic::Stats::default());
+    let stats = soon(recording().0.recorder().flush()).await;
+    assert_eq!(stats, tower_traffic::record::RecorderStats::default());
 }
 
 #[tokio::test]
@@ -1079,7 +964,7 @@ async fn many_flushes_at_once_return() {
 #[tokio::test]
 async fn dropping_the_last_handle_drains() {
     let memory = Memory::new();
-    let record = RecordTraffic::to(slow(&memory));
+    let record = RecordTraffic::new(slow(&memory));
     let service = record.layer(Origin::saying("fine"));
     for _ in 0..500 {
         ask(&service, get("/")).await;
@@ -1091,7 +976,7 @@ async fn dropping_the_last_handle_drains() {
 #[test]
 fn dropping_the_last_handle_drains_when_the_runtime_is_gone() {
     let memory = Memory::new();
-    let record = RecordTraffic::to(slow(&memory));
+    let record = RecordTraffic::new(slow(&memory));
     let service = record.layer(Origin::saying("fine"));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
@@ -1128,8 +1013,8 @@ fn what_is_in_flight_when_the_runtime_goes_is_recorded() {
 fn dropping_the_last_handle_gives_a_hanging_store_up() {
     let errors = Arc::new(Mutex::new(Vec::new()));
     let heard = errors.clone();
-    let record = RecordTraffic::to(hanging())
-        .drain_deadline(Duration::from_millis(50))
+    let record = RecordTraffic::new(hanging())
+        .drain_timeout(Duration::from_millis(50))
         .on_error(move |error| heard.lock().expect("no panic").push(error.to_string()));
     block_on(async { ask_at_once(&record.layer(Origin::saying("fine")), get("/")) });
     drop(record);
@@ -1145,7 +1030,7 @@ fn dropping_the_last_handle_gives_a_store_up_that_blocks_its_thread() {
         let _ = blocked.lock().expect("no panic").recv();
         ready(Ok(())).boxed()
     });
-    let record = RecordTraffic::to(sink).drain_deadline(Duration::from_millis(50));
+    let record = RecordTraffic::new(sink).drain_timeout(Duration::from_millis(50));
     ask_at_once(&record.layer(Origin::saying("fine")), get("/"));
     // Returns, though the store does not.
     drop(record);
@@ -1155,7 +1040,7 @@ fn dropping_the_last_handle_gives_a_store_up_that_blocks_its_thread() {
 #[test]
 fn the_last_drop_may_wait_for_ever() {
     let (record, memory) = recording();
-    let record = record.drain_deadline(Duration::MAX);
+    let record = record.drain_timeout(Duration::MAX);
     ask_at_once(&record.layer(Origin::saying("fine")), get("/"));
     drop(record);
     assert_eq!(memory.len(), 1);
@@ -1188,7 +1073,8 @@ fn building_a_layer_needs_no_runtime_and_does_no_io() {
 
 #[tokio::test]
 async fn clones_and_routes_share_one_recorder() {
-    let record = RecordTraffic::memory();
+    let memory = Memory::new();
+    let record = RecordTraffic::memory(&memory);
     let recorder = record.recorder();
     let app: Router = Router::new()
         .route("/a", routing::get(|| async { "a" }).post(|| async { "A" }))
@@ -1205,14 +1091,13 @@ async fn clones_and_routes_share_one_recorder() {
     drop((app, other));
     let stats = recorder.flush().await;
     assert_eq!((stats.served, stats.stored), (5, 5));
-    let memory = recorder.memory().expect("its memory");
     let paths: Vec<_> = memory
         .exchanges()
         .iter()
         .map(|exchange| exchange.request.uri.path().to_owned())
         .collect();
     assert_eq!(paths, ["/a", "/a", "/b", "/c", "/none"]);
-    assert!(record.layer(empty_service()).recorder().memory().is_some());
+    assert_eq!(record.layer(empty_service()).recorder().stats(), stats);
 }
 
 fn empty_service() -> Origin {
@@ -1261,13 +1146,76 @@ fn what_axum_needs_holds() {
     assert_layer::<RecordTraffic>();
     assert_layer::<RecordTrafficService<Origin>>();
     assert_layer::<Recorder>();
-    assert_send::<RecordTrafficFuture<BoxFuture<'static, ()>>>();
-    assert_send::<TeeBody<Body, Capture>>();
-    assert_sync::<TeeBody<Body, Capture>>();
+    assert_send::<ResponseFuture<BoxFuture<'static, ()>>>();
+    assert_send::<RequestBody<Body>>();
+    assert_sync::<RequestBody<Body>>();
+    assert_send::<ResponseBody<Body>>();
+    assert_sync::<ResponseBody<Body>>();
     assert_send::<StoreError>();
     assert_sync::<StoreError>();
     assert_send::<Exchange>();
     assert_sync::<Exchange>();
     // A client that asks for `Unpin` bodies can stand beneath.
-    assert_unpin::<TeeBody<Body, Capture>>();
+    assert_unpin::<RequestBody<Body>>();
+}
+
+// ---- handles and settings
+
+/// A handle that is taken first counts, and settings of the recorder that come after it apply to
+/// every clone.
+#[tokio::test]
+async fn a_handle_taken_before_the_settings_stays_attached() {
+    let (failures, memory) = (Arc::new(AtomicUsize::new(0)), Memory::new());
+    let record = RecordTraffic::memory(&memory);
+    let recorder = record.recorder();
+    let early = record.layer(Origin::new(|_| reply(200, full("a long answer"))));
+    let counted = failures.clone();
+    let record = record
+        .max_body_bytes(6)
+        .redact(Redact::none())
+        .when_full(WhenFull::Drop)
+        .filter(|request| request.uri.path() != "/health")
+        .store_timeout(Duration::from_secs(1))
+        .drain_timeout(Duration::from_secs(1))
+        .on_error(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+    let late = record.layer(Origin::new(|_| reply(200, full("a long answer"))));
+    ask(&early, get("/early?token=secret")).await;
+    ask(&late, get("/late")).await;
+    ask(&late, get("/health")).await;
+    assert_eq!(recorder.flush().await.stored, 2);
+
+    let exchanges = memory.exchanges();
+    let bodies = exchanges.iter().map(|exchange| {
+        let response = exchange.response.as_ref().expect("a response");
+        response.body.to_bytes()
+    });
+    assert_eq!(bodies.collect::<Vec<_>>(), ["a long answer", "a long"]);
+    assert_eq!(exchanges[0].request.uri, "/early?token=secret");
+
+    // The limit of buffered bytes applies at once, to services made before it too.
+    let record = record.max_buffered_bytes(0);
+    ask(&early, get("/early")).await;
+    ask(&late, get("/late")).await;
+    assert_eq!(recorder.stats().dropped.queue_full, 2);
+    assert_eq!(record.recorder().stats(), recorder.stats());
+    assert_eq!(failures.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn an_error_hook_and_a_timeout_set_late_apply() {
+    let errors = Arc::new(AtomicUsize::new(0));
+    let record = RecordTraffic::new(hanging());
+    let service = record.layer(Origin::saying("fine"));
+    let counted = errors.clone();
+    let record = record
+        .store_timeout(Duration::from_millis(10))
+        .drain_timeout(Duration::from_millis(10))
+        .on_error(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+    ask(&service, get("/")).await;
+    assert_eq!(record.recorder().flush().await.dropped.store_timed_out, 1);
+    assert!(errors.load(Ordering::Relaxed) >= 1);
 }

@@ -56,7 +56,7 @@ async fn say_hi(app: Router) {
 #[tokio::test]
 async fn through_a_recorder_which_records_the_handshake() {
     let memory = Memory::new();
-    let record = RecordTraffic::to(memory.clone());
+    let record = RecordTraffic::new(memory.clone());
     say_hi(echo().layer(record.clone())).await;
     settled(&record.recorder(), 1).await;
     let exchange = &memory.exchanges()[0];
@@ -75,7 +75,7 @@ async fn through_a_cache_that_misses() {
 #[tokio::test]
 async fn through_a_dump_which_prints_the_handshake() {
     let paper = tempfile::NamedTempFile::new().expect("a file");
-    let dump = DebugDump::to(paper.reopen().expect("the file"));
+    let dump = DebugDump::new(paper.reopen().expect("the file"));
     let printer = dump.printer();
     say_hi(echo().layer(dump)).await;
     printer.flush().await;

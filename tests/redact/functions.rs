@@ -96,7 +96,7 @@ async fn an_exchange_whose_function_panics_is_dropped_and_counted() {
         assert!(response.status != 500, "on purpose");
     });
     let memory = Memory::new();
-    let record = RecordTraffic::to(memory.clone()).redact(redact);
+    let record = RecordTraffic::new(memory.clone()).redact(redact);
     let service = record.layer(Origin::new(|request| {
         let status = if request.uri().path() == "/fails" {
             500

@@ -11,8 +11,8 @@ use support::{
 };
 use tower::{Layer, ServiceExt, service_fn};
 use tower_traffic::{
-    BodyEnd, Capture, Exchange, HeaderList, NoResponse, OnMiss, REDACTED, RecordTraffic,
-    RecordedRequest, Redact, ReplayCache, body::TeeBody,
+    BodyEnd, Exchange, HeaderList, NoResponse, OnMiss, REDACTED, RecordTraffic, RecordedRequest,
+    Redact, ReplayCache, record::RequestBody,
 };
 
 const SECRET: &str = "hunter2";
@@ -406,7 +406,7 @@ async fn nothing_of_a_secret_is_in_the_files_of_a_recording() {
         settled(&record.recorder(), number as u64 + 1).await;
     }
     // Clients fail with the URI in the text, and bodies break off with it.
-    let failing = record.layer(service_fn(|_: Request<TeeBody<Body, Capture>>| async {
+    let failing = record.layer(service_fn(|_: Request<RequestBody<Body>>| async {
         Err::<Response<Body>, _>("cannot reach http://bob:hunter2@h/?token=hunter2")
     }));
     assert!(

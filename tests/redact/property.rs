@@ -260,7 +260,7 @@ proptest! {
         let exchange = exchange(place, &secret, &rest);
         let folder = tempfile::tempdir().expect("a folder");
         let redact = if hashes { redact().hash_with("key") } else { redact() };
-        let record = RecordTraffic::disk(folder.path()).redact(redact).capture_limit(limit);
+        let record = RecordTraffic::disk(folder.path()).redact(redact).max_body_bytes(limit);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let stats = runtime.expect("a runtime").block_on(async {
             pass(&record, &exchange, pieces).await;

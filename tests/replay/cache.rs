@@ -27,9 +27,10 @@ use support::{
 use tokio::sync::{Notify, Semaphore};
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit, service_fn};
 use tower_traffic::{
-    BodyEnd, Capture, Exchange, HeaderList, Matching, NoResponse, OnMiss, Order, RecordTraffic,
-    Redact, ReplayCache, ReplayCacheService,
+    BodyEnd, Exchange, HeaderList, Matching, NoResponse, OnMiss, RecordTraffic, Redact,
+    ReplayCache,
     body::{ReplayBody, TeeBody},
+    replay::{Capture, Order, ReplayCacheService},
     store::{Disk, MatchKey, Memory, Source, StoreError, Which},
 };
 
@@ -789,7 +790,7 @@ async fn a_recording_made_with_one_secret_answers_one_asked_with_another() {
         Matching::new().all_headers_except::<&str>([]),
     ] {
         let memory = Memory::new().match_by(matching);
-        let record = RecordTraffic::to(memory.clone());
+        let record = RecordTraffic::new(memory.clone());
         let asked = |secret: &str| {
             let request = get(format!("/users?page=2&token={secret}"));
             let request = with(request, "authorization", secret);
@@ -809,7 +810,7 @@ async fn a_recording_made_with_one_secret_answers_one_asked_with_another() {
 #[tokio::test]
 async fn a_value_that_is_marked_sensitive_matches_whatever_it_is() {
     let memory = Memory::new().match_by(Matching::new().header("x-session"));
-    let record = RecordTraffic::to(memory.clone());
+    let record = RecordTraffic::new(memory.clone());
     let asked = |secret: &str| {
         let mut request = with(get("/"), "x-session", secret);
         let value = request.headers_mut().get_mut("x-session");
@@ -826,7 +827,7 @@ async fn a_value_that_is_marked_sensitive_matches_whatever_it_is() {
 async fn a_secret_of_your_own_matches_when_both_sides_know_of_it() {
     let redact = Redact::default().query("nonce");
     let memory = Memory::new().match_by(Matching::new().redact(redact.clone()));
-    let record = RecordTraffic::to(memory.clone()).redact(redact);
+    let record = RecordTraffic::new(memory.clone()).redact(redact);
     ask(&record.layer(Origin::saying("found")), get("/?nonce=1")).await;
     record.recorder().flush().await;
     let cache = refusing(&memory).layer(unreachable_origin());
@@ -921,7 +922,7 @@ fn replaying(memory: &Memory) -> Router {
 /// Records everything over one connection, and gets it again over the other.
 async fn record_and_replay(record_with: support::HttpClient, replay_with: support::HttpClient) {
     let memory = Memory::new().match_by(Matching::new().ignore_authority(true));
-    let record = RecordTraffic::to(memory.clone()).redact(Redact::none());
+    let record = RecordTraffic::new(memory.clone()).redact(Redact::none());
     let app = Router::new()
         .fallback_service(all_kinds())
         .layer(record.clone());
@@ -972,7 +973,7 @@ async fn recorded_over_http2_and_replayed_over_http2() {
 async fn what_a_client_recorded_is_replayed_by_a_server() {
     let server = Server::start(Router::new().fallback_service(all_kinds())).await;
     let memory = Memory::new().match_by(Matching::new().ignore_authority(true));
-    let record = RecordTraffic::to(memory.clone()).redact(Redact::none());
+    let record = RecordTraffic::new(memory.clone()).redact(Redact::none());
     let client = record.layer(http1());
     let mut recorded = Vec::new();
     for request in all_requests(&server.url("")) {

@@ -16,9 +16,9 @@ use support::{
 };
 use tower::{Layer, ServiceBuilder, limit::ConcurrencyLimit, service_fn};
 use tower_traffic::{
-    BodyEnd, Difference, Exchange, HeaderList, NoResponse, REDACTED, RecordTraffic, Redact, Resend,
-    Summary, Verdict,
+    BodyEnd, Exchange, HeaderList, NoResponse, REDACTED, RecordTraffic, Redact, Resend,
     body::StoredBody,
+    replay::{Difference, Summary, Verdict},
     store::{BoxStream, Memory, Replay, StoreError},
 };
 
@@ -346,7 +346,7 @@ async fn a_folder_that_does_not_exist_is_an_error() {
 #[tokio::test]
 async fn requests_are_sent_as_recorded_and_in_order() {
     let memory = Memory::new();
-    let record = RecordTraffic::to(memory.clone()).redact(Redact::none());
+    let record = RecordTraffic::new(memory.clone()).redact(Redact::none());
     let origin = all_kinds();
     let service = record.layer(origin.clone());
     for request in all_requests("") {
@@ -478,7 +478,7 @@ async fn a_secret_that_is_new_does_not_differ() {
         })
     };
     let memory = Memory::new();
-    let record = RecordTraffic::to(memory.clone());
+    let record = RecordTraffic::new(memory.clone());
     ask(&record.layer(cookie("one")), get("/")).await;
     record.recorder().flush().await;
     let summary = Resend::memory(memory.clone())

@@ -14,8 +14,9 @@ use tokio::sync::Semaphore;
 use tower::{Layer, Service, limit::ConcurrencyLimit};
 use tower_traffic::{
     BodyEnd, Exchange, HeaderList, Matching, NoResponse, RecordTraffic, Redact, ReplayStream,
-    ReplayStreamService, Responder,
+    Responder,
     body::{ReplayBody, StoredBody},
+    replay::ReplayStreamService,
     store::{BoxStream, Memory, Replay, StoreError},
 };
 
@@ -128,7 +129,7 @@ async fn requests_are_compared_as_the_matching_says() {
 #[tokio::test]
 async fn a_secret_is_not_what_tells_requests_apart() {
     let memory = Memory::new();
-    let record = RecordTraffic::to(memory.clone());
+    let record = RecordTraffic::new(memory.clone());
     let asked = |token: &str| get(format!("/a?token={token}"));
     ask(&record.layer(Origin::saying("found")), asked("one")).await;
     record.recorder().flush().await;

@@ -10,11 +10,11 @@ use axum::{
 };
 use bytes::Bytes;
 use http_body_util::Empty;
-use support::{Answer, Origin, ask, settled};
+use support::{Answer, Origin, Recording, ask, settled};
 use tower::{ServiceBuilder, retry::Policy};
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
 use tower_traffic::{
-    Chaos, Exchange, OnMiss, RecordTraffic, ReplayCache,
+    Chaos, Exchange, OnMiss, ReplayCache,
     chaos::{Behavior, Latency, Message, Stage, Trigger},
     store::Memory,
 };
@@ -37,11 +37,10 @@ async fn answer(app: &Router) -> Answer {
 }
 
 /// What one recorder saw.
-async fn recorded(record: &RecordTraffic, count: u64) -> Vec<Exchange> {
-    let recorder = record.recorder();
-    assert_eq!(settled(&recorder, count).await.served, count);
-    let memory = recorder.memory().expect("it records into memory");
-    let exchanges = memory.exchanges();
+async fn recorded(recording: &Recording, count: u64) -> Vec<Exchange> {
+    let stats = settled(&recording.layer().recorder(), count).await;
+    assert_eq!(stats.served, count);
+    let exchanges = recording.memory.exchanges();
     exchanges
         .iter()
         .map(|exchange| (**exchange).clone())
@@ -50,14 +49,14 @@ async fn recorded(record: &RecordTraffic, count: u64) -> Vec<Exchange> {
 
 #[tokio::test]
 async fn a_recorder_outside_of_chaos_records_what_it_made_inside_what_there_was() {
-    let (outside, inside) = (RecordTraffic::memory(), RecordTraffic::memory());
+    let (outside, inside) = (Recording::default(), Recording::default());
     let name = HeaderName::from_static("x-made");
     let made = Behavior::set_header(Message::Response, name, HeaderValue::from_static("up"));
     let stage = Stage::when(Trigger::once(), unavailable()).then(Stage::always(made));
     let app = app()
-        .layer(inside.clone())
+        .layer(inside.layer())
         .layer(Chaos::on(stage))
-        .layer(outside.clone());
+        .layer(outside.layer());
     assert_eq!(answer(&app).await.status, 503);
     assert_eq!(answer(&app).await.status, 200);
 
@@ -85,11 +84,11 @@ async fn inside_of_catch_panic_what_chaos_throws_is_a_500() {
 
 #[tokio::test(start_paused = true)]
 async fn a_recorder_outside_of_chaos_measures_its_latency_inside_it_does_not() {
-    let (outside, inside) = (RecordTraffic::memory(), RecordTraffic::memory());
+    let (outside, inside) = (Recording::default(), Recording::default());
     let app = app()
-        .layer(inside.clone())
+        .layer(inside.layer())
         .layer(Chaos::on(Latency::fixed(Duration::from_secs(5))))
-        .layer(outside.clone());
+        .layer(outside.layer());
     assert_eq!(answer(&app).await.text(), "bob");
     let time = async |record| recorded(record, 1).await[0].time_to_head;
     assert_eq!(time(&outside).await, Some(Duration::from_secs(5)));

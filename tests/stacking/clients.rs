@@ -42,7 +42,7 @@ struct Recording(RecordTraffic, Memory);
 impl Recording {
     fn new() -> Self {
         let memory = Memory::new();
-        Self(RecordTraffic::to(memory.clone()), memory)
+        Self(RecordTraffic::new(memory.clone()), memory)
     }
 
     fn layer(&self) -> RecordTraffic {

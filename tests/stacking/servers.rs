@@ -16,7 +16,7 @@ use axum::{
     http::{HeaderName, HeaderValue, Request, StatusCode},
     routing::get,
 };
-use support::{Answer, Origin, Paper, ask, settled, soon};
+use support::{Answer, Origin, Paper, Recording, ask, settled, soon};
 use tokio::time::sleep;
 use tower::{Layer, ServiceBuilder, limit::ConcurrencyLimitLayer, service_fn};
 use tower_http::{
@@ -28,8 +28,8 @@ use tower_http::{
     validate_request::ValidateRequestHeaderLayer,
 };
 use tower_traffic::{
-    DebugDump, Exchange, ExchangeEnd, OnMiss, ProxyHost, RecordTraffic, Recorder, ReplayCache,
-    ReplayStream, ReportLatency, store::Memory,
+    DebugDump, Exchange, ExchangeEnd, OnMiss, ProxyHost, RecordTraffic, ReplayCache, ReplayStream,
+    ReportLatency, store::Memory,
 };
 
 /// The page claims nothing that no test holds.
@@ -75,13 +75,11 @@ async fn status(app: &Router, path: &str) -> StatusCode {
 }
 
 /// What one recorder saw; it saw as many as it is said.
-async fn recorded(record: &RecordTraffic, count: u64) -> Vec<Exchange> {
-    let recorder: Recorder = record.recorder();
-    let stats = settled(&recorder, count).await;
+async fn recorded(recording: &Recording, count: u64) -> Vec<Exchange> {
+    let stats = settled(&recording.layer().recorder(), count).await;
     assert_eq!(stats.served, count);
-    let memory = recorder.memory().expect("it records into memory");
-    memory
-        .exchanges()
+    let exchanges = recording.memory.exchanges();
+    exchanges
         .iter()
         .map(|exchange| (**exchange).clone())
         .collect()
@@ -112,11 +110,11 @@ impl Reported {
 
 #[tokio::test]
 async fn outside_of_catch_panic_the_500_is_recorded_inside_the_panic() {
-    let (outside, inside) = (RecordTraffic::memory(), RecordTraffic::memory());
+    let (outside, inside) = (Recording::default(), Recording::default());
     let app = app()
-        .layer(inside.clone())
+        .layer(inside.layer())
         .layer(CatchPanicLayer::new())
-        .layer(outside.clone());
+        .layer(outside.layer());
     assert_eq!(status(&app, "/panic").await, 500);
 
     assert_eq!(recorded_status(&recorded(&outside, 1).await[0]), Some(500));
@@ -138,13 +136,13 @@ async fn outside_of_catch_panic_the_500_is_reported_inside_the_panic() {
 
 #[tokio::test(start_paused = true)]
 async fn outside_of_a_timeout_the_408_is_recorded_inside_that_the_caller_went_away() {
-    let (outside, inside) = (RecordTraffic::memory(), RecordTraffic::memory());
+    let (outside, inside) = (Recording::default(), Recording::default());
     let timeout =
         TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, Duration::from_secs(1));
     let app = app()
-        .layer(inside.clone())
+        .layer(inside.layer())
         .layer(timeout)
-        .layer(outside.clone());
+        .layer(outside.layer());
     assert_eq!(status(&app, "/slow").await, 408);
 
     assert_eq!(recorded_status(&recorded(&outside, 1).await[0]), Some(408));
@@ -153,10 +151,10 @@ async fn outside_of_a_timeout_the_408_is_recorded_inside_that_the_caller_went_aw
 
 #[tokio::test]
 async fn a_cache_outside_of_the_recorder_does_not_record_hits() {
-    let record = RecordTraffic::memory();
+    let record = Recording::default();
     let cache = Memory::new();
     let app = app()
-        .layer(record.clone())
+        .layer(record.layer())
         .layer(ReplayCache::memory(cache.clone()).on_miss(OnMiss::Record));
     assert_eq!(status(&app, "/users/1").await, 200);
     assert_eq!(status(&app, "/users/1").await, 200);
@@ -166,11 +164,11 @@ async fn a_cache_outside_of_the_recorder_does_not_record_hits() {
 
 #[tokio::test]
 async fn a_cache_inside_of_the_recorder_has_its_hits_recorded() {
-    let record = RecordTraffic::memory();
+    let record = Recording::default();
     let cache = Memory::new();
     let app = app()
         .layer(ReplayCache::memory(cache.clone()).on_miss(OnMiss::Record))
-        .layer(record.clone());
+        .layer(record.layer());
     assert_eq!(status(&app, "/users/1").await, 200);
     assert_eq!(status(&app, "/users/1").await, 200);
     assert_eq!(cache.exchanges().len(), 1, "the second was a hit");
@@ -179,11 +177,11 @@ async fn a_cache_inside_of_the_recorder_has_its_hits_recorded() {
 
 #[tokio::test]
 async fn inside_of_compression_the_text_is_recorded_outside_what_was_sent() {
-    let (outside, inside) = (RecordTraffic::memory(), RecordTraffic::memory());
+    let (outside, inside) = (Recording::default(), Recording::default());
     let app = app()
-        .layer(inside.clone())
+        .layer(inside.layer())
         .layer(CompressionLayer::new())
-        .layer(outside.clone());
+        .layer(outside.layer());
     let mut request = asking("/text");
     let gzip = HeaderValue::from_static("gzip");
     request.headers_mut().insert("accept-encoding", gzip);
@@ -199,11 +197,11 @@ async fn inside_of_compression_the_text_is_recorded_outside_what_was_sent() {
 
 #[tokio::test]
 async fn inside_of_the_request_id_it_is_recorded_with_it() {
-    let (outside, inside) = (RecordTraffic::memory(), RecordTraffic::memory());
+    let (outside, inside) = (Recording::default(), Recording::default());
     let app = app()
-        .layer(inside.clone())
+        .layer(inside.layer())
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
-        .layer(outside.clone());
+        .layer(outside.layer());
     assert_eq!(status(&app, "/users/1").await, 200);
 
     let has_id = |exchange: &Exchange| exchange.request.headers.get("x-request-id").is_some();
@@ -213,11 +211,11 @@ async fn inside_of_the_request_id_it_is_recorded_with_it() {
 
 #[tokio::test]
 async fn outside_of_authorization_the_rejected_are_recorded_inside_they_are_not() {
-    let (outside, inside) = (RecordTraffic::memory(), RecordTraffic::memory());
+    let (outside, inside) = (Recording::default(), Recording::default());
     let app = app()
-        .layer(inside.clone())
+        .layer(inside.layer())
         .layer(ValidateRequestHeaderLayer::accept("application/json"))
-        .layer(outside.clone());
+        .layer(outside.layer());
     let mut request = asking("/users/1");
     let html = HeaderValue::from_static("text/html");
     request.headers_mut().insert("accept", html);
@@ -231,8 +229,8 @@ async fn outside_of_authorization_the_rejected_are_recorded_inside_they_are_not(
 async fn outermost_the_dump_shows_what_other_layers_answer() {
     let (outside, inside) = (Paper::default(), Paper::default());
     let (outer, inner) = (
-        DebugDump::to(outside.clone()),
-        DebugDump::to(inside.clone()),
+        DebugDump::new(outside.clone()),
+        DebugDump::new(inside.clone()),
     );
     let app = app()
         .layer(inner.clone())
@@ -256,9 +254,9 @@ async fn outermost_the_dump_shows_what_other_layers_answer() {
 
 #[tokio::test]
 async fn a_layer_sees_the_routes_before_it_and_the_fallback_but_no_route_after_it() {
-    let record = RecordTraffic::memory();
+    let record = Recording::default();
     let app = app()
-        .layer(record.clone())
+        .layer(record.layer())
         .route("/health", get(async || "well"));
     assert_eq!(status(&app, "/users/1").await, 200);
     assert_eq!(status(&app, "/health").await, 200);
@@ -273,8 +271,8 @@ async fn a_layer_sees_the_routes_before_it_and_the_fallback_but_no_route_after_i
 
 #[tokio::test]
 async fn a_route_layer_does_not_see_what_no_route_takes() {
-    let record = RecordTraffic::memory();
-    let app = app().route_layer(record.clone());
+    let record = Recording::default();
+    let app = app().route_layer(record.layer());
     assert_eq!(status(&app, "/users/1").await, 200);
     assert_eq!(status(&app, "/nowhere").await, 404);
     recorded(&record, 1).await;
@@ -291,12 +289,12 @@ async fn a_route_is_known_to_layers_of_the_router_and_not_around_it() {
 
 #[tokio::test]
 async fn inside_of_the_proxy_host_the_origin_is_recorded_outside_what_the_client_sent() {
-    let (outside, inside) = (RecordTraffic::memory(), RecordTraffic::memory());
+    let (outside, inside) = (Recording::default(), Recording::default());
     let proxy = Router::new()
         .fallback_service(Origin::saying("hello"))
-        .layer(inside.clone())
+        .layer(inside.layer())
         .layer(ProxyHost::https())
-        .layer(outside.clone());
+        .layer(outside.layer());
     let mut request = asking("/users/1");
     for (name, value) in [
         ("host", "example.com"),
@@ -325,7 +323,7 @@ async fn inside_of_the_proxy_host_the_origin_is_recorded_outside_what_the_client
 
 #[tokio::test(start_paused = true)]
 async fn a_recorder_inside_of_a_concurrency_limit_does_not_count_the_wait() {
-    let (outside, inside) = (RecordTraffic::memory(), RecordTraffic::memory());
+    let (outside, inside) = (Recording::default(), Recording::default());
     let work = service_fn(async |_: Request<_>| {
         sleep(Duration::from_secs(1)).await;
         Ok::<_, std::convert::Infallible>(axum::response::Response::new(Body::empty()))
@@ -334,9 +332,9 @@ async fn a_recorder_inside_of_a_concurrency_limit_does_not_count_the_wait() {
     // part of the call.
     let app = Router::new()
         .fallback_service(work)
-        .layer(inside.clone())
+        .layer(inside.layer())
         .layer(ConcurrencyLimitLayer::new(1))
-        .layer(outside.clone());
+        .layer(outside.layer());
     soon(async { tokio::join!(ask(&app, asking("/1")), ask(&app, asking("/2"))) }).await;
 
     let longest = |exchanges: Vec<Exchange>| {
@@ -359,7 +357,7 @@ async fn the_layers_go_below_those_that_answer_themselves() {
             StatusCode::REQUEST_TIMEOUT,
             Duration::from_secs(1),
         ))
-        .layer(RecordTraffic::memory())
+        .layer(RecordTraffic::memory(&Memory::new()))
         .layer(CorsLayer::permissive())
         .layer(ReplayCache::memory(Memory::new()))
         .layer(CorsLayer::permissive())

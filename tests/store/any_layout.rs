@@ -9,7 +9,8 @@ use support::{Origin, ask, get, soon};
 use tempfile::TempDir;
 use tower::ServiceBuilder;
 use tower_traffic::{
-    Exchange, OnMiss, Order, RecordTraffic, ReplayCache, ReplayStream, Resend,
+    Exchange, OnMiss, RecordTraffic, ReplayCache, ReplayStream, Resend,
+    replay::Order,
     store::{Disk, DiskCache, Source, Which},
 };
 

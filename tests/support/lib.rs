@@ -37,7 +37,8 @@ use tokio::{
 };
 use tower::{Service, ServiceExt};
 use tower_traffic::{
-    BodyEnd, Exchange, HeaderList, RecordedBody, RecordedRequest, Recorder, Stats,
+    BodyEnd, Exchange, HeaderList, RecordTraffic, RecordedBody, RecordedRequest, Recorder,
+    record::RecorderStats,
     store::{Memory, Sink, StoreError},
 };
 
@@ -554,8 +555,28 @@ pub fn counting(count: &Arc<AtomicUsize>) -> impl Sink + use<> {
     })
 }
 
-/// Waits until so many exchanges have ended and are settled.
-pub async fn settled(recorder: &Recorder, served: u64) -> Stats {
+/// A layer that records into memory, and the memory.
+pub struct Recording {
+    pub memory: Memory,
+    layer: RecordTraffic,
+}
+
+impl Recording {
+    pub fn layer(&self) -> RecordTraffic {
+        self.layer.clone()
+    }
+}
+
+impl Default for Recording {
+    fn default() -> Self {
+        let memory = Memory::new();
+        let layer = RecordTraffic::memory(&memory);
+        Self { memory, layer }
+    }
+}
+
+/// Waits until `served` exchanges have ended and are settled.
+pub async fn settled(recorder: &Recorder, served: u64) -> RecorderStats {
     soon(async {
         loop {
             let stats = recorder.flush().await;
@@ -568,7 +589,7 @@ pub async fn settled(recorder: &Recorder, served: u64) -> Stats {
     .await
 }
 
-pub fn assert_adds_up(stats: &Stats) {
+pub fn assert_adds_up(stats: &RecorderStats) {
     assert_eq!(
         stats.served,
         stats.stored + stats.dropped.total() + stats.queued,

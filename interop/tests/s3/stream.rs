@@ -120,7 +120,7 @@ fn problem(error: &StoreError) -> S3Problem {
 async fn everything_that_was_asked_is_in_the_bucket() {
     let fixture = Fixture::new();
     let store = fixture.store();
-    let record = RecordTraffic::to(store.clone());
+    let record = RecordTraffic::new(store.clone());
     let recorder = record.recorder();
     let app = record.layer(all_kinds());
     let requests = all_requests("http://h");
@@ -167,7 +167,7 @@ fn building_it_does_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let store = S3::new("traffic").spool(folder.path().join("spool"));
     assert_eq!(store.stats().spooled, 0);
-    drop(RecordTraffic::to(store));
+    drop(RecordTraffic::new(store));
     assert!(files(folder.path()).is_empty());
 }
 
@@ -176,7 +176,7 @@ async fn no_bucket_drops_and_counts() {
     let folder = tempfile::tempdir().unwrap();
     let errors: Arc<Mutex<Vec<String>>> = Arc::default();
     let told = errors.clone();
-    let record = RecordTraffic::to(S3::new("http://host/bucket").spool(folder.path()));
+    let record = RecordTraffic::new(S3::new("http://host/bucket").spool(folder.path()));
     let record = record.on_error(move |error| told.lock().unwrap().push(error.to_string()));
     let recorder = record.recorder();
     let app = record.layer(Origin::saying("hello"));
@@ -402,7 +402,7 @@ async fn a_spool_that_is_full_drops_and_counts() {
         .store_at(&proxy.url())
         .max_segment_bytes(10_000)
         .max_spool_bytes(100_000);
-    let record = RecordTraffic::to(sink.clone()).store_timeout(SHORT);
+    let record = RecordTraffic::new(sink.clone()).store_timeout(SHORT);
     let recorder = record.recorder();
     let content = random_bytes(5_000);
     let origin = Origin::new(move |_| support::reply(200, support::full(content.clone())));
@@ -835,7 +835,7 @@ async fn nothing_is_lost_or_twice_with_all_faults_under_load() {
     let sink = S3::new(bucket)
         .spool(fixture.spool.path())
         .max_segment_bytes(20_000);
-    let record = RecordTraffic::to(sink.clone());
+    let record = RecordTraffic::new(sink.clone());
     let recorder = record.recorder();
     let app = record.layer(Origin::new(|request| {
         support::reply(200, support::full(request.uri().path().to_owned()))
@@ -1008,7 +1008,7 @@ async fn refused(bucket: Bucket) -> S3Problem {
 #[test]
 fn the_last_drop_uploads_also_without_a_runtime() {
     let fixture = Fixture::new();
-    let record = RecordTraffic::to(fixture.store());
+    let record = RecordTraffic::new(fixture.store());
     let mut app = record.layer(Origin::saying("hello"));
     drop(record);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -1034,7 +1034,7 @@ async fn the_last_drop_does_not_wait_for_an_outage() {
     let proxy = fixture.faults(always(Fault::SwallowRequest));
     let sink = fixture.store_at(&proxy.url());
     let folder = sink.spool_folder();
-    let record = RecordTraffic::to(sink).drain_deadline(SHORT);
+    let record = RecordTraffic::new(sink).drain_timeout(SHORT);
     let app = record.layer(Origin::saying("hello"));
     ask(&app, get("http://h/numbers/7")).await;
     drop((record, app));

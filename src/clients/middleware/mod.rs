@@ -28,14 +28,15 @@ type Stack = BoxCloneService<http::Request<reqwest::Body>, http::Response<reqwes
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use reqwest_middleware::ClientBuilder;
-/// use tower_traffic::{RecordTraffic, clients::LayerMiddleware};
+/// use tower_traffic::{RecordTraffic, clients::LayerMiddleware, store::Memory};
 ///
 /// # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
 /// # let url = format!("http://{}/", listener.local_addr()?);
 /// # let origin = axum::Router::new().route("/", axum::routing::get(async || "hello"));
 /// # tokio::spawn(async { axum::serve(listener, origin).await });
+/// let memory = Memory::new();
 /// let client = ClientBuilder::new(reqwest::Client::new())
-///     .with(LayerMiddleware::new(RecordTraffic::memory()))
+///     .with(LayerMiddleware::new(RecordTraffic::memory(&memory)))
 ///     .build();
 ///
 /// assert_eq!(client.get(url).send().await?.text().await?, "hello");

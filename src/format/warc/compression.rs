@@ -5,7 +5,7 @@
 /// use tower_traffic::{RecordTraffic, store::{Compression, Disk}};
 ///
 /// # #[cfg(feature = "gzip")]
-/// let record = RecordTraffic::to(Disk::new("./t").compress(Compression::Gzip));
+/// let record = RecordTraffic::new(Disk::new("./t").compress(Compression::Gzip));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -18,10 +18,10 @@ use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
 
+use crate::util::error::BoxError;
+
 /// Delay of an error: hyper discards everything unwritten when a body fails, even the head.
 const LINGER: Duration = Duration::from_millis(100);
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Response body of [`Forward`](super::Forward): the origin's, or the text of an error response.
 pub struct ForwardBody {

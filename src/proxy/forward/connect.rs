@@ -26,12 +26,13 @@ use tokio::time::timeout;
 use tower::Service;
 
 use super::client::Config;
-use crate::proxy::addresses::{is_internal, is_internal_host};
+use crate::{
+    proxy::addresses::{is_internal, is_internal_host},
+    util::error::BoxError,
+};
 
 /// Silence on a connection after which keep-alive probes its peer.
 pub(super) const ALIVE: Duration = Duration::from_secs(30);
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Errors that this module adds to those of the connectors.
 #[derive(Debug, thiserror::Error)]

@@ -57,18 +57,6 @@ pub(super) fn is_cut(error: &(dyn Error + 'static)) -> bool {
     refusal(error).error == CONNECTION_TERMINATED
 }
 
-/// An error and all behind it, for the log.
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = source(error);
-    while let Some(error) = next {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        next = source(error);
-    }
-    text
-}
-
 fn known(error: &(dyn Error + 'static)) -> Option<Refusal> {
     if let Some(error) = error.downcast_ref::<ConnectError>() {
         return Some(no_connection(error));

@@ -23,7 +23,7 @@ use super::{
     connect::{ALIVE, Answered, Https, Plain, Tracked},
     failure,
 };
-use crate::proxy::refusal::Refusal;
+use crate::{proxy::refusal::Refusal, util::error::source_chain};
 
 /// Connections to origins, active and idle.
 pub(super) struct Pool {
@@ -191,7 +191,7 @@ fn was_closed_while_idle(error: &legacy::Error) -> bool {
 
 fn refusal_of(error: &legacy::Error) -> Refusal {
     let refusal = failure::refusal(error);
-    let error = failure::chain(error);
+    let error = source_chain(error);
     tracing::debug!(
         status = refusal.status.as_u16(),
         error,

@@ -11,7 +11,7 @@ use tower::Layer;
 
 use super::service::{ReplayCacheService, Shared};
 use crate::{
-    recorder::{self, Recorder},
+    recorder::Recorder,
     redact::Redact,
     store::{DiskCache, Memory, OnError, Sink, Source, StoreError},
 };
@@ -91,8 +91,8 @@ pub(super) struct Config {
     pub(super) order: Order,
     pub(super) refuse_with: StatusCode,
     pub(super) body_limit: usize,
-    /// Where misses are recorded, and how.
-    pub(super) recorder: Option<recorder::Config>,
+    /// Where misses are recorded.
+    pub(super) sink: Option<Arc<dyn Sink>>,
     pub(super) redact: Redact,
     pub(super) capture_limit: usize,
     pub(super) on_error: Option<OnError>,
@@ -135,7 +135,7 @@ impl ReplayCache {
                 order: Order::default(),
                 refuse_with: StatusCode::SERVICE_UNAVAILABLE,
                 body_limit: 16 << 20,
-                recorder: None,
+                sink: None,
                 redact: Redact::default(),
                 capture_limit: 16 << 20,
                 on_error: None,
@@ -153,7 +153,7 @@ impl ReplayCache {
     /// [`from`](Self::from) needs it; without it nothing can be recorded, misses are passed through,
     /// and that is told once through `tracing`.
     pub fn record_to(self, sink: impl Sink) -> Self {
-        self.set(|config| config.recorder = Some(recorder::Config::new(Arc::new(sink))))
+        self.set(|config| config.sink = Some(Arc::new(sink)))
     }
 
     /// Which recording answers when there are several: by default the last.

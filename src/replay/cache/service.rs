@@ -26,7 +26,7 @@ use crate::{
     content::media_type,
     matching::MatchKey,
     message::{Exchange, RecordedBody, RecordedRequest},
-    recorder::{self, Capture, Flight, Recorder},
+    recorder::{Capture, InFlight, Recorder},
     replay::response,
     store::{StoreError, Which},
     util::sync::lock,
@@ -111,14 +111,13 @@ pub(in crate::replay) enum Lookup {
 impl Shared {
     pub(super) fn new(config: Config) -> Self {
         let records = matches!(config.on_miss, OnMiss::Record | OnMiss::Once);
-        let recorder = config.recorder.clone().filter(|_| records).map(|recorder| {
-            Recorder::new(recorder::Config {
-                capture_limit: config.capture_limit,
-                redact: config.redact.clone(),
-                on_error: config.on_error.clone(),
-                only_whole: true,
-                ..recorder
-            })
+        let recorder = config.sink.clone().filter(|_| records).map(|sink| {
+            let recorder = Recorder::new(sink);
+            recorder.set(|settings| {
+                settings.redact = config.redact.clone();
+                settings.on_error.clone_from(&config.on_error);
+            });
+            recorder
         });
         if records && recorder.is_none() {
             tracing::error!("misses are not recorded: say where to, with `record_to`");
@@ -337,21 +336,22 @@ impl Shared {
     {
         let mut request = RecordedRequest::from_parts(&parts);
         request.body = seen;
-        let flight = Flight::begin_with(recorder, request, Box::new(lead));
+        let in_flight =
+            InFlight::begin_with(recorder, request, self.config.capture_limit, Box::new(lead));
         // A body that need not be known for the look-up was not read ahead.
         let is_live = !self.config.source.matching().needs_body();
-        let capture = flight.request_body(&body).filter(|_| is_live);
+        let capture = in_flight.request_body(&body).filter(|_| is_live);
         let body = TeeBody::new(body, capture);
         match inner.oneshot(Request::from_parts(parts, body)).await {
             Ok(response) => {
-                let capture = flight.head(&response);
+                let capture = in_flight.head(&response);
                 if is_event_stream(response.headers()) {
-                    capture.flight().give_up_waiting();
+                    capture.give_up_waiting();
                 }
                 Ok(response.map(|body| ReplayBody::live(TeeBody::new(body, Some(capture)))))
             }
             Err(error) => {
-                flight.failed(&error);
+                in_flight.failed(&error);
                 Err(error)
             }
         }

@@ -10,11 +10,11 @@ use aws_sdk_s3::{
 use bytes::{Bytes, BytesMut};
 use tokio::time::{sleep, timeout};
 
-use super::{
-    backoff::Backoff,
-    problem::{chain, classify},
+use super::{backoff::Backoff, problem::classify};
+use crate::{
+    store::{S3Problem, StoreError},
+    util::error::source_chain,
 };
-use crate::store::{S3Problem, StoreError};
 
 /// What an upload may take beyond that: slower than this it has failed.
 const UPLOAD_BYTES_PER_SECOND: u64 = 128 << 10;
@@ -283,7 +283,7 @@ impl Download {
         let said = match timeout(limit, self.body.next()).await {
             Ok(None) => return Ok(None),
             Ok(Some(Ok(chunk))) => return Ok(Some(chunk)),
-            Ok(Some(Err(error))) => chain(&error),
+            Ok(Some(Err(error))) => source_chain(&error),
             Err(_) => format!("nothing came for {limit:?}"),
         };
         let problem = S3Problem::Transient;

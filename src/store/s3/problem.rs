@@ -4,7 +4,7 @@ use std::error::Error;
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use crate::store::S3Problem;
+use crate::{store::S3Problem, util::error::source_chain};
 
 /// The kind of a failure, and what was said about it.
 pub(super) fn classify<E>(error: &SdkError<E>) -> (S3Problem, String)
@@ -36,14 +36,14 @@ where
             } else {
                 problem(status, None)
             };
-            (problem, format!("{status}, {}", chain(error)))
+            (problem, format!("{status}, {}", source_chain(error)))
         }
         SdkError::DispatchFailure(failure) if failure.is_io() || failure.is_timeout() => {
-            (S3Problem::Transient, chain(error))
+            (S3Problem::Transient, source_chain(error))
         }
-        SdkError::TimeoutError(_) => (S3Problem::Transient, chain(error)),
+        SdkError::TimeoutError(_) => (S3Problem::Transient, source_chain(error)),
         _ => {
-            let said = chain(error);
+            let said = source_chain(error);
             (unsent(&said), said)
         }
     }
@@ -107,19 +107,4 @@ fn problem(status: u16, code: Option<&str>) -> S3Problem {
         ) => S3Problem::Denied,
         _ => S3Problem::Refused,
     }
-}
-
-/// An error and its sources.
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut said = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let text = error.to_string();
-        if !said.ends_with(&text) {
-            said.push_str(": ");
-            said.push_str(&text);
-        }
-        source = error.source();
-    }
-    said
 }

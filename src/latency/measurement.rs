@@ -8,36 +8,36 @@ use http::{Method, StatusCode, Version, uri::Scheme};
 use tokio::time::Instant;
 
 use super::{
-    route::{Kind, OTHER},
-    stopwatch::Known,
+    in_flight::Known,
+    route::{OTHER, RouteSource},
 };
 use crate::message::ExchangeEnd;
 
-/// How long an exchange took, and which it was.
+/// The times of one exchange, its route and its outcome.
 ///
-/// Times run from the moment when the request arrived in the layer, by tokio's clock.
-pub struct Latency {
+/// Times start when the request arrives in the layer, and are measured by tokio's clock.
+pub struct Measurement {
     known: Box<Known>,
-    end: Instant,
-    ended: ExchangeEnd,
+    ended_at: Instant,
+    outcome: ExchangeEnd,
     has_panicked: bool,
-    /// Whether the path stands as a route: found out when it is asked for.
+    /// Whether the path is a route of its own: computed on demand.
     is_admitted: OnceLock<bool>,
 }
 
-impl Latency {
+impl Measurement {
     #[inline]
-    pub(super) fn new(known: Box<Known>, ended: ExchangeEnd, has_panicked: bool) -> Self {
+    pub(super) fn new(known: Box<Known>, outcome: ExchangeEnd, has_panicked: bool) -> Self {
         Self {
-            end: Instant::now(),
+            ended_at: Instant::now(),
             known,
-            ended,
+            outcome,
             has_panicked,
             is_admitted: OnceLock::new(),
         }
     }
 
-    /// Tells the reporters.
+    /// Calls the reporters.
     #[inline]
     pub(super) fn report(self) {
         if let Some(config) = &self.known.config {
@@ -46,13 +46,13 @@ impl Latency {
         self.known.give_back();
     }
 
-    /// The request's method, as it was sent: there is no end of different ones.
+    /// The request's method, as sent: clients can invent any number of them.
     pub fn method(&self) -> &Method {
         &self.known.method
     }
 
-    /// The request's method if it is one of RFC 9110's or `PATCH`, and else `_OTHER`, as
-    /// OpenTelemetry has it.
+    /// The request's method if it is defined by RFC 9110 or is `PATCH`, otherwise `_OTHER`, as in
+    /// OpenTelemetry.
     pub fn known_method(&self) -> &'static str {
         match *self.method() {
             Method::GET => "GET",
@@ -68,7 +68,7 @@ impl Latency {
         }
     }
 
-    /// The route: one of few. See [`ReportLatency`](super::ReportLatency#routes).
+    /// The route, one of few: see [`ReportLatency`](super::ReportLatency#routes).
     pub fn route(&self) -> &str {
         match self.path() {
             Some(path) if !self.is_admitted(path) => OTHER,
@@ -76,17 +76,17 @@ impl Latency {
         }
     }
 
-    /// The route, if that is what it really is: what axum matched, or what the user named it, and
-    /// not a path.
+    /// The route that axum matched or that [`ReportLatency::route`](super::ReportLatency::route)
+    /// named; `None` if the route is only a path.
     pub fn matched_route(&self) -> Option<&str> {
         let target = &self.known.target;
-        (target.kind != Kind::Path).then(|| target.as_str())
+        (target.source != RouteSource::Path).then(|| target.as_str())
     }
 
-    /// The path, where there is no better name.
+    /// The path, if there is no better name.
     pub(super) fn path(&self) -> Option<&str> {
         let target = &self.known.target;
-        (target.kind == Kind::Path).then(|| target.as_str())
+        (target.source == RouteSource::Path).then(|| target.as_str())
     }
 
     fn is_admitted(&self, path: &str) -> bool {
@@ -100,35 +100,37 @@ impl Latency {
         self.known.head.as_ref().map(|head| head.status)
     }
 
-    /// Until the response's head was there; `None` if it never came.
+    /// The time to the response head; `None` if there was no response.
     pub fn time_to_head(&self) -> Option<Duration> {
         let head = self.known.head.as_ref()?;
         Some(head.at - self.known.began)
     }
 
-    /// Until the response's body had ended, or until it was clear that none would come.
+    /// The time to the end of the response body, or to the failure of the exchange.
     pub fn time_to_end(&self) -> Duration {
-        self.end - self.known.began
+        self.ended_at - self.known.began
     }
 
-    /// How it ended: [`Complete`](ExchangeEnd::Complete); [`ClientGone`](ExchangeEnd::ClientGone), with a status
-    /// if that was in the middle of the body; or [`Error`](ExchangeEnd::Error), with a status if the body
-    /// broke off, and without if the service failed or panicked. Never [`Limit`](ExchangeEnd::Limit).
+    /// How the exchange ended, apart from the request body:
     ///
-    /// How the request's body ended does not matter.
+    /// - [`Complete`](ExchangeEnd::Complete);
+    /// - [`ClientGone`](ExchangeEnd::ClientGone), with a [status](Self::status) if the response body was
+    ///   dropped before its end;
+    /// - [`Error`](ExchangeEnd::Error), with a status if the response body failed, and without one if the
+    ///   inner service failed or panicked.
     pub fn end(&self) -> &ExchangeEnd {
-        &self.ended
+        &self.outcome
     }
 
-    /// What went wrong, if anything did, as one of few words: OpenTelemetry's `error.type`.
+    /// The type of error, one of few: OpenTelemetry's `error.type`. `None` if there was no error.
     ///
-    /// | it is | when |
+    /// | value | case |
     /// |---|---|
-    /// | the status code | it is 5xx, and in a [client](super::ReportLatency::client) if it is 4xx |
-    /// | `body_error` | the response's body broke off |
-    /// | `client_gone` | the caller went away before the end |
-    /// | `panic` | the service panicked |
-    /// | `service_error` | the service failed |
+    /// | the status code | a 5xx response; in a [client](super::ReportLatency::client) a 4xx too |
+    /// | `body_error` | the response body failed |
+    /// | `client_gone` | the caller dropped the future or the response body |
+    /// | `panic` | the inner service panicked |
+    /// | `service_error` | the inner service failed |
     pub fn error_type(&self) -> Option<&str> {
         if let Some(head) = &self.known.head {
             let status = head.status;
@@ -138,7 +140,7 @@ impl Latency {
                 return Some(head.status.as_str());
             }
         }
-        match &self.ended {
+        match &self.outcome {
             ExchangeEnd::Complete | ExchangeEnd::Limit => None,
             ExchangeEnd::ClientGone => Some("client_gone"),
             ExchangeEnd::Error(_) if self.has_panicked => Some("panic"),
@@ -147,7 +149,7 @@ impl Latency {
         }
     }
 
-    /// The protocol version, which in a client is known from the response.
+    /// The protocol version: in a client the response's, otherwise the request's.
     pub fn version(&self) -> Version {
         match &self.known.head {
             Some(head) if self.is_client() => head.version,
@@ -155,24 +157,24 @@ impl Latency {
         }
     }
 
-    /// The URI's scheme if it is `http` or `https`, and in a
-    /// [client](super::ReportLatency::client) whatever it is; else what
-    /// [`ReportLatency::scheme`](super::ReportLatency::scheme) says.
+    /// The URI's scheme if it is `http` or `https`, in a [client](super::ReportLatency::client) any
+    /// scheme; otherwise the default set by [`ReportLatency::scheme`](super::ReportLatency::scheme).
     pub fn scheme(&self) -> &Scheme {
-        let said = self.known.server.as_ref();
-        // At a server whoever asks could make up any number of others.
+        let server = self.known.server.as_ref();
+        // Clients of a server could invent any number of others.
         let is_one_of_few = |scheme: &&Scheme| {
             self.is_client() || **scheme == Scheme::HTTP || **scheme == Scheme::HTTPS
         };
         let default = || self.known.config.as_ref().map(|config| &config.scheme);
-        said.and_then(|server| server.scheme.as_ref())
+        server
+            .and_then(|server| server.scheme.as_ref())
             .filter(is_one_of_few)
             .or_else(default)
             .unwrap_or(&Scheme::HTTP)
     }
 
-    /// The server's name or address and its port, if the URI says it: in a client, in a proxy and in
-    /// HTTP/2. The port is the scheme's if the URI has none.
+    /// The server's name or address, and its port, from the URI: present in a client, in a proxy and
+    /// in HTTP/2. Without a port in the URI, it is the default port of the scheme.
     pub fn server(&self) -> Option<(&str, Option<u16>)> {
         let server = self.known.server.as_ref()?;
         let default = || match self.scheme().as_str() {
@@ -183,25 +185,25 @@ impl Latency {
         Some((&server.host, server.port.or_else(default)))
     }
 
-    /// Whether the layer stands in a [client](super::ReportLatency::client).
+    /// Whether the layer wraps a [client](super::ReportLatency::client).
     pub fn is_client(&self) -> bool {
         let config = self.known.config.as_ref();
         config.is_some_and(|config| config.is_client)
     }
 }
 
-/// A clone may be kept for as long as you like: it keeps nothing of the layer alive but its settings.
-impl Clone for Latency {
+/// A clone keeps the layer's settings alive, but not its reporters.
+impl Clone for Measurement {
     fn clone(&self) -> Self {
         let mut known = self.known.clone();
-        // Else a reporter that keeps clones would keep itself.
+        // Otherwise a reporter that keeps clones would keep itself alive.
         known.config = known
             .config
             .map(|config| Arc::new(config.without_functions()));
         Self {
             known,
-            end: self.end,
-            ended: self.ended.clone(),
+            ended_at: self.ended_at,
+            outcome: self.outcome.clone(),
             has_panicked: self.has_panicked,
             is_admitted: self.is_admitted.clone(),
         }
@@ -209,14 +211,14 @@ impl Clone for Latency {
 }
 
 /// In one line: `GET /users/{id}: 200 in 1.302ms, head after 1.251ms`.
-impl fmt::Display for Latency {
+impl fmt::Display for Measurement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}: ", self.method(), self.route())?;
         if let Some(status) = self.status() {
             write!(f, "{} ", status.as_u16())?;
         }
-        if self.ended != ExchangeEnd::Complete {
-            write!(f, "{} ", self.ended)?;
+        if self.outcome != ExchangeEnd::Complete {
+            write!(f, "{} ", self.outcome)?;
         }
         write!(f, "in {:.3?}", self.time_to_end())?;
         match self.time_to_head() {
@@ -226,15 +228,15 @@ impl fmt::Display for Latency {
     }
 }
 
-impl fmt::Debug for Latency {
+impl fmt::Debug for Measurement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Latency")
+        f.debug_struct("Measurement")
             .field("method", self.method())
             .field("route", &self.route())
             .field("status", &self.status())
             .field("time_to_head", &self.time_to_head())
             .field("time_to_end", &self.time_to_end())
-            .field("ended", &self.ended)
+            .field("end", &self.outcome)
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,4 @@
-//! An exchange under way, and what is known of it so far.
-
-use std::{cell::RefCell, fmt, sync::Arc, time::Duration};
+use std::{cell::RefCell, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -9,32 +7,31 @@ use http::{
 use http_body::Body;
 use tokio::time::Instant;
 
-use super::{Latency, config::Config, route::Target};
+use super::{Measurement, config::Config, route::Target};
 use crate::{
     body::Tap,
-    message::semantics,
-    message::{BodyEnd, ExchangeEnd},
+    message::{BodyEnd, ExchangeEnd, semantics},
 };
 
-/// An exchange under way. It is reported when it is ended, or else when it is dropped.
-pub(super) struct Underway {
-    // Boxed, because it is moved along with the call's future and the response. Taken at the end.
+/// An exchange in flight. Reported when it ends, at the latest when it is dropped.
+pub(super) struct InFlight {
+    // Boxed, because it is moved with the future and with the response. Taken at the end.
     known: Option<Box<Known>>,
 }
 
-/// What is known of an exchange before its end.
+/// The facts of an exchange that are known before its end.
 #[derive(Clone)]
 pub(super) struct Known {
-    /// None only while nothing else is known either.
+    /// `None` only in a spare one.
     pub(super) config: Option<Arc<Config>>,
     pub(super) began: Instant,
     pub(super) target: Target,
     pub(super) method: Method,
-    /// What the URI says of the server; nothing, in HTTP/1 at a server.
+    /// The server that the URI names; a server sees none in HTTP/1.
     pub(super) server: Option<Box<Server>>,
     pub(super) version: Version,
     pub(super) head: Option<Head>,
-    /// The bytes of the response's body that passed.
+    /// Bytes of the response body that passed.
     seen: u64,
 }
 
@@ -45,7 +42,7 @@ pub(super) struct Server {
     pub(super) port: Option<u16>,
 }
 
-/// The head of a response.
+/// A response head.
 #[derive(Clone)]
 pub(super) struct Head {
     pub(super) status: StatusCode,
@@ -55,7 +52,7 @@ pub(super) struct Head {
     length: Option<u64>,
 }
 
-impl Underway {
+impl InFlight {
     #[inline]
     pub(super) fn begin<B>(
         config: &Arc<Config>,
@@ -71,7 +68,7 @@ impl Underway {
         }
         known.method.clone_from(request.method());
         known.version = request.version();
-        // Without what stands before the host: it may be a password.
+        // Without the user information before the host: it may be a password.
         known.server = uri.host().map(|host| {
             Box::new(Server {
                 scheme: uri.scheme().cloned(),
@@ -83,14 +80,14 @@ impl Underway {
         Self { known: Some(known) }
     }
 
-    /// The response's head is there.
+    /// The response head has arrived.
     #[inline]
     pub(super) fn head<B: Body>(&mut self, response: &mut Response<B>) {
         let at = Instant::now();
         let Some(known) = &mut self.known else {
             return;
         };
-        // What the body says is cheaper to have than the header field, and the same.
+        // The body's hint is cheaper to read than the header, and equal to it.
         let length = response.body().size_hint().exact().or_else(|| {
             semantics::content_length(response.headers().get_all(header::CONTENT_LENGTH))
         });
@@ -107,17 +104,20 @@ impl Underway {
     }
 
     #[inline]
-    pub(super) fn end(&mut self, mut ended: ExchangeEnd, has_panicked: bool) {
+    pub(super) fn end(&mut self, mut end: ExchangeEnd, has_panicked: bool) {
         if let Some(known) = self.known.take() {
             if let Some(config) = &known.config {
-                config.redact(&mut ended);
+                config.redact(&mut end);
             }
-            Latency::new(known, ended, has_panicked).report();
+            Measurement::new(known, end, has_panicked).report();
         }
     }
 
-    pub(super) fn panicked(&mut self) {
-        self.end(ExchangeEnd::Error("the service panicked".to_owned()), true);
+    /// The inner service panicked: no response follows, but the client is still there.
+    pub(super) fn panicked(in_flight: &mut Option<Self>) {
+        if let Some(mut in_flight) = in_flight.take() {
+            in_flight.end(ExchangeEnd::Error("the service panicked".to_owned()), true);
+        }
     }
 
     fn was_whole(&self) -> bool {
@@ -129,12 +129,18 @@ impl Underway {
     }
 }
 
-/// The boxes are what is used again.
+impl Drop for InFlight {
+    #[inline]
+    fn drop(&mut self) {
+        self.end(ExchangeEnd::ClientGone, false);
+    }
+}
+
+/// The boxes are reused.
 type Spare = Vec<Box<Known>>;
 
 thread_local! {
-    /// What exchanges that ended on this thread have left, to be filled again: that is cheaper than to
-    /// allocate.
+    /// Left by exchanges that ended on this thread, to be filled again: cheaper than an allocation.
     static SPARE: RefCell<Spare> = const { RefCell::new(Vec::new()) };
 }
 
@@ -158,10 +164,10 @@ impl Known {
         })
     }
 
-    /// The exchange is over, and this can be filled again.
+    /// Makes the box available to a later exchange.
     #[inline]
     pub(super) fn give_back(mut self: Box<Self>) {
-        /// Some 20 KB a thread, if all are there.
+        /// About 20 KB a thread.
         const MAX_SPARE: usize = 64;
         self.config = None;
         self.target.clear();
@@ -169,7 +175,7 @@ impl Known {
         self.server = None;
         self.head = None;
         self.seen = 0;
-        // A thread that ends has no list any more.
+        // Fails in a thread that is ending.
         let _ = SPARE.try_with(|spare| {
             if let Ok(mut spare) = spare.try_borrow_mut()
                 && spare.len() < MAX_SPARE
@@ -180,36 +186,29 @@ impl Known {
     }
 }
 
-impl Drop for Underway {
-    #[inline]
-    fn drop(&mut self) {
-        self.end(ExchangeEnd::ClientGone, false);
-    }
-}
-
 fn add_server_timing(headers: &mut HeaderMap, time: Duration) {
     let value = format!("app;dur={:.3}", time.as_secs_f64() * 1e3);
     if let Ok(value) = HeaderValue::try_from(value) {
-        // A head that is full already stays as it is.
+        // Fails if the map is full: the response then goes without this header.
         let _ = headers.try_append("server-timing", value);
     }
 }
 
-/// Waits for the end of a response's body.
-pub struct Stopwatch {
-    underway: Underway,
+/// Times the end of a response body.
+pub(super) struct Stopwatch {
+    in_flight: InFlight,
 }
 
 impl Stopwatch {
-    pub(super) fn new(underway: Underway) -> Self {
-        Self { underway }
+    pub(super) fn new(in_flight: InFlight) -> Self {
+        Self { in_flight }
     }
 }
 
 impl Tap for Stopwatch {
     #[inline]
     fn data(&mut self, data: &Bytes) {
-        if let Some(known) = &mut self.underway.known {
+        if let Some(known) = &mut self.in_flight.known {
             known.seen += data.len() as u64;
         }
     }
@@ -217,18 +216,12 @@ impl Tap for Stopwatch {
     fn trailers(&mut self, _: &HeaderMap) {}
 
     fn end(mut self, end: BodyEnd) {
-        let ended = match end {
+        let end = match end {
             BodyEnd::Complete | BodyEnd::Limit => ExchangeEnd::Complete,
-            BodyEnd::Dropped if self.underway.was_whole() => ExchangeEnd::Complete,
+            BodyEnd::Dropped if self.in_flight.was_whole() => ExchangeEnd::Complete,
             BodyEnd::Dropped => ExchangeEnd::ClientGone,
             BodyEnd::Error(error) => ExchangeEnd::Error(error),
         };
-        self.underway.end(ended, false);
-    }
-}
-
-impl fmt::Debug for Stopwatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stopwatch").finish_non_exhaustive()
+        self.in_flight.end(end, false);
     }
 }

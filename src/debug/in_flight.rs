@@ -1,4 +1,4 @@
-//! A call under way, and what looks on while its bodies pass.
+//! A call in flight, and the taps on its bodies.
 
 use std::{
     fmt, mem,
@@ -12,70 +12,80 @@ use http_body::Body;
 use tokio::time::Instant;
 
 use super::{
+    layer::Settings,
     message::{Context, End, Message, What},
     printer::Printer,
 };
-use crate::content::event_stream::EventSplitter;
 use crate::{
     body::Tap,
-    message::semantics,
-    message::{BodyEnd, HeaderList},
+    content::event_stream::EventSplitter,
+    message::{BodyEnd, HeaderList, semantics},
     util::sync::lock,
 };
 
-/// A call under way.
+/// A call in flight.
 struct Call {
     printer: Printer,
     id: u64,
     began: (SystemTime, Instant),
     method: Method,
     context: Option<Box<Context>>,
-    state: Mutex<State>,
+    max_body_bytes: usize,
+    prints_events: bool,
+    open: Mutex<Open>,
 }
 
-/// The messages that are not printed yet.
+/// The messages of a call that are not in the queue yet.
 #[derive(Default)]
-struct State {
+struct Open {
     request: Option<Box<Message>>,
     response: Option<Box<Message>>,
     events: Option<Box<EventSplitter>>,
 }
 
-/// A call that waits for its response; or nothing, if the call is not printed.
-// One word, because it is moved along with the call's future.
+/// A call without a response yet; empty if the call is not printed.
+// One word, because it is moved with the response future.
 #[derive(Default)]
 pub(super) struct Pending(Option<Arc<Call>>);
 
 impl Pending {
-    /// A call begins. Gives the request back, with what looks on while its body passes; if the body is
-    /// empty, the request is printed at once.
+    /// Begins a call. Returns the request and the tap of its body; a request without a body enters
+    /// the queue at once.
     #[inline(never)]
     pub(super) fn begin<B: Body>(
         &mut self,
         printer: &Printer,
+        settings: &Settings,
         request: Request<B>,
-    ) -> (Request<B>, Option<RequestDump>) {
+    ) -> (Request<B>, Option<RequestTap>) {
         let (parts, body) = request.into_parts();
-        let dump = printer.begin(&parts).and_then(|(id, context)| {
+        let is_selected = settings
+            .filter
+            .as_ref()
+            .is_none_or(|filter| filter.matches(&parts));
+        let begun = is_selected.then(|| printer.begin()).flatten();
+        let tap = begun.and_then(|(id, context)| {
             let call = Arc::new(Call {
                 printer: printer.clone(),
                 id,
                 began: (SystemTime::now(), Instant::now()),
                 method: parts.method.clone(),
                 context,
-                state: Mutex::default(),
+                max_body_bytes: settings.max_body_bytes,
+                prints_events: settings.prints_events,
+                open: Mutex::default(),
             });
             self.0 = Some(call.clone());
-            let mut state = lock(&call.state);
-            state.request = call.message(Duration::ZERO, |message| message.set_request(&parts));
+            let mut open = lock(&call.open);
+            open.request = call.message(Duration::ZERO, |message| message.set_request(&parts));
             if body.is_end_stream() {
-                call.end_request(&mut state, End::Complete);
+                call.end_request(&mut open, End::Complete);
                 return None;
             }
-            drop(state);
-            Some(RequestDump(call))
+            drop(open);
+            Some(RequestTap(call))
         });
-        (Request::from_parts(parts, body), dump)
+        (Request::from_parts(parts, body), tap)
     }
 
     #[inline]
@@ -83,19 +93,24 @@ impl Pending {
         self.0.is_some()
     }
 
-    /// The response's head is there; what comes back looks on while its body passes.
-    pub(super) fn head<B>(&mut self, response: &Response<B>) -> Option<ResponseDump> {
+    /// The response head has arrived. Returns the tap of the response body.
+    pub(super) fn head<B>(&mut self, response: &Response<B>) -> Option<ResponseTap> {
         let call = self.0.take()?;
         call.begin_response(response);
-        Some(ResponseDump(call))
+        Some(ResponseTap(call))
     }
 
-    /// There will be no response.
+    /// The inner service failed.
     pub(super) fn failed(&mut self, error: &impl fmt::Display) {
         if let Some(call) = self.0.take() {
             let error = error.to_string();
             call.no_response(|after| What::Failed { error, after });
         }
+    }
+
+    /// The inner service panicked: no response follows, but the client is still there.
+    pub(super) fn panicked(&mut self) {
+        self.failed(&"the service panicked");
     }
 }
 
@@ -109,20 +124,20 @@ impl Drop for Pending {
 }
 
 impl Call {
-    /// A message that is counted as held; `None` if there is no room for it, which is counted too.
+    /// A message whose bytes are held; `None` if the queue is full, which is counted.
     fn message(&self, after: Duration, fill: impl FnOnce(&mut Message)) -> Option<Box<Message>> {
-        let queue = self.printer.queue();
-        let mut message = queue.message();
+        let mut message = self.printer.message();
         message.id = self.id;
         message.at = self.began.0 + after;
         message.context.clone_from(&self.context);
+        message.max_body_bytes = self.max_body_bytes;
         fill(&mut message);
         let weight = message.weight();
-        if queue.hold(weight) {
+        if self.printer.queue().hold(weight) {
             message.held = weight;
             return Some(message);
         }
-        queue.lose(message);
+        self.printer.lose(message);
         None
     }
 
@@ -136,27 +151,37 @@ impl Call {
         }
     }
 
-    // What prints is called with the lock held: so a request always comes before its response.
-    fn end_request(&self, state: &mut State, end: End) {
-        if let Some(mut message) = state.request.take() {
+    /// Keeps a piece of content of an open message; drops the message if the queue is full.
+    fn keep(&self, open: &mut Option<Box<Message>>, data: &Bytes) {
+        if let Some(message) = open
+            && !message.keep(data, self.printer.queue())
+            && let Some(message) = open.take()
+        {
+            self.printer.lose(message);
+        }
+    }
+
+    // Messages enter the queue with `open` locked, so that a request precedes its response.
+    fn end_request(&self, open: &mut Open, end: End) {
+        if let Some(mut message) = open.request.take() {
             message.end = end;
             self.print(Some(message));
         }
     }
 
     fn no_response(&self, what: impl FnOnce(Duration) -> What) {
-        let mut state = lock(&self.state);
-        self.end_request(&mut state, End::Unread);
+        let mut open = lock(&self.open);
+        self.end_request(&mut open, End::Unread);
         let after = self.after();
         self.print(self.message(after, |message| message.what = what(after)));
     }
 
     fn begin_response<B>(&self, response: &Response<B>) {
-        let mut state = lock(&self.state);
-        self.end_request(&mut state, End::Unread);
+        let mut open = lock(&self.open);
+        self.end_request(&mut open, End::Unread);
         let (status, version) = (response.status(), response.version());
         let head = self.after();
-        let is_events = self.printer.shows_events() && EventSplitter::can_read(response.headers());
+        let is_events = self.prints_events && EventSplitter::can_read(response.headers());
         let message = self.message(head, |message| {
             message.head.set(&[], response.headers());
             message.what = if is_events {
@@ -176,9 +201,9 @@ impl Call {
         });
         if is_events {
             self.print(message);
-            state.events = Some(Box::default());
+            open.events = Some(Box::default());
         } else {
-            state.response = message;
+            open.response = message;
         }
     }
 
@@ -194,7 +219,7 @@ impl Call {
         let kept = message.as_ref().map_or(0, |message| message.body.len());
         if kept > 0 && !self.printer.queue().hold(kept) {
             if let Some(message) = message.take() {
-                self.printer.queue().lose(message);
+                self.printer.lose(message);
             }
         } else if let Some(message) = &mut message {
             message.held += kept;
@@ -202,26 +227,10 @@ impl Call {
         self.print(message);
     }
 
-    fn response_data(&self, data: &Bytes) {
-        let mut state = lock(&self.state);
-        let limit = self.printer.capture_limit();
-        let state = &mut *state;
-        if let Some(events) = &mut state.events {
-            events.data(data, limit, |event, seen, number| {
-                self.event(event, seen, number, End::Complete);
-            });
-        } else if let Some(message) = &mut state.response
-            && !message.keep(data, limit, self.printer.queue())
-            && let Some(message) = state.response.take()
-        {
-            self.printer.queue().lose(message);
-        }
-    }
-
     fn end_response(&self, end: BodyEnd) {
-        let mut state = lock(&self.state);
+        let mut open = lock(&self.open);
         let after = self.after();
-        if let Some(mut events) = state.events.take() {
+        if let Some(mut events) = open.events.take() {
             if let Some((event, seen, number)) = events.rest() {
                 self.event(event, seen, number, End::Unread);
             }
@@ -232,7 +241,7 @@ impl Call {
                 message.set_end(end);
             });
             self.print(message);
-        } else if let Some(mut message) = state.response.take() {
+        } else if let Some(mut message) = open.response.take() {
             let mut status = StatusCode::OK;
             if let What::Response { status: s, end, .. } = &mut message.what {
                 status = *s;
@@ -258,31 +267,24 @@ fn content_length(message: &Message) -> Option<u64> {
     semantics::content_length(message.head.get("content-length"))
 }
 
-/// Looks on while a request's body passes.
-pub struct RequestDump(Arc<Call>);
+/// The tap of a request body.
+pub(super) struct RequestTap(Arc<Call>);
 
-impl Tap for RequestDump {
+impl Tap for RequestTap {
     fn data(&mut self, data: &Bytes) {
-        let call = &self.0;
-        let mut state = lock(&call.state);
-        let limit = call.printer.capture_limit();
-        if let Some(message) = &mut state.request
-            && !message.keep(data, limit, call.printer.queue())
-            && let Some(message) = state.request.take()
-        {
-            call.printer.queue().lose(message);
-        }
+        let mut open = lock(&self.0.open);
+        self.0.keep(&mut open.request, data);
     }
 
     fn trailers(&mut self, trailers: &HeaderMap) {
-        if let Some(message) = &mut lock(&self.0.state).request {
+        if let Some(message) = &mut lock(&self.0.open).request {
             message.trailers = Some(HeaderList::from(trailers));
         }
     }
 
     fn end(self, end: BodyEnd) {
-        let mut state = lock(&self.0.state);
-        if let Some(mut message) = state.request.take() {
+        let mut open = lock(&self.0.open);
+        if let Some(mut message) = open.request.take() {
             let end = match end {
                 BodyEnd::Dropped if content_length(&message) == Some(message.seen) => {
                     BodyEnd::Complete
@@ -295,38 +297,35 @@ impl Tap for RequestDump {
     }
 }
 
-impl fmt::Debug for RequestDump {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("RequestDump").field(&self.0.id).finish()
-    }
-}
+/// The tap of a response body.
+pub(super) struct ResponseTap(Arc<Call>);
 
-/// Looks on while a response's body passes.
-pub struct ResponseDump(Arc<Call>);
-
-impl Tap for ResponseDump {
+impl Tap for ResponseTap {
     fn data(&mut self, data: &Bytes) {
-        self.0.response_data(data);
+        let call = &self.0;
+        let mut open = lock(&call.open);
+        let open = &mut *open;
+        if let Some(events) = &mut open.events {
+            events.data(data, call.max_body_bytes, |event, seen, number| {
+                call.event(event, seen, number, End::Complete);
+            });
+        } else {
+            call.keep(&mut open.response, data);
+        }
     }
 
     fn trailers(&mut self, trailers: &HeaderMap) {
-        let mut state = lock(&self.0.state);
-        let state = &mut *state;
+        let mut open = lock(&self.0.open);
+        let open = &mut *open;
         let trailers = Some(HeaderList::from(trailers));
-        if let Some(events) = &mut state.events {
+        if let Some(events) = &mut open.events {
             events.trailers = trailers;
-        } else if let Some(message) = &mut state.response {
+        } else if let Some(message) = &mut open.response {
             message.trailers = trailers;
         }
     }
 
     fn end(self, end: BodyEnd) {
         self.0.end_response(end);
-    }
-}
-
-impl fmt::Debug for ResponseDump {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ResponseDump").field(&self.0.id).finish()
     }
 }

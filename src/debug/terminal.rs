@@ -1,18 +1,18 @@
-//! What came over the wire, made fit for a terminal.
+//! Bytes from the wire, made safe for a terminal: escaped, or dumped as hexadecimal numbers.
 //!
-//! Whatever could steer a terminal, or make text look other than it is, is shown and not obeyed:
-//! control characters (C0, DEL, C1), what changes the direction of text, and what cannot be seen.
+//! Escaped are control characters (C0, DEL, C1), characters that change the direction of text, and
+//! invisible characters: all that can steer a terminal, or make text look different from what it is.
 
 use std::io::Write;
 
 use memchr::memchr;
 
-/// Writes text of one line; whatever is not printable, line ends and tabs too, is escaped.
+/// Writes text as one line; line ends and tabs are escaped too.
 pub(super) fn line(out: &mut Vec<u8>, text: &[u8]) {
     write(out, text, false);
 }
 
-/// Writes text of several lines, each indented and ended. Tabs are left, and CR LF is a line's end.
+/// Writes text as lines, each indented and ended. Tabs stay, and CR LF ends a line.
 pub(super) fn lines(out: &mut Vec<u8>, mut text: &[u8], indent: &[u8]) {
     while !text.is_empty() {
         let line;
@@ -30,7 +30,7 @@ pub(super) fn lines(out: &mut Vec<u8>, mut text: &[u8], indent: &[u8]) {
 }
 
 fn write(out: &mut Vec<u8>, text: &[u8], keeps_tabs: bool) {
-    // Nearly every text, and without a branch a byte this goes through many at a time.
+    // The usual text. Without an early exit, the compiler vectorizes the loop.
     let is_plain = |byte: u8| matches!(byte, b' '..=b'~');
     if text
         .iter()
@@ -62,25 +62,57 @@ fn escape(out: &mut Vec<u8>, c: char) {
         '\r' => out.extend_from_slice(b"\\r"),
         '\t' => out.extend_from_slice(b"\\t"),
         c if c < '\u{80}' => push(out, format_args!("\\x{:02x}", u32::from(c))),
-        // Not as two digits: those are bytes.
+        // `\x80` and above are bytes.
         c => push(out, format_args!("\\u{{{:x}}}", u32::from(c))),
     }
 }
 
 pub(super) fn push(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    // Cannot fail: nothing is limited but memory.
+    // Always succeeds.
     let _ = out.write_fmt(text);
 }
 
-/// Whether a terminal shows a character and does nothing else with it.
+/// Whether a terminal only shows the character.
 fn is_shown(c: char) -> bool {
     let is_hidden = matches!(c,
         // Direction marks, embeddings, overrides and isolates.
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
         // Other line ends.
         | '\u{2028}' | '\u{2029}'
-        // What has no width. Joiners are left: scripts and emoji are written with them.
+        // Characters without width. Joiners stay: scripts and emoji need them.
         | '\u{ad}' | '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{feff}'
         | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
     !c.is_control() && !is_hidden
+}
+
+/// Writes bytes as hexadecimal numbers, with their ASCII characters beside them.
+pub(super) fn hex(out: &mut Vec<u8>, bytes: &[u8], indent: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (row, bytes) in bytes.chunks(16).enumerate() {
+        out.extend_from_slice(indent);
+        push(out, format_args!("{:08x}", row * 16));
+        for at in 0..16 {
+            if at % 8 == 0 {
+                out.push(b' ');
+            }
+            out.push(b' ');
+            match bytes.get(at) {
+                Some(&byte) => out.extend([
+                    DIGITS[usize::from(byte >> 4)],
+                    DIGITS[usize::from(byte & 15)],
+                ]),
+                None => out.extend_from_slice(b"  "),
+            }
+        }
+        out.extend_from_slice(b"  |");
+        let shown = |&byte: &u8| {
+            if matches!(byte, b' '..=b'~') {
+                byte
+            } else {
+                b'.'
+            }
+        };
+        out.extend(bytes.iter().map(shown));
+        out.extend_from_slice(b"|\n");
+    }
 }

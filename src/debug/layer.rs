@@ -1,0 +1,287 @@
+use std::{
+    fmt,
+    io::Write,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use http::request::Parts;
+use tower::Layer;
+
+use super::{
+    DebugDumpService, formatter::DEFAULT_MAX_BODY_BYTES, output::Output, printer::Printer,
+};
+use crate::{redact::Redact, util::filter::RequestFilter};
+
+/// A layer that prints requests and responses (http4k: `PrintRequestAndResponse`).
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use tower_traffic::DebugDump;
+///
+/// let app: Router = Router::new()
+///     .route("/", get(|| async { "hello" }))
+///     .layer(DebugDump::stdout());
+/// ```
+///
+/// A request is one block of lines, and its response another, with the number of the call:
+///
+/// ```text
+/// 2025-06-01T12:34:56.789Z #17 > POST /users?token=REDACTED HTTP/1.1
+///     host: 127.0.0.1:3000
+///     content-type: application/json
+///
+///     {"name":"bob"}
+///
+/// 2025-06-01T12:34:56.801Z #17 < HTTP/1.1 201 Created (12.3 ms)
+///     content-type: application/json
+///
+///     {"id":1,"name":"bob"}
+///
+/// ```
+///
+/// # When a block is printed
+///
+/// Messages pass unchanged and undelayed, frame by frame; the layer copies the beginning of their
+/// bodies.
+///
+/// - A request is printed when its body ends, or when the response head arrives before that.
+/// - A response is printed when its body ends.
+/// - A failed call, and a call whose client is gone, are printed as such.
+///
+/// A call that hangs is therefore visible at once if the request body is empty or was read to its
+/// end, otherwise when the call ends.
+///
+/// A thread of the printer formats the blocks and writes each in one piece. An output that is slow,
+/// fails or hangs costs blocks, but never a request. Lost blocks are counted
+/// ([`Printer::not_printed`]), and their number appears in the output.
+///
+/// # Content
+///
+/// - Text, recognized by content type and by content, is printed. Other content is summarized, or
+///   printed as [hex](Self::hex). JSON can be [indented](Self::indent_json).
+/// - Compressed content (gzip, deflate, br, zstd) is decoded with the feature `decompress`, and
+///   summarized without it. At most [`max_body_bytes`](Self::max_body_bytes) of it are printed, and
+///   no decoder inflates more than that or 1 MiB.
+/// - Secrets are [redacted](Self::redact), as in recordings, also in truncated content. A function
+///   that redacts responses is given the copied part. Events are not printed then, because the
+///   function needs the whole response.
+/// - Control characters and others that change how text looks are escaped (`\x1b`, `\u{202e}`), and
+///   so are bytes that are not UTF-8. Lines from the wire are indented, so that a message cannot
+///   imitate a block.
+/// - Durations start at the arrival of the request. The first is the time to the response head. The
+///   time to the end follows if it is longer by 1 ms or more.
+///
+/// # All settings
+///
+/// With every setting at its default:
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_traffic::{DebugDump, Redact};
+///
+/// let dump = DebugDump::stderr()
+///     // of this layer and the services that it makes:
+///     .max_body_bytes(16 << 10)                   // printed of each body
+///     .events(false)                              // an event stream is printed at its end
+///     .filter(|_request| true)
+///     // of the printer:
+///     .enabled(true)
+///     .indent_json(false)
+///     .hex(false)                                 // binary content is summarized
+///     .redact(Redact::default())
+///     .max_buffered_bytes(16 << 20)               // in flight and queued
+///     .drain_timeout(Duration::from_secs(5));
+/// let printer = dump.printer();                   // to flush, and to switch it on and off
+/// # let _ = printer;
+/// ```
+///
+/// [`color`](Self::color) has no fixed default: it depends on the output.
+///
+/// Building the layer does no I/O, and neither building nor printing needs a runtime. Clones of the
+/// layer and all their services share one printer. A setting of the printer applies to all of them,
+/// whenever it is set; any other setting applies to this layer value and the services made from it
+/// afterwards.
+///
+/// # Shutdown
+///
+/// When the layer, its services, its handles and the calls in flight are all dropped, the last drop
+/// waits until everything is printed, for [`drain_timeout`](Self::drain_timeout) at most.
+/// `std::process::exit` runs no drops: call [`Printer::flush`] before it.
+#[derive(Clone)]
+#[must_use = "layers do nothing unless applied"]
+pub struct DebugDump {
+    printer: Printer,
+    settings: Settings,
+}
+
+/// The settings of one service.
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) max_body_bytes: usize,
+    pub(super) prints_events: bool,
+    pub(super) filter: Option<RequestFilter>,
+}
+
+impl DebugDump {
+    /// Prints to a writer, for instance a file. Only the printer's thread writes to it, whole blocks
+    /// at a time, and flushes it after them.
+    ///
+    /// ```
+    /// use std::fs::File;
+    /// use tower_traffic::DebugDump;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("traffic.txt");
+    /// let dump = DebugDump::new(File::create(path)?);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn new(writer: impl Write + Send + 'static) -> Self {
+        Self::with_output(Output::Writer(Arc::new(Mutex::new(writer))))
+    }
+
+    /// Prints to the standard output.
+    pub fn stdout() -> Self {
+        Self::with_output(Output::Stdout)
+    }
+
+    /// Prints to the standard error.
+    pub fn stderr() -> Self {
+        Self::with_output(Output::Stderr)
+    }
+
+    /// Prints through `tracing`: each block is an event at level DEBUG with the target
+    /// `tower_traffic::debug`, in the span of the call. Without a subscriber for that level, nothing
+    /// is copied.
+    pub fn tracing() -> Self {
+        Self::with_output(Output::Tracing)
+    }
+
+    fn with_output(output: Output) -> Self {
+        Self {
+            printer: Printer::new(output),
+            settings: Settings {
+                max_body_bytes: DEFAULT_MAX_BODY_BYTES,
+                prints_events: false,
+                filter: None,
+            },
+        }
+    }
+
+    /// Whether to print, until [`Printer::enable`] changes it; `true` by default. A setting of the
+    /// printer. While it is `false`, messages pass as if the layer were absent.
+    ///
+    /// ```
+    /// use tower_traffic::DebugDump;
+    ///
+    /// let dump = DebugDump::stdout().enabled(std::env::var_os("DEBUG").is_some());
+    /// # let _ = dump;
+    /// ```
+    ///
+    /// A disabled layer costs about 30 ns a request: it changes the types of both bodies, and so both
+    /// messages are moved once more. Leave it out if it is never enabled: an axum `Router` has the
+    /// same type with the layer and without.
+    ///
+    /// ```
+    /// use axum::Router;
+    /// use tower_traffic::DebugDump;
+    ///
+    /// let mut app: Router = Router::new();
+    /// if std::env::var_os("DEBUG").is_some() {
+    ///     app = app.layer(DebugDump::stdout());
+    /// }
+    /// ```
+    pub fn enabled(self, is_enabled: bool) -> Self {
+        self.printer.enable(is_enabled);
+        self
+    }
+
+    /// Prints at most `bytes` bytes of each body, and of each event; 16 KiB by default. A longer body
+    /// passes whole, and its block ends with the number of further bytes.
+    pub fn max_body_bytes(mut self, bytes: usize) -> Self {
+        self.settings.max_body_bytes = bytes;
+        self
+    }
+
+    /// Whether to print server-sent events (`text/event-stream`) as they pass, each in a block of its
+    /// own; `false` by default. A compressed stream is printed at its end.
+    pub fn events(mut self, are_printed: bool) -> Self {
+        self.settings.prints_events = are_printed;
+        self
+    }
+
+    /// Prints only the calls for whose requests `predicate` is true.
+    ///
+    /// The predicate runs on the request path. A panic in it counts as `false`, and is logged once
+    /// through `tracing`.
+    pub fn filter(mut self, predicate: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
+        self.settings.filter = Some(RequestFilter::new(predicate));
+        self
+    }
+
+    /// Whether to indent JSON by two spaces; `false` by default. A setting of the printer. Only white
+    /// space between tokens changes; invalid JSON, and JSON nested deeper than 64, is printed as it
+    /// is.
+    pub fn indent_json(self, is_indented: bool) -> Self {
+        self.printer.set(|format| format.indents_json = is_indented);
+        self
+    }
+
+    /// Whether to print binary content as hexadecimal numbers; `false` by default. A setting of the
+    /// printer.
+    pub fn hex(self, is_dumped: bool) -> Self {
+        self.printer.set(|format| format.dumps_hex = is_dumped);
+        self
+    }
+
+    /// Whether to print with color. A setting of the printer. By default the standard output and the
+    /// standard error are colored if they are a terminal at the first call, unless `NO_COLOR` is set
+    /// or `TERM` is `dumb`; a writer is not colored, and `tracing` never is.
+    pub fn color(self, is_colored: bool) -> Self {
+        self.printer.set(|format| format.color = Some(is_colored));
+        self
+    }
+
+    /// Selects the secrets to redact before a message is printed; [`Redact::default`] by default. A
+    /// setting of the printer.
+    pub fn redact(self, redact: Redact) -> Self {
+        self.printer.set(|format| format.redact = redact);
+        self
+    }
+
+    /// Buffers at most `bytes` bytes of messages, in flight and queued; 16 MiB by default. A setting
+    /// of the printer. Messages beyond it are not printed, and counted. The beginning of an
+    /// [event](Self::events) that has not ended does not count.
+    pub fn max_buffered_bytes(self, bytes: usize) -> Self {
+        self.printer.queue().set_max_bytes(bytes);
+        self
+    }
+
+    /// The longest wait of the last drop for the output; 5 s by default. A setting of the printer.
+    pub fn drain_timeout(self, timeout: Duration) -> Self {
+        self.printer.queue().set_drain_timeout(timeout);
+        self
+    }
+
+    /// A handle to the printer.
+    pub fn printer(&self) -> Printer {
+        self.printer.clone()
+    }
+}
+
+impl<S> Layer<S> for DebugDump {
+    type Service = DebugDumpService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        DebugDumpService::new(inner, self.printer(), self.settings.clone())
+    }
+}
+
+impl fmt::Debug for DebugDump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DebugDump")
+            .field("printer", &self.printer)
+            .field("max_body_bytes", &self.settings.max_body_bytes)
+            .finish_non_exhaustive()
+    }
+}

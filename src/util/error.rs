@@ -1,0 +1,22 @@
+//! Boxed errors and their sources.
+
+use std::error::Error;
+
+pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
+
+/// The texts of an error and of its sources, joined by `: `; a source whose text ends the text
+/// before it is left out.
+#[cfg(any(feature = "forward", feature = "s3"))]
+pub(crate) fn source_chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        let source = error.to_string();
+        if !text.ends_with(&source) {
+            text.push_str(": ");
+            text.push_str(&source);
+        }
+        next = error.source();
+    }
+    text
+}

@@ -1,0 +1,452 @@
+//! `Worker`: a thread that does work for the request path, behind a queue that is bounded in bytes.
+
+use std::{
+    future::Future,
+    io, mem,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    runtime::Builder,
+    sync::{Notify, watch},
+};
+
+use super::{
+    sync::{get_mut, lock},
+    time::FOREVER,
+};
+
+/// How long a drop waits for the thread beyond the drain timeout, which the thread keeps too.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// The default of [`Queue::set_drain_timeout`].
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One unit of work for a [`Worker`].
+pub(crate) trait Job: Send + 'static {
+    /// The name of the thread.
+    const THREAD: &'static str;
+    const GATHER: Gather;
+    /// Logged if the thread cannot be started.
+    const CANNOT_START: &'static str;
+    /// Logged if the thread exceeds the drain timeout.
+    const HANGS: &'static str;
+
+    /// The bytes that are held until the job is settled.
+    fn held(&self) -> usize;
+
+    /// Whether a caller waits until the job is settled.
+    fn is_awaited(&self) -> bool {
+        false
+    }
+
+    /// Logs the first job that is dropped for `reason` before it enters the queue.
+    fn log_first_drop(reason: DropReason, counts: &Counts);
+}
+
+/// How long a worker lets jobs gather, unless a caller waits or the queue is crowded. The request
+/// path wakes the worker once in that time instead of once for each job, which saves system calls.
+#[derive(Clone, Copy)]
+pub(crate) enum Gather {
+    /// From the first job on.
+    AfterFirst(Duration),
+    /// From the end of the last batch on: the first job after a pause is taken at once.
+    AfterBatch(Duration),
+}
+
+/// The reason why a job was not done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum DropReason {
+    QueueFull,
+    Failed,
+    TimedOut,
+    ShutDown,
+    RedactionFailed,
+}
+
+/// The fate of all jobs so far: `served = done + dropped_total() + queued`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) served: u64,
+    pub(crate) done: u64,
+    pub(crate) queued: u64,
+    dropped: [u64; 5],
+}
+
+impl Counts {
+    pub(crate) fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped[reason as usize]
+    }
+
+    pub(crate) fn dropped_total(&self) -> u64 {
+        self.dropped.iter().sum()
+    }
+}
+
+/// A queue and the thread that works it off. The thread starts with the first job; the drop waits
+/// until the queue is worked off.
+pub(crate) struct Worker<J: Job> {
+    queue: Arc<Queue<J>>,
+    /// The receiver is disconnected when the thread ends. `None` if the thread cannot be started.
+    thread: OnceLock<Option<Mutex<mpsc::Receiver<()>>>>,
+}
+
+impl<J: Job> Worker<J> {
+    pub(crate) fn new(max_bytes: usize) -> Self {
+        Self {
+            queue: Arc::new(Queue::new(max_bytes)),
+            thread: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn queue(&self) -> &Queue<J> {
+        &self.queue
+    }
+
+    /// Starts the thread, the first time: it runs the future that `make` prepares, on a runtime of its
+    /// own, because the app's may end earlier.
+    #[inline]
+    pub(crate) fn start<R, F>(&self, make: impl FnOnce() -> R)
+    where
+        R: FnOnce(Jobs<J>) -> F + Send + 'static,
+        F: Future<Output = ()>,
+    {
+        self.thread.get_or_init(|| {
+            spawn(self.queue.clone(), make())
+                .inspect_err(|error| {
+                    tracing::error!(%error, "{}", J::CANNOT_START);
+                    self.queue.abandon();
+                })
+                .ok()
+                .map(Mutex::new)
+        });
+    }
+}
+
+impl<J: Job> Drop for Worker<J> {
+    fn drop(&mut self) {
+        let Some(Some(mut ended)) = self.thread.take() else {
+            return;
+        };
+        let timeout = self.queue.drain_timeout();
+        self.queue.close(Instant::now() + timeout);
+        if let Err(RecvTimeoutError::Timeout) = get_mut(&mut ended).recv_timeout(timeout + GRACE) {
+            let left = self.queue.counts().queued;
+            tracing::warn!(left, "{}", J::HANGS);
+        }
+    }
+}
+
+fn spawn<J, R, F>(queue: Arc<Queue<J>>, run: R) -> io::Result<mpsc::Receiver<()>>
+where
+    J: Job,
+    R: FnOnce(Jobs<J>) -> F + Send + 'static,
+    F: Future<Output = ()>,
+{
+    let (ended, receiver) = mpsc::channel();
+    thread::Builder::new()
+        .name(J::THREAD.to_owned())
+        .spawn(move || {
+            // Dropped with the thread, even if it panics.
+            let _ended = ended;
+            match Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => {
+                    runtime.block_on(run(Jobs {
+                        queue,
+                        has_taken: false,
+                    }));
+                    // A call that hangs must not keep the thread.
+                    runtime.shutdown_background();
+                }
+                Err(error) => {
+                    tracing::error!(%error, "{}", J::CANNOT_START);
+                    queue.abandon();
+                }
+            }
+        })?;
+    Ok(receiver)
+}
+
+/// A queue of jobs. The bytes that they hold are bounded.
+pub(crate) struct Queue<J> {
+    state: Mutex<State<J>>,
+    /// Wakes the worker.
+    wake: Notify,
+    /// Wakes callers that wait for a flush or for room.
+    progress: Notify,
+    /// Bytes held: in flight, in the queue, and by the worker.
+    held: AtomicUsize,
+    max_bytes: AtomicUsize,
+    drain_timeout: Mutex<Duration>,
+    /// Set once, when the queue is closed: the end of the worker's time.
+    deadline: watch::Sender<Option<Instant>>,
+}
+
+struct State<J> {
+    jobs: Vec<J>,
+    counts: Counts,
+    /// The worker sleeps, and the next job must wake it.
+    is_idle: bool,
+    /// The worker must not wait for more jobs.
+    is_urgent: bool,
+    is_closed: bool,
+    flushes_requested: u64,
+    flushes_done: u64,
+}
+
+impl<J: Job> Queue<J> {
+    fn new(max_bytes: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                jobs: Vec::new(),
+                counts: Counts::default(),
+                is_idle: false,
+                is_urgent: false,
+                is_closed: false,
+                flushes_requested: 0,
+                flushes_done: 0,
+            }),
+            wake: Notify::new(),
+            progress: Notify::new(),
+            held: AtomicUsize::new(0),
+            max_bytes: AtomicUsize::new(max_bytes),
+            drain_timeout: Mutex::new(DRAIN_TIMEOUT),
+            deadline: watch::Sender::new(None),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<J>> {
+        lock(&self.state)
+    }
+
+    pub(crate) fn set_max_bytes(&self, bytes: usize) {
+        self.max_bytes.store(bytes, Ordering::Relaxed);
+        self.progress.notify_waiters();
+    }
+
+    pub(crate) fn set_drain_timeout(&self, timeout: Duration) {
+        *lock(&self.drain_timeout) = timeout.min(FOREVER);
+    }
+
+    pub(crate) fn drain_timeout(&self) -> Duration {
+        *lock(&self.drain_timeout)
+    }
+
+    /// Holds `bytes` more; false, without effect, if that exceeds the limit.
+    pub(crate) fn hold(&self, bytes: usize) -> bool {
+        let before = self.held.fetch_add(bytes, Ordering::Relaxed);
+        let fits = before.saturating_add(bytes) <= self.max_bytes.load(Ordering::Relaxed);
+        if !fits {
+            self.held.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        fits
+    }
+
+    pub(crate) fn release(&self, bytes: usize) {
+        if bytes > 0 {
+            self.held.fetch_sub(bytes, Ordering::Relaxed);
+            self.progress.notify_waiters();
+        }
+    }
+
+    /// Whether more than half of the limit is held. New requests that may wait should wait then: the
+    /// other half is for those in flight.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.held.load(Ordering::Relaxed) > self.max_bytes.load(Ordering::Relaxed) / 2
+    }
+
+    /// Waits until the queue is no longer crowded, or is closed.
+    pub(crate) async fn room(&self) {
+        self.wait(|queue, state| !queue.is_crowded() || state.is_closed)
+            .await;
+    }
+
+    /// Adds a job whose bytes are held already; after the queue is closed, drops it.
+    pub(crate) fn push(&self, job: J) {
+        let mut state = self.lock();
+        if state.is_closed {
+            drop(state);
+            self.release(job.held());
+            return self.count_dropped(DropReason::ShutDown);
+        }
+        let is_awaited = job.is_awaited();
+        state.counts.served += 1;
+        state.counts.queued += 1;
+        state.jobs.push(job);
+        let is_late = is_awaited || self.is_crowded();
+        let wake = mem::take(&mut state.is_idle) || (is_late && !state.is_urgent);
+        state.is_urgent |= is_late;
+        drop(state);
+        if wake {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Counts a job that never entered the queue.
+    pub(crate) fn count_dropped(&self, reason: DropReason) {
+        let mut state = self.lock();
+        state.counts.served += 1;
+        state.counts.dropped[reason as usize] += 1;
+        let counts = state.counts;
+        drop(state);
+        if counts.dropped(reason) == 1 {
+            J::log_first_drop(reason, &counts);
+        }
+    }
+
+    /// Counts the outcome of jobs that were taken, and releases their bytes.
+    pub(crate) fn settle(
+        &self,
+        count: u64,
+        held: usize,
+        outcome: Result<(), DropReason>,
+    ) -> Counts {
+        let mut state = self.lock();
+        state.counts.queued -= count;
+        match outcome {
+            Ok(()) => state.counts.done += count,
+            Err(reason) => state.counts.dropped[reason as usize] += count,
+        }
+        let counts = state.counts;
+        drop(state);
+        self.release(held);
+        counts
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.lock().counts
+    }
+
+    /// Waits until every job pushed before is settled, and the worker has called
+    /// [`Jobs::flushed`] for them.
+    pub(crate) async fn flush(&self) {
+        let requested = {
+            let mut state = self.lock();
+            state.flushes_requested += 1;
+            state.is_urgent = true;
+            state.flushes_requested
+        };
+        self.wake.notify_one();
+        self.wait(|_, state| state.flushes_done >= requested).await;
+    }
+
+    /// Rejects further jobs; the worker goes on until `deadline`.
+    fn close(&self, deadline: Instant) {
+        let mut state = self.lock();
+        state.is_closed = true;
+        state.is_urgent = true;
+        drop(state);
+        self.deadline.send_replace(Some(deadline));
+        self.wake.notify_one();
+        self.progress.notify_waiters();
+    }
+
+    /// Drops all jobs: there is no worker.
+    fn abandon(&self) {
+        self.close(Instant::now());
+        let mut state = self.lock();
+        let jobs = mem::take(&mut state.jobs);
+        state.flushes_done = u64::MAX;
+        drop(state);
+        let held = jobs.iter().map(J::held).sum();
+        self.settle(jobs.len() as u64, held, Err(DropReason::ShutDown));
+        self.progress.notify_waiters();
+    }
+
+    async fn wait(&self, is_over: impl Fn(&Self, &State<J>) -> bool) {
+        loop {
+            let progress = self.progress.notified();
+            // Notifications from here on are received.
+            if is_over(self, &self.lock()) {
+                return;
+            }
+            progress.await;
+        }
+    }
+}
+
+/// The worker's end of a queue.
+pub(crate) struct Jobs<J: Job> {
+    queue: Arc<Queue<J>>,
+    has_taken: bool,
+}
+
+/// The jobs that a worker takes at once.
+pub(crate) struct Batch<J> {
+    pub(crate) jobs: Vec<J>,
+    /// To be passed to [`Jobs::flushed`] when the jobs are settled.
+    pub(crate) flush: Option<u64>,
+}
+
+impl<J: Job> Jobs<J> {
+    pub(crate) fn queue(&self) -> &Queue<J> {
+        &self.queue
+    }
+
+    /// Waits for jobs or a flush, lets jobs gather, and takes them. `None` when the queue is closed
+    /// and empty.
+    pub(crate) async fn take(&mut self) -> Option<Batch<J>> {
+        let last_batch = mem::replace(&mut self.has_taken, true).then(Instant::now);
+        while !self.has_work()? {
+            self.queue.wake.notified().await;
+        }
+        let gathered = match J::GATHER {
+            Gather::AfterFirst(time) => Some(Instant::now() + time),
+            Gather::AfterBatch(time) => last_batch.map(|last| last + time),
+        };
+        if let Some(gathered) = gathered.filter(|time| *time > Instant::now()) {
+            let gathered = tokio::time::sleep_until(gathered.into());
+            tokio::pin!(gathered);
+            while !self.queue.lock().is_urgent {
+                tokio::select! {
+                    () = &mut gathered => break,
+                    // A permit left over from an earlier push wakes too, hence the loop.
+                    () = self.queue.wake.notified() => {}
+                }
+            }
+        }
+        let mut state = self.queue.lock();
+        state.is_urgent = state.is_closed;
+        Some(Batch {
+            jobs: mem::take(&mut state.jobs),
+            flush: (state.flushes_requested > state.flushes_done)
+                .then_some(state.flushes_requested),
+        })
+    }
+
+    /// Whether there is work; otherwise the next job wakes the worker. `None` when the queue is
+    /// closed and empty.
+    fn has_work(&self) -> Option<bool> {
+        let mut state = self.queue.lock();
+        let has_work = !state.jobs.is_empty() || state.flushes_requested > state.flushes_done;
+        state.is_idle = !has_work;
+        (has_work || !state.is_closed).then_some(has_work)
+    }
+
+    /// Completes the flushes of a batch.
+    pub(crate) fn flushed(&self, flush: u64) {
+        self.queue.lock().flushes_done = flush;
+        self.queue.progress.notify_waiters();
+    }
+
+    pub(crate) fn is_past_deadline(&self) -> bool {
+        let deadline = *self.queue.deadline.borrow();
+        deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Waits until the queue is closed and its deadline has passed.
+    pub(crate) async fn deadline(&self) {
+        let mut deadline = self.queue.deadline.subscribe();
+        if let Ok(deadline) = deadline.wait_for(Option::is_some).await
+            && let Some(deadline) = *deadline
+        {
+            tokio::time::sleep_until(deadline.into()).await;
+        }
+    }
+}
