@@ -25,6 +25,8 @@
 
 mod cache;
 mod exchanges;
+#[cfg(feature = "s3")]
+mod s3;
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -34,6 +36,8 @@ use http::{Request, Response};
 
 pub use self::cache::cache;
 use self::exchanges::{cut_short, numbered, varied};
+#[cfg(feature = "s3")]
+pub use self::s3::s3_server;
 use crate::{
     message::{Exchange, NoResponse},
     store::{Replay, Sink, Source, StoreError, Which},

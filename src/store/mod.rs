@@ -50,7 +50,7 @@ mod memory;
 mod open;
 mod reader_thread;
 #[cfg(feature = "s3")]
-mod s3;
+pub(crate) mod s3;
 #[cfg(feature = "vcr")]
 mod vcr;
 

@@ -2,11 +2,12 @@
 
 use std::{cell::Cell, time::Duration};
 
+use futures::StreamExt;
 use interop::s3::Place;
 use tempfile::TempDir;
 use tower_traffic::{
-    conformance,
-    store::{S3, S3Cache},
+    StoreError, conformance,
+    store::{Bucket, Replay, S3, S3Cache, S3Problem},
 };
 
 #[tokio::test]
@@ -34,4 +35,25 @@ async fn s3() {
         S3::new(bucket).spool(spools.path())
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_server_does_what_the_stores_need() {
+    let place = Place::new();
+    conformance::s3_server(place.bucket(), place.knows_conditions().await).await;
+}
+
+#[tokio::test]
+async fn a_missing_bucket_is_named() {
+    let place = Place::new();
+    let bucket = Bucket::new("no-such-bucket")
+        .endpoint(&place.endpoint)
+        .region(&place.region)
+        .credentials(&place.access_key, &place.secret_key);
+    let error = S3::new(bucket).replay().next().await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("s3://no-such-bucket"), "{error}");
+    let StoreError::S3 { problem, .. } = error else {
+        panic!("{error}");
+    };
+    assert_eq!(problem, S3Problem::NoSuchBucket);
 }

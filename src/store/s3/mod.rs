@@ -15,5 +15,11 @@ pub use self::{
     stream::{S3, S3Stats},
 };
 
+#[cfg(feature = "test-util")]
+pub(crate) use self::{
+    multipart::Parts,
+    objects::{Objects, Put},
+};
+
 #[cfg(test)]
 mod tests;
