@@ -86,9 +86,6 @@
 // Links to items of disabled features: on docs.rs all features are enabled.
 #![cfg_attr(not(feature = "full"), allow(rustdoc::broken_intra_doc_links))]
 
-#[cfg(all(test, feature = "s3"))]
-extern crate self as tower_traffic; // for modules that unit tests share with `tests`
-
 pub mod body;
 #[cfg(feature = "chaos")]
 pub mod chaos;
