@@ -6,16 +6,16 @@ Everything else that its own check finds is still found.
 import schemathesis
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-# The order of two fields; what `all` mixes; which regular expressions `regex-lite` reads, and that there
-# are 100 at most; of decisions, that each is about another request, and whether its behaviour is for such.
+# The order of two fields; the mixture within `all`; the syntax of regular expressions in `regex-lite`, and their
+# number; of decisions, that each is about another request, and that its behavior fits `on`.
 UNSAID = (
-    "this is less than `",
-    "this is not more than `",
-    "all are about the same",
-    "is no regular expression that can be used",
-    "regular expressions, and at most",
-    "there is another decision about",
-    "this is not for what the decision is `on`",
+    "expected `min` or longer",
+    "expected `to` later than `from`",
+    "invalid range: expected at least",
+    "invalid behavior: expected one for",
+    "regular expression that can be used",
+    "regular expressions, found",
+    "duplicate ordinal",
 )
 
 

@@ -52,7 +52,7 @@ fn document_of(family: &str, part: &Value) -> Value {
     }
 }
 
-const FAMILIES: [&str; 3] = ["Stage", "Trigger", "Behaviour"];
+const FAMILIES: [&str; 3] = ["Stage", "Trigger", "Behavior"];
 
 /// Each type with its schema.
 fn kinds<'a>(schemas: &'a Value, family: &str) -> Vec<(&'a str, &'a Value)> {
@@ -71,7 +71,8 @@ async fn every_type_that_is_read_is_described_and_no_other() {
         assert_eq!(schemas[family]["discriminator"]["propertyName"], "type");
         let unknown = document_of(family, &json!({"type": "?"}));
         let error = read(&unknown).unwrap_err();
-        let (_, known) = error.split_once("there are ").unwrap();
+        let (_, known) = error.split_once("expected one of ").unwrap();
+        let (known, _) = known.split_once(", found").unwrap();
         let known: BTreeSet<_> = known.split(", ").collect();
         let kinds = kinds(&schemas, family);
         let described: BTreeSet<_> = kinds.iter().map(|(kind, _)| *kind).collect();

@@ -12,11 +12,8 @@ pub(crate) mod http_text;
 #[cfg(any(feature = "har", feature = "vcr"))]
 #[cfg_attr(not(all(feature = "har", feature = "vcr")), allow(dead_code))] // each uses its part
 mod message;
-#[cfg(any(feature = "chaos", feature = "har", feature = "vcr"))]
-#[cfg_attr(
-    not(all(feature = "chaos", feature = "har", feature = "vcr")),
-    allow(dead_code)
-)] // each uses its part
+#[cfg(any(feature = "har", feature = "vcr"))]
+#[cfg_attr(not(all(feature = "har", feature = "vcr")), allow(dead_code))] // each uses its part
 mod node;
 #[cfg(feature = "vcr")]
 pub(crate) mod vcr;
@@ -28,8 +25,6 @@ use percent_encoding::{AsciiSet, CONTROLS};
 
 #[cfg(any(feature = "har", feature = "vcr"))]
 pub(crate) use self::entry::{Event, Fault, OnEvent};
-#[cfg(feature = "chaos")]
-pub(crate) use self::node::{At, Bad, Node};
 
 /// What no URI contains.
 const NOT_IN_URI: &AsciiSet = &CONTROLS

@@ -112,8 +112,6 @@ pub(crate) struct At<'a> {
 
 #[derive(Clone, Copy)]
 enum Step<'a> {
-    #[cfg(feature = "chaos")]
-    Whole,
     /// A list's item below the root: `$.log.entries`.
     Root(&'a str, usize),
     Key(&'a str),
@@ -121,16 +119,6 @@ enum Step<'a> {
 }
 
 impl<'a> At<'a> {
-    /// The whole tree.
-    #[cfg(feature = "chaos")]
-    pub(crate) fn root(node: &'a Node) -> Self {
-        Self {
-            node,
-            parent: None,
-            step: Step::Whole,
-        }
-    }
-
     /// The item of a list that is read item by item.
     pub(crate) fn item_of(list: &'a str, index: usize, node: &'a Node) -> Self {
         Self {
@@ -264,8 +252,6 @@ impl fmt::Display for At<'_> {
             parent.fmt(f)?;
         }
         match self.step {
-            #[cfg(feature = "chaos")]
-            Step::Whole => f.write_str("$"),
             Step::Root(list, index) => write!(f, "{list}[{index}]"),
             Step::Index(index) => write!(f, "[{index}]"),
             Step::Key(key) => {

@@ -344,20 +344,20 @@ fn what_is_wrong_is_told_with_its_place() {
     let none = || json!({ "type": "none" });
     for (document, path, reason) in [
         (json!(1), "$", "an object"),
-        (json!([]), "$", "one at least"),
+        (json!([]), "$", "one or more"),
         (json!([1]), "$[0]", "an object"),
         (json!({}), "$.type", "missing"),
         (json!({ "type": "bob" }), "$.type", "wait, trigger, repeat"),
-        (json!({ "type": "repeat" }), "$.stages", "one at least"),
+        (json!({ "type": "repeat" }), "$.stages", "one or more"),
         (
             json!({ "type": "repeat", "stages": [] }),
             "$.stages",
-            "one at least",
+            "one or more",
         ),
         (
             json!({ "type": "repeat", "stages": [{ "type": 7 }] }),
             "$.stages[0].type",
-            "\"7\"",
+            "found 7",
         ),
         (
             json!({ "type": "wait", "until": 3 }),
@@ -395,7 +395,7 @@ fn what_is_wrong_is_told_with_its_place() {
                 json!({ "type": "latency", "min": "-PT1S", "max": "PT1S" }),
             ),
             "$.behaviour.min",
-            "less than nothing",
+            "zero or more",
         ),
         (
             hit(
@@ -403,7 +403,7 @@ fn what_is_wrong_is_told_with_its_place() {
                 json!({ "type": "latency", "min": "PT-1S", "max": "PT1S" }),
             ),
             "$.behaviour.min",
-            "less than nothing",
+            "zero or more",
         ),
         (
             hit(
@@ -411,27 +411,27 @@ fn what_is_wrong_is_told_with_its_place() {
                 json!({ "type": "latency", "min": "-5ms", "max": "PT1S" }),
             ),
             "$.behaviour.min",
-            "less than nothing",
+            "zero or more",
         ),
         (
             hit(always(), json!({ "type": "latency" })),
             "$.behaviour.min",
-            "a duration is missing",
+            "missing duration",
         ),
         (
             hit(json!({ "type": "countdown" }), none()),
             "$.trigger.count",
-            "a number is missing",
+            "missing count",
         ),
         (
             hit(json!({ "type": "countdown", "count": [] }), none()),
             "$.trigger.count",
-            "a number is expected",
+            "found an array",
         ),
         (
             hit(always(), json!({ "type": "misstate-length" })),
             "$.behaviour.by",
-            "a number is missing",
+            "missing difference",
         ),
         (
             hit(
@@ -439,7 +439,7 @@ fn what_is_wrong_is_told_with_its_place() {
                 none(),
             ),
             "$.trigger.to",
-            "not more than `from`",
+            "later than `from`",
         ),
         (
             hit(
@@ -447,7 +447,7 @@ fn what_is_wrong_is_told_with_its_place() {
                 json!({ "type": "latency", "min": "bob", "max": "PT1S" }),
             ),
             "$.behaviour.min",
-            "no duration",
+            "invalid duration",
         ),
         (
             hit(
@@ -455,7 +455,7 @@ fn what_is_wrong_is_told_with_its_place() {
                 json!({ "type": "latency", "min": "PT2S", "max": "PT1S" }),
             ),
             "$.behaviour.max",
-            "less than `min`",
+            "`min` or longer",
         ),
         (
             hit(
@@ -478,7 +478,7 @@ fn what_is_wrong_is_told_with_its_place() {
         (
             hit(always(), json!({ "type": "status" })),
             "$.behaviour.status",
-            "a number is missing",
+            "missing status",
         ),
         (
             hit(always(), json!({ "type": "throw" })),
@@ -515,7 +515,7 @@ fn what_is_wrong_is_told_with_its_place() {
                 json!({ "type": "stall", "on": ["connection"], "after": 1 }),
             ),
             "$.behaviour.on",
-            "text",
+            "an array",
         ),
         (
             hit(
@@ -523,7 +523,7 @@ fn what_is_wrong_is_told_with_its_place() {
                 json!({ "type": "status", "on": "connection", "status": 500 }),
             ),
             "$.behaviour.on",
-            "not about connections",
+            "expected request or response for `status`",
         ),
         (
             hit(
@@ -531,7 +531,7 @@ fn what_is_wrong_is_told_with_its_place() {
                 json!({ "type": "drop-trailers", "on": "connection" }),
             ),
             "$.behaviour.on",
-            "refuse, corrupt",
+            "one of response, request",
         ),
         (
             hit(always(), json!({ "type": "bob", "on": "connection" })),
@@ -541,7 +541,7 @@ fn what_is_wrong_is_told_with_its_place() {
         (
             hit(always(), json!({ "type": "refuse", "on": "request" })),
             "$.behaviour.on",
-            "connections alone",
+            "one of connection",
         ),
         (
             hit(
@@ -557,7 +557,7 @@ fn what_is_wrong_is_told_with_its_place() {
                 json!({ "type": "all", "behaviours": [none(), { "type": "refuse" }] }),
             ),
             "$.behaviour.behaviours[1]",
-            "about the same",
+            "one for requests",
         ),
         (
             hit(
@@ -565,7 +565,7 @@ fn what_is_wrong_is_told_with_its_place() {
                 json!({ "type": "all", "behaviours": [{ "type": "refuse" }, none()] }),
             ),
             "$.behaviour.behaviours[1]",
-            "about requests",
+            "one for connections",
         ),
         (
             hit(always(), json!({ "type": "throttle", "bytesPerSecond": 0 })),
@@ -600,12 +600,12 @@ fn what_is_wrong_is_told_with_its_place() {
         (
             hit(json!({ "type": "delay", "period": "PT" }), none()),
             "$.trigger.period",
-            "no duration",
+            "invalid duration",
         ),
         (
             hit(json!({ "type": "deadline", "endTime": "tomorrow" }), none()),
             "$.trigger.endTime",
-            "no moment",
+            "invalid timestamp",
         ),
         (
             hit(json!({ "type": "request", "path": "(" }), none()),
@@ -633,7 +633,7 @@ fn what_is_wrong_is_told_with_its_place() {
         (
             hit(json!({ "type": "and", "triggers": [] }), none()),
             "$.trigger.triggers",
-            "one at least",
+            "one or more",
         ),
         (
             hit(
@@ -641,7 +641,7 @@ fn what_is_wrong_is_told_with_its_place() {
                 none(),
             ),
             "$.trigger.to",
-            "less than",
+            "expected",
         ),
         (
             hit(
@@ -654,7 +654,7 @@ fn what_is_wrong_is_told_with_its_place() {
         (
             hit(json!({ "type": "status", "from": 500, "to": 400 }), none()),
             "$.trigger.to",
-            "less than",
+            "expected",
         ),
         (
             hit(json!({ "type": "nth", "n": 0 }), none()),
@@ -687,12 +687,12 @@ fn what_is_no_json_or_too_deep_is_told() {
     let bad = "".parse::<Stage>().unwrap_err();
     assert_eq!(
         bad.to_string(),
-        "$: a document is missing: a stage, or an array of stages"
+        "$: missing document: expected a stage or an array of stages"
     );
     for text in ["bob", "{", "[{\"type\":\"wait\"}", "\u{0}"] {
         let bad = text.parse::<Stage>().unwrap_err();
         assert_eq!(bad.path(), "$");
-        assert!(bad.reason().contains("no JSON"), "{bad}");
+        assert!(bad.reason().contains("invalid JSON"), "{bad}");
     }
     for open in ["[", "{\"type\":\"not\",\"trigger\":", "{\"a\":"] {
         let text = open.repeat((1 << 20) / open.len());

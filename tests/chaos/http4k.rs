@@ -218,7 +218,7 @@ fn durations_are_javas() {
     }
     for text in ["PT-1S", "-PT1S", "PT1H-61M"] {
         let bad = latency(text).expect_err(text);
-        assert!(bad.ends_with("is less than nothing"), "{bad}");
+        assert!(bad.contains("expected zero or more"), "{bad}");
     }
 }
 

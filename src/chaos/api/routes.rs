@@ -1,5 +1,7 @@
 //! What the routes do.
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     body::Body,
@@ -12,8 +14,8 @@ use http::StatusCode;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::{
-    openapi,
-    reply::{Refused, json, refuse, status},
+    openapi::Description,
+    reply::{Refused, json, plain, refuse, status},
     state::EngineState,
 };
 use crate::chaos::{
@@ -35,9 +37,10 @@ const DECISIONS_LIMIT: usize = 16 << 20;
 /// All but the page.
 pub(super) fn guarded(base: &str, has_token: bool) -> Router<ChaosEngine> {
     let at = |route: &str| format!("{base}{route}");
+    let description = Arc::new(Description::new(has_token));
     let describe = get(async move |OriginalUri(uri): OriginalUri| {
         let base = uri.path().trim_end_matches('/');
-        json(StatusCode::OK, &openapi::describe(base, has_token))
+        plain(description.at(base), "application/json")
     });
     let all = [
         ("/", describe.clone()),
@@ -103,7 +106,7 @@ async fn activate_again(
     body: Body,
 ) -> Result<Response, Refused> {
     let decisions = read(body, DECISIONS_LIMIT).await?;
-    engine.enable_again(Decision::list_of(&decisions)?);
+    engine.enable_again(Decision::list_from_slice(&decisions)?);
     Ok(status(&engine))
 }
 

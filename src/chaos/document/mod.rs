@@ -1,17 +1,46 @@
-//! Stages as JSON: what http4k accepts, and more.
+//! Chaos documents: stages and decisions as JSON, as http4k writes them and more.
+//!
+//! One model reads, writes and describes a document: `stage`, `trigger`, `behavior` and `decision` hold its
+//! shape and its conversion to and from the public types, `value` the grammar of single fields.
 
-mod log;
-mod read;
-mod write;
+macro_rules! tagged {
+    (
+        $(#[$attr:meta])*
+        enum $name:ident, read by $reader:ident as $remote:literal, $noun:literal { $($variants:tt)* }
+    ) => {
+        #[derive(Debug, serde::Serialize)]
+        #[cfg_attr(feature = "chaos-api", derive(utoipa::ToSchema))]
+        $(#[$attr])*
+        pub(in crate::chaos) enum $name { $($variants)* }
 
-use std::str::FromStr;
+        // The same without its tag, because `Json` finds the variant: see there.
+        #[derive(serde::Deserialize)]
+        #[serde(remote = $remote, rename = $noun, rename_all = "kebab-case")]
+        enum $reader { $($variants)* }
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                $reader::deserialize(deserializer)
+            }
+        }
+    };
+}
 
-use super::model::stage::Stage;
-use crate::format::{Bad, Node};
+pub(in crate::chaos) mod behavior;
+pub(in crate::chaos) mod decision;
+mod json;
+pub(in crate::chaos) mod stage;
+pub(in crate::chaos) mod trigger;
+pub(in crate::chaos) mod value;
 
-/// What is wrong with a document, and where.
+use std::fmt;
+
+use serde::{Deserialize, Serialize, de};
+use serde_json::Value;
+
+use self::json::Json;
+
+/// An error in a document, with its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {reason}")]
 pub struct ParseDocumentError {
@@ -20,89 +49,107 @@ pub struct ParseDocumentError {
 }
 
 impl ParseDocumentError {
-    /// Where in the document, in the notation of `JSONPath` (RFC 9535): `$[1].trigger.percentage`.
+    /// The place in the document, as a `JSONPath` (RFC 9535): `$[1].trigger.percentage`.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// What is wrong there.
+    /// The error without its place.
     pub fn reason(&self) -> &str {
         &self.reason
     }
+
+    /// The same error, one level further up.
+    fn at(mut self, step: impl Into<Step>) -> Self {
+        self.path.insert_str(1, &step.into().0);
+        self
+    }
 }
 
-impl From<Bad> for ParseDocumentError {
-    fn from(bad: Bad) -> Self {
+impl de::Error for ParseDocumentError {
+    fn custom<T: fmt::Display>(reason: T) -> Self {
         Self {
-            path: bad.path,
-            reason: bad.reason,
+            path: "$".to_owned(),
+            reason: reason.to_string(),
         }
     }
 }
 
-impl FromStr for Stage {
-    type Err = ParseDocumentError;
+/// A step of a `JSONPath`.
+struct Step(String);
 
-    /// Reads a document. It may have at most 100 regular expressions, each of which may become large.
-    ///
-    /// ```
-    /// use tower_traffic::chaos::Stage;
-    ///
-    /// let stage: Stage = r#"[
-    ///     {"type": "wait", "until": {"type": "countdown", "count": "2"}},
-    ///     {"type": "trigger", "trigger": {"type": "percentage", "percentage": 25},
-    ///      "behaviour": {"type": "latency", "min": "PT0.1S", "max": "300ms"}}
-    /// ]"#.parse()?;
-    /// assert_eq!(
-    ///     stage.to_string(),
-    ///     "[Wait until Countdown (2 remaining)] then \
-    ///      [PercentageBased (25%) Latency (range = PT0.1S to PT0.3S)]"
-    /// );
-    ///
-    /// let bad = r#"{"type": "wait", "until": {"type": "countdown", "count": -1}}"#.parse::<Stage>();
-    /// assert_eq!(bad.unwrap_err().path(), "$.until.count");
-    /// # Ok::<(), tower_traffic::chaos::ParseDocumentError>(())
-    /// ```
-    fn from_str(text: &str) -> Result<Self, ParseDocumentError> {
-        Self::from_json(text.as_bytes())
+impl From<usize> for Step {
+    fn from(index: usize) -> Self {
+        Self(format!("[{index}]"))
     }
 }
 
-/// As [`FromStr`] reads it; an error has the path in its text.
-impl<'de> Deserialize<'de> for Stage {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let node = Node::deserialize(deserializer)?;
-        read::stage_of(&node).map_err(|bad| D::Error::custom(ParseDocumentError::from(bad)))
+impl From<&str> for Step {
+    fn from(name: &str) -> Self {
+        let is_plain = |c: char| c.is_alphanumeric() || c == '_';
+        if !name.is_empty() && name.chars().all(is_plain) {
+            Self(format!(".{name}"))
+        } else {
+            Self(format!("[{name:?}]"))
+        }
     }
 }
 
-/// The document that it came from, or could have: nothing of what has happened is in it.
-impl Serialize for Stage {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        write::stage(self).serialize(serializer)
+/// Converts a part of a document, and adds its name to the path of an error.
+trait Convert<T> {
+    fn convert(self, step: impl Into<Step>) -> Result<T, ParseDocumentError>;
+}
+
+impl<T, U: TryInto<T, Error: Into<ParseDocumentError>>> Convert<T> for U {
+    fn convert(self, step: impl Into<Step>) -> Result<T, ParseDocumentError> {
+        self.try_into().map_err(|error| error.into().at(step))
     }
 }
 
-impl Stage {
-    /// From JSON, which is in UTF-8.
-    pub(super) fn from_json(text: &[u8]) -> Result<Self, ParseDocumentError> {
-        let node = node_of(text, "a stage, or an array of stages")?;
-        Ok(read::stage_of(&node)?)
-    }
-
-    /// The document, indented.
-    pub fn to_document(&self) -> String {
-        format!("{:#}", write::stage(self))
-    }
+/// Converts the items of a list, and adds their index to the path of an error.
+fn convert_all<T, U: Convert<T>>(items: Vec<U>) -> Result<Vec<T>, ParseDocumentError> {
+    let items = items.into_iter().enumerate();
+    items.map(|(index, item)| item.convert(index)).collect()
 }
 
-fn node_of(text: &[u8], expected: &str) -> Result<Node, ParseDocumentError> {
-    let bad = |reason| ParseDocumentError {
-        path: "$".to_owned(),
-        reason,
-    };
+fn invalid<T>(step: &str, reason: impl fmt::Display) -> Result<T, ParseDocumentError> {
+    Err(<ParseDocumentError as de::Error>::custom(reason).at(step))
+}
+
+fn required<T>(value: Option<T>, step: &str, what: &str) -> Result<T, ParseDocumentError> {
+    value.map_or_else(|| invalid(step, format!("missing {what}")), Ok)
+}
+
+/// Reads JSON text.
+fn parse(text: &[u8], expected: &str) -> Result<Value, ParseDocumentError> {
     if text.trim_ascii().is_empty() {
-        return Err(bad(format!("a document is missing: {expected}")));
+        return Err(de::Error::custom(format!(
+            "missing document: expected {expected}"
+        )));
     }
-    serde_json::from_slice(text).map_err(|error| bad(format!("this is no JSON: {error}")))
+    let value = serde_json::from_slice(text);
+    value.map_err(|error| de::Error::custom(format!("invalid JSON: {error}")))
+}
+
+/// Reads a part of the model from a JSON tree.
+fn read<'de, T: Deserialize<'de>>(value: &'de Value) -> Result<T, ParseDocumentError> {
+    T::deserialize(Json(value))
+}
+
+/// Writes a part of the model, without the fields that are absent.
+fn write(model: &impl Serialize) -> Value {
+    let mut value = serde_json::to_value(model).unwrap_or_default();
+    drop_nulls(&mut value);
+    value
+}
+
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        _ => {}
+    }
 }

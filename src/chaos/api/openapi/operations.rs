@@ -1,194 +1,173 @@
-//! What can be done, and what is answered.
+//! The operations of the control API.
 
-use utoipa::openapi::{
-    ArrayBuilder, Content, HeaderBuilder, HttpMethod, ObjectBuilder, Paths, Ref, Required,
-    Response, ResponseBuilder, SecurityRequirement, Type, path::OperationBuilder,
-    request_body::RequestBodyBuilder,
-};
+use serde_json::{Map, Value, json};
 
 use crate::chaos::engine::control::{
     ACTIVATE, ACTIVATE_AGAIN, ACTIVATE_NEW, DEACTIVATE, DECISIONS, PAGE, STATE, STATUS, TOGGLE,
 };
 
-const JSON: &str = "application/json";
+struct Operation {
+    route: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    /// The answer: description and schema.
+    answer: (&'static str, &'static str),
+    takes: Takes,
+}
 
-/// All, below this path.
-pub(super) fn all(base: &str, has_token: bool) -> Paths {
-    let answer = |answer: OperationBuilder| {
-        if has_token {
-            answer.response("401", no_token())
+/// The method, and the body of the request.
+#[derive(PartialEq)]
+enum Takes {
+    Get,
+    Post,
+    OptionalDocument,
+    Document,
+    Decisions,
+}
+
+const APPLIED: (&str, &str) = ("The applied stage", "Status");
+
+const ALL: [Operation; 9] = [
+    Operation {
+        route: "",
+        id: "getChaosApi",
+        summary: "Describe the control API",
+        answer: ("The OpenAPI document", ""),
+        takes: Takes::Get,
+    },
+    Operation {
+        route: STATUS,
+        id: "getChaosStatus",
+        summary: "Get the applied stage",
+        answer: APPLIED,
+        takes: Takes::Get,
+    },
+    Operation {
+        route: STATE,
+        id: "getChaosState",
+        summary: "Get the state of the engine",
+        answer: ("Engine state and counters", "EngineState"),
+        takes: Takes::Get,
+    },
+    Operation {
+        route: DECISIONS,
+        id: "getChaosDecisions",
+        summary: "List the decisions, oldest first",
+        answer: ("The most recent decisions", "Decisions"),
+        takes: Takes::Get,
+    },
+    Operation {
+        route: ACTIVATE,
+        id: "postChaosActivate",
+        summary: "Switch on the current stage, or a new one",
+        answer: APPLIED,
+        takes: Takes::OptionalDocument,
+    },
+    Operation {
+        route: ACTIVATE_NEW,
+        id: "postChaosActivateNew",
+        summary: "Replace the stage and switch it on",
+        answer: APPLIED,
+        takes: Takes::Document,
+    },
+    Operation {
+        route: ACTIVATE_AGAIN,
+        id: "postChaosActivateAgain",
+        summary: "Repeat earlier decisions, request by request",
+        answer: APPLIED,
+        takes: Takes::Decisions,
+    },
+    Operation {
+        route: DEACTIVATE,
+        id: "postChaosDeactivate",
+        summary: "Switch off",
+        answer: APPLIED,
+        takes: Takes::Post,
+    },
+    Operation {
+        route: TOGGLE,
+        id: "postChaosToggle",
+        summary: "Switch off if on, and on if off",
+        answer: APPLIED,
+        takes: Takes::Post,
+    },
+];
+
+/// The paths of the OpenAPI document, below `base`.
+pub(super) fn paths(base: &str, has_token: bool) -> Value {
+    let mut paths = Map::new();
+    for operation in ALL {
+        let method = if operation.takes == Takes::Get {
+            "get"
         } else {
-            answer
-        }
-    };
-    let mut paths = Paths::new();
-    let mut add = |route: &str, method, operation: OperationBuilder| {
-        let path = match format!("{base}{route}") {
+            "post"
+        };
+        let path = match format!("{base}{}", operation.route) {
             root if root.is_empty() => "/".to_owned(),
             path => path,
         };
-        paths.add_path_operation(path, vec![method], operation.build());
+        paths.insert(path, json!({ method: operation.describe(has_token) }));
+    }
+    let page = "The page, which asks for the token itself";
+    let page = json!({
+        "tags": ["chaos"],
+        "operationId": "getChaosPage",
+        "summary": "Page to control chaos in a browser",
+        "security": [{}],
+        "responses": {"200": {
+            "description": page,
+            "content": {"text/html": {"schema": {"type": "string"}}},
+        }},
+    });
+    paths.insert(format!("{base}{PAGE}"), json!({ "get": page }));
+    paths.into()
+}
+
+impl Operation {
+    fn describe(&self, has_token: bool) -> Value {
+        let (about, schema) = self.answer;
+        let mut responses = json!({ "200": response(about, schema) });
+        let mut problem = |status: &str, about| responses[status] = response(about, "Problem");
+        if self.takes != Takes::Get {
+            problem("403", "Request from a page of another site");
+        }
+        let body = match self.takes {
+            Takes::Get | Takes::Post => None,
+            Takes::OptionalDocument => Some((DOCUMENT, "Document", false)),
+            Takes::Document => Some((DOCUMENT, "Document", true)),
+            Takes::Decisions => Some(("Decisions, of at most 16 MiB", "Decisions", true)),
+        };
+        if body.is_some() {
+            problem("400", "Invalid body; nothing has changed");
+            problem("413", "Body too large");
+        }
+        if has_token {
+            problem("401", "Missing or wrong token");
+            let challenge =
+                json!({"description": "`Bearer` (RFC 6750)", "schema": {"type": "string"}});
+            responses["401"]["headers"] = json!({ "www-authenticate": challenge });
+        }
+        let mut operation = json!({
+            "tags": ["chaos"],
+            "operationId": self.id,
+            "summary": self.summary,
+            "responses": responses,
+        });
+        if let Some((about, schema, required)) = body {
+            operation["requestBody"] = response(about, schema);
+            operation["requestBody"]["required"] = required.into();
+        }
+        operation
+    }
+}
+
+const DOCUMENT: &str = "A document, of at most 1 MiB, whatever its media type";
+
+/// A description and JSON of a schema.
+fn response(about: &str, schema: &str) -> Value {
+    let schema = match schema {
+        "" => json!({"type": "object"}),
+        name => json!({ "$ref": format!("#/components/schemas/{name}") }),
     };
-    for (route, operation) in reading() {
-        add(route, HttpMethod::Get, answer(operation));
-    }
-    for (route, operation) in switching() {
-        let foreign = problem("A page of another site asks for it.");
-        let operation = operation.response("200", status()).response("403", foreign);
-        add(route, HttpMethod::Post, answer(operation));
-    }
-    add(PAGE, HttpMethod::Get, page());
-    paths
-}
-
-fn reading() -> [(&'static str, OperationBuilder); 4] {
-    let get = |id, summary, answer| operation(id, summary).response("200", answer);
-    let api = ObjectBuilder::new().schema_type(Type::Object);
-    let api = ResponseBuilder::new()
-        .description("This.")
-        .content(JSON, Content::new(Some(api)))
-        .build();
-    [
-        ("", get("getChaosApi", "Describes the control API", api)),
-        (
-            STATUS,
-            get("getChaosStatus", "Says what is applied", status()),
-        ),
-        (
-            STATE,
-            get(
-                "getChaosState",
-                "Has all there is to know",
-                answer("All of it.", "EngineState"),
-            ),
-        ),
-        (
-            DECISIONS,
-            get(
-                "getChaosDecisions",
-                "Has what was decided, the oldest first",
-                decisions("The last ones that are kept."),
-            ),
-        ),
-    ]
-}
-
-fn switching() -> [(&'static str, OperationBuilder); 5] {
-    [
-        (
-            ACTIVATE,
-            with_document(
-                operation(
-                    "postChaosActivate",
-                    "Switches on what was there; with a document, that instead",
-                ),
-                Required::False,
-            ),
-        ),
-        (
-            ACTIVATE_NEW,
-            with_document(
-                operation(
-                    "postChaosActivateNew",
-                    "Replaces what was there, and switches it on",
-                ),
-                Required::True,
-            ),
-        ),
-        (
-            ACTIVATE_AGAIN,
-            with_body(
-                operation(
-                    "postChaosActivateAgain",
-                    "Does again what was decided before, request for request",
-                ),
-                RequestBodyBuilder::new()
-                    .description(Some("What was decided, of at most 16 MiB."))
-                    .content(JSON, Content::new(Some(decision_list())))
-                    .required(Some(Required::True)),
-            ),
-        ),
-        (
-            DEACTIVATE,
-            operation("postChaosDeactivate", "Switches it off"),
-        ),
-        (
-            TOGGLE,
-            operation(
-                "postChaosToggle",
-                "Switches it off if it is on, and on if it is off",
-            ),
-        ),
-    ]
-}
-
-fn operation(id: &str, summary: &str) -> OperationBuilder {
-    OperationBuilder::new()
-        .tag("chaos")
-        .operation_id(Some(id))
-        .summary(Some(summary))
-}
-
-fn page() -> OperationBuilder {
-    let html = ObjectBuilder::new().schema_type(Type::String);
-    let page = ResponseBuilder::new()
-        .description("The page. It asks for the token itself, if there is one.")
-        .content("text/html", Content::new(Some(html)));
-    operation("getChaosPage", "A page to do all this by hand")
-        .security(SecurityRequirement::default())
-        .response("200", page)
-}
-
-fn with_document(operation: OperationBuilder, required: Required) -> OperationBuilder {
-    let about = "What is to happen, of at most 1 MiB. The media type is not looked at.";
-    let document = RequestBodyBuilder::new()
-        .description(Some(about))
-        .content(JSON, Content::new(Some(Ref::from_schema_name("Document"))))
-        .required(Some(required));
-    with_body(operation, document)
-}
-
-fn with_body(operation: OperationBuilder, body: RequestBodyBuilder) -> OperationBuilder {
-    operation
-        .request_body(Some(body.build()))
-        .response("400", problem("The body is bad, and nothing has changed."))
-        .response("413", problem("The body is too large."))
-}
-
-fn decisions(about: &str) -> Response {
-    ResponseBuilder::new()
-        .description(about)
-        .content(JSON, Content::new(Some(decision_list())))
-        .build()
-}
-
-fn decision_list() -> ArrayBuilder {
-    ArrayBuilder::new().items(Ref::from_schema_name("Decision"))
-}
-
-fn answer(about: &str, schema: &str) -> Response {
-    ResponseBuilder::new()
-        .description(about)
-        .content(JSON, Content::new(Some(Ref::from_schema_name(schema))))
-        .build()
-}
-
-fn status() -> Response {
-    answer("What is applied.", "Status")
-}
-
-fn problem(about: &str) -> Response {
-    answer(about, "Problem")
-}
-
-fn no_token() -> Response {
-    let mut response = problem("The token is missing or wrong.");
-    let challenge = HeaderBuilder::new()
-        .schema(ObjectBuilder::new().schema_type(Type::String))
-        .description(Some("`Bearer` (RFC 6750)."))
-        .build();
-    response
-        .headers
-        .insert("www-authenticate".to_owned(), challenge);
-    response
+    json!({"description": about, "content": {"application/json": {"schema": schema}}})
 }

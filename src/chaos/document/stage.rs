@@ -1,0 +1,226 @@
+//! Stages of a document.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::Value;
+
+use super::{
+    Convert, ParseDocumentError, behavior::Behavior, convert_all, parse, read, trigger::Trigger,
+    write,
+};
+use crate::chaos::model;
+
+const MAX_PATTERNS: usize = 100;
+
+tagged! {
+    /// A stage, or an array of stages: the first that applies decides.
+    #[serde(untagged)]
+    enum Document, read by DocumentReader as "Document", "document" {
+        /// A single stage.
+        One(Stage),
+        /// Stages in their order.
+        Sequence(Vec<Stage>),
+    }
+}
+
+tagged! {
+    /// A step of the schedule: a behavior and the time for which it applies.
+    #[serde(tag = "type", rename_all = "kebab-case")]
+    enum Stage, read by StageReader as "Stage", "stage" {
+        /// Passes every request; later stages wait until this one ends.
+        Wait {
+            /// Ends the stage; evaluated before the stage itself.
+            until: Option<Trigger>,
+        },
+        /// Applies a behavior whenever a trigger fires.
+        Trigger {
+            /// When the behavior applies.
+            trigger: Trigger,
+            /// What happens.
+            #[serde(rename = "behaviour")]
+            behavior: Behavior,
+            /// Ends the stage; evaluated before the stage itself.
+            until: Option<Trigger>,
+        },
+        /// Runs its stages in their order, and starts again when all of them have ended.
+        Repeat {
+            /// The stages to repeat.
+            stages: Vec<Stage>,
+            /// Ends the stage; evaluated before the stage itself.
+            until: Option<Trigger>,
+        },
+    }
+}
+
+impl TryFrom<Document> for model::stage::Stage {
+    type Error = ParseDocumentError;
+
+    fn try_from(document: Document) -> Result<Self, ParseDocumentError> {
+        match document {
+            Document::One(stage) => stage.try_into(),
+            Document::Sequence(stages) => Ok(Self::sequence(convert_all(stages)?)),
+        }
+    }
+}
+
+impl TryFrom<Stage> for model::stage::Stage {
+    type Error = ParseDocumentError;
+
+    fn try_from(stage: Stage) -> Result<Self, ParseDocumentError> {
+        let (stage, until) = match stage {
+            Stage::Wait { until } => (Self::wait(), until),
+            Stage::Trigger {
+                trigger,
+                behavior,
+                until,
+            } => {
+                let trigger: model::trigger::Trigger = trigger.convert("trigger")?;
+                let behavior: model::behavior::Behavior = behavior.convert("behaviour")?;
+                (Self::when(trigger, behavior), until)
+            }
+            Stage::Repeat { stages, until } => {
+                let stages = convert_all(stages).map_err(|error| error.at("stages"))?;
+                (Self::sequence(stages).repeat(), until)
+            }
+        };
+        match until {
+            Some(until) => Ok(stage.until(until.convert("until")?)),
+            None => Ok(stage),
+        }
+    }
+}
+
+impl From<&model::stage::Stage> for Document {
+    fn from(stage: &model::stage::Stage) -> Self {
+        use model::stage::Kind;
+        match stage.kind() {
+            Kind::Wait => Self::One(Stage::Wait { until: None }),
+            Kind::Trigger {
+                trigger, behavior, ..
+            } => Self::One(Stage::Trigger {
+                trigger: trigger.into(),
+                behavior: behavior.into(),
+                until: None,
+            }),
+            Kind::Then(stages) => Self::Sequence(stages.iter().flat_map(stages_of).collect()),
+            Kind::Repeat { stages, .. } => Self::One(Stage::Repeat {
+                stages: stages_of(stages),
+                until: None,
+            }),
+            // An array has no `until` of its own: each of its stages ends by itself, at the same time.
+            Kind::Until { stage, trigger, .. } => match Self::from(&**stage) {
+                Self::One(stage) => Self::One(stage.until(trigger)),
+                Self::Sequence(stages) => {
+                    let stages = stages.into_iter().map(|stage| stage.until(trigger));
+                    Self::Sequence(stages.collect())
+                }
+            },
+        }
+    }
+}
+
+fn stages_of(stage: &model::stage::Stage) -> Vec<Stage> {
+    match stage.into() {
+        Document::One(stage) => vec![stage],
+        Document::Sequence(stages) => stages,
+    }
+}
+
+impl Stage {
+    fn until(mut self, trigger: &model::trigger::Trigger) -> Self {
+        let (Self::Wait { until } | Self::Trigger { until, .. } | Self::Repeat { until, .. }) =
+            &mut self;
+        *until = Some(match until.take() {
+            None => trigger.into(),
+            Some(first) => Trigger::Or {
+                triggers: vec![first, trigger.into()],
+            },
+        });
+        self
+    }
+}
+
+/// Reads a document of at most 100 regular expressions, each of which may need a megabyte.
+///
+/// ```
+/// use tower_traffic::chaos::Stage;
+///
+/// let stage: Stage = r#"[
+///     {"type": "wait", "until": {"type": "countdown", "count": "2"}},
+///     {"type": "trigger", "trigger": {"type": "percentage", "percentage": 25},
+///      "behaviour": {"type": "latency", "min": "PT0.1S", "max": "300ms"}}
+/// ]"#.parse()?;
+/// assert_eq!(
+///     stage.to_string(),
+///     "[Wait until Countdown (2 remaining)] then \
+///      [PercentageBased (25%) Latency (range = PT0.1S to PT0.3S)]"
+/// );
+///
+/// let error = r#"{"type": "wait", "until": {"type": "countdown", "count": -1}}"#.parse::<Stage>();
+/// assert_eq!(
+///     error.unwrap_err().to_string(),
+///     "$.until.count: invalid count: expected a whole number of 0 or more, found -1"
+/// );
+/// # Ok::<(), tower_traffic::chaos::ParseDocumentError>(())
+/// ```
+impl FromStr for model::stage::Stage {
+    type Err = ParseDocumentError;
+
+    fn from_str(text: &str) -> Result<Self, ParseDocumentError> {
+        Self::from_json(text.as_bytes())
+    }
+}
+
+impl model::stage::Stage {
+    pub(in crate::chaos) fn from_json(text: &[u8]) -> Result<Self, ParseDocumentError> {
+        Self::from_value(&parse(text, "a stage or an array of stages")?)
+    }
+
+    fn from_value(value: &Value) -> Result<Self, ParseDocumentError> {
+        let found = patterns(value);
+        if found > MAX_PATTERNS {
+            let reason = "invalid document: expected at most";
+            return Err(de::Error::custom(format!(
+                "{reason} {MAX_PATTERNS} regular expressions, found {found}"
+            )));
+        }
+        read::<Document>(value)?.try_into()
+    }
+
+    /// The stage as a JSON document, indented.
+    pub fn to_document(&self) -> String {
+        format!("{:#}", write(&Document::from(self)))
+    }
+}
+
+/// Reads a document as [`FromStr`] does. The text of an error begins with the path.
+impl<'de> Deserialize<'de> for model::stage::Stage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        Self::from_value(&value).map_err(de::Error::custom)
+    }
+}
+
+/// Writes the document of the stage as it was before any request.
+impl Serialize for model::stage::Stage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        write(&Document::from(self)).serialize(serializer)
+    }
+}
+
+/// Counts regular expressions before any is compiled.
+fn patterns(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => items.iter().map(patterns).sum(),
+        Value::Object(fields) if fields.get("type").is_some_and(|kind| kind == "request") => {
+            let single = ["host", "path", "body"].iter();
+            let single = single.filter_map(|name| fields.get(*name));
+            let maps = ["queries", "headers"].iter();
+            let maps = maps.filter_map(|name| fields.get(*name)?.as_object());
+            single.count() + maps.map(serde_json::Map::len).sum::<usize>()
+        }
+        Value::Object(fields) => fields.values().map(patterns).sum(),
+        _ => 0,
+    }
+}
