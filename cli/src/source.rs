@@ -61,5 +61,9 @@ impl Source {
 }
 
 fn is_damage(error: &StoreError) -> bool {
-    error.is_of_a_part() || matches!(error, StoreError::Io { .. })
+    match error {
+        StoreError::Damaged { .. } => true,
+        StoreError::Io { source, .. } => source.is::<std::io::Error>(),
+        _ => false,
+    }
 }

@@ -109,7 +109,9 @@ impl Target {
         if !force {
             match s3.replay().next().await {
                 None | Some(Err(StoreError::NotFound { .. })) => {}
-                Some(Err(error)) if !error.is_of_a_part() => return Err(error.into()),
+                Some(Err(error)) if !matches!(error, StoreError::Damaged { .. }) => {
+                    return Err(error.into());
+                }
                 Some(_) => {
                     return Err(Failure::Target {
                         what: location.to_owned(),

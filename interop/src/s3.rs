@@ -4,7 +4,9 @@
 //! `AWS_SECRET_ACCESS_KEY` and `AWS_REGION`, that server is used; without, one that keeps objects in
 //! a temporary folder. Either way each test has a prefix of its own.
 
-use std::{collections::BTreeMap, env, fs, net::SocketAddr, path::Path, sync::mpsc, thread};
+use std::{
+    collections::BTreeMap, env, error::Error, fs, net::SocketAddr, path::Path, sync::mpsc, thread,
+};
 
 use aws_sdk_s3::{
     Client,
@@ -24,8 +26,8 @@ use s3s_fs::FileSystem;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot};
 use tower_traffic::{
-    Exchange,
-    store::{Bucket, Disk, Replay},
+    Exchange, StoreError,
+    store::{Bucket, Disk, InvalidBucket, Replay, S3Error, S3Problem},
 };
 use uuid::Uuid;
 
@@ -253,4 +255,15 @@ impl S3Server {
             _stop: stop,
         }
     }
+}
+
+/// The S3 problem in an error.
+pub(crate) fn problem(error: &StoreError) -> S3Problem {
+    let source = error.source().and_then(|source| source.downcast_ref());
+    source.map_or_else(|| panic!("{error:?}"), S3Error::problem)
+}
+
+/// Whether an error says that a place in S3 cannot be one.
+pub(crate) fn is_invalid_bucket(error: &StoreError) -> bool {
+    matches!(error, StoreError::Other(error) if error.is::<InvalidBucket>())
 }

@@ -30,10 +30,7 @@ pub async fn s3_server(bucket: Bucket, conditional_puts: bool) {
 }
 
 fn problem(error: &StoreError) -> S3Problem {
-    match error {
-        StoreError::S3 { problem, .. } => *problem,
-        error => panic!("{error}"),
-    }
+    S3Problem::of(error).expect("an error of S3")
 }
 
 async fn objects_keep_content_and_metadata(bucket: &Bucket, objects: &Objects) {

@@ -100,11 +100,7 @@ pub(super) fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 
 /// That something is not found is what is to be changed: it is an error like any other.
 fn failed(path: &Path, source: io::Error) -> StoreError {
-    StoreError::Io {
-        action: "write",
-        path: path.to_owned(),
-        source,
-    }
+    StoreError::failed("write", path, source)
 }
 
 /// A folder in which others are written before they are moved to their places.

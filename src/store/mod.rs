@@ -63,13 +63,13 @@ pub(crate) use self::error::OnError;
 #[cfg(feature = "har")]
 pub use self::har::Har;
 #[cfg(feature = "s3")]
-pub use self::s3::{Bucket, S3, S3Cache, S3Stats};
+pub use self::s3::{Bucket, InvalidBucket, S3, S3Cache, S3Error, S3Problem, S3Stats};
 #[cfg(feature = "vcr")]
 pub use self::vcr::Vcr;
 pub use self::{
     disk::Disk,
     disk_cache::DiskCache,
-    error::{S3Problem, StoreError},
+    error::{Location, StoreError},
     file::{FileReport, Note},
     folder::{Repair, Report},
     memory::Memory,

@@ -96,10 +96,13 @@ fn a_stored_request_without_a_response_is_an_exchange_without() {
     let (read, errors) = replay(&Disk::new(folder.path()));
     assert_eq!(read.len(), 2);
     assert!(matches!(read[1].response, Err(NoResponse::Failed(_))));
-    let [StoreError::HalfEntry { file }] = &errors[..] else {
+    let [StoreError::Damaged { location, .. }] = &errors[..] else {
         panic!("{errors:?}")
     };
-    assert_eq!(*file, folder.path().join(IDS[2]).join("request.txt"));
+    assert_eq!(
+        location.path(),
+        folder.path().join(IDS[2]).join("request.txt")
+    );
     assert_eq!(find(&Disk::new(folder.path()), &read[1]).unwrap(), None);
 }
 
@@ -118,10 +121,10 @@ fn a_text_that_is_none_is_told_and_the_rest_is_read() {
         fs::write(&file, bad).unwrap();
         let (read, errors) = replay(&Disk::new(folder.path()));
         assert_eq!(read.len(), 2);
-        let [error @ StoreError::Corrupt { file: told, .. }] = &errors[..] else {
+        let [error @ StoreError::Damaged { location, .. }] = &errors[..] else {
             panic!("{bad:?}: {errors:?}")
         };
-        assert_eq!(told, &file, "{error}");
+        assert_eq!(location.path(), file, "{error}");
         assert_eq!(report(folder.path()).skipped.len(), 1);
     }
 }

@@ -777,7 +777,7 @@ fn assert_told(errors: &[Arc<StoreError>], file: &Path, offset: usize) {
 }
 
 fn assert_names(error: &StoreError, file: &Path) {
-    assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
     let text = error.to_string();
     assert!(text.contains(file.to_str().unwrap()), "{text}");
     assert!(text.contains("at byte "), "{text}");

@@ -106,10 +106,7 @@ fn what_is_no_recording_is_told() {
     ] {
         fs::write(&file, content).unwrap();
         let error = error(&file);
-        assert!(
-            matches!(error, StoreError::UnknownFormat { .. }),
-            "{error:?}"
-        );
+        assert!(matches!(error, StoreError::Unsupported { .. }), "{error:?}");
         let text = error.to_string();
         assert!(
             text.contains(says) && text.contains(file.to_str().unwrap()),

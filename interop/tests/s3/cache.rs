@@ -10,12 +10,12 @@ use bytes::Bytes;
 use futures::StreamExt;
 use http::{Request, Response, StatusCode};
 use interop::faults::{Fault, Faults, always, first, first_of};
-use interop::s3::Place;
+use interop::s3::{Place, problem};
 use support::{Origin, ask, get, soon};
 use tower::Layer;
 use tower_traffic::{
     Exchange, Matching, OnMiss, ReplayCache, StoreError,
-    store::{Replay, S3, S3Cache, S3Problem, Sink, Source, Which},
+    store::{Bucket, Replay, S3, S3Cache, S3Problem, Sink, Source, Which},
 };
 
 fn exchange(path: &str, answer: &str) -> Exchange {
@@ -195,7 +195,7 @@ async fn objects_that_are_no_entries_are_told_and_answer_like_misses() {
         let error = find(&S3Cache::new(place.bucket()), &wanted)
             .await
             .unwrap_err();
-        assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
         let text = error.to_string();
         assert!(
             text.contains(&format!(
@@ -225,11 +225,7 @@ async fn an_object_that_is_too_large_is_told() {
     let error = find(&cache.max_object_bytes(100), &exchange)
         .await
         .unwrap_err();
-    let problem = S3Problem::TooLarge;
-    assert!(
-        matches!(error, StoreError::S3 { problem: p, .. } if p == problem),
-        "{error:?}"
-    );
+    assert_eq!(problem(&error), S3Problem::TooLarge);
 }
 
 #[tokio::test]
@@ -274,19 +270,46 @@ async fn a_refusal_is_told_and_not_tried_again() {
     let proxy = Faults::before(&place.endpoint, always(Fault::Answer(403, "AccessDenied")));
     let cache = S3Cache::new(place.bucket_at(&proxy.url()));
     let exchange = exchange("/a", "hello");
-    let is_denied = |error: &StoreError| {
-        matches!(
-            error,
-            StoreError::S3 {
-                problem: S3Problem::Denied,
-                ..
-            }
-        )
-    };
+    let is_denied = |error: &StoreError| problem(error) == S3Problem::Denied;
     assert!(is_denied(&find(&cache, &exchange).await.unwrap_err()));
     let error = soon(cache.store(vec![exchange.into()])).await.unwrap_err();
     assert!(is_denied(&error), "{error:?}");
     assert_eq!(proxy.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn a_prefix_may_have_any_characters() {
+    let place = Place::new();
+    let cache = S3Cache::new(place.bucket_at_prefix("a b/\u{fc}+%20"));
+    let exchange = exchange("/a", "hello");
+    store(&cache, &exchange).await;
+    assert_eq!(
+        find(&cache, &exchange).await.unwrap(),
+        Some(exchange.clone())
+    );
+    let rest = format!("a b/\u{fc}+%20/{}", object(&exchange));
+    let keys: Vec<_> = place.objects().await.into_keys().collect();
+    assert_eq!(keys, [place.key(&rest)]);
+}
+
+#[tokio::test]
+async fn an_error_names_its_problem_and_the_object() {
+    let place = Place::new();
+    let exchange = exchange("/a", "hello");
+    let error = async |bucket: Bucket| find(&S3Cache::new(bucket), &exchange).await.unwrap_err();
+    let nowhere = Bucket::from("no-such-bucket")
+        .endpoint(&place.endpoint)
+        .region(&place.region)
+        .credentials(&place.access_key, &place.secret_key);
+    let missing = error(nowhere).await;
+    assert_eq!(problem(&missing), S3Problem::NoSuchBucket, "{missing}");
+    let url = format!("s3://no-such-bucket/{}", object(&exchange));
+    assert!(missing.to_string().starts_with(&url), "{missing}");
+
+    let denied = error(place.bucket().credentials("nobody", "nothing")).await;
+    assert_eq!(problem(&denied), S3Problem::Denied, "{denied}");
+    let transient = error(place.bucket_at("http://127.0.0.1:1")).await;
+    assert_eq!(problem(&transient), S3Problem::Transient, "{transient}");
 }
 
 #[tokio::test]

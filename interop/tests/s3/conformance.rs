@@ -3,7 +3,7 @@
 use std::{cell::Cell, time::Duration};
 
 use futures::StreamExt;
-use interop::s3::Place;
+use interop::s3::{Place, problem};
 use tempfile::TempDir;
 use tower_traffic::{
     StoreError, conformance,
@@ -52,8 +52,5 @@ async fn a_missing_bucket_is_named() {
         .credentials(&place.access_key, &place.secret_key);
     let error = S3::new(bucket).replay().next().await.unwrap().unwrap_err();
     assert!(error.to_string().contains("s3://no-such-bucket"), "{error}");
-    let StoreError::S3 { problem, .. } = error else {
-        panic!("{error}");
-    };
-    assert_eq!(problem, S3Problem::NoSuchBucket);
+    assert_eq!(problem(&error), S3Problem::NoSuchBucket);
 }

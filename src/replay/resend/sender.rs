@@ -143,7 +143,7 @@ impl Resend {
     /// Sends everything, and tells `on_each` of each.
     ///
     /// # Errors
-    /// If there is no recording, or it cannot be read on. Damage in it ([`StoreError::Corrupt`]) is
+    /// If there is no recording, or it cannot be read on. Damage in it ([`StoreError::Damaged`]) is
     /// counted and passed over.
     pub async fn run<S, R>(
         self,
@@ -161,7 +161,7 @@ impl Resend {
         while let Some(resent) = all.next().await {
             let resent = match resent {
                 Ok(resent) => resent,
-                Err(StoreError::Corrupt { .. }) => {
+                Err(StoreError::Damaged { location, .. }) if location.column().is_none() => {
                     summary.unreadable += 1;
                     continue;
                 }

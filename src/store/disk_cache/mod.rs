@@ -17,7 +17,7 @@ use super::{
     BoxFuture, BoxStream, Replay, Report, Sink, Source, StoreError, Which,
     atomic_dir::Staging,
     blocking,
-    folder::{Folder, Layout, read_fixture},
+    folder::{Folder, Layout, is_missing, read_fixture},
 };
 use crate::{
     format::fixture::Style,
@@ -213,10 +213,7 @@ impl DiskCache {
         let is_free = |place: &Path| match read_fixture(place) {
             Ok(existing) => self.matching().key(&existing.request) == key,
             // An entry with a mistake, or whose edited request has another key, is not replaced.
-            Err(error) => matches!(
-                error,
-                StoreError::NotFound { .. } | StoreError::HalfEntry { .. }
-            ),
+            Err(error) => is_missing(&error),
         };
         let known = self
             .folder

@@ -103,7 +103,7 @@ impl RecordingFile {
         match result {
             Ok(()) => {}
             // The exchanges before the syntax error are served.
-            Err(error @ StoreError::Syntax { .. }) => report.skipped.push(Arc::new(error)),
+            Err(error @ StoreError::Damaged { .. }) => report.skipped.push(Arc::new(error)),
             Err(error) => return Err(error),
         }
         Ok(report)
@@ -143,8 +143,8 @@ impl Source for RecordingFile {
         blocking(move || {
             match file.with_loaded(|loaded| loaded.memory.get(key, which)) {
                 // Either nothing is recorded yet, or the path is mistyped.
-                Err(StoreError::NotFound { path }) => {
-                    tracing::warn!(path = %path.display(), "there is no recording here (yet)");
+                Err(error @ StoreError::NotFound { .. }) => {
+                    tracing::warn!("{error}");
                     Ok(None)
                 }
                 found => found,

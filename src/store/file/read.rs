@@ -65,7 +65,10 @@ fn entries(
         crate::format::OnEvent<'_>,
     ) -> Result<(), crate::format::Fault>,
 ) -> Result<(), StoreError> {
-    use crate::format::{Event, Fault};
+    use crate::{
+        format::{Event, Fault},
+        store::Location,
+    };
 
     const BUFFER: usize = 256 << 10;
 
@@ -76,11 +79,8 @@ fn entries(
         on_item(match event {
             Event::Exchange(exchange) => Item::Exchange(exchange),
             Event::Skipped(bad) => {
-                let error = StoreError::BadEntry {
-                    file: path.to_owned(),
-                    path: bad.path,
-                    reason: bad.reason,
-                };
+                let error =
+                    StoreError::damaged(Location::new(path).at_json_path(bad.path), bad.reason);
                 tracing::warn!(%error, "a part of a recording cannot be read");
                 Item::Skipped(error)
             }
@@ -97,11 +97,6 @@ fn entries(
             line,
             column,
             reason,
-        } => StoreError::Syntax {
-            file: path.to_owned(),
-            line,
-            column,
-            reason,
-        },
+        } => StoreError::damaged(Location::new(path).at_column(line, column), reason),
     })
 }

@@ -8,7 +8,7 @@ use http::Method;
 use crate::{
     format::fixture::{self, Fault},
     message::{Exchange, RecordedRequest, RecordedResponse},
-    store::{StoreError, atomic_dir::read_at_most},
+    store::{Location, StoreError, atomic_dir::read_at_most},
 };
 
 pub(in crate::store) const REQUEST: &str = "request.http";
@@ -24,8 +24,7 @@ pub(in crate::store) fn is_body(name: &[u8]) -> bool {
         .any(|body| name.starts_with(body.as_bytes()))
 }
 
-/// Reads an entry. One that is not there, or lacks a message, is [`StoreError::NotFound`] or
-/// [`StoreError::HalfEntry`].
+/// Reads an entry.
 pub(in crate::store) fn read(folder: &Path) -> Result<Exchange, StoreError> {
     let request = read_request(folder)?;
     let response = read_response(folder, &request.method)?;
@@ -58,9 +57,7 @@ fn read_message<T>(
     let file = folder.join(name);
     let read = || {
         read_at_most(&file, MAX_FILE_BYTES).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound if folder.join(other).is_file() => {
-                StoreError::HalfEntry { file: file.clone() }
-            }
+            io::ErrorKind::NotFound if folder.join(other).is_file() => incomplete(&file),
             _ => StoreError::io("read the file", &file, error),
         })
     };
@@ -80,14 +77,19 @@ fn read_message<T>(
             continue;
         }
         return Err(match fault {
-            Fault::Syntax { line, expected } => StoreError::BadMessage {
-                file,
-                line,
-                expected,
-            },
+            Fault::Syntax { line, expected } => StoreError::damaged(
+                Location::new(file).at_line(line),
+                format!("expected {expected}"),
+            ),
             Fault::File { name, error } => {
                 StoreError::io("read the file", &folder.join(name), error)
             }
         });
     }
+}
+
+/// The error of an entry that has one message only.
+pub(super) fn incomplete(missing: &Path) -> StoreError {
+    let reason = "incomplete entry: this file is missing; create it or delete the folder";
+    StoreError::damaged(missing, reason)
 }

@@ -2,6 +2,7 @@
 
 use std::{io, path::Path, time::SystemTime};
 
+use super::fixture::incomplete;
 use crate::{
     format::{http_text::with_length, http4k},
     message::{Exchange, NoResponse, semantics},
@@ -26,17 +27,19 @@ pub(super) fn read(folder: &Path) -> Result<Exchange, StoreError> {
     let file = folder.join(REQUEST);
     let Some(text) = read_file(&file)? else {
         return Err(if folder.join(RESPONSE).is_file() {
-            StoreError::HalfEntry { file }
+            incomplete(&file)
         } else {
-            StoreError::NotFound { path: file }
+            StoreError::NotFound {
+                location: file.into(),
+            }
         });
     };
     let request =
-        http4k::read_request(&text).map_err(|reason| StoreError::corrupt(&file, 0, reason))?;
+        http4k::read_request(&text).map_err(|reason| StoreError::damaged(&file, reason))?;
     let file = folder.join(RESPONSE);
     let mut exchange = if let Some(text) = read_file(&file)? {
         let mut response =
-            http4k::read_response(&text).map_err(|reason| StoreError::corrupt(&file, 0, reason))?;
+            http4k::read_response(&text).map_err(|reason| StoreError::damaged(&file, reason))?;
         let len = response.body.len();
         if !semantics::has_length_of_get(&request.method, response.status, len == 0) {
             response.headers = with_length(response.headers.iter(), len);

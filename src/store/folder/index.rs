@@ -114,10 +114,12 @@ impl Index {
             true
         });
         if unplaced > 0 {
-            let error = StoreError::WholeFile {
-                file: file.to_path_buf(),
-                exchanges: unplaced,
-            };
+            let error = StoreError::damaged(
+                &**file,
+                format!(
+                    "compressed as a whole: its {unplaced} exchanges can be replayed, but not looked up; convert the file"
+                ),
+            );
             tracing::warn!(%error, "a part of a recording cannot be looked up");
             self.report.skipped.push(Arc::new(error));
         }
@@ -233,6 +235,11 @@ impl Index {
 /// What a folder's request is looked up by; or what is wrong with it, and perhaps the key too.
 type Keys = Vec<Result<Option<MatchKey>, (StoreError, Option<MatchKey>)>>;
 
+/// Whether a message of an entry has a mistake: its request may be intact.
+fn is_in_a_line(error: &StoreError) -> bool {
+    matches!(error, StoreError::Damaged { location, .. } if location.line().is_some())
+}
+
 /// The keys of what stands in folders.
 fn read_folders(folders: &[(Layout, PathBuf)], matching: &Matching) -> Keys {
     let read = |folders: &[(Layout, PathBuf)]| -> Keys {
@@ -240,7 +247,7 @@ fn read_folders(folders: &[(Layout, PathBuf)], matching: &Matching) -> Keys {
             .iter()
             .map(|(layout, folder)| match layout.read(folder) {
                 Ok(exchange) => Ok(matching.key_of(&exchange)),
-                Err(error @ StoreError::BadMessage { .. }) => {
+                Err(error) if is_in_a_line(&error) => {
                     let request = fixture::read_request(folder).ok();
                     Err((error, request.map(|request| matching.key(&request))))
                 }

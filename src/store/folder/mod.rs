@@ -81,16 +81,10 @@ impl<W> Folder<W> {
         let path = &*self.path;
         std::fs::create_dir_all(path).map_err(|error| match error.kind() {
             // A file of that name.
-            io::ErrorKind::AlreadyExists => StoreError::NotAFolder {
-                path: path.to_owned(),
-            },
+            io::ErrorKind::AlreadyExists => StoreError::not_a_folder(path),
             io::ErrorKind::NotADirectory => StoreError::io("create the folder", path, error),
             // Here "not found" is a failure to create, so not `StoreError::NotFound`.
-            _ => StoreError::Io {
-                action: "create the folder",
-                path: path.to_owned(),
-                source: error,
-            },
+            _ => StoreError::failed("create the folder", path, error),
         })
     }
 
@@ -113,10 +107,10 @@ impl<W> Folder<W> {
             let place = match self.with_index(|index| index.find(key, which)) {
                 Ok(Some(place)) => place,
                 Ok(None) => return Ok(None),
-                Err(StoreError::NotFound { path }) => {
+                Err(error @ StoreError::NotFound { .. }) => {
                     // Either nothing is recorded yet, or the path is mistyped.
                     if !self.shared.missing_logged.swap(true, Ordering::Relaxed) {
-                        tracing::warn!(path = %path.display(), "there is no recording here (yet)");
+                        tracing::warn!("{error}");
                     }
                     return Ok(None);
                 }
@@ -129,8 +123,7 @@ impl<W> Folder<W> {
             match layout.read(&path) {
                 Ok(exchange) => return Ok(Some(Arc::new(exchange))),
                 // People delete an entry to have it recorded anew.
-                Err(StoreError::NotFound { .. } | StoreError::HalfEntry { .. })
-                    if self.forget(key, &path) => {}
+                Err(error) if is_missing(&error) && self.forget(key, &path) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -200,6 +193,15 @@ impl<W: Default + Send + 'static> Source for Folder<W> {
 impl<W: Send + 'static> Replay for Folder<W> {
     fn replay(&self) -> BoxStream<'static, Result<Exchange, StoreError>> {
         replay(self.path.clone(), true)
+    }
+}
+
+/// Whether an entry, or a file of it, is missing.
+pub(super) fn is_missing(error: &StoreError) -> bool {
+    match error {
+        StoreError::NotFound { .. } => true,
+        StoreError::Damaged { location, .. } => !location.path().exists(),
+        _ => false,
     }
 }
 

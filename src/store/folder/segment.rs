@@ -11,7 +11,7 @@ use super::Repair;
 use crate::{
     format::warc::{Depth, Item, Reader},
     message::Exchange,
-    store::StoreError,
+    store::{Location, StoreError},
 };
 
 /// How the names of the files that are read end.
@@ -62,7 +62,7 @@ pub(in crate::store) fn read_unchanged(
                     "the file ends within this exchange, after {} bytes",
                     torn.bytes
                 );
-                Event::Skipped(StoreError::corrupt(path, torn.offset, reason))
+                Event::Skipped(damaged(path, torn.offset, reason))
             }
             event => event,
         })
@@ -85,7 +85,7 @@ fn read_with(
             Item::Exchange(offset, exchange) => Event::Exchange(offset, exchange),
             Item::Within(exchange) => Event::Unplaced(exchange),
             Item::Bad(offset, reason) => {
-                let error = StoreError::corrupt(path, offset, reason);
+                let error = damaged(path, offset, reason);
                 tracing::warn!(%error, "a part of a recording cannot be read");
                 Event::Skipped(error)
             }
@@ -180,11 +180,11 @@ pub(super) fn read_at(path: &Path, offset: u64) -> Result<Arc<Exchange>, StoreEr
         .map_err(failed)?;
     match item {
         Some(Item::Exchange(_, exchange) | Item::Within(exchange)) => Ok(Arc::from(exchange)),
-        Some(Item::Bad(_, reason)) => Err(StoreError::corrupt(path, offset, reason)),
-        Some(Item::Torn(_)) | None => Err(StoreError::corrupt(
-            path,
-            offset,
-            "the file has become shorter",
-        )),
+        Some(Item::Bad(_, reason)) => Err(damaged(path, offset, reason)),
+        Some(Item::Torn(_)) | None => Err(damaged(path, offset, "the file has become shorter")),
     }
+}
+
+fn damaged(path: &Path, offset: u64, reason: impl Into<String>) -> StoreError {
+    StoreError::damaged(Location::new(path).at_byte(offset), reason)
 }

@@ -43,7 +43,7 @@ impl BucketRecording {
         while let Some(item) = replay.next().await {
             match item {
                 Ok(_) => report.exchanges += 1,
-                Err(error) if report.exchanges == 0 && !error.is_of_a_part() => return Err(error),
+                Err(error) if report.exchanges == 0 && !is_damage(&error) => return Err(error),
                 Err(error) => report.skipped.push(Arc::new(error)),
             }
         }
@@ -59,13 +59,17 @@ impl BucketRecording {
         while let Some(item) = replay.next().await {
             match item {
                 Ok(exchange) => memory.extend([exchange]),
-                Err(error) if error.is_of_a_part() => {}
+                Err(error) if is_damage(&error) => {}
                 Err(StoreError::NotFound { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(memory)
     }
+}
+
+fn is_damage(error: &StoreError) -> bool {
+    matches!(error, StoreError::Damaged { .. })
 }
 
 impl Source for BucketRecording {
@@ -90,7 +94,7 @@ impl Source for BucketRecording {
             match self.s3.replay().next().await {
                 None | Some(Err(StoreError::NotFound { .. })) => Ok(true),
                 Some(Ok(_)) => Ok(false),
-                Some(Err(error)) if error.is_of_a_part() => Ok(false),
+                Some(Err(error)) if is_damage(&error) => Ok(false),
                 Some(Err(error)) => Err(error),
             }
         }

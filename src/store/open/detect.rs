@@ -10,10 +10,7 @@ const LOOKED_AT: u64 = 64 << 10;
 /// The form of a file; `None` if it is a folder.
 pub(super) fn detect(path: &Path) -> Result<Option<FileFormat>, StoreError> {
     let failed = |error| StoreError::io("read", path, error);
-    let unknown = |reason| StoreError::UnknownFormat {
-        path: path.to_owned(),
-        reason,
-    };
+    let unknown = |reason: String| StoreError::unsupported(path, reason);
     let kind = fs::metadata(path).map_err(failed)?.file_type();
     if kind.is_dir() {
         return Ok(None);

@@ -13,7 +13,7 @@ const ANSWER: Duration = Duration::from_secs(30);
 ///
 /// It is made from `"bucket"`, `"bucket/prefix"` or `"s3://bucket/prefix"`; whatever takes a bucket
 /// takes these texts too. Making it does no I/O. A text that names no bucket is an error
-/// ([`StoreError::BadBucket`]) when it is first used.
+/// ([`InvalidBucket`] in [`StoreError::Other`]) when it is first used.
 ///
 /// Credentials and region come from where the AWS SDK looks for them: environment variables
 /// (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_PROFILE`), the files in
@@ -176,7 +176,7 @@ impl Bucket {
         }
         let bad = |reason| {
             let location = self.settings.location.clone();
-            Err(StoreError::BadBucket { location, reason })
+            Err(StoreError::other(InvalidBucket { location, reason }))
         };
         let name = &self.settings.name;
         let is_name_byte =
@@ -232,7 +232,7 @@ fn without_user(url: &str) -> String {
 pub(super) fn check_endpoint(url: &str) -> Result<(), StoreError> {
     let bad = |reason| {
         let location = without_user(url);
-        Err(StoreError::BadBucket { location, reason })
+        Err(StoreError::other(InvalidBucket { location, reason }))
     };
     let lower = url.to_ascii_lowercase();
     if !["http://", "https://"]
@@ -245,6 +245,14 @@ pub(super) fn check_endpoint(url: &str) -> Result<(), StoreError> {
         Ok(uri) if uri.host().is_some_and(|host| !host.is_empty()) => Ok(()),
         _ => bad("it is the endpoint, and no URL"),
     }
+}
+
+/// The text does not name a place in S3, or the endpoint is not a URL.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid bucket {location:?}: {reason}")]
+pub struct InvalidBucket {
+    location: String,
+    reason: &'static str,
 }
 
 impl From<&str> for Bucket {
@@ -286,5 +294,105 @@ impl fmt::Debug for Bucket {
             )
             .field("region", &self.settings.region)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::config::{BehaviorVersion, Config};
+
+    use super::*;
+
+    fn is_invalid(error: &StoreError) -> bool {
+        matches!(error, StoreError::Other(error) if error.is::<InvalidBucket>())
+    }
+
+    fn no_client() -> aws_sdk_s3::Client {
+        let config = Config::builder().behavior_version(BehaviorVersion::latest());
+        aws_sdk_s3::Client::from_conf(config.build())
+    }
+
+    #[test]
+    fn texts_that_name_no_bucket() {
+        for (text, name, prefix) in [
+            ("bucket", "bucket", ""),
+            ("bucket/", "bucket", ""),
+            ("s3://bucket/a/b/", "bucket", "a/b"),
+        ] {
+            let bucket = Bucket::from(text);
+            assert_eq!((bucket.name(), bucket.prefix()), (name, prefix));
+            bucket.check().unwrap();
+        }
+        for text in [
+            "",
+            "s3://",
+            "/prefix",
+            "b",
+            "http://host/bucket",
+            "bu cket",
+            "../x",
+            "bucket/a//b",
+            "bucket/../x",
+            "bucket/a\nb",
+        ] {
+            let error = Bucket::from(text).check().unwrap_err();
+            assert!(is_invalid(&error), "{text:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn endpoints_that_are_no_urls() {
+        for endpoint in [
+            "127.0.0.1:9000",
+            "localhost",
+            "ftp://h",
+            "http://",
+            "h:x",
+            "",
+        ] {
+            let error = Bucket::from("bucket").endpoint(endpoint).objects().await;
+            let error = error.unwrap_err();
+            assert!(is_invalid(&error), "{endpoint:?}");
+        }
+        let bucket = Bucket::from("bucket").endpoint("127.0.0.1:9000");
+        let error = bucket.check().unwrap_err().to_string();
+        assert!(error.contains("\"127.0.0.1:9000\""), "{error}");
+        assert!(
+            error.contains("write http:// or https:// before it"),
+            "{error}"
+        );
+        for endpoint in ["http://127.0.0.1:9000", "https://h/path/", "HTTP://[::1]:1"] {
+            Bucket::from("bucket").endpoint(endpoint).check().unwrap();
+        }
+        // A client has an endpoint of its own.
+        let client = no_client();
+        bucket.client(client).check().unwrap();
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_never_told() {
+        let bucket = Bucket::from("bucket/a@b").endpoint("http://AKID:SECRET@h:9000/x");
+        let told = format!("{bucket:?}");
+        assert!(told.contains("a@b") && told.contains("@h:9000/x"), "{told}");
+        assert!(!told.contains("AKID") && !told.contains("SECRET"), "{told}");
+        for endpoint in ["AKID:SECRET@h", "ftp://AKID:SEC/SECRET@h"] {
+            let bucket = Bucket::from("bucket").endpoint(endpoint);
+            let error = bucket.check().unwrap_err();
+            let told = format!("{error} {error:?} {bucket:?}");
+            assert!(!told.contains("AKID") && !told.contains("SECRET"), "{told}");
+        }
+        for text in [
+            "https://AKID:SECRET@h/bucket",
+            "https://AKID:S/SECRET@h/bucket",
+            "s3://AKID:SECRET@bucket/prefix",
+            "AKID:SECRET@bucket",
+            "AKID@bucket",
+        ] {
+            let bucket = Bucket::from(text);
+            let error = bucket.check().unwrap_err();
+            assert!(is_invalid(&error), "{text:?}");
+            let told = format!("{bucket} {bucket:?} {error} {error:?}");
+            assert!(!told.contains("AKID") && !told.contains("SECRET"), "{told}");
+        }
     }
 }

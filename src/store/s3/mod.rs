@@ -10,8 +10,9 @@ mod problem;
 mod stream;
 
 pub use self::{
-    bucket::Bucket,
+    bucket::{Bucket, InvalidBucket},
     cache::S3Cache,
+    problem::{S3Error, S3Problem},
     stream::{S3, S3Stats},
 };
 
@@ -20,6 +21,3 @@ pub(crate) use self::{
     multipart::Parts,
     objects::{Objects, Put},
 };
-
-#[cfg(test)]
-mod tests;

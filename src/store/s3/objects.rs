@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{backoff::Backoff, problem::classify};
 use crate::{
-    store::{S3Problem, StoreError},
+    store::{S3Error, S3Problem, StoreError},
     util::error::source_chain,
 };
 
@@ -252,6 +252,10 @@ impl Objects {
         }
     }
 
+    fn url(&self, key: &str) -> String {
+        format!("s3://{}/{key}", self.bucket)
+    }
+
     /// How long one request with so many bytes may take.
     pub(super) fn upload_limit(&self, bytes: u64) -> Duration {
         let more = Duration::from_secs(bytes / UPLOAD_BYTES_PER_SECOND);
@@ -265,13 +269,7 @@ impl Objects {
         problem: S3Problem,
         said: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> StoreError {
-        StoreError::S3 {
-            action,
-            bucket: self.bucket.to_string(),
-            key: key.to_owned(),
-            problem,
-            source: said.into(),
-        }
+        StoreError::failed(action, self.url(key), S3Error::new(problem, said))
     }
 }
 
@@ -307,7 +305,7 @@ pub(super) fn owned(metadata: &[(&str, &str)]) -> HashMap<String, String> {
 }
 
 pub(super) fn is_transient(error: &StoreError) -> bool {
-    matches!(error, StoreError::S3 { problem, .. } if problem.is_transient())
+    S3Problem::of(error).is_some_and(S3Problem::is_transient)
 }
 
 impl fmt::Debug for Objects {

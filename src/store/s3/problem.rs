@@ -1,10 +1,96 @@
-//! What the SDK's errors mean.
+//! `S3Error`: the failures of S3, classified from the errors of the SDK.
 
-use std::error::Error;
+use std::{error::Error, fmt};
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use crate::{store::S3Problem, util::error::source_chain};
+use crate::{store::StoreError, util::error::source_chain};
+
+/// The failure of a request to S3: the [source](Error::source) of a [`StoreError::Io`].
+///
+/// ```
+/// use std::error::Error;
+/// use tower_traffic::store::{S3Error, S3Problem, StoreError};
+///
+/// fn is_denied(error: &StoreError) -> bool {
+///     let error = error.source().and_then(|source| source.downcast_ref::<S3Error>());
+///     error.is_some_and(|error| error.problem() == S3Problem::Denied)
+/// }
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[error("{problem} ({source})")]
+pub struct S3Error {
+    problem: S3Problem,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+impl S3Error {
+    pub(super) fn new(problem: S3Problem, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            problem,
+            source: source.into(),
+        }
+    }
+
+    /// The kind of failure.
+    pub fn problem(&self) -> S3Problem {
+        self.problem
+    }
+}
+
+/// The kind of a failed request to S3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum S3Problem {
+    /// The object does not exist.
+    NotFound,
+    /// The bucket does not exist.
+    NoSuchBucket,
+    /// An object with this key exists, and must not be replaced.
+    AlreadyThere,
+    /// A retry may succeed: no connection, no answer in time, 500, 503 (`SlowDown`), 429, or a
+    /// concurrent change of the object (409).
+    Transient,
+    /// The credentials are missing, unknown or insufficient.
+    Denied,
+    /// The clock of this machine is wrong.
+    ClockSkew,
+    /// The bucket is in another region.
+    WrongRegion,
+    /// The object exceeds the limit.
+    TooLarge,
+    /// Any other refusal.
+    Refused,
+}
+
+impl S3Problem {
+    /// Whether a retry of the same request may succeed.
+    pub fn is_transient(self) -> bool {
+        self == Self::Transient
+    }
+
+    /// The problem in an error, if it comes from S3.
+    pub(crate) fn of(error: &StoreError) -> Option<Self> {
+        let error: &S3Error = error.source()?.downcast_ref()?;
+        Some(error.problem)
+    }
+}
+
+impl fmt::Display for S3Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotFound => "object not found",
+            Self::NoSuchBucket => "bucket not found: create it, or correct its name",
+            Self::AlreadyThere => "an object with this key exists",
+            Self::Transient => "S3 is unreachable or unavailable",
+            Self::Denied => "access denied: check the credentials and the bucket's policy",
+            Self::ClockSkew => "the clocks of this machine and of S3 differ: set the clock",
+            Self::WrongRegion => "the bucket is in another region: set that region",
+            Self::TooLarge => "the object exceeds the limit",
+            Self::Refused => "S3 refused the request",
+        })
+    }
+}
 
 /// The kind of a failure, and what was said about it.
 pub(super) fn classify<E>(error: &SdkError<E>) -> (S3Problem, String)

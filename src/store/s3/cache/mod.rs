@@ -55,7 +55,7 @@ const CONTENT_TYPE: &str = "application/gzip";
 ///   ([`StoreError::TimedOut`]), which answers a request like a miss. Within that time, what may pass
 ///   (500, 503, a broken connection) is tried again.
 /// - **Errors.** An object that cannot be read, or that holds another request's exchange, is
-///   [`StoreError::Corrupt`], and answers like a miss. Where a batch fails, some of it may be stored
+///   [`StoreError::Damaged`], and answers like a miss. Where a batch fails, some of it may be stored
 ///   nevertheless.
 /// - **Rights.** `s3:GetObject`, `s3:PutObject` and `s3:ListBucket`: to who may not list, S3 says
 ///   403 where there is no object, and every miss is an error.
@@ -129,16 +129,15 @@ impl S3Cache {
             blocking(move || object::read(&content, &url)).await
         };
         let exchange = match timeout(self.timeout, get).await {
-            Ok(Err(StoreError::S3 {
-                problem: S3Problem::NotFound,
-                ..
-            })) => return Ok(None),
+            Ok(Err(error)) if S3Problem::of(&error) == Some(S3Problem::NotFound) => {
+                return Ok(None);
+            }
             Ok(exchange) => exchange?,
             Err(_) => return Err(StoreError::TimedOut(self.timeout)),
         };
         if self.matching.key_of(&exchange) != Some(key) {
-            let reason = "the exchange of another request";
-            return Err(StoreError::corrupt(&url, 0, reason));
+            let reason = "contains the exchange of another request";
+            return Err(StoreError::damaged(url, reason));
         }
         Ok(Some(Arc::new(exchange)))
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::{
     format::warc::{Depth, Encoder, Item, Reader},
     message::Exchange,
-    store::{Compression, StoreError},
+    store::{Compression, Location, StoreError},
 };
 
 pub(super) fn write(exchange: &Exchange, key: &str) -> Result<Bytes, StoreError> {
@@ -29,11 +29,15 @@ pub(super) fn read(content: &[u8], url: &Path) -> Result<Exchange, StoreError> {
     let mut reader = Reader::new(Cursor::new(content), end).map_err(failed)?;
     match reader.next(Depth::Whole).map_err(failed)? {
         Some(Item::Exchange(_, exchange) | Item::Within(exchange)) => Ok(*exchange),
-        Some(Item::Bad(offset, reason)) => Err(StoreError::corrupt(url, offset, reason)),
+        Some(Item::Bad(offset, reason)) => Err(damaged(url, offset, reason)),
         Some(Item::Torn(offset)) => {
             let reason = "the object ends within the exchange";
-            Err(StoreError::corrupt(url, offset, reason))
+            Err(damaged(url, offset, reason))
         }
-        None => Err(StoreError::corrupt(url, 0, "there is no exchange in it")),
+        None => Err(StoreError::damaged(url, "contains no exchange")),
     }
+}
+
+fn damaged(url: &Path, offset: u64, reason: impl Into<String>) -> StoreError {
+    StoreError::damaged(Location::new(url).at_byte(offset), reason)
 }

@@ -82,19 +82,16 @@ impl Delivery<'_> {
             Ok(true) => Ok(size),
             Ok(false) => Err(refused),
             // Gone meanwhile, or never there: the next attempt will show.
-            Err(StoreError::S3 {
-                problem: S3Problem::NotFound,
-                source,
-                ..
-            }) => Err(objects.error(PUT, &key, S3Problem::Transient, source)),
+            Err(error) if S3Problem::of(&error) == Some(S3Problem::NotFound) => {
+                Err(objects.error(PUT, &key, S3Problem::Transient, error))
+            }
             Err(error) => Err(error),
         }
     }
 }
 
 pub(super) fn is_there_already(error: &StoreError) -> bool {
-    let there = S3Problem::AlreadyThere;
-    matches!(error, StoreError::S3 { problem, .. } if *problem == there)
+    S3Problem::of(error) == Some(S3Problem::AlreadyThere)
 }
 
 /// Whether the object there has the content that we would have put.

@@ -66,14 +66,12 @@ impl Folder {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(path).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => StoreError::NotAFolder {
-                path: path.to_owned(),
-            },
-            _ => StoreError::Io {
-                action: "create the spool's folder (`S3::spool` sets another)",
-                path: path.to_owned(),
-                source: error,
-            },
+            io::ErrorKind::AlreadyExists => StoreError::not_a_folder(path),
+            _ => StoreError::failed(
+                "create the spool's folder (`S3::spool` sets another)",
+                path,
+                error,
+            ),
         })
     }
 

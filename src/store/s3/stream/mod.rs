@@ -101,7 +101,7 @@ impl S3 {
     }
 
     /// The spool holds at most so many bytes; 1 GiB by default. What comes then is dropped
-    /// ([`StoreError::SpoolFull`]), and the recorder counts it. Packing needs a little more for a
+    /// ([`StoreError::Full`]), and the recorder counts it. Packing needs a little more for a
     /// moment: half a segment or so.
     pub fn max_spool_bytes(self, bytes: u64) -> Self {
         self.set(|settings| settings.spool_limit = bytes)
@@ -248,11 +248,11 @@ impl S3 {
         });
         match in_quarantine.await? {
             None => Ok(()),
-            Some(reason) => Err(StoreError::Quarantined {
-                folder: spool.folder.quarantine(),
-                reason: reason
-                    .unwrap_or_else(|| "they are in the way of others' objects".to_owned()),
-            }),
+            Some(reason) => Err(StoreError::failed(
+                "upload the segments in quarantine",
+                spool.folder.quarantine(),
+                reason.unwrap_or_else(|| "other objects have their keys".to_owned()),
+            )),
         }
     }
 }

@@ -73,9 +73,9 @@ impl Spool {
             return Ok(());
         }
         let writer = &mut *lock(&self.writer);
-        let full = || StoreError::SpoolFull {
-            folder: self.folder.path().to_owned(),
-            limit: self.limit,
+        let full = || StoreError::Full {
+            location: self.folder.path().into(),
+            max_bytes: self.limit,
         };
         let room = || {
             let held = self.queue.with(|state| state.stats.spooled_bytes);

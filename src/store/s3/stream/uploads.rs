@@ -1,6 +1,12 @@
 //! What runs beside the recorder: seals what is old, packs what is sealed, uploads what is packed.
 
-use std::{fs, io::ErrorKind, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    fs,
+    io::{self, ErrorKind},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     sync::{Mutex, MutexGuard},
@@ -15,7 +21,7 @@ use super::{
 };
 use crate::{
     store::{
-        Bucket, OnError, StoreError, blocking,
+        Bucket, InvalidBucket, OnError, S3Problem, StoreError, blocking,
         s3::{backoff::Backoff, objects::is_transient},
     },
     util::panic::Guard,
@@ -353,14 +359,14 @@ impl Drop for Uploads {
 /// Whether trying again cannot help before somebody has changed something.
 fn is_for_good(error: &StoreError) -> bool {
     match error {
-        StoreError::S3 { .. } => !is_transient(error),
-        StoreError::BadBucket { .. } => true,
-        _ => false,
+        StoreError::Other(error) => error.is::<InvalidBucket>(),
+        error => S3Problem::of(error).is_some_and(|problem| !problem.is_transient()),
     }
 }
 
 /// Whether a segment's file is none.
 fn is_hopeless(error: &StoreError) -> bool {
     let is_format = |kind| matches!(kind, ErrorKind::InvalidData | ErrorKind::UnexpectedEof);
-    matches!(error, StoreError::Io { source, .. } if is_format(source.kind()))
+    let source = error.source().and_then(|source| source.downcast_ref());
+    source.is_some_and(|error: &io::Error| is_format(error.kind()))
 }

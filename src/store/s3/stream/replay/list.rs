@@ -71,8 +71,8 @@ async fn list(bucket: &Bucket, pick: &Pick, jobs: &mpsc::Sender<Job>) -> Result<
         tracing::warn!(%bucket, objects = strange, "objects among the segments were passed over");
     }
     if found == 0 && pick.is_all() {
-        let path = bucket.to_string().into();
-        return Err(StoreError::NotFound { path });
+        let location = bucket.to_string().into();
+        return Err(StoreError::NotFound { location });
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::{
     format::warc::{self, Depth, Item},
     message::Exchange,
     store::{
-        BoxStream, Bucket, Replay, StoreError,
+        BoxStream, Bucket, Location, Replay, StoreError,
         reader_thread::{Reader, on_a_thread},
     },
 };
@@ -112,10 +112,10 @@ impl Decoding {
                     }
                     Ok(*exchange)
                 }
-                Item::Bad(offset, reason) => Err(StoreError::corrupt(path, offset, reason)),
+                Item::Bad(offset, reason) => Err(damaged(path, offset, reason)),
                 Item::Torn(offset) => {
                     let reason = "the object ends within the exchange";
-                    Err(StoreError::corrupt(path, offset, reason))
+                    Err(damaged(path, offset, reason))
                 }
             };
             if let Err(error) = &item {
@@ -127,4 +127,8 @@ impl Decoding {
         }
         Ok(true)
     }
+}
+
+fn damaged(path: &Path, offset: u64, reason: impl Into<String>) -> StoreError {
+    StoreError::damaged(Location::new(path).at_byte(offset), reason)
 }
