@@ -190,7 +190,7 @@ async fn no_bucket_drops_and_counts() {
     assert_eq!(stats.dropped.store_failed, 1);
     let errors = errors.lock().unwrap();
     assert!(
-        errors[0].contains("\"http://host/bucket\" is no place in S3"),
+        errors[0].contains("invalid bucket \"http://host/bucket\": "),
         "{errors:?}"
     );
 }
