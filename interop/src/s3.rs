@@ -258,12 +258,12 @@ impl S3Server {
 }
 
 /// The S3 problem in an error.
-pub(crate) fn problem(error: &StoreError) -> S3Problem {
+pub fn problem(error: &StoreError) -> S3Problem {
     let source = error.source().and_then(|source| source.downcast_ref());
     source.map_or_else(|| panic!("{error:?}"), S3Error::problem)
 }
 
 /// Whether an error says that a place in S3 cannot be one.
-pub(crate) fn is_invalid_bucket(error: &StoreError) -> bool {
+pub fn is_invalid_bucket(error: &StoreError) -> bool {
     matches!(error, StoreError::Other(error) if error.is::<InvalidBucket>())
 }
