@@ -661,7 +661,9 @@ fn a_har_has_one_writer() {
     record(&first, [exchange("a")]);
     let error = support::stores::try_record(&Har::new(&file.path), [exchange("b")]).unwrap_err();
     assert!(
-        error.to_string().contains("another process is writing to it"),
+        error
+            .to_string()
+            .contains("another process is writing to it"),
         "{error}"
     );
     record(&first, [exchange("c")]);

@@ -6,7 +6,7 @@ use futures::StreamExt;
 use interop::s3::{Place, problem};
 use tempfile::TempDir;
 use tower_traffic::{
-    StoreError, conformance,
+    conformance,
     store::{Bucket, Replay, S3, S3Cache, S3Problem},
 };
 
