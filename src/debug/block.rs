@@ -10,7 +10,6 @@ use std::{
 };
 
 use http::{Method, StatusCode, Version};
-use humantime::format_rfc3339_millis;
 
 use super::{
     message::{End, Message, What},
@@ -25,6 +24,7 @@ use crate::{
     },
     message::{HeaderList, semantics},
     redact::{Panicked, Redact},
+    util::time::timestamp,
 };
 
 const INDENT: &[u8] = b"    ";
@@ -151,7 +151,7 @@ impl Blocks {
     fn time(&self, at: SystemTime, out: Out<'_>) {
         if self.has_time {
             let (on, off) = (&self.styles.time, &self.styles.off);
-            push(out, format_args!("{on}{}{off} ", format_rfc3339_millis(at)));
+            push(out, format_args!("{on}{:.3}{off} ", timestamp(at)));
         }
     }
 

@@ -4,7 +4,6 @@ use std::time::SystemTime;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use crc32fast::hash;
-use humantime::format_rfc3339_nanos;
 
 use super::shape::{
     Cache, Content, Cookie, Entry, Field, Own, Pair, PostData, Request, Response, Timings,
@@ -19,6 +18,7 @@ use crate::{
         BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
         semantics,
     },
+    util::time::timestamp,
 };
 
 /// How a file begins.
@@ -54,7 +54,7 @@ impl<'a> Entry<'a> {
                 .is_some_and(|to_head| to_head <= to_end)
             || exchange.response.is_err() && exchange.time_to_head.is_none();
         Self {
-            started_date_time: format_rfc3339_nanos(writable(exchange.began)).to_string(),
+            started_date_time: rfc3339(exchange.began),
             time: milliseconds(to_end),
             request: request(&exchange.request),
             response: match &exchange.response {
@@ -72,10 +72,8 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// The years 1970 to 9999 can be written.
-fn writable(time: SystemTime) -> SystemTime {
-    let latest = SystemTime::UNIX_EPOCH + std::time::Duration::new(253_402_300_799, 999_999_999);
-    time.clamp(SystemTime::UNIX_EPOCH, latest)
+fn rfc3339(time: SystemTime) -> String {
+    format!("{:.9}", timestamp(time))
 }
 
 fn milliseconds(time: std::time::Duration) -> f64 {
@@ -264,8 +262,7 @@ fn response_cookies(headers: &HeaderList) -> Vec<Cookie<'_>> {
                     "path" => cookie.path = Some(value),
                     "domain" => cookie.domain = Some(value),
                     "expires" => {
-                        let time = date::parse(value).map(writable);
-                        cookie.expires = time.map(|time| format_rfc3339_nanos(time).to_string());
+                        cookie.expires = date::parse(value).map(rfc3339);
                     }
                     "httponly" => cookie.http_only = Some(true),
                     "secure" => cookie.secure = Some(true),

@@ -5,6 +5,7 @@ use std::{
 
 use crc32fast::Hasher;
 use http::{Version, uri::PathAndQuery};
+use jiff::Timestamp;
 use percent_encoding::{percent_encode, utf8_percent_encode};
 use uuid::Uuid;
 
@@ -15,6 +16,7 @@ use crate::{
         BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
         semantics,
     },
+    util::time::timestamp,
 };
 
 /// The field in which a record names its segment's `warcinfo` record.
@@ -158,18 +160,18 @@ fn begin(out: &mut Vec<u8>, kind: &str, id: Uuid, date: &Date) -> usize {
     field(out, "WARC-Type", kind);
     id_field(out, "WARC-Record-ID", id);
     out.extend_from_slice(b"WARC-Date: ");
-    out.extend_from_slice(date.second.as_bytes());
+    out.extend_from_slice(date.text.as_bytes());
     out.push(b'.');
-    push_nanos(out, date.since_epoch.subsec_nanos());
+    push_nanos(out, date.time.subsec_nanosecond().unsigned_abs());
     out.extend_from_slice(b"Z\r\n");
     start
 }
 
-/// A date, whose text to the second is made once a second.
+/// A date whose text without fraction is written once per second.
 #[derive(Default)]
 struct Date {
-    since_epoch: Duration,
-    second: String,
+    time: Timestamp,
+    text: String,
 }
 
 impl Date {
@@ -180,18 +182,12 @@ impl Date {
     }
 
     fn set(&mut self, time: SystemTime) {
-        // The years 1970 to 9999 can be written; a clock that is off is no reason to lose an
-        // exchange.
-        let since_epoch = time
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default()
-            .min(Duration::new(253_402_300_799, 999_999_999));
-        if self.second.is_empty() || since_epoch.as_secs() != self.since_epoch.as_secs() {
-            let second = SystemTime::UNIX_EPOCH + Duration::from_secs(since_epoch.as_secs());
-            self.second = humantime::format_rfc3339_seconds(second).to_string();
-            self.second.pop();
+        let time = timestamp(time);
+        if self.text.is_empty() || time.as_second() != self.time.as_second() {
+            self.text = format!("{time:.0}");
+            self.text.pop();
         }
-        self.since_epoch = since_epoch;
+        self.time = time;
     }
 }
 

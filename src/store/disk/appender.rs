@@ -15,6 +15,7 @@ use crate::{
     format::warc::Encoder,
     message::Exchange,
     store::{Compression, StoreError, folder::segment::PREFIX},
+    util::time::timestamp,
 };
 
 /// Written when it is this full: small enough to stay in the processor's cache until it is copied.
@@ -174,7 +175,7 @@ fn encoder_beside_the_last(folder: &Path) -> Option<Encoder> {
 
 /// `traffic-20261120T235959Z-1a2b3c4d`: the files of one writer stand together, writers by age.
 fn writer_name() -> String {
-    let start = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let start = format!("{:.0}", timestamp(SystemTime::now()));
     let id = Uuid::new_v4().simple().to_string();
     format!("{PREFIX}{}-{}", start.replace(['-', ':'], ""), &id[..8])
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use crc32fast::Hasher;
 use http::{HeaderName, HeaderValue, Version};
+use jiff::Timestamp;
 use percent_encoding::{percent_decode, percent_decode_str};
 
 use super::super::{CHECKSUM, ERROR, TIME_TO_END, TIME_TO_HEAD, TRAILERS};
@@ -43,7 +44,7 @@ impl RecordHead {
         } else if is("WARC-Record-ID") {
             value.clone_into(&mut self.id);
         } else if is("WARC-Date") {
-            self.date = humantime::parse_rfc3339(value).ok();
+            self.date = value.parse().ok().map(Timestamp::into);
         } else if is(CHECKSUM) {
             self.checksum = u32::from_str_radix(value, 16).ok();
         } else if is("WARC-Warcinfo-ID") {

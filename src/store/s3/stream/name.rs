@@ -4,6 +4,8 @@ use std::{fmt, time::SystemTime};
 
 use uuid::Uuid;
 
+use crate::util::time::timestamp;
+
 /// Of a segment; it stands in the name of its file, so that a restart finds the same key.
 ///
 /// On disk `20261120T23_20261120T235959Z-1a2b3c4d5e6f-0000000042`, in the bucket
@@ -24,7 +26,7 @@ pub(super) fn new_writer() -> String {
 }
 
 fn compact(time: SystemTime) -> String {
-    let text = humantime::format_rfc3339_seconds(time).to_string();
+    let text = format!("{:.0}", timestamp(time));
     text.replace(['-', ':', 'Z'], "")
 }
 

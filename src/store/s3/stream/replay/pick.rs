@@ -5,6 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::store::StoreError;
@@ -83,12 +84,11 @@ impl Pick {
     }
 }
 
-/// `2026-11-20T23`; what is before 1970 or after 9999 is no bound.
+/// `2026-11-20T23`; `None` for times before 1970 or after 9999, which are no bound.
 fn hour(time: SystemTime) -> Option<String> {
-    const YEAR_10000: u64 = 253_402_300_800;
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    (since.as_secs() < YEAR_10000).then_some(())?;
-    let mut text = humantime::format_rfc3339_seconds(time).to_string();
+    let time = Timestamp::try_from(time).ok();
+    let time = time.filter(|time| *time >= Timestamp::UNIX_EPOCH)?;
+    let mut text = time.to_string();
     text.truncate("2026-11-20T23".len());
     Some(text)
 }
