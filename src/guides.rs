@@ -13,24 +13,24 @@
 //! | choose a store or a format | [stores and formats](stores_and_formats) |
 //! | order the layers of a stack | [stacking] |
 
-// The code of the guides needs all features, so it is tested only with them.
-#[cfg_attr(any(not(doctest), feature = "full"), doc = include_str!("docs/chaos.md"))]
+// `tests/support/guides.rs` compiles and runs the code of the guides, with the crates that they use.
+#[cfg_attr(not(doctest), doc = include_str!("docs/chaos.md"))]
 pub mod chaos {}
-#[cfg_attr(any(not(doctest), feature = "full"), doc = include_str!("docs/grpc.md"))]
+#[cfg_attr(not(doctest), doc = include_str!("docs/grpc.md"))]
 pub mod grpc {}
-#[cfg_attr(any(not(doctest), feature = "full"), doc = include_str!("docs/observing.md"))]
+#[cfg_attr(not(doctest), doc = include_str!("docs/observing.md"))]
 pub mod observing {}
-#[cfg_attr(any(not(doctest), feature = "full"), doc = include_str!("docs/proxies.md"))]
+#[cfg_attr(not(doctest), doc = include_str!("docs/proxies.md"))]
 pub mod proxies {}
-#[cfg_attr(any(not(doctest), feature = "full"), doc = include_str!("docs/recording.md"))]
+#[cfg_attr(not(doctest), doc = include_str!("docs/recording.md"))]
 pub mod recording {}
-#[cfg_attr(any(not(doctest), feature = "full"), doc = include_str!("docs/replaying.md"))]
+#[cfg_attr(not(doctest), doc = include_str!("docs/replaying.md"))]
 pub mod replaying {}
-#[cfg_attr(any(not(doctest), feature = "full"), doc = include_str!("docs/secrets.md"))]
+#[cfg_attr(not(doctest), doc = include_str!("docs/secrets.md"))]
 pub mod secrets {}
-#[cfg_attr(any(not(doctest), feature = "full"), doc = include_str!("docs/stacking.md"))]
+#[cfg_attr(not(doctest), doc = include_str!("docs/stacking.md"))]
 pub mod stacking {}
-#[cfg_attr(any(not(doctest), feature = "full"), doc = include_str!("docs/stores-and-formats.md"))]
+#[cfg_attr(not(doctest), doc = include_str!("docs/stores-and-formats.md"))]
 pub mod stores_and_formats {}
-#[cfg_attr(any(not(doctest), feature = "full"), doc = include_str!("docs/testing-a-client.md"))]
+#[cfg_attr(not(doctest), doc = include_str!("docs/testing-a-client.md"))]
 pub mod testing_a_client {}

@@ -128,8 +128,3 @@ pub use self::{
 
 #[cfg(feature = "forward")]
 pub use self::proxy::Forward;
-
-/// Compiles and runs the code of the README.
-#[doc = include_str!("../README.md")]
-#[cfg(all(doctest, feature = "full"))]
-pub struct ReadmeDocTests;

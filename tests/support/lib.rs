@@ -2,6 +2,8 @@
 #![allow(missing_docs, clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
 pub mod corpus;
+#[cfg(doctest)]
+mod guides;
 pub mod origins;
 pub mod stores;
 
