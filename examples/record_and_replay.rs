@@ -13,7 +13,7 @@ use std::{convert::Infallible, env, error::Error, path::Path, process::ExitCode,
 use axum::{
     Json, Router,
     http::{
-        HeaderMap, Method, StatusCode,
+        HeaderMap, Method, Request, StatusCode,
         header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, SET_COOKIE, TRANSFER_ENCODING},
     },
     response::{
@@ -25,6 +25,7 @@ use axum::{
 use bytes::Bytes;
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use futures::{Stream, StreamExt, stream};
+use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy, rt::TokioExecutor};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -243,16 +244,19 @@ impl Answer {
     }
 }
 
-async fn fetch_all(url: &str) -> reqwest::Result<Vec<Answer>> {
-    let client = reqwest::Client::new();
+async fn fetch_all(url: &str) -> Result<Vec<Answer>> {
+    let client = legacy::Client::builder(TokioExecutor::new()).build_http();
     let mut answers = Vec::new();
     for (method, path, body) in REQUESTS {
-        let request = client.request(method, format!("{url}{path}")).body(body);
-        let response = request.send().await?;
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{url}{path}"))
+            .body(Full::<Bytes>::from(body))?;
+        let (parts, body) = client.request(request).await?.into_parts();
         answers.push(Answer {
-            status: response.status(),
-            headers: headers_of_the_app(response.headers()),
-            body: response.bytes().await?,
+            status: parts.status,
+            headers: headers_of_the_app(&parts.headers),
+            body: body.collect().await?.to_bytes(),
         });
     }
     Ok(answers)
