@@ -73,7 +73,7 @@ fn fixtures(c: &mut Criterion) {
         ReplayCache::disk(folder.path()).on_miss(OnMiss::Refuse),
     );
     let memory: Memory = (0..ENTRIES).map(entry).collect();
-    hit("the same from memory", ReplayCache::memory(memory));
+    hit("the same from memory", ReplayCache::memory(&memory));
 
     // What a hit consists of: the same look-up where no thread has to be asked, and the asking.
     let cache = DiskCache::new(folder.path());

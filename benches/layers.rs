@@ -197,7 +197,7 @@ fn filtered() -> RecordTraffic {
 }
 
 fn replayed() -> ReplayCache {
-    ReplayCache::memory(Memory::from_iter([Exchange::new(
+    ReplayCache::memory(&Memory::from_iter([Exchange::new(
         request().map(|_| Bytes::new()),
         response().map(|_| Bytes::from_static(&KIBIBYTE)),
     )]))
@@ -228,7 +228,7 @@ fn replayed_json(content_type: &'static str, matching: Matching) -> ReplayCache 
     let body = body.collect().now_or_never().expect("it is there");
     let request = Request::from_parts(parts, body.expect("a body").to_bytes());
     let exchange = Exchange::new(request, response().map(|_| Bytes::from_static(&KIBIBYTE)));
-    ReplayCache::memory(Memory::from_iter([exchange]).match_by(matching))
+    ReplayCache::memory(&Memory::from_iter([exchange]).match_by(matching))
 }
 
 fn reporting() -> ReportLatency {

@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tower_traffic::{
     Exchange, OnMiss, RecordTraffic, Redact, ReplayCache, Resend,
-    replay::Summary,
+    replay::ResendSummary,
     store::{Disk, Replay},
 };
 
@@ -175,11 +175,11 @@ async fn replay(folder: &Path, seen: &[Answer]) -> Result<u64> {
 }
 
 /// Sends the recorded requests to a new origin, and compares its responses with the recorded ones.
-async fn resend(folder: &Path) -> Result<Summary> {
+async fn resend(folder: &Path) -> Result<ResendSummary> {
     let server = Server::start(origin()).await?;
     let client = legacy::Client::builder(TokioExecutor::new()).build_http();
     let summary = Resend::disk(folder)
-        .to(server.url.parse()?)
+        .origin(server.url.parse()?)
         .redact(redact())
         .run(client, |resent| println!("   {resent}"))
         .await;

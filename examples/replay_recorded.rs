@@ -5,9 +5,9 @@
 //! cargo run --features forward --example replay_recorded
 //! ```
 
-use tower_traffic::{Forward, Resend, StoreError, replay::Summary};
+use tower_traffic::{Forward, Resend, StoreError, replay::ResendSummary};
 
-async fn replay_recorded() -> Result<Summary, StoreError> {
+async fn replay_recorded() -> Result<ResendSummary, StoreError> {
     Resend::disk("store")
         .run(Forward::new(), |resent| println!("{resent}"))
         .await
@@ -15,7 +15,7 @@ async fn replay_recorded() -> Result<Summary, StoreError> {
 
 #[tokio::main]
 async fn main() -> Result<(), StoreError> {
-    let Summary {
+    let ResendSummary {
         same,
         different,
         failed,

@@ -86,7 +86,7 @@
 // Links to items of disabled features: on docs.rs all features are enabled.
 #![cfg_attr(not(feature = "full"), allow(rustdoc::broken_intra_doc_links))]
 
-pub mod body;
+mod body;
 #[cfg(feature = "chaos")]
 pub mod chaos;
 pub mod clients;

@@ -432,7 +432,7 @@ async fn a_recording_answers_by_what_counts() {
     settled(&record.recorder(), 1).await;
 
     let recording = Disk::new(folder.path()).match_by(matching);
-    let replay = ReplayCache::from(recording).on_miss(OnMiss::Refuse);
+    let replay = ReplayCache::read_only(recording).on_miss(OnMiss::Refuse);
     let server = Server::start(Router::new().fallback(|| async { "passed" }).layer(replay)).await;
     let other = r#"{"password":"hunter3","nonce":[2],"name":"bob"}"#;
     let answer = ask(&http1(), send(&server.url("/users"), other)).await;
@@ -457,7 +457,7 @@ async fn an_explanation_shows_what_functions_say() {
     let matching = Matching::new()
         .only_by(|request| format!("job {}", request.uri.path().len()))
         .redact(Redact::none());
-    let replay = ReplayCache::from(Memory::new().match_by(matching)).on_miss(OnMiss::Refuse);
+    let replay = ReplayCache::read_only(Memory::new().match_by(matching)).on_miss(OnMiss::Refuse);
     let answer = ask(
         &replay.layer(Origin::saying("passed")),
         post("/ab", "content"),

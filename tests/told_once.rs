@@ -111,7 +111,7 @@ async fn it_is_told_once() {
     assert_eq!(unreadable.len(), 1, "{unreadable:#?}");
     assert!(unreadable[0].contains("no folder"), "{unreadable:#?}");
 
-    let nowhere = ReplayCache::from(Memory::new()).on_miss(OnMiss::Record);
+    let nowhere = ReplayCache::read_only(Memory::new()).on_miss(OnMiss::Record);
     let cache = nowhere.layer(Origin::saying("passed"));
     for _ in 0..5 {
         ask(&cache, get("/")).await;

@@ -15,7 +15,7 @@ use crate::message::{HeaderList, RecordedBody};
 /// A body that is stored, live, or begins with what was already read and goes on live.
 ///
 /// It gives what it holds first, then what still comes, then the trailers.
-pub struct ReplayBody<B: Body> {
+pub(crate) struct ReplayBody<B: Body> {
     held: VecDeque<Bytes>,
     rest: Rest<B>,
     trailers: Option<HeaderMap>,

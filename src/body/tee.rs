@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 use crate::{message::BodyEnd, util::panic::OnPanic};
 
 /// Observes a body that passes through a [`TeeBody`].
-pub trait Tap {
+pub(crate) trait Tap {
     /// Called with each data frame.
     fn data(&mut self, data: &Bytes);
 

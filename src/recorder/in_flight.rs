@@ -344,7 +344,7 @@ impl Entries {
 
 /// Captures a body that passes, up to the limit.
 // Small, because it is moved with the body: the captured part is in the log.
-pub struct Capture {
+pub(crate) struct Capture {
     in_flight: InFlight,
     side: Side,
 }

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-pub use self::in_flight::Capture;
+pub(crate) use self::in_flight::Capture;
 pub(crate) use self::in_flight::InFlight;
 pub use self::stats::{DroppedCounts, RecorderStats};
 use self::{

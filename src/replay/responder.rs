@@ -1,4 +1,4 @@
-//! `Responder`: a service that is nothing but a recording.
+//! `Responder`: a service that answers from a recording.
 
 use std::{
     convert::Infallible,
@@ -9,26 +9,22 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{FutureExt, future::BoxFuture};
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use tower::Service;
 
 use super::{
-    ReplayCache,
-    cache::{Lookup, Shared},
+    ReplayCache, ResponseFuture, StoredBody,
+    cache::{Answers, Lookup},
     response,
     stream::cursor::{Cursor, Taken},
 };
-use crate::{
-    body::StoredBody,
-    store::{Disk, Memory, Replay, Source},
-};
+use crate::store::{Disk, Memory, Replay, Source};
 
 /// A service that answers from a recording, where a stack would otherwise end in a client.
 ///
-/// It never fails: what it cannot answer gets a 503 that says why. Clones share one place in the
-/// recording.
+/// It never fails: a request that it cannot answer gets a 503 with the reason. Clones share one
+/// position in the recording.
 ///
 /// ```
 /// use axum::Router;
@@ -37,69 +33,75 @@ use crate::{
 /// let app: Router = Router::new().fallback_service(Responder::disk("./t"));
 /// ```
 #[derive(Clone)]
+#[must_use = "services do nothing unless called"]
 pub struct Responder {
-    from: From,
+    recording: Recording,
 }
 
 #[derive(Clone)]
-enum From {
-    Source(Arc<Shared>),
+enum Recording {
+    Source(Answers),
     Replay(Arc<Cursor>),
 }
 
 impl Responder {
-    /// Looks each request up in a folder.
-    pub fn disk(folder: impl Into<PathBuf>) -> Self {
-        Self::from(Disk::new(folder))
-    }
-
-    /// Looks each request up in memory.
-    pub fn memory(memory: Memory) -> Self {
-        Self::from(memory)
-    }
-
-    /// Looks each request up.
-    pub fn from(source: impl Source) -> Self {
+    /// Answers each request with the latest recording in `source` that matches it.
+    pub fn new(source: impl Source) -> Self {
         Self {
-            from: From::Source(ReplayCache::from(source).shared()),
+            recording: Recording::Source(ReplayCache::read_only(source).answers()),
         }
     }
 
-    /// Gives the recorded responses one after the other, whatever is asked. Exchanges without a
-    /// whole response are passed over.
+    /// Answers from a folder of any layout.
+    pub fn disk(folder: impl Into<PathBuf>) -> Self {
+        Self::new(Disk::new(folder))
+    }
+
+    /// Answers from memory.
+    pub fn memory(memory: &Memory) -> Self {
+        Self::new(memory.clone())
+    }
+
+    /// Answers with the responses of `replay` in recorded order, to any requests. Exchanges without a
+    /// complete response are skipped.
     pub fn in_order(replay: impl Replay) -> Self {
         Self {
-            from: From::Replay(Arc::new(Cursor::new(Arc::new(replay)))),
+            recording: Recording::Replay(Arc::new(Cursor::new(Arc::new(replay)))),
         }
     }
+}
 
+impl Recording {
     async fn answer<B>(self, request: Request<B>) -> Response<StoredBody>
     where
         B: Body<Data = Bytes>,
     {
-        let cursor = match self.from {
-            From::Replay(cursor) => cursor,
-            From::Source(shared) => {
+        match self {
+            Self::Source(answers) => {
                 let (parts, body) = request.into_parts();
-                let lookup = shared.look_up(&parts, body).await.0;
+                let lookup = answers.look_up(&parts, body).await.0;
                 if let Lookup::Hit(exchange) = &lookup
-                    && let Some(response) = response::recorded(exchange)
+                    && let Some(response) = response::replayed(exchange)
                 {
                     return response;
                 }
-                return shared.refuse(&parts, lookup);
+                answers.refuse(&parts, lookup)
             }
-        };
-        let why = match cursor.take_if(|_| true).await {
-            Taken::Response(response) => return response::response(&response),
-            Taken::Other(..) => unreachable!("every request is the right one"),
-            Taken::Unreadable(error) => error.to_string(),
-            Taken::Over(count) => format!("the recording's {count} responses were given"),
-        };
-        response::explain(
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("tower-traffic: {why}\n"),
-        )
+            Self::Replay(cursor) => {
+                let reason = match cursor.take_if(|_| true).await {
+                    Taken::Response(response) => return response::replay(&response),
+                    Taken::Mismatch(..) => unreachable!("every request is expected"),
+                    Taken::Unreadable(error) => error.to_string(),
+                    Taken::End(count) => {
+                        format!("end of the recording: all {count} responses were replayed")
+                    }
+                };
+                response::plain_text(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    format!("tower-traffic: {reason}\n"),
+                )
+            }
+        }
     }
 }
 
@@ -110,14 +112,15 @@ where
 {
     type Response = Response<StoredBody>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+    type Future = ResponseFuture<StoredBody, Infallible>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        self.clone().answer(request).map(Ok).boxed()
+        let recording = self.recording.clone();
+        ResponseFuture::new(async move { Ok(recording.answer(request).await) })
     }
 }
 

@@ -1,25 +1,30 @@
-//! Responses: recorded ones, and those that say why there is none.
+//! Responses from a recording, and refusals.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, Version, header};
-use http_body::Body;
 
-use crate::{
-    body::ReplayBody,
-    message::{BodyEnd, Exchange, RecordedResponse},
-};
+use super::StoredBody;
+use crate::message::{BodyEnd, Exchange, RecordedResponse};
 
-/// A recorded response, to be given again; `None` if it did not come or was cut short.
-pub(super) fn recorded<B: Body>(exchange: &Exchange) -> Option<Response<ReplayBody<B>>> {
-    whole(exchange).map(response)
+/// The response of an exchange, unless it is missing or incomplete.
+pub(super) fn complete(exchange: &Exchange) -> Option<&RecordedResponse> {
+    exchange
+        .response
+        .as_ref()
+        .ok()
+        .filter(|response| response.body.end == BodyEnd::Complete)
 }
 
-/// A recorded response, to be given again.
-pub(super) fn response<B: Body>(recorded: &RecordedResponse) -> Response<ReplayBody<B>> {
-    let mut response = Response::new(ReplayBody::stored(&recorded.body));
+/// The response of an exchange, to be sent again, unless it is missing or incomplete.
+pub(super) fn replayed(exchange: &Exchange) -> Option<Response<StoredBody>> {
+    complete(exchange).map(replay)
+}
+
+/// A recorded response, to be sent again.
+pub(super) fn replay(recorded: &RecordedResponse) -> Response<StoredBody> {
+    let mut response = Response::new(StoredBody::recorded(&recorded.body));
     *response.status_mut() = recorded.status;
-    // Which version is spoken is for the connection to settle, and hyper's HTTP/1 server panics on
-    // one that it does not know.
+    // hyper's HTTP/1 server panics on a version that it does not support.
     if matches!(
         recorded.version,
         Version::HTTP_10 | Version::HTTP_11 | Version::HTTP_2
@@ -30,23 +35,13 @@ pub(super) fn response<B: Body>(recorded: &RecordedResponse) -> Response<ReplayB
     response
 }
 
-/// An answer of our own, as plain text.
-pub(super) fn explain<B: Body>(
-    status: StatusCode,
-    text: impl Into<Bytes>,
-) -> Response<ReplayBody<B>> {
-    let mut response = Response::new(ReplayBody::text(text));
+/// A response of the layer itself, in plain text.
+pub(super) fn plain_text(status: StatusCode, text: impl Into<Bytes>) -> Response<StoredBody> {
+    let mut response = Response::new(StoredBody::text(text));
     *response.status_mut() = status;
-    let text = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, text);
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     response
-}
-
-/// The response of an exchange, if it came and was seen to its end.
-pub(super) fn whole(exchange: &Exchange) -> Option<&RecordedResponse> {
-    exchange
-        .response
-        .as_ref()
-        .ok()
-        .filter(|response| response.body.end == BodyEnd::Complete)
 }

@@ -36,7 +36,7 @@ const WRITE_BUFFER: usize = 256 << 10;
 /// # let path = folder.path().join("session.har");
 /// # std::fs::write(&path, r#"{"log": {"entries": []}}"#)?;
 /// let har = Har::open(path).await?.match_by(Matching::new().ignore_authority(true));
-/// let replay = ReplayCache::from(har).on_miss(OnMiss::Refuse);
+/// let replay = ReplayCache::read_only(har).on_miss(OnMiss::Refuse);
 /// # Ok(())
 /// # }
 /// ```

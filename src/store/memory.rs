@@ -27,7 +27,7 @@ const DEFAULT_LIMIT: usize = 256 << 20;
 ///
 /// let memory = Memory::new();
 /// let record = RecordTraffic::memory(&memory);
-/// let replay = ReplayCache::memory(memory.clone());
+/// let replay = ReplayCache::memory(&memory);
 /// for exchange in memory.exchanges() {
 ///     println!("{} {}", exchange.request.method, exchange.request.uri);
 /// }

@@ -40,7 +40,7 @@ use crate::{
 /// #   response: {status: {code: 200, message: OK}, headers: {}, body: '{}'}
 /// # ")?;
 /// let cassette = Vcr::open(path).await?.match_by(Matching::new().ignore_authority(true));
-/// let replay = ReplayCache::from(cassette).on_miss(OnMiss::Refuse);
+/// let replay = ReplayCache::read_only(cassette).on_miss(OnMiss::Refuse);
 /// # Ok(())
 /// # }
 /// ```

@@ -168,7 +168,7 @@ async fn every_exchange_is_recorded_exactly() {
 #[tokio::test]
 async fn a_recording_answers_instead_of_the_origin() {
     let (record, memory) = recording();
-    let replays = ReplayCache::memory(memory.clone()).on_miss(OnMiss::Refuse);
+    let replays = ReplayCache::memory(&memory).on_miss(OnMiss::Refuse);
     let recorders = around_each!(record.clone());
     let caches = around_each!(replays);
     for ((name, _, recorder), (_, _, cache)) in recorders.into_iter().zip(caches) {
@@ -186,7 +186,7 @@ async fn a_recording_answers_instead_of_the_origin() {
             let what = format!("{name}, cache: {} {}", request.method(), request.uri());
             assert_eq!(ask(&cache, request).await, *answer, "{what}");
         }
-        let stream = ReplayStream::memory(memory.clone());
+        let stream = ReplayStream::memory(&memory);
         let [(_, _, stream), ..] = around_each!(stream);
         for (request, answer) in all_requests(&server.url("")).into_iter().zip(&answers) {
             let what = format!("{name}, stream: {} {}", request.method(), request.uri());
@@ -205,7 +205,7 @@ async fn a_recorded_stream_answers_each_client_in_order() {
             support::recorded_get(nobody, "first"),
             support::recorded_get(nobody, "second"),
         ]);
-        let (name, _, client) = around_each!(ReplayStream::memory(memory))
+        let (name, _, client) = around_each!(ReplayStream::memory(&memory))
             .into_iter()
             .nth(kind)
             .expect("six clients");
@@ -219,7 +219,7 @@ async fn a_recorded_stream_answers_each_client_in_order() {
 #[tokio::test]
 async fn a_cache_fetches_each_thing_once() {
     let memory = Memory::new();
-    let cache = ReplayCache::memory(memory.clone()).on_miss(OnMiss::Record);
+    let cache = ReplayCache::memory(&memory).on_miss(OnMiss::Record);
     for (name, _, client) in around_each!(cache) {
         memory.clear();
         let origin = Origin::new(|request| reply(200, full(request.into_body())));

@@ -56,7 +56,7 @@ fn recording() -> (RecordTraffic, Memory) {
 fn stack(record: &RecordTraffic) -> LayerMiddleware {
     let layers = ServiceBuilder::new()
         .layer(record.clone())
-        .layer(ReplayCache::memory(Memory::new()))
+        .layer(ReplayCache::memory(&Memory::new()))
         .buffer(4)
         .concurrency_limit(2);
     LayerMiddleware::new(layers)
@@ -287,7 +287,7 @@ async fn an_error_of_a_middleware_below_comes_out_as_it_is() {
 async fn a_layer_may_answer_itself() {
     let url = "http://127.0.0.1:1/bob";
     let memory = Memory::from_iter([recorded_get("http://127.0.0.1:1/bob", "hello bob")]);
-    let cache = ReplayCache::memory(memory).on_miss(OnMiss::Refuse);
+    let cache = ReplayCache::memory(&memory).on_miss(OnMiss::Refuse);
     let client = client(LayerMiddleware::new(cache));
     let response = soon(client.get(url).send()).await.expect("an answer");
     assert_eq!(response.url().as_str(), url);

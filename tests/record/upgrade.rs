@@ -69,7 +69,7 @@ async fn through_a_recorder_which_records_the_handshake() {
 
 #[tokio::test]
 async fn through_a_cache_that_misses() {
-    say_hi(echo().layer(ReplayCache::memory(Memory::new()))).await;
+    say_hi(echo().layer(ReplayCache::memory(&Memory::new()))).await;
 }
 
 #[tokio::test]

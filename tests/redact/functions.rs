@@ -60,7 +60,7 @@ async fn what_functions_leave_is_stored_and_found() {
     assert_eq!(response.headers.get("set-cookie"), Some(&b"REDACTED"[..]));
 
     let matching = tower_traffic::Matching::new().redact(without_user());
-    let replay = ReplayCache::from(Disk::new(folder.path()).match_by(matching));
+    let replay = ReplayCache::read_only(Disk::new(folder.path()).match_by(matching));
     let replay = replay.on_miss(OnMiss::Refuse).layer(all_kinds());
     assert_eq!(
         ask(&replay, get("/users/eve")).await.text(),
@@ -78,7 +78,7 @@ async fn a_response_is_compared_as_functions_leave_it() {
     recorded.response.as_mut().expect("one").headers = HeaderList::from(&fields);
     for (redact, same) in [(without_user(), 1), (Redact::default(), 0)] {
         let memory = Memory::from_iter([recorded.clone()]);
-        let resend = Resend::memory(memory).redact(redact);
+        let resend = Resend::memory(&memory).redact(redact);
         let summary = resend.run(origin(), |_| {}).await.expect("a recording");
         assert_eq!(summary.same, same);
     }
@@ -147,7 +147,7 @@ async fn a_request_whose_function_panics_is_not_found() {
             .also_by(|_| "")
             .redact(redact),
     );
-    let replay = ReplayCache::memory(memory).on_miss(OnMiss::PassThrough);
+    let replay = ReplayCache::memory(&memory).on_miss(OnMiss::PassThrough);
     let answer = ask(&replay.layer(Origin::saying("passed")), get("/hunter2")).await;
     assert_eq!(answer.text(), "passed");
 }

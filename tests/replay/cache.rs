@@ -29,20 +29,16 @@ use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit, service_fn};
 use tower_traffic::{
     BodyEnd, Exchange, HeaderList, Matching, NoResponse, OnMiss, RecordTraffic, Redact,
     ReplayCache,
-    body::{ReplayBody, TeeBody},
-    replay::{Capture, Order, ReplayCacheService},
+    replay::{AnswerOrder, ReplayCacheService, RequestBody, ResponseBody},
     store::{Disk, MatchKey, Memory, Source, StoreError, Which},
 };
 
-/// What a service inside a cache gets.
-type Inside = TeeBody<ReplayBody<Body>, Capture>;
-
 fn refusing(memory: &Memory) -> ReplayCache {
-    ReplayCache::memory(memory.clone()).on_miss(OnMiss::Refuse)
+    ReplayCache::memory(memory).on_miss(OnMiss::Refuse)
 }
 
 fn recording(memory: &Memory) -> ReplayCache {
-    ReplayCache::memory(memory.clone()).on_miss(OnMiss::Record)
+    ReplayCache::memory(memory).on_miss(OnMiss::Record)
 }
 
 /// A service that a test must not get to.
@@ -60,7 +56,7 @@ async fn it_answers_what_it_has_and_passes_the_rest_on() {
         with_status(recorded_get("/bob2", "two"), 202),
     ]);
     let origin = Origin::new(|_| reply(404, full("from the origin")));
-    let cache = ReplayCache::memory(memory.clone()).layer(origin.clone());
+    let cache = ReplayCache::memory(&memory).layer(origin.clone());
     for (path, status, text) in [
         ("/bob1", 200, "one"),
         ("/bob2", 202, "two"),
@@ -78,7 +74,7 @@ async fn it_answers_what_it_has_and_passes_the_rest_on() {
 #[tokio::test]
 async fn a_miss_passes_the_request_through_unchanged() {
     let origin = all_kinds();
-    let cache = ReplayCache::memory(Memory::new()).layer(origin.clone());
+    let cache = ReplayCache::memory(&Memory::new()).layer(origin.clone());
     let bare = all_kinds();
     for (through, direct) in all_requests("").into_iter().zip(all_requests("")) {
         assert_eq!(ask(&cache, through).await, ask(&bare, direct).await);
@@ -121,7 +117,7 @@ async fn a_refusal_has_the_status_that_was_asked_for() {
 #[tokio::test]
 async fn hits_are_answered_while_the_service_inside_is_never_ready() {
     let memory = Memory::from_iter([recorded_get("/", "recorded")]);
-    let cache = ReplayCache::memory(memory).layer(NeverReady);
+    let cache = ReplayCache::memory(&memory).layer(NeverReady);
     assert_eq!(ask(&cache, get("/")).await.text(), "recorded");
 }
 
@@ -145,9 +141,9 @@ impl<B> Service<Request<B>> for NeverReady {
 #[tokio::test]
 async fn an_error_of_the_service_inside_is_passed_on() {
     for on_miss in [OnMiss::PassThrough, OnMiss::Record, OnMiss::Once] {
-        let cache = ReplayCache::memory(Memory::new())
+        let cache = ReplayCache::memory(&Memory::new())
             .on_miss(on_miss)
-            .layer(service_fn(|_: Request<Inside>| {
+            .layer(service_fn(|_: Request<RequestBody<Body>>| {
                 ready(Err::<Response<Body>, _>("no route to host"))
             }));
         let error = cache.oneshot(get("/")).await.expect_err("no answer");
@@ -168,7 +164,7 @@ async fn a_miss_is_fetched_once_and_then_served() {
         fetched.push(ask(&cache, request).await);
     }
     let calls = origin.calls();
-    let recorder = layer.recorder().expect("a recorder");
+    let recorder = layer.recorder();
     recorder.flush().await;
     for (request, fetched) in all_requests("").into_iter().zip(fetched) {
         let what = format!("{} {}", request.method(), request.uri());
@@ -184,7 +180,7 @@ async fn a_miss_is_recorded_on_disk_for_a_later_process() {
     let layer = ReplayCache::disk(folder.path()).on_miss(OnMiss::Record);
     let cache = layer.layer(origin.clone());
     ask(&cache, post("/a", "x")).await;
-    layer.recorder().expect("a recorder").flush().await;
+    layer.recorder().flush().await;
     assert_eq!(ask(&cache, post("/a", "x")).await.text(), "fetched");
     ask(&cache, post("/a", "y")).await;
     assert_eq!(origin.calls(), 2);
@@ -201,19 +197,38 @@ async fn a_miss_is_recorded_on_disk_for_a_later_process() {
 #[tokio::test]
 async fn it_records_into_another_store() {
     let memory = Memory::new();
-    let layer = ReplayCache::from(Memory::new())
+    let layer = ReplayCache::read_only(Memory::new())
         .record_to(memory.clone())
         .on_miss(OnMiss::Record);
     ask(&layer.layer(Origin::saying("fetched")), get("/")).await;
-    layer.recorder().expect("a recorder").flush().await;
+    layer.recorder().flush().await;
     assert_eq!(memory.len(), 1);
+}
+
+#[tokio::test]
+async fn a_handle_follows_the_settings_that_come_after_it() {
+    let (replaced, memory) = (Memory::new(), Memory::new());
+    let layer = ReplayCache::new(replaced.clone());
+    let recorder = layer.recorder();
+    let layer = layer
+        .on_miss(OnMiss::Record)
+        .max_body_bytes(100)
+        .max_request_body_bytes(100)
+        .order(AnswerOrder::Recorded)
+        .refuse_with(StatusCode::NOT_FOUND)
+        .redact(Redact::none())
+        .on_error(|_| ())
+        .record_to(memory.clone());
+    let cache = layer.layer(Origin::saying("fetched"));
+    ask(&cache, get("/")).await;
+    assert_eq!(recorder.flush().await.stored, 1);
+    assert_eq!((replaced.len(), memory.len()), (0, 1));
 }
 
 #[tokio::test]
 async fn without_a_place_to_record_misses_pass_through() {
     let origin = Origin::saying("passed");
-    let layer = ReplayCache::from(Memory::new()).on_miss(OnMiss::Record);
-    assert!(layer.recorder().is_none());
+    let layer = ReplayCache::read_only(Memory::new()).on_miss(OnMiss::Record);
     let cache = layer.layer(origin.clone());
     for _ in 0..2 {
         assert_eq!(ask(&cache, get("/")).await.text(), "passed");
@@ -230,7 +245,7 @@ async fn what_breaks_off_is_not_recorded() {
     }));
     let response = cache.oneshot(get("/")).await.expect("an answer");
     assert!(response.into_body().collect().await.is_err());
-    layer.recorder().expect("a recorder").flush().await;
+    layer.recorder().flush().await;
     assert!(memory.is_empty());
 }
 
@@ -309,7 +324,7 @@ async fn identical_misses_through_clones_and_routes_make_one_call() {
 #[tokio::test]
 async fn a_store_that_fails_makes_every_miss_a_call() {
     let (origin, gate) = gated_origin();
-    let cache = ReplayCache::from(Memory::new())
+    let cache = ReplayCache::read_only(Memory::new())
         .record_to(failing())
         .on_miss(OnMiss::Record)
         .layer(origin.clone());
@@ -389,7 +404,7 @@ async fn a_leader_whose_client_hangs_up_in_the_body_does_not_hang_the_others() {
 async fn a_leader_whose_call_fails_does_not_fail_the_others() {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = calls.clone();
-    let origin = service_fn(move |_: Request<Inside>| {
+    let origin = service_fn(move |_: Request<RequestBody<Body>>| {
         let call = counted.fetch_add(1, Ordering::Relaxed);
         async move {
             tokio::task::yield_now().await;
@@ -431,7 +446,7 @@ async fn an_event_stream_holds_nobody_back() {
 async fn a_response_over_the_limit_holds_nobody_back() {
     let (sender, origin) = first_body_by_hand();
     let cache = recording(&Memory::new())
-        .capture_limit(10)
+        .max_body_bytes(10)
         .layer(origin.clone());
     let mut leader = lead(&cache).await;
     sender.data("0123456789");
@@ -458,12 +473,12 @@ impl<B: http_body::Body<Data = Bytes> + Unpin + Send> BoxedFrame for B {
 #[tokio::test]
 async fn a_response_over_the_limit_is_never_answered_from() {
     let memory = Memory::new();
-    let layer = recording(&memory).capture_limit(10);
+    let layer = recording(&memory).max_body_bytes(10);
     let origin = Origin::saying("more than ten bytes");
     let cache = layer.layer(origin.clone());
     for _ in 0..3 {
         assert_eq!(ask(&cache, get("/")).await.text(), "more than ten bytes");
-        layer.recorder().expect("a recorder").flush().await;
+        layer.recorder().flush().await;
     }
     assert_eq!(origin.calls(), 3);
 }
@@ -475,7 +490,7 @@ async fn once_records_into_a_recording_that_is_empty() {
     let folder = tempfile::tempdir().expect("a folder");
     let memory = Memory::new();
     for layer in [
-        ReplayCache::memory(memory.clone()),
+        ReplayCache::memory(&memory),
         ReplayCache::disk(folder.path().join("new")),
     ] {
         let layer = layer.on_miss(OnMiss::Once);
@@ -483,7 +498,7 @@ async fn once_records_into_a_recording_that_is_empty() {
         let cache = layer.layer(origin.clone());
         for path in ["/a", "/b", "/a", "/b"] {
             assert_eq!(ask(&cache, get(path)).await.text(), "fetched");
-            layer.recorder().expect("a recorder").flush().await;
+            layer.recorder().flush().await;
         }
         assert_eq!(origin.calls(), 2, "each of the two was fetched once");
     }
@@ -493,7 +508,7 @@ async fn once_records_into_a_recording_that_is_empty() {
 #[tokio::test]
 async fn once_refuses_what_a_recording_does_not_have() {
     let memory = Memory::from_iter([recorded_get("/a", "recorded")]);
-    let cache = ReplayCache::memory(memory.clone())
+    let cache = ReplayCache::memory(&memory)
         .on_miss(OnMiss::Once)
         .layer(unreachable_origin());
     assert_eq!(ask(&cache, get("/b")).await.status, 503);
@@ -519,7 +534,7 @@ async fn they_answer_in_recorded_order_and_then_the_last_again() {
         recorded_get("/other", "other"),
         recorded_get("/", "second"),
     ]);
-    let layer = refusing(&memory).order(Order::Recorded);
+    let layer = refusing(&memory).order(AnswerOrder::Recorded);
     let cache = layer.layer(unreachable_origin());
     let other = layer.layer(unreachable_origin());
     assert_eq!(ask(&cache, get("/")).await.text(), "first");
@@ -535,7 +550,7 @@ async fn in_recorded_order_each_answers_one_of_many_at_once() {
     let texts: Vec<_> = (0..50).map(|i| format!("{i:02}")).collect();
     let memory: Memory = texts.iter().map(|text| recorded_get("/", text)).collect();
     let cache = refusing(&memory)
-        .order(Order::Recorded)
+        .order(AnswerOrder::Recorded)
         .layer(unreachable_origin());
     let answers = soon(join_all((0..50).map(|_| ask(&cache, get("/"))))).await;
     let mut answers: Vec<_> = answers.iter().map(Answer::text).collect();
@@ -600,9 +615,9 @@ async fn a_request_body_over_the_limit_is_passed_through_whole() {
     for on_miss in [OnMiss::PassThrough, OnMiss::Record, OnMiss::Once] {
         let memory = Memory::new();
         let origin = all_kinds();
-        let cache = ReplayCache::memory(memory.clone())
+        let cache = ReplayCache::memory(&memory)
             .on_miss(on_miss)
-            .body_limit(5_500)
+            .max_request_body_bytes(5_500)
             .layer(origin.clone());
         let sum = fields([("x-sum", "1")]);
         let mut streamed: Vec<_> = pieces.iter().cloned().map(data).collect();
@@ -628,7 +643,7 @@ async fn a_request_body_that_breaks_off_is_passed_through_as_it_came() {
     for limit in [100, 5] {
         let origin = Origin::saying("sorry");
         let cache = recording(&Memory::new())
-            .body_limit(limit)
+            .max_request_body_bytes(limit)
             .layer(origin.clone());
         let body = frames([data("half "), data("of it"), broken("connection reset")]);
         ask(&cache, request("POST", "/", body)).await;
@@ -641,7 +656,7 @@ async fn a_request_body_that_breaks_off_is_passed_through_as_it_came() {
 #[tokio::test]
 async fn a_request_body_that_cannot_be_matched_is_refused_with_the_reason() {
     let cache = refusing(&Memory::new())
-        .body_limit(5)
+        .max_request_body_bytes(5)
         .layer(unreachable_origin());
     let long = ask(&cache, post("/upload", "more than five")).await;
     assert_eq!(long.status, 503);
@@ -650,13 +665,15 @@ async fn a_request_body_that_cannot_be_matched_is_refused_with_the_reason() {
     let body = frames([data("ha"), broken("reset")]);
     let off = ask(&cache, request("POST", "/upload", body)).await;
     assert_eq!(off.status, 503);
-    assert!(off.text().contains("broke off"), "{}", off.text());
+    assert!(off.text().contains("is incomplete"), "{}", off.text());
 }
 
 #[tokio::test]
 async fn a_request_body_of_just_the_limit_is_matched() {
     let memory = Memory::from_iter([exchange("POST", "/", "12345", "found")]);
-    let cache = refusing(&memory).body_limit(5).layer(unreachable_origin());
+    let cache = refusing(&memory)
+        .max_request_body_bytes(5)
+        .layer(unreachable_origin());
     assert_eq!(ask(&cache, post("/", "12345")).await.text(), "found");
     let streamed = frames([data("1"), data("23"), data(""), data("45")]);
     let streamed = request("POST", "/", streamed);
@@ -673,7 +690,7 @@ async fn a_body_that_does_not_count_is_not_read_before_the_call() {
     sender.data("later");
     drop(sender);
     ask_first.await;
-    layer.recorder().expect("a recorder").flush().await;
+    layer.recorder().flush().await;
     // A hit, though this body never ends.
     let (sender, body) = channel();
     let answer = ask(&cache, request("POST", "/", body)).await;
@@ -861,7 +878,7 @@ impl Source for Unreadable {
 async fn an_error_of_the_source_is_a_miss_and_the_hook_hears_of_it() {
     let errors = Arc::new(Mutex::new(Vec::new()));
     let heard = errors.clone();
-    let cache = ReplayCache::from(Unreadable(Matching::new()))
+    let cache = ReplayCache::read_only(Unreadable(Matching::new()))
         .on_error(move |error| heard.lock().expect("no panic").push(error.to_string()))
         .layer(Origin::saying("passed"));
     for _ in 0..3 {
@@ -873,7 +890,7 @@ async fn an_error_of_the_source_is_a_miss_and_the_hook_hears_of_it() {
 #[tokio::test]
 async fn once_with_an_unreadable_source_refuses() {
     let memory = Memory::new();
-    let cache = ReplayCache::from(Unreadable(Matching::new()))
+    let cache = ReplayCache::read_only(Unreadable(Matching::new()))
         .record_to(memory.clone())
         .on_miss(OnMiss::Once)
         .layer(unreachable_origin());
@@ -1052,7 +1069,7 @@ async fn with_the_default_redaction_a_folder_replays_too() {
     drop(record);
     // The folder was read by nobody yet: a look-up builds its index.
     let disk = Disk::new(folder.path()).match_by(Matching::new().header("authorization"));
-    let cache = ReplayCache::from(disk)
+    let cache = ReplayCache::read_only(disk)
         .on_miss(OnMiss::Refuse)
         .layer(unreachable_origin());
     assert_eq!(ask(&cache, asked("Bearer two")).await, recorded);
@@ -1067,7 +1084,7 @@ async fn it_respects_the_readiness_of_the_service_inside() {
             tokio::task::yield_now().await;
             reply(200, full("one at a time"))
         });
-        let cache = ReplayCache::memory(Memory::new())
+        let cache = ReplayCache::memory(&Memory::new())
             .on_miss(on_miss)
             .layer(ConcurrencyLimit::new(origin, 1));
         let asks = (0..50).map(|i| ask(&cache, get(format!("/{}", i % 25))));
@@ -1095,7 +1112,7 @@ async fn a_hung_store_holds_a_follower_no_longer_than_the_recorder_waits() {
         .boxed()
     });
     let origin = Origin::saying("fetched");
-    let cache = ReplayCache::from(Memory::new())
+    let cache = ReplayCache::read_only(Memory::new())
         .record_to(sink)
         .on_miss(OnMiss::Record)
         .layer(origin.clone());
@@ -1127,7 +1144,7 @@ fn what_axum_needs_holds() {
     assert_layer::<ReplayCache>();
     assert_layer::<ReplayCacheService<Origin>>();
     assert_send::<<ReplayCacheService<Origin> as Service<Request<Body>>>::Future>();
-    assert_send::<ReplayBody<Inside>>();
-    assert_sync::<ReplayBody<Inside>>();
-    assert_unpin::<ReplayBody<Inside>>();
+    assert_send::<ResponseBody<Body>>();
+    assert_sync::<ResponseBody<Body>>();
+    assert_unpin::<ResponseBody<Body>>();
 }

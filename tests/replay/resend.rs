@@ -17,21 +17,21 @@ use support::{
 use tower::{Layer, ServiceBuilder, limit::ConcurrencyLimit, service_fn};
 use tower_traffic::{
     BodyEnd, Exchange, HeaderList, NoResponse, REDACTED, RecordTraffic, Redact, Resend,
-    body::StoredBody,
-    replay::{Difference, Summary, Verdict},
+    replay::StoredBody,
+    replay::{ResendOutcome, ResendSummary, ResponseDifference},
     store::{BoxStream, Memory, Replay, StoreError},
 };
 
 /// Sends one exchange to a service that answers with this.
-async fn verdict(recorded: Exchange, now: Response<Body>) -> Verdict {
-    verdict_of(Resend::memory(Memory::from_iter([recorded])), now).await
+async fn verdict(recorded: Exchange, now: Response<Body>) -> ResendOutcome {
+    verdict_of(Resend::memory(&Memory::from_iter([recorded])), now).await
 }
 
-async fn verdict_of(resend: Resend, now: Response<Body>) -> Verdict {
+async fn verdict_of(resend: Resend, now: Response<Body>) -> ResendOutcome {
     let now = Mutex::new(Some(now));
     let origin = Origin::new(move |_| now.lock().expect("no panic").take().expect("one request"));
     let mut verdicts = Vec::new();
-    let summary = resend.run(origin, |resent| verdicts.push(resent.verdict.clone()));
+    let summary = resend.run(origin, |resent| verdicts.push(resent.outcome.clone()));
     support::soon(summary).await.expect("a recording");
     assert_eq!(verdicts.len(), 1);
     verdicts.remove(0)
@@ -49,8 +49,8 @@ fn now(headers: HeaderMap, content: &str) -> Response<Body> {
     response
 }
 
-fn different(difference: Difference) -> Verdict {
-    Verdict::Different(vec![difference])
+fn different(difference: ResponseDifference) -> ResendOutcome {
+    ResendOutcome::Different(vec![difference])
 }
 
 fn bytes<const N: usize>(values: [&'static str; N]) -> Vec<Bytes> {
@@ -63,7 +63,7 @@ fn bytes<const N: usize>(values: [&'static str; N]) -> Vec<Bytes> {
 async fn the_same_is_the_same() {
     let fields = fields([("x-a", "1"), ("x-a", "2"), ("content-type", "text/plain")]);
     let verdict = verdict(recorded(&fields, "found"), now(fields, "found")).await;
-    assert_eq!(verdict, Verdict::Same);
+    assert_eq!(verdict, ResendOutcome::Same);
 }
 
 #[tokio::test]
@@ -73,22 +73,22 @@ async fn secrets_in_contents_are_replaced_before_they_are_compared() {
     let is = |content: &str| now(json(), content);
     let stored = r#"{"token":"REDACTED","a":1}"#;
     let same = verdict(was(stored), is(r#"{"token":"hunter2","a":1}"#)).await;
-    assert_eq!(same, Verdict::Same);
+    assert_eq!(same, ResendOutcome::Same);
     let other = verdict(was(stored), is(r#"{"token":"hunter2","a":2}"#)).await;
-    assert_eq!(other, different(Difference::Body { at: 24 }));
+    assert_eq!(other, different(ResponseDifference::Body { at: 24 }));
     let endless = stream::repeat_with(|| data("[{\"token\":\"hunter2\"},"));
     let body = http_body_util::BodyExt::boxed(http_body_util::StreamBody::new(endless));
     let mut endless = reply(200, body);
     *endless.headers_mut() = json();
     let verdict = verdict(was("[{\"token\":\"REDACTED\"},{}]"), endless).await;
-    assert_eq!(verdict, different(Difference::Body { at: 22 }));
+    assert_eq!(verdict, different(ResponseDifference::Body { at: 22 }));
 }
 
 #[tokio::test]
 async fn how_the_content_is_cut_into_frames_does_not_matter() {
     let pieces = frames([data("fo"), data(""), data("un"), data("d")]);
     let verdict = verdict(recorded_get("/", "found"), reply(200, pieces)).await;
-    assert_eq!(verdict, Verdict::Same);
+    assert_eq!(verdict, ResendOutcome::Same);
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn another_status_differs() {
     let verdict = verdict(recorded_get("/", ""), reply(404, full(""))).await;
     assert_eq!(
         verdict,
-        different(Difference::Status {
+        different(ResponseDifference::Status {
             recorded: http::StatusCode::OK,
             now: http::StatusCode::NOT_FOUND,
         })
@@ -129,7 +129,7 @@ async fn other_values_of_a_header_differ() {
     ];
     for (then, after, recorded_values, now_values) in cases {
         let verdict = verdict(recorded(&then, ""), now(after, "")).await;
-        let difference = Difference::Header {
+        let difference = ResponseDifference::Header {
             name: "x-a".to_owned(),
             recorded: recorded_values,
             now: now_values,
@@ -144,12 +144,15 @@ async fn what_belongs_to_the_moment_does_not_differ() {
     let after = fields([("date", "today"), ("transfer-encoding", "chunked")]);
     assert_eq!(
         verdict(recorded(&then, ""), now(after, "")).await,
-        Verdict::Same
+        ResendOutcome::Same
     );
     let id = |id| fields([("x-request-id", id)]);
     let memory = Memory::from_iter([recorded(&id("1"), "")]);
-    let resend = Resend::memory(memory).ignore_header("X-Request-Id");
-    assert_eq!(verdict_of(resend, now(id("2"), "")).await, Verdict::Same);
+    let resend = Resend::memory(&memory).ignore_header("X-Request-Id");
+    assert_eq!(
+        verdict_of(resend, now(id("2"), "")).await,
+        ResendOutcome::Same
+    );
 }
 
 #[tokio::test]
@@ -165,7 +168,11 @@ async fn other_content_differs_from_its_first_other_byte_on() {
         let pieces = after.chars().map(|c| data(c.to_string()));
         let pieces: Vec<_> = pieces.collect();
         let verdict = verdict(recorded_get("/", then), reply(200, frames(pieces))).await;
-        assert_eq!(verdict, different(Difference::Body { at }), "{after}");
+        assert_eq!(
+            verdict,
+            different(ResponseDifference::Body { at }),
+            "{after}"
+        );
     }
 }
 
@@ -178,13 +185,19 @@ async fn other_trailers_differ() {
         exchange
     };
     let answer = |text| reply(200, frames([data("found"), trailers(sum(text))]));
-    assert_eq!(verdict(with_sum("1"), answer("1")).await, Verdict::Same);
+    assert_eq!(
+        verdict(with_sum("1"), answer("1")).await,
+        ResendOutcome::Same
+    );
     for (then, after) in [
         (with_sum("1"), answer("2")),
         (with_sum("1"), reply(200, full("found"))),
         (recorded_get("/", "found"), answer("1")),
     ] {
-        assert_eq!(verdict(then, after).await, different(Difference::Trailers));
+        assert_eq!(
+            verdict(then, after).await,
+            different(ResponseDifference::Trailers)
+        );
     }
 }
 
@@ -194,7 +207,7 @@ async fn everything_that_differs_is_told() {
     let mut after = now(fields([("x-a", "2")]), "lost");
     *after.status_mut() = http::StatusCode::NOT_FOUND;
     let verdict = verdict(then.clone(), after).await;
-    let Verdict::Different(differences) = &verdict else {
+    let ResendOutcome::Different(differences) = &verdict else {
         panic!("{verdict:?}");
     };
     assert_eq!(differences.len(), 3);
@@ -202,9 +215,9 @@ async fn everything_that_differs_is_told() {
     assert_eq!(
         told,
         [
-            "status: 200 OK was recorded, now 404 Not Found",
-            "x-a: 1 was recorded, now 2",
-            "content: other from byte 0 on",
+            "status: recorded 200 OK, now 404 Not Found",
+            "x-a: recorded 1, now 2",
+            "content: differs from byte 0",
         ]
     );
 }
@@ -228,7 +241,7 @@ async fn content_without_end_differs_and_is_not_read_on() {
         ready(Ok::<_, Infallible>(Response::new(body)))
     });
     let memory = Memory::from_iter([recorded_get("/", "foundfound")]);
-    let summary = support::soon(Resend::memory(memory).run(origin, |_| {})).await;
+    let summary = support::soon(Resend::memory(&memory).run(origin, |_| {})).await;
     assert_eq!(summary.expect("a recording").different, 1);
     assert_eq!(*count.lock().expect("no panic"), 3);
 }
@@ -238,7 +251,7 @@ async fn a_live_stream_that_has_said_something_else_is_not_waited_for() {
     let (sender, body) = channel();
     sender.data("other");
     let verdict = verdict(recorded_get("/", "found"), reply(200, body)).await;
-    assert_eq!(verdict, different(Difference::Body { at: 0 }));
+    assert_eq!(verdict, different(ResponseDifference::Body { at: 0 }));
     drop(sender);
 }
 
@@ -248,13 +261,13 @@ async fn a_live_stream_that_has_said_something_else_is_not_waited_for() {
 async fn a_response_that_does_not_come_or_breaks_off_has_failed() {
     let broken = reply(200, frames([data("fo"), broken("disk gone")]));
     let verdict = verdict(recorded_get("/", "found"), broken).await;
-    assert_eq!(verdict, Verdict::Failed("disk gone".to_owned()));
+    assert_eq!(verdict, ResendOutcome::Failed("disk gone".to_owned()));
 
     let down =
         service_fn(|_: Request<StoredBody>| ready(Err::<Response<Body>, _>("connection refused")));
     let mut told = Vec::new();
     let memory = Memory::from_iter([recorded_get("/a", "x"), recorded_get("/b", "x")]);
-    let summary = Resend::memory(memory).run(down, |resent| told.push(resent.to_string()));
+    let summary = Resend::memory(&memory).run(down, |resent| told.push(resent.to_string()));
     let summary = summary.await.expect("a recording");
     assert_eq!((summary.failed, summary.sent()), (2, 2));
     assert_eq!(
@@ -287,14 +300,14 @@ async fn what_was_not_recorded_whole_is_skipped() {
     }
     let origin = Origin::saying("y");
     let mut verdicts = Vec::new();
-    let summary = Resend::memory(exchanges.into_iter().collect())
+    let summary = Resend::memory(&exchanges.into_iter().collect())
         .run(origin.clone(), |resent| {
-            verdicts.push(resent.verdict.clone());
+            verdicts.push(resent.outcome.clone());
         })
         .await
         .expect("a recording");
     assert_eq!((summary.skipped, summary.sent()), (8, 0));
-    assert_eq!(verdicts, vec![Verdict::Skipped; 8]);
+    assert_eq!(verdicts, vec![ResendOutcome::Skipped; 8]);
     assert_eq!(origin.calls(), 0);
 }
 
@@ -325,7 +338,7 @@ fn corrupt(folder: &std::path::Path) -> StoreError {
 
 #[tokio::test]
 async fn a_part_that_cannot_be_read_is_counted_and_the_rest_is_sent() {
-    let summary = Resend::from(Damaged).run(Origin::saying("x"), |_| {}).await;
+    let summary = Resend::new(Damaged).run(Origin::saying("x"), |_| {}).await;
     let summary = summary.expect("a recording");
     assert_eq!((summary.same, summary.unreadable), (2, 1));
 }
@@ -355,15 +368,15 @@ async fn requests_are_sent_as_recorded_and_in_order() {
     record.recorder().flush().await;
 
     let again = all_kinds();
-    let resend = Resend::memory(memory).redact(Redact::none());
+    let resend = Resend::memory(&memory).redact(Redact::none());
     let summary = resend.run(again.clone(), |_| {}).await;
     let sent = all_requests("").len() as u64;
     assert_eq!(summary.expect("a recording"), same(sent));
     assert_eq!(again.seen(), origin.seen());
 }
 
-fn same(same: u64) -> Summary {
-    let mut summary = Summary::default();
+fn same(same: u64) -> ResendSummary {
+    let mut summary = ResendSummary::default();
     summary.same = same;
     summary
 }
@@ -374,7 +387,7 @@ async fn it_waits_until_the_service_is_ready() {
     let service = ServiceBuilder::new()
         .buffer(1)
         .service(ConcurrencyLimit::new(Origin::saying("x"), 1));
-    let summary = support::soon(Resend::memory(memory).run(service, |_| {})).await;
+    let summary = support::soon(Resend::memory(&memory).run(service, |_| {})).await;
     assert_eq!(summary.expect("a recording"), same(20));
 }
 
@@ -382,10 +395,10 @@ async fn it_waits_until_the_service_is_ready() {
 async fn each_is_sent_when_the_stream_is_asked_for_it() {
     let origin = Origin::saying("x");
     let memory: Memory = (0..3).map(|_| recorded_get("/", "x")).collect();
-    let mut sent = std::pin::pin!(Resend::memory(memory).send(origin.clone()));
+    let mut sent = std::pin::pin!(Resend::memory(&memory).send(origin.clone()));
     for number in 1..=3 {
         let resent = sent.next().await.expect("one more").expect("a recording");
-        assert_eq!(resent.verdict, Verdict::Same);
+        assert_eq!(resent.outcome, ResendOutcome::Same);
         assert_eq!(origin.calls(), number);
     }
     assert!(sent.next().await.is_none());
@@ -396,7 +409,7 @@ async fn to_another_server(
     folder: &std::path::Path,
     redact: Option<Redact>,
     clients: (support::HttpClient, support::HttpClient<StoredBody>),
-) -> (Origin, Summary, Vec<String>) {
+) -> (Origin, ResendSummary, Vec<String>) {
     let record = RecordTraffic::disk(folder);
     let record = match redact.clone() {
         Some(redact) => record.redact(redact),
@@ -418,7 +431,7 @@ async fn to_another_server(
     let to: Uri = server.url("").parse().expect("a URI");
     let mut told = Vec::new();
     let resend = Resend::disk(folder)
-        .to(to)
+        .origin(to)
         .redact(redact.unwrap_or_default());
     let summary = resend.run(clients.1, |resent| told.push(resent.to_string()));
     let summary = support::soon(summary).await.expect("a recording");
@@ -481,11 +494,9 @@ async fn a_secret_that_is_new_does_not_differ() {
     let record = RecordTraffic::new(memory.clone());
     ask(&record.layer(cookie("one")), get("/")).await;
     record.recorder().flush().await;
-    let summary = Resend::memory(memory.clone())
-        .run(cookie("two"), |_| {})
-        .await;
+    let summary = Resend::memory(&memory).run(cookie("two"), |_| {}).await;
     assert_eq!(summary.expect("a recording"), same(1));
-    let resend = Resend::memory(memory).redact(Redact::none());
+    let resend = Resend::memory(&memory).redact(Redact::none());
     let summary = resend.run(cookie("two"), |_| {}).await;
     assert_eq!(summary.expect("a recording").different, 1);
 }

@@ -15,8 +15,8 @@ use tower::{Layer, Service, limit::ConcurrencyLimit};
 use tower_traffic::{
     BodyEnd, Exchange, HeaderList, Matching, NoResponse, RecordTraffic, Redact, ReplayStream,
     Responder,
-    body::{ReplayBody, StoredBody},
     replay::ReplayStreamService,
+    replay::StoredBody,
     store::{BoxStream, Memory, Replay, StoreError},
 };
 
@@ -33,7 +33,7 @@ fn unreachable_origin() -> Origin {
 }
 
 fn streaming(replay: impl Replay) -> (ReplayStream, ReplayStreamService<Origin>) {
-    let layer = ReplayStream::from(replay);
+    let layer = ReplayStream::new(replay);
     let service = layer.layer(unreachable_origin());
     (layer, service)
 }
@@ -64,7 +64,7 @@ async fn a_stream_answers_in_order_and_then_refuses() {
     assert_eq!(refused.status, 400);
     assert!(refused.text().contains("/bob2"), "{}", refused.text());
     assert!(
-        refused.text().contains("3 exchanges were given"),
+        refused.text().contains("all 3 exchanges were replayed"),
         "{}",
         refused.text()
     );
@@ -101,7 +101,7 @@ async fn a_mismatch_shows_both_requests_and_leaves_the_cursor() {
 #[tokio::test]
 async fn a_mismatch_shows_no_secrets() {
     let memory = Memory::from_iter([recorded_get("/a?token=hunter1", "x")]);
-    let layer = ReplayStream::memory(memory).match_by(Matching::new().header("authorization"));
+    let layer = ReplayStream::memory(&memory).match_by(Matching::new().header("authorization"));
     let service = layer.layer(unreachable_origin());
     let asked = with(get("/b?api_key=hunter2"), "authorization", "hunter3");
     let text = ask(&service, asked).await.text();
@@ -115,13 +115,13 @@ async fn a_mismatch_shows_no_secrets() {
 async fn requests_are_compared_as_the_matching_says() {
     let memory = || Memory::from_iter([exchange("POST", "http://one/a?n=1&b=2", "x", "found")]);
     let asked = || post("http://two/a?n=7&b=2", "y");
-    let service = ReplayStream::memory(memory()).layer(unreachable_origin());
+    let service = ReplayStream::memory(&memory()).layer(unreachable_origin());
     assert_eq!(ask(&service, asked()).await.status, 400);
     let matching = Matching::new()
         .ignore_authority(true)
         .ignore_query("n")
         .ignore_body(true);
-    let layer = ReplayStream::memory(memory()).match_by(matching);
+    let layer = ReplayStream::memory(&memory()).match_by(matching);
     let service = layer.layer(unreachable_origin());
     assert_eq!(ask(&service, asked()).await.text(), "found");
 }
@@ -189,7 +189,7 @@ async fn unused_is_what_was_never_asked_for() {
 #[tokio::test]
 async fn a_request_body_over_the_limit_gets_a_413_and_one_that_breaks_off_a_400() {
     let memory = Memory::from_iter([exchange("POST", "/", "12345", "found")]);
-    let layer = ReplayStream::memory(memory).body_limit(5);
+    let layer = ReplayStream::memory(&memory).max_request_body_bytes(5);
     let service = layer.layer(unreachable_origin());
     assert_eq!(ask(&service, post("/", "123456")).await.status, 413);
     let body = frames([data("123"), broken("reset")]);
@@ -236,7 +236,7 @@ async fn each_of_many_at_once_gets_a_recording_of_its_own() {
 
 #[tokio::test]
 async fn routes_and_clones_share_the_cursor() {
-    let layer = ReplayStream::memory(bobs());
+    let layer = ReplayStream::memory(&bobs());
     let app: Router = Router::new()
         .route("/bob1", axum::routing::get(|| async {}))
         .fallback(|| async {})
@@ -301,7 +301,7 @@ async fn many_wait_for_a_slow_recording() {
 #[tokio::test]
 async fn it_does_not_ask_the_service_inside() {
     let busy = ConcurrencyLimit::new(unreachable_origin(), 1);
-    let layer = ReplayStream::memory(bobs());
+    let layer = ReplayStream::memory(&bobs());
     let service = layer.layer(busy);
     let answers = soon(join_all((0..50).map(|_| ask(&service, get("/bob1"))))).await;
     let good = answers.iter().filter(|answer| answer.status == 200).count();
@@ -393,7 +393,7 @@ async fn a_responder_answers_its_two_recordings_and_then_503() {
         let left = ask(&responder, get("/")).await;
         assert_eq!(left.status, 503);
         assert!(
-            left.text().contains("2 responses were given"),
+            left.text().contains("all 2 responses were replayed"),
             "{}",
             left.text()
         );
@@ -402,7 +402,7 @@ async fn a_responder_answers_its_two_recordings_and_then_503() {
 
 #[tokio::test]
 async fn a_responder_looks_each_request_up() {
-    let responder = Responder::memory(bobs());
+    let responder = Responder::memory(&bobs());
     for (path, status, text) in [
         ("/bob3", 404, "three"),
         ("/bob1", 200, "one"),
@@ -465,6 +465,22 @@ async fn trailers_come_over_http2_too() {
     assert_eq!(answer.trailers, Some(sum));
 }
 
+#[tokio::test]
+async fn the_rest_is_seen_by_a_layer_that_was_set_afterwards() {
+    let first = ReplayStream::memory(&bobs());
+    let all = first.unused().await.expect("a recording").len();
+    let second = first
+        .clone()
+        .max_request_body_bytes(100)
+        .match_by(Matching::new());
+    let service = second.layer(unreachable_origin());
+    assert_eq!(ask(&service, get("/bob1")).await.text(), "one");
+    for layer in [first, second] {
+        let unused = layer.unused().await.expect("a recording");
+        assert_eq!(unused.len(), all - 1);
+    }
+}
+
 #[test]
 fn what_axum_needs_holds() {
     fn assert_send<T: Send>() {}
@@ -475,6 +491,5 @@ fn what_axum_needs_holds() {
     assert_layer::<Responder>();
     assert_send::<<ReplayStreamService<Origin> as Service<Request<Body>>>::Future>();
     assert_send::<<Responder as Service<Request<Body>>>::Future>();
-    assert_body::<ReplayBody<Body>>();
     assert_body::<StoredBody>();
 }

@@ -110,8 +110,8 @@ async fn inside_of_a_timeout_its_latency_is_cut_outside_it_is_not() {
 async fn a_cache_outside_of_chaos_keeps_what_it_made() {
     for is_outside in [true, false] {
         let chaos = Chaos::on(Stage::when(Trigger::once(), unavailable()));
-        let cache = ReplayCache::memory(Memory::new()).on_miss(OnMiss::Record);
-        let recorder = cache.recorder().expect("it records");
+        let cache = ReplayCache::memory(&Memory::new()).on_miss(OnMiss::Record);
+        let recorder = cache.recorder();
         let app = if is_outside {
             app().layer(chaos).layer(cache)
         } else {

@@ -76,7 +76,7 @@ async fn recording_and_a_cache() {
     let cached = Memory::new();
     let client = ServiceBuilder::new()
         .layer(outside.layer())
-        .layer(ReplayCache::memory(cached.clone()).on_miss(OnMiss::Record))
+        .layer(ReplayCache::memory(&cached.clone()).on_miss(OnMiss::Record))
         .layer(inside.layer())
         .service(http1());
     let server = serve(&Origin::saying("hello")).await;
@@ -100,10 +100,10 @@ async fn a_cache_and_a_retry() {
     for is_outside in [true, false] {
         let origin = failing_until(3, "");
         let server = serve(&origin).await;
-        let cache = ReplayCache::memory(Memory::new()).on_miss(OnMiss::Record);
+        let cache = ReplayCache::memory(&Memory::new()).on_miss(OnMiss::Record);
         let retry = RetryLayer::new(Retry {
             tries: 3,
-            recorder: cache.recorder(),
+            recorder: Some(cache.recorder()),
         });
         let builder = ServiceBuilder::new();
         let answer = if is_outside {
@@ -370,7 +370,7 @@ async fn recording_a_cache_and_a_limit() {
     let outside = Recording::new();
     let client = ServiceBuilder::new()
         .layer(outside.layer())
-        .layer(ReplayCache::memory(Memory::new()))
+        .layer(ReplayCache::memory(&Memory::new()))
         .concurrency_limit(1)
         .service(three_seconds());
     join(ask(&client, get("/")), ask(&client, get("/"))).await;

@@ -155,7 +155,7 @@ async fn a_cache_outside_of_the_recorder_does_not_record_hits() {
     let cache = Memory::new();
     let app = app()
         .layer(record.layer())
-        .layer(ReplayCache::memory(cache.clone()).on_miss(OnMiss::Record));
+        .layer(ReplayCache::memory(&cache.clone()).on_miss(OnMiss::Record));
     assert_eq!(status(&app, "/users/1").await, 200);
     assert_eq!(status(&app, "/users/1").await, 200);
     assert_eq!(cache.exchanges().len(), 1, "the second was a hit");
@@ -167,7 +167,7 @@ async fn a_cache_inside_of_the_recorder_has_its_hits_recorded() {
     let record = Recording::default();
     let cache = Memory::new();
     let app = app()
-        .layer(ReplayCache::memory(cache.clone()).on_miss(OnMiss::Record))
+        .layer(ReplayCache::memory(&cache.clone()).on_miss(OnMiss::Record))
         .layer(record.layer());
     assert_eq!(status(&app, "/users/1").await, 200);
     assert_eq!(status(&app, "/users/1").await, 200);
@@ -359,9 +359,9 @@ async fn the_layers_go_below_those_that_answer_themselves() {
         ))
         .layer(RecordTraffic::memory(&Memory::new()))
         .layer(CorsLayer::permissive())
-        .layer(ReplayCache::memory(Memory::new()))
+        .layer(ReplayCache::memory(&Memory::new()))
         .layer(CorsLayer::permissive())
-        .layer(ReplayStream::memory(Memory::new()))
+        .layer(ReplayStream::memory(&Memory::new()))
         .layer(CorsLayer::permissive())
         .service(app());
     let answer = ask(&service, asking("http://localhost/users/1")).await;

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tower::ServiceBuilder;
 use tower_traffic::{
     Exchange, OnMiss, RecordTraffic, ReplayCache, ReplayStream, Resend,
-    replay::Order,
+    replay::AnswerOrder,
     store::{Disk, DiskCache, Source, Which},
 };
 
@@ -170,8 +170,8 @@ async fn what_record_traffic_recorded_replay_cache_answers() {
     let origin = Origin::saying("live");
     let cache = ReplayCache::disk(folder.path())
         .on_miss(OnMiss::Record)
-        .order(Order::Recorded);
-    let recorder = cache.recorder().unwrap();
+        .order(AnswerOrder::Recorded);
+    let recorder = cache.recorder();
     let service = ServiceBuilder::new().layer(cache).service(origin.clone());
     assert_eq!(ask(&service, get("/a")).await.text(), "recorded");
     assert_eq!(ask(&service, get("/b")).await.text(), "live");
@@ -197,7 +197,7 @@ async fn what_record_traffic_recorded_replay_cache_answers() {
 async fn what_replay_cache_recorded_is_replayed_and_sent_again() {
     let folder = TempDir::new().unwrap();
     let cache = ReplayCache::disk(folder.path()).on_miss(OnMiss::Record);
-    let recorder = cache.recorder().unwrap();
+    let recorder = cache.recorder();
     let service = ServiceBuilder::new()
         .layer(cache)
         .service(Origin::saying("hello"));
@@ -223,7 +223,7 @@ async fn a_mistake_in_an_entry_is_heard_of_and_the_service_inside_answers() {
     let entry = files(&files(&files(folder.path())[0])[0]).remove(0);
     fs::write(entry.join("response.http"), "HTTP/1.1 200\nno field\n").unwrap();
     let (told, errors) = std::sync::mpsc::channel();
-    let cache = ReplayCache::from(DiskCache::new(folder.path()))
+    let cache = ReplayCache::read_only(DiskCache::new(folder.path()))
         .on_error(move |error| told.send(error.to_string()).unwrap());
     let service = ServiceBuilder::new()
         .layer(cache)

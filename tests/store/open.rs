@@ -81,7 +81,7 @@ async fn a_recording_goes_where_a_store_goes() {
 
     let folder = tempfile::tempdir().unwrap();
     record(&Disk::new(folder.path()), [exchange("a")]);
-    let layer = ReplayStream::from(opened(folder.path()));
+    let layer = ReplayStream::new(opened(folder.path()));
     let service = layer.layer(service_fn(
         async |_: Request<axum::body::Body>| -> Result<http::Response<axum::body::Body>, std::convert::Infallible> {
             unreachable!()

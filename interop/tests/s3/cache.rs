@@ -90,7 +90,7 @@ async fn a_layer_records_misses_and_answers_from_then_on() {
     let origin = Origin::saying("hello");
     let layer = || ReplayCache::s3(place.bucket()).on_miss(OnMiss::Record);
     let first = layer();
-    let recorder = first.recorder().unwrap();
+    let recorder = first.recorder();
     let app = first.layer(origin.clone());
     assert_eq!(ask(&app, get("/a")).await.text(), "hello");
     let stats = soon(recorder.flush()).await;
@@ -260,7 +260,7 @@ async fn a_bucket_that_hangs_does_not_hang_requests() {
         soon(cache.is_empty()).await,
         Err(StoreError::TimedOut(_))
     ));
-    let app = ReplayCache::cache(cache).layer(Origin::saying("from the origin"));
+    let app = ReplayCache::new(cache).layer(Origin::saying("from the origin"));
     assert_eq!(ask(&app, get("/a")).await.text(), "from the origin");
 }
 

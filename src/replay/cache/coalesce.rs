@@ -1,4 +1,4 @@
-//! Identical misses that are under way at the same time.
+//! `Coalescer`: fetches concurrent misses of one match key once.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -10,40 +10,40 @@ use tokio::{runtime::Handle, sync::watch, time::timeout};
 
 use crate::{matching::MatchKey, util::sync::lock};
 
-/// Whoever fetches may be slow, or may wait for the very one who waits for it.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest wait of a follower: the leader may be slow, or may itself wait for the follower.
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// Who fetches, for each key that is being fetched.
+/// The match keys that are being fetched, each with a channel that closes when its leader is done.
 #[derive(Clone, Default)]
 pub(super) struct Coalescer {
-    under_way: Arc<Mutex<HashMap<MatchKey, watch::Receiver<()>>>>,
+    leaders: Arc<Mutex<HashMap<MatchKey, watch::Receiver<()>>>>,
 }
 
-/// What a miss is to do.
-pub(super) enum Turn {
-    /// Fetch, and hold the lead until what came is stored, or will not be.
-    Lead(Lead),
-    /// Somebody is fetching already.
-    Follow(Follow),
+/// The role of a miss.
+pub(super) enum Role {
+    /// The first miss: it fetches, and keeps the lead until the response is stored or given up.
+    Leader(Lead),
+    /// A miss while another one fetches.
+    Follower(Follower),
 }
 
-/// Lets those who follow go on when it is dropped.
+/// Releases the followers of a match key when it is dropped.
 pub(super) struct Lead {
     coalescer: Coalescer,
     key: MatchKey,
     _done: watch::Sender<()>,
 }
 
-pub(super) struct Follow(watch::Receiver<()>);
+pub(super) struct Follower(watch::Receiver<()>);
 
 impl Coalescer {
-    pub(super) fn turn(&self, key: MatchKey) -> Turn {
-        match self.lock().entry(key) {
-            Entry::Occupied(leader) => Turn::Follow(Follow(leader.get().clone())),
+    pub(super) fn join(&self, key: MatchKey) -> Role {
+        match self.leaders().entry(key) {
+            Entry::Occupied(leader) => Role::Follower(Follower(leader.get().clone())),
             Entry::Vacant(vacant) => {
                 let (sender, receiver) = watch::channel(());
                 vacant.insert(receiver);
-                Turn::Lead(Lead {
+                Role::Leader(Lead {
                     coalescer: self.clone(),
                     key,
                     _done: sender,
@@ -52,27 +52,27 @@ impl Coalescer {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<MatchKey, watch::Receiver<()>>> {
-        lock(&self.under_way)
+    fn leaders(&self) -> MutexGuard<'_, HashMap<MatchKey, watch::Receiver<()>>> {
+        lock(&self.leaders)
     }
 }
 
 impl Drop for Lead {
     fn drop(&mut self) {
-        self.coalescer.lock().remove(&self.key);
+        self.coalescer.leaders().remove(&self.key);
     }
 }
 
-impl Follow {
-    /// Returns when the leader's lead has ended, or has lasted too long to wait for.
-    pub(super) async fn done(mut self) {
-        // Nothing is ever sent: the error of a sender that is gone is what is waited for.
-        let done = async { while self.0.changed().await.is_ok() {} };
+impl Follower {
+    /// Waits until the leader is done, for at most [`MAX_WAIT`] (without a runtime: for ever).
+    pub(super) async fn wait(mut self) {
+        // The channel carries no values: it closes with the lead.
+        let closed = async { while self.0.changed().await.is_ok() {} };
         if Handle::try_current().is_ok() {
-            // Too late is no error: whoever waited goes on alone.
-            let _ = timeout(PATIENCE, done).await;
+            // After a timeout the follower fetches for itself.
+            let _ = timeout(MAX_WAIT, closed).await;
         } else {
-            done.await;
+            closed.await;
         }
     }
 }

@@ -3,20 +3,21 @@
 use std::{
     fmt,
     path::PathBuf,
-    sync::{Arc, OnceLock},
+    sync::{Arc, atomic::Ordering},
 };
 
 use http::StatusCode;
 use tower::Layer;
 
-use super::service::{ReplayCacheService, Shared};
+use super::service::{Answers, ReplayCacheService, Settings, Shared};
 use crate::{
     recorder::Recorder,
     redact::Redact,
-    store::{DiskCache, Memory, OnError, Sink, Source, StoreError},
+    store::{DiskCache, Memory, Sink, Source, StoreError},
+    util::sync::lock,
 };
 
-/// A layer that answers from a recording, and calls the service inside only on a miss.
+/// A layer that answers from a recording, and calls the inner service only on a miss.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -27,7 +28,7 @@ use crate::{
 ///     .layer(ReplayCache::disk("./t"));
 /// ```
 ///
-/// In a test that must not touch the network, refuse instead:
+/// In a test that must not use the network, refuse misses:
 ///
 /// ```
 /// use tower_traffic::{OnMiss, ReplayCache};
@@ -35,174 +36,187 @@ use crate::{
 /// let replay = ReplayCache::disk("tests/fixtures").on_miss(OnMiss::Refuse);
 /// ```
 ///
-/// - **What matches** is said by the recording ([`Source::matching`]): method, URI and body by
-///   default, with secrets replaced on both sides. To change it, give the store:
-///   `ReplayCache::cache(DiskCache::new("./t").match_by(..))`.
-/// - **What answers** is a whole recording, never one that was cut short.
-/// - **The service inside** is not asked whether it is ready until it is needed: hits are answered
-///   while it is down or busy. It is cloned for each miss.
-/// - **A request's body** is read before the look-up, up to [`body_limit`](Self::body_limit). A longer
-///   one, or one that breaks off, cannot be matched: it is passed through whole, as it came.
-/// - **A recording that cannot be read** answers like one that has nothing: see
-///   [`on_error`](Self::on_error).
+/// With every setting at its default:
 ///
-/// It knows nothing of HTTP caching: no expiry, no `Cache-Control`, no validation.
+/// ```
+/// use http::StatusCode;
+/// use tower_traffic::{OnMiss, Redact, ReplayCache, replay::AnswerOrder};
+///
+/// let replay = ReplayCache::disk("./t")
+///     .on_miss(OnMiss::PassThrough)
+///     .order(AnswerOrder::Latest)
+///     .refuse_with(StatusCode::SERVICE_UNAVAILABLE)
+///     .max_request_body_bytes(16 << 20)
+///     .max_body_bytes(16 << 20)
+///     .redact(Redact::default());
+/// ```
+///
+/// - **Matching**: the store defines which requests match ([`Source::matching`]): by default those with
+///   equal method, URI and body, with secrets redacted on both sides. To change the rule, configure the
+///   store: `ReplayCache::new(DiskCache::new("./t").match_by(..))`.
+/// - **Answers** are complete recordings; incomplete ones are never replayed.
+/// - **The inner service** is cloned and polled for readiness on each miss, so hits are answered while
+///   it is unavailable.
+/// - **The request body** is read before the look-up, up to
+///   [`max_request_body_bytes`](Self::max_request_body_bytes). A longer or incomplete one cannot be
+///   matched, and passes through unchanged.
+/// - **Errors of the store** count as misses; see [`on_error`](Self::on_error).
+///
+/// It does not implement HTTP caching (RFC 9111): recordings do not expire, and `Cache-Control` has no
+/// effect.
+///
+/// # Settings and handles
+///
+/// Clones of the layer, its services and its [`recorder`](Self::recorder) share the store, the
+/// recorder, the position of [`AnswerOrder::Recorded`] and the decision of [`OnMiss::Once`].
+/// [`record_to`](Self::record_to), [`redact`](Self::redact) and [`on_error`](Self::on_error) change
+/// this shared state, and so apply to all of them. Every other setting belongs to one layer value and
+/// the services that it makes afterwards.
 #[derive(Clone)]
+#[must_use = "layers do nothing unless applied"]
 pub struct ReplayCache {
-    config: Config,
-    // Made when the layer is first used, so that the settings before it can still change.
-    shared: Arc<OnceLock<Arc<Shared>>>,
+    shared: Arc<Shared>,
+    settings: Settings,
 }
 
-/// What happens when nothing recorded answers a request.
+/// What a [`ReplayCache`] does if no recording matches a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnMiss {
-    /// The service inside answers, and nothing is recorded (http4k: `ServeCachedFrom`).
+    /// Calls the inner service, and records nothing (http4k: `ServeCachedFrom`).
     #[default]
     PassThrough,
-    /// The service inside answers once, and the recording from then on. Requests for the same that
-    /// come meanwhile wait for that one answer, but for 10 s at most, and not if it is an event
-    /// stream or over the capture limit: then the service inside answers them too.
+    /// Calls the inner service, and records its response, which answers from then on. Concurrent
+    /// misses of the same request wait for the first, for up to 10 s, unless its response is an event
+    /// stream or exceeds [`max_body_bytes`](ReplayCache::max_body_bytes).
     Record,
-    /// As `Record` if the recording was empty when the layer was first used, else as `Refuse`
-    /// (VCR: `once`).
+    /// [`Record`](Self::Record) if the recording is empty at the first miss, else
+    /// [`Refuse`](Self::Refuse) (VCR: `once`).
     Once,
-    /// It is refused: with 503, or what [`refuse_with`](ReplayCache::refuse_with) says.
+    /// Responds with 503, or the status of [`refuse_with`](ReplayCache::refuse_with).
     Refuse,
 }
 
-/// Which recording answers when the same request was recorded several times.
+/// The choice among several recordings of the same request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Order {
-    /// The last.
+pub enum AnswerOrder {
+    /// The last recording.
     #[default]
     Latest,
-    /// The first to the first such request, the second to the second, and so on; when there are no
-    /// more, the last again.
+    /// The first recording for the first such request, the second for the second, and so on; then the
+    /// last one again.
     Recorded,
 }
 
-#[derive(Clone)]
-pub(super) struct Config {
-    pub(super) source: Arc<dyn Source>,
-    pub(super) on_miss: OnMiss,
-    pub(super) order: Order,
-    pub(super) refuse_with: StatusCode,
-    pub(super) body_limit: usize,
-    /// Where misses are recorded.
-    pub(super) sink: Option<Arc<dyn Sink>>,
-    pub(super) redact: Redact,
-    pub(super) capture_limit: usize,
-    pub(super) on_error: Option<OnError>,
-}
-
 impl ReplayCache {
-    /// Answers from a folder of any layout; misses can be recorded into it ([`OnMiss::Record`]), as
-    /// entries that a person can read, edit and compare ([`DiskCache`]).
-    pub fn disk(folder: impl Into<PathBuf>) -> Self {
-        Self::cache(DiskCache::new(folder))
+    /// Answers from `store`, and records misses into it with [`OnMiss::Record`] or [`OnMiss::Once`].
+    pub fn new(store: impl Source + Sink) -> Self {
+        let store = Arc::new(store);
+        Self::with(store.clone(), Some(store))
     }
 
-    /// Answers from a cache in S3; misses can be recorded into it. The place is `"bucket"`,
-    /// `"bucket/prefix"` or `"s3://bucket/prefix"`, or a [`Bucket`](crate::store::Bucket).
-    ///
-    /// It finds what such a layer recorded: see [`S3Cache`](crate::store::S3Cache) for how, what it
-    /// costs and how long it may take.
+    /// Answers from `source`. To record misses, set a sink with [`record_to`](Self::record_to).
+    pub fn read_only(source: impl Source) -> Self {
+        Self::with(Arc::new(source), None)
+    }
+
+    /// Answers from a folder of any layout, and records misses into it as fixtures, which can be
+    /// edited and reviewed ([`DiskCache`]).
+    pub fn disk(folder: impl Into<PathBuf>) -> Self {
+        Self::new(DiskCache::new(folder))
+    }
+
+    /// Answers from memory, and records misses into it.
+    pub fn memory(memory: &Memory) -> Self {
+        Self::new(memory.clone())
+    }
+
+    /// Answers from a cache in S3, and records misses into it: see
+    /// [`S3Cache`](crate::store::S3Cache) for its layout, cost and latency. `bucket` is `"bucket"`,
+    /// `"bucket/prefix"`, `"s3://bucket/prefix"` or a [`Bucket`](crate::store::Bucket).
     #[cfg(feature = "s3")]
     pub fn s3(bucket: impl Into<crate::store::Bucket>) -> Self {
-        Self::cache(crate::store::S3Cache::new(bucket))
+        Self::new(crate::store::S3Cache::new(bucket))
     }
 
-    /// Answers from memory; misses can be recorded into it.
-    pub fn memory(memory: Memory) -> Self {
-        Self::cache(memory)
-    }
-
-    /// Answers from a store; misses can be recorded into it.
-    pub fn cache(store: impl Source + Sink) -> Self {
-        let store = Arc::new(store);
-        Self::from(store.clone()).record_to(store)
-    }
-
-    /// Answers from a store. To record misses, say where: [`record_to`](Self::record_to).
-    pub fn from(source: impl Source) -> Self {
+    fn with(source: Arc<dyn Source>, sink: Option<Arc<dyn Sink>>) -> Self {
         Self {
-            config: Config {
-                source: Arc::new(source),
-                on_miss: OnMiss::default(),
-                order: Order::default(),
-                refuse_with: StatusCode::SERVICE_UNAVAILABLE,
-                body_limit: 16 << 20,
-                sink: None,
-                redact: Redact::default(),
-                capture_limit: 16 << 20,
-                on_error: None,
-            },
-            shared: Arc::default(),
+            shared: Arc::new(Shared::new(source, sink)),
+            settings: Settings::default(),
         }
     }
 
-    /// What happens when nothing recorded answers: by default the service inside does.
-    pub fn on_miss(self, on_miss: OnMiss) -> Self {
-        self.set(|config| config.on_miss = on_miss)
-    }
-
-    /// Where [`OnMiss::Record`] and [`OnMiss::Once`] record. Only a store made by
-    /// [`from`](Self::from) needs it; without it nothing can be recorded, misses are passed through,
-    /// and that is told once through `tracing`.
-    pub fn record_to(self, sink: impl Sink) -> Self {
-        self.set(|config| config.sink = Some(Arc::new(sink)))
-    }
-
-    /// Which recording answers when there are several: by default the last.
-    pub fn order(self, order: Order) -> Self {
-        self.set(|config| config.order = order)
-    }
-
-    /// The status of a refusal; 503 by default.
-    pub fn refuse_with(self, status: StatusCode) -> Self {
-        self.set(|config| config.refuse_with = status)
-    }
-
-    /// Reads at most so many bytes of a request's body to find its recording; 16 MiB by default.
-    pub fn body_limit(self, bytes: usize) -> Self {
-        self.set(|config| config.body_limit = bytes)
-    }
-
-    /// Records responses with at most so many bytes of body; 16 MiB by default.
-    pub fn capture_limit(self, bytes: usize) -> Self {
-        self.set(|config| config.capture_limit = bytes)
-    }
-
-    /// Which secrets are replaced in what is recorded on a miss. What is replaced before the look-up
-    /// is said by [`Matching::redact`](crate::Matching::redact).
-    pub fn redact(self, redact: Redact) -> Self {
-        self.set(|config| config.redact = redact)
-    }
-
-    /// Called with every error of the recording, on reading it and on recording into it. The first
-    /// is told through `tracing` too.
-    pub fn on_error(self, hook: impl Fn(&StoreError) + Send + Sync + 'static) -> Self {
-        self.set(|config| config.on_error = Some(Arc::new(hook)))
-    }
-
-    /// A handle to what records misses; `None` if nothing does. Ask for it when everything is set.
-    pub fn recorder(&self) -> Option<Recorder> {
-        self.shared().recorder.clone()
-    }
-
-    pub(in crate::replay) fn shared(&self) -> Arc<Shared> {
-        self.shared
-            .get_or_init(|| Arc::new(Shared::new(self.config.clone())))
-            .clone()
-    }
-
-    fn set(mut self, change: impl FnOnce(&mut Config)) -> Self {
-        change(&mut self.config);
-        self.shared = Arc::default();
+    /// Defines what happens on a miss; by default it [passes through](OnMiss::PassThrough).
+    pub fn on_miss(mut self, on_miss: OnMiss) -> Self {
+        self.settings.on_miss = on_miss;
         self
+    }
+
+    /// Records misses into `sink` instead of the store. For all clones and handles of this layer.
+    ///
+    /// A [`read_only`](Self::read_only) cache without a sink passes misses through, and logs that once.
+    pub fn record_to(self, sink: impl Sink) -> Self {
+        self.shared
+            .recorder
+            .set(|settings| settings.sink = Arc::new(sink));
+        self.shared.has_sink.store(true, Ordering::Relaxed);
+        self
+    }
+
+    /// Defines which recording answers if several match; by default the latest.
+    pub fn order(mut self, order: AnswerOrder) -> Self {
+        self.settings.order = order;
+        self
+    }
+
+    /// The status of refusals ([`OnMiss::Refuse`]); 503 by default.
+    pub fn refuse_with(mut self, status: StatusCode) -> Self {
+        self.settings.refusal_status = status;
+        self
+    }
+
+    /// Reads at most `bytes` of a request body for the look-up; 16 MiB by default.
+    pub fn max_request_body_bytes(mut self, bytes: usize) -> Self {
+        self.settings.max_request_body_bytes = bytes;
+        self
+    }
+
+    /// Records responses with bodies of at most `bytes`; 16 MiB by default. Longer ones pass through
+    /// and are not recorded.
+    pub fn max_body_bytes(mut self, bytes: usize) -> Self {
+        self.settings.max_body_bytes = bytes;
+        self
+    }
+
+    /// The secrets to remove from recorded misses. For all clones and handles of this layer. For the
+    /// look-up, see [`Matching::redact`](crate::Matching::redact).
+    pub fn redact(self, redact: Redact) -> Self {
+        self.shared
+            .recorder
+            .set(|settings| settings.redact = redact);
+        self
+    }
+
+    /// Calls `hook` with every error of the store, on look-up and on recording; the first of each is
+    /// logged too. For all clones and handles of this layer.
+    pub fn on_error(self, hook: impl Fn(&StoreError) + Send + Sync + 'static) -> Self {
+        let hook = Arc::new(hook);
+        *lock(&self.shared.on_error) = Some(hook.clone());
+        self.shared
+            .recorder
+            .set(|settings| settings.on_error = Some(hook));
+        self
+    }
+
+    /// A handle to the recorder of misses.
+    #[must_use]
+    pub fn recorder(&self) -> Recorder {
+        self.shared.recorder.clone()
+    }
+
+    pub(in crate::replay) fn answers(&self) -> Answers {
+        Answers::new(self.shared.clone(), self.settings)
     }
 }
 
@@ -210,18 +224,14 @@ impl<S> Layer<S> for ReplayCache {
     type Service = ReplayCacheService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        ReplayCacheService {
-            inner,
-            shared: self.shared(),
-        }
+        ReplayCacheService::new(inner, self.answers())
     }
 }
 
 impl fmt::Debug for ReplayCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReplayCache")
-            .field("on_miss", &self.config.on_miss)
-            .field("order", &self.config.order)
+            .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
 }

@@ -4,8 +4,8 @@ mod coalesce;
 mod layer;
 mod service;
 
-pub(super) use self::service::{Lookup, Shared};
+pub(super) use self::service::{Answers, Lookup};
 pub use self::{
-    layer::{OnMiss, Order, ReplayCache},
+    layer::{AnswerOrder, OnMiss, ReplayCache},
     service::ReplayCacheService,
 };

@@ -12,38 +12,59 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
-use http::{HeaderMap, Request, Response, header, request::Parts};
+use http::{Request, Response, StatusCode, header, request::Parts};
 use http_body::Body;
 use tokio::sync::OnceCell;
 use tower::{Service, ServiceExt};
 
 use super::{
-    coalesce::{Coalescer, Lead, Turn},
-    layer::{Config, OnMiss, Order},
+    coalesce::{Coalescer, Lead, Role},
+    layer::{AnswerOrder, OnMiss},
 };
 use crate::{
-    body::{NotWhole, ReplayBody, TeeBody, read_ahead},
-    content::media_type,
+    body::{NotWhole, ReplayBody, read_ahead},
+    content::media_type::is_event_stream,
     matching::MatchKey,
     message::{Exchange, RecordedBody, RecordedRequest},
-    recorder::{Capture, InFlight, Recorder},
-    replay::response,
-    store::{StoreError, Which},
+    recorder::{DEFAULT_MAX_BODY_BYTES, InFlight, Recorder},
+    replay::{RequestBody, ResponseBody, ResponseFuture, StoredBody, response},
+    store::{OnError, Sink, Source, StoreError, Which},
     util::sync::lock,
 };
 
-/// The service that [`ReplayCache`](super::ReplayCache) makes.
+/// The service of [`ReplayCache`](super::ReplayCache).
 #[derive(Clone)]
 pub struct ReplayCacheService<S> {
-    pub(super) inner: S,
-    pub(super) shared: Arc<Shared>,
+    inner: S,
+    answers: Answers,
 }
 
-type Answer<R> = Response<ReplayBody<TeeBody<R, Capture>>>;
+impl<S> ReplayCacheService<S> {
+    pub(super) fn new(inner: S, answers: Answers) -> Self {
+        Self { inner, answers }
+    }
+
+    /// The inner service.
+    #[must_use]
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, mutably.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Unwraps the inner service.
+    #[must_use]
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
 
 impl<S, B, R> Service<Request<B>> for ReplayCacheService<S>
 where
-    S: Service<Request<TeeBody<ReplayBody<B>, Capture>>, Response = Response<R>>,
+    S: Service<Request<RequestBody<B>>, Response = Response<R>>,
     S: Clone + Send + 'static,
     S::Future: Send,
     S::Error: fmt::Display + Send,
@@ -52,30 +73,29 @@ where
     R: Body<Data = Bytes> + Send,
     R::Error: fmt::Display,
 {
-    type Response = Answer<R>;
+    type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
+    type Future = ResponseFuture<ResponseBody<R>, S::Error>;
 
-    /// Always: the service inside is asked on a miss.
+    /// Always ready: the inner service is polled on a miss.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let shared = self.shared.clone();
+        let answers = self.answers.clone();
         let inner = self.inner.clone();
-        async move {
+        ResponseFuture::new(async move {
             let (parts, body) = request.into_parts();
-            let (lookup, body) = shared.look_up(&parts, body).await;
+            let (lookup, body) = answers.look_up(&parts, body).await;
             if let Lookup::Hit(exchange) = &lookup
-                && let Some(response) = response::recorded(exchange)
+                && let Some(response) = response::replayed(exchange)
             {
-                return Ok(response);
+                return Ok(response.map(ResponseBody::stored));
             }
-            // In a box of its own: a hit would otherwise move the room for all this.
-            shared.miss(inner, parts, body, lookup).boxed().await
-        }
-        .boxed()
+            // Boxed, so that the future of a hit stays small.
+            answers.miss(inner, parts, body, lookup).boxed().await
+        })
     }
 }
 
@@ -87,52 +107,115 @@ impl<S: fmt::Debug> fmt::Debug for ReplayCacheService<S> {
     }
 }
 
-/// What all services of a layer share.
-pub(in crate::replay) struct Shared {
-    pub(super) config: Config,
-    pub(super) recorder: Option<Recorder>,
-    pub(super) coalescer: Coalescer,
-    /// How often each key was answered, in recorded order.
-    answered: Mutex<HashMap<MatchKey, usize>>,
-    was_empty: OnceCell<bool>,
-    has_told: AtomicBool,
+/// The settings of one service.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub(super) on_miss: OnMiss,
+    pub(super) order: AnswerOrder,
+    pub(super) refusal_status: StatusCode,
+    pub(super) max_request_body_bytes: usize,
+    pub(super) max_body_bytes: usize,
 }
 
-/// What came of a look-up.
-pub(in crate::replay) enum Lookup {
-    /// A whole recording.
-    Hit(Arc<Exchange>),
-    /// There is none; and the request's body as far as it matters, for the one that is to be made.
-    Miss(MatchKey, RecordedBody),
-    /// The request cannot be matched.
-    Unmatched(NotWhole),
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            on_miss: OnMiss::default(),
+            order: AnswerOrder::default(),
+            refusal_status: StatusCode::SERVICE_UNAVAILABLE,
+            max_request_body_bytes: 16 << 20,
+            max_body_bytes: DEFAULT_MAX_BODY_BYTES,
+        }
+    }
+}
+
+/// The state that a layer, its clones and its services share.
+pub(super) struct Shared {
+    source: Arc<dyn Source>,
+    pub(super) recorder: Recorder,
+    /// Whether the recorder has a sink other than [`NoSink`].
+    pub(super) has_sink: AtomicBool,
+    pub(super) on_error: Mutex<Option<OnError>>,
+    coalescer: Coalescer,
+    /// The number of answers for each match key, for [`AnswerOrder::Recorded`].
+    answered: Mutex<HashMap<MatchKey, usize>>,
+    /// Whether the source was empty at the first miss, for [`OnMiss::Once`].
+    was_empty: OnceCell<bool>,
+    error_logged: AtomicBool,
+    no_sink_logged: AtomicBool,
 }
 
 impl Shared {
-    pub(super) fn new(config: Config) -> Self {
-        let records = matches!(config.on_miss, OnMiss::Record | OnMiss::Once);
-        let recorder = config.sink.clone().filter(|_| records).map(|sink| {
-            let recorder = Recorder::new(sink);
-            recorder.set(|settings| {
-                settings.redact = config.redact.clone();
-                settings.on_error.clone_from(&config.on_error);
-            });
-            recorder
-        });
-        if records && recorder.is_none() {
-            tracing::error!("misses are not recorded: say where to, with `record_to`");
-        }
+    pub(super) fn new(source: Arc<dyn Source>, sink: Option<Arc<dyn Sink>>) -> Self {
         Self {
-            recorder,
-            config,
+            source,
+            has_sink: AtomicBool::new(sink.is_some()),
+            recorder: Recorder::new(sink.unwrap_or_else(|| Arc::new(NoSink))),
+            on_error: Mutex::default(),
             coalescer: Coalescer::default(),
             answered: Mutex::default(),
             was_empty: OnceCell::new(),
-            has_told: AtomicBool::new(false),
+            error_logged: AtomicBool::new(false),
+            no_sink_logged: AtomicBool::new(false),
         }
     }
 
-    /// Looks a request up. The body that comes back is the request's, with nothing missing.
+    fn answered(&self) -> MutexGuard<'_, HashMap<MatchKey, usize>> {
+        lock(&self.answered)
+    }
+
+    /// Whether misses can be recorded; logs once if not.
+    fn can_record(&self) -> bool {
+        let can_record = self.has_sink.load(Ordering::Relaxed);
+        if !can_record && !self.no_sink_logged.swap(true, Ordering::Relaxed) {
+            tracing::error!("cannot record misses: no sink, set one with `record_to`");
+        }
+        can_record
+    }
+
+    fn report(&self, error: &StoreError) {
+        if !self.error_logged.swap(true, Ordering::Relaxed) {
+            tracing::error!(%error, "cannot read a recording; later errors are not logged");
+        }
+        let hook = lock(&self.on_error).clone();
+        if let Some(hook) = hook {
+            hook(error);
+        }
+    }
+}
+
+/// The sink of a read-only cache. It is never called: see [`Shared::can_record`].
+struct NoSink;
+
+impl Sink for NoSink {
+    fn store(&self, _: Vec<Arc<Exchange>>) -> BoxFuture<'_, Result<(), StoreError>> {
+        std::future::ready(Ok(())).boxed()
+    }
+}
+
+/// Looks up recordings, and handles misses, with the settings of one service.
+#[derive(Clone)]
+pub(in crate::replay) struct Answers {
+    shared: Arc<Shared>,
+    settings: Settings,
+}
+
+/// The outcome of a look-up.
+pub(in crate::replay) enum Lookup {
+    /// A complete recording.
+    Hit(Arc<Exchange>),
+    /// No recording has the key. The body is the request's, as far as it was read for the key.
+    Miss(MatchKey, RecordedBody),
+    /// The request has no key, because its body is too long or incomplete.
+    Unmatched(NotWhole),
+}
+
+impl Answers {
+    pub(super) fn new(shared: Arc<Shared>, settings: Settings) -> Self {
+        Self { shared, settings }
+    }
+
+    /// Looks up the recording for a request. The returned body is the complete body of the request.
     pub(in crate::replay) async fn look_up<B>(
         &self,
         parts: &Parts,
@@ -141,46 +224,48 @@ impl Shared {
     where
         B: Body<Data = Bytes>,
     {
-        let matching = self.config.source.matching();
+        let matching = self.shared.source.matching();
         let (read, body) = if !matching.needs_body() || body.is_end_stream() {
             (Ok(RecordedBody::default()), ReplayBody::live(body))
         } else {
-            Box::pin(read_ahead(body, self.config.body_limit)).await
+            Box::pin(read_ahead(body, self.settings.max_request_body_bytes)).await
         };
-        let seen = match read {
-            Ok(seen) => seen,
-            Err(why) => return (Lookup::Unmatched(why), body),
+        let read = match read {
+            Ok(read) => read,
+            Err(reason) => return (Lookup::Unmatched(reason), body),
         };
-        let key = matching.key_of_parts(parts, &seen);
+        let key = matching.key_of_parts(parts, &read);
         let lookup = match self.find(key).await {
             Some(exchange) => Lookup::Hit(exchange),
-            None => Lookup::Miss(key, seen),
+            None => Lookup::Miss(key, read),
         };
         (lookup, body)
     }
 
-    pub(super) async fn find(&self, key: MatchKey) -> Option<Arc<Exchange>> {
-        let which = match self.config.order {
-            Order::Latest => Which::Latest,
-            Order::Recorded => {
-                let mut answered = self.answered();
+    async fn find(&self, key: MatchKey) -> Option<Arc<Exchange>> {
+        let shared = &self.shared;
+        let which = match self.settings.order {
+            AnswerOrder::Latest => Which::Latest,
+            AnswerOrder::Recorded => {
+                let mut answered = shared.answered();
                 let count = answered.entry(key).or_default();
                 *count += 1;
                 Which::Nth(*count - 1)
             }
         };
-        let found = match self.config.source.find(key, which).await {
-            Ok(found) => found.filter(|exchange| response::whole(exchange).is_some()),
+        let found = match shared.source.find(key, which).await {
+            Ok(found) => found.filter(|exchange| response::complete(exchange).is_some()),
             Err(error) => {
-                self.tell(&error);
+                shared.report(&error);
                 None
             }
         };
         if found.is_none()
-            && let Entry::Occupied(mut count) = self.answered().entry(key)
+            && self.settings.order == AnswerOrder::Recorded
+            && let Entry::Occupied(mut count) = shared.answered().entry(key)
         {
             *count.get_mut() -= 1;
-            // Anybody can ask for what is not recorded: nothing is kept of it.
+            // Misses must not accumulate: any client can cause them.
             if *count.get() == 0 {
                 count.remove();
             }
@@ -188,62 +273,25 @@ impl Shared {
         found
     }
 
-    fn answered(&self) -> MutexGuard<'_, HashMap<MatchKey, usize>> {
-        lock(&self.answered)
-    }
-
-    fn tell(&self, error: &StoreError) {
-        if !self.has_told.swap(true, Ordering::Relaxed) {
-            tracing::error!(%error, "a recording cannot be read; later failures are not told");
-        }
-        if let Some(on_error) = &self.config.on_error {
-            on_error(error);
-        }
-    }
-
-    /// What a miss comes to: `Once` is decided here.
-    pub(super) async fn on_miss(&self) -> OnMiss {
-        if self.config.on_miss != OnMiss::Once {
-            return self.config.on_miss;
-        }
-        let is_empty = || async {
-            self.config.source.is_empty().await.unwrap_or_else(|error| {
-                self.tell(&error);
-                false
-            })
-        };
-        if *self.was_empty.get_or_init(is_empty).await {
-            OnMiss::Record
-        } else {
-            OnMiss::Refuse
-        }
-    }
-
-    pub(in crate::replay) fn refuse<B: Body>(
-        &self,
-        parts: &Parts,
-        lookup: Lookup,
-    ) -> Response<ReplayBody<B>> {
+    /// The response to a request that no recording answers.
+    pub(in crate::replay) fn refuse(&self, parts: &Parts, lookup: Lookup) -> Response<StoredBody> {
         let mut request = RecordedRequest::from_parts(parts);
-        let why = match lookup {
-            Lookup::Unmatched(NotWhole::Long) => {
-                format!(
-                    "its body is over the limit of {} bytes",
-                    self.config.body_limit
-                )
-            }
-            Lookup::Unmatched(NotWhole::Failed) => "its body broke off".to_owned(),
+        let reason = match lookup {
+            Lookup::Unmatched(NotWhole::Long) => format!(
+                "the request body exceeds the limit of {} bytes",
+                self.settings.max_request_body_bytes
+            ),
+            Lookup::Unmatched(NotWhole::Failed) => "the request body is incomplete".to_owned(),
             Lookup::Miss(_, body) => {
                 request.body = body;
-                "no recording answers this request".to_owned()
+                "no recording matches this request".to_owned()
             }
-            Lookup::Hit(_) => String::new(),
+            Lookup::Hit(_) => "the recording is incomplete".to_owned(),
         };
-        let matching = self.config.source.matching();
-        let request = matching.describe(&request);
-        response::explain(
-            self.config.refuse_with,
-            format!("tower-traffic: {why}\n\n{request}\n"),
+        let request = self.shared.source.matching().describe(&request);
+        response::plain_text(
+            self.settings.refusal_status,
+            format!("tower-traffic: {reason}\n\n{request}\n"),
         )
     }
 
@@ -253,68 +301,78 @@ impl Shared {
         parts: Parts,
         body: ReplayBody<B>,
         lookup: Lookup,
-    ) -> Result<Answer<R>, S::Error>
+    ) -> Result<Response<ResponseBody<R>>, S::Error>
     where
-        S: Service<Request<TeeBody<ReplayBody<B>, Capture>>, Response = Response<R>>,
+        S: Service<Request<RequestBody<B>>, Response = Response<R>>,
         S::Error: fmt::Display,
         B: Body<Data = Bytes>,
-        B::Error: fmt::Display,
         R: Body<Data = Bytes>,
-        R::Error: fmt::Display,
     {
         match (self.on_miss().await, lookup) {
-            (OnMiss::Refuse, lookup) => Ok(self.refuse(&parts, lookup)),
-            (OnMiss::Record, Lookup::Miss(key, seen)) => {
-                self.record(inner, parts, body, key, seen).await
+            (OnMiss::Refuse, lookup) => Ok(self.refuse(&parts, lookup).map(ResponseBody::stored)),
+            (OnMiss::Record, Lookup::Miss(key, read)) if self.shared.can_record() => {
+                self.record(inner, parts, body, key, read).await
             }
             _ => pass(inner, parts, body).await,
         }
     }
 
-    /// Fetches what is missing, once for all who miss it now.
+    /// The setting for misses, with `Once` resolved.
+    async fn on_miss(&self) -> OnMiss {
+        if self.settings.on_miss != OnMiss::Once {
+            return self.settings.on_miss;
+        }
+        let is_empty = || async {
+            self.shared.source.is_empty().await.unwrap_or_else(|error| {
+                self.shared.report(&error);
+                false
+            })
+        };
+        if *self.shared.was_empty.get_or_init(is_empty).await {
+            OnMiss::Record
+        } else {
+            OnMiss::Refuse
+        }
+    }
+
+    /// Fetches and records a response, once for all concurrent misses of `key`.
     async fn record<S, B, R>(
         &self,
         inner: S,
         parts: Parts,
         body: ReplayBody<B>,
         key: MatchKey,
-        seen: RecordedBody,
-    ) -> Result<Answer<R>, S::Error>
+        read: RecordedBody,
+    ) -> Result<Response<ResponseBody<R>>, S::Error>
     where
-        S: Service<Request<TeeBody<ReplayBody<B>, Capture>>, Response = Response<R>>,
+        S: Service<Request<RequestBody<B>>, Response = Response<R>>,
         S::Error: fmt::Display,
         B: Body<Data = Bytes>,
-        B::Error: fmt::Display,
         R: Body<Data = Bytes>,
-        R::Error: fmt::Display,
     {
         let mut has_waited = false;
         let lead = loop {
-            let lead = match self.coalescer.turn(key) {
-                Turn::Lead(lead) => Some(lead),
-                // The one waited for brought nothing. One more tries now, and the rest do not queue
-                // up behind it.
-                Turn::Follow(_) if has_waited => return pass(inner, parts, body).await,
-                Turn::Follow(follow) => {
-                    follow.done().await;
+            let lead = match self.shared.coalescer.join(key) {
+                Role::Leader(lead) => Some(lead),
+                // The first leader stored nothing, and another miss leads now: do not queue behind it.
+                Role::Follower(_) if has_waited => return pass(inner, parts, body).await,
+                Role::Follower(follower) => {
+                    follower.wait().await;
                     has_waited = true;
                     None
                 }
             };
-            // Between the miss and this turn, somebody may have landed.
+            // A leader may have finished between the look-up and `join`.
             if let Some(exchange) = self.find(key).await
-                && let Some(response) = response::recorded(&exchange)
+                && let Some(response) = response::replayed(&exchange)
             {
-                return Ok(response);
+                return Ok(response.map(ResponseBody::stored));
             }
             if let Some(lead) = lead {
                 break lead;
             }
         };
-        let Some(recorder) = &self.recorder else {
-            return pass(inner, parts, body).await;
-        };
-        self.fetch(inner, parts, body, seen, recorder, lead).await
+        self.fetch(inner, parts, body, read, lead).await
     }
 
     async fn fetch<S, B, R>(
@@ -322,33 +380,36 @@ impl Shared {
         inner: S,
         parts: Parts,
         body: ReplayBody<B>,
-        seen: RecordedBody,
-        recorder: &Recorder,
+        read: RecordedBody,
         lead: Lead,
-    ) -> Result<Answer<R>, S::Error>
+    ) -> Result<Response<ResponseBody<R>>, S::Error>
     where
-        S: Service<Request<TeeBody<ReplayBody<B>, Capture>>, Response = Response<R>>,
+        S: Service<Request<RequestBody<B>>, Response = Response<R>>,
         S::Error: fmt::Display,
         B: Body<Data = Bytes>,
-        B::Error: fmt::Display,
         R: Body<Data = Bytes>,
-        R::Error: fmt::Display,
     {
         let mut request = RecordedRequest::from_parts(&parts);
-        request.body = seen;
-        let in_flight =
-            InFlight::begin_with(recorder, request, self.config.capture_limit, Box::new(lead));
-        // A body that need not be known for the look-up was not read ahead.
-        let is_live = !self.config.source.matching().needs_body();
+        request.body = read;
+        let in_flight = InFlight::begin_with(
+            &self.shared.recorder,
+            request,
+            self.settings.max_body_bytes,
+            Box::new(lead),
+        );
+        // A body that is not part of the match key was not read ahead.
+        let is_live = !self.shared.source.matching().needs_body();
         let capture = in_flight.request_body(&body).filter(|_| is_live);
-        let body = TeeBody::new(body, capture);
-        match inner.oneshot(Request::from_parts(parts, body)).await {
+        let request = Request::from_parts(parts, RequestBody::new(body, capture));
+        match inner.oneshot(request).await {
             Ok(response) => {
                 let capture = in_flight.head(&response);
-                if is_event_stream(response.headers()) {
+                // An event stream may never end.
+                let content_type = response.headers().get(header::CONTENT_TYPE);
+                if content_type.is_some_and(|value| is_event_stream(value.as_bytes())) {
                     capture.give_up_waiting();
                 }
-                Ok(response.map(|body| ReplayBody::live(TeeBody::new(body, Some(capture)))))
+                Ok(response.map(|body| ResponseBody::live(body, Some(capture))))
             }
             Err(error) => {
                 in_flight.failed(&error);
@@ -358,21 +419,18 @@ impl Shared {
     }
 }
 
-/// Lets the service inside answer.
-async fn pass<S, B, R>(inner: S, parts: Parts, body: ReplayBody<B>) -> Result<Answer<R>, S::Error>
+/// Calls the inner service without recording.
+async fn pass<S, B, R>(
+    inner: S,
+    parts: Parts,
+    body: ReplayBody<B>,
+) -> Result<Response<ResponseBody<R>>, S::Error>
 where
-    S: Service<Request<TeeBody<ReplayBody<B>, Capture>>, Response = Response<R>>,
+    S: Service<Request<RequestBody<B>>, Response = Response<R>>,
     B: Body<Data = Bytes>,
-    B::Error: fmt::Display,
     R: Body<Data = Bytes>,
-    R::Error: fmt::Display,
 {
-    let request = Request::from_parts(parts, TeeBody::new(body, None));
+    let request = Request::from_parts(parts, RequestBody::new(body, None));
     let response = inner.oneshot(request).await?;
-    Ok(response.map(|body| ReplayBody::live(TeeBody::new(body, None))))
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE);
-    content_type.is_some_and(|value| media_type::is_event_stream(value.as_bytes()))
+    Ok(response.map(|body| ResponseBody::live(body, None)))
 }

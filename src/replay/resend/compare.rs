@@ -1,4 +1,4 @@
-//! In what a new response differs from the recorded one.
+//! Comparison of a response with the recorded one.
 
 use std::{fmt, pin::pin};
 
@@ -8,43 +8,43 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use memchr::memmem;
 
-use super::sender::{Resend, Verdict};
+use super::{Resend, ResendOutcome};
 use crate::{
     message::{BodyEnd, HeaderList, RecordedBody, RecordedResponse},
     redact::REDACTED,
 };
 
-/// How much more than twice a recorded body is read of a new one whose secrets are to be replaced
-/// before it is compared, in bytes.
-const READ_ON: usize = 64 << 10;
+/// The limit of a new body that must be redacted as a whole: twice the recorded body, and this many
+/// bytes.
+const SLACK_BYTES: usize = 64 << 10;
 
-/// In what a response differs from the recorded one.
+/// A difference between a response and the recorded one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Difference {
-    /// Another status.
+pub enum ResponseDifference {
+    /// The status.
     Status {
-        /// As it was recorded.
+        /// The recorded status.
         recorded: StatusCode,
-        /// As it is now.
+        /// The new status.
         now: StatusCode,
     },
-    /// Other values under one field name, or none on one side.
+    /// The values of a header; one side may have none.
     Header {
-        /// The field, in lower case.
+        /// The name, in lower case.
         name: String,
-        /// The values as they were recorded.
+        /// The recorded values.
         recorded: Vec<Bytes>,
-        /// The values as they are now.
+        /// The new values.
         now: Vec<Bytes>,
     },
-    /// Other content.
+    /// The content.
     Body {
-        /// The first byte that differs, counted from 0; where one content is the other's
-        /// beginning, the length of the shorter.
+        /// The offset of the first byte that differs; if one content is a prefix of the other, the
+        /// length of the shorter.
         at: usize,
     },
-    /// Other trailers.
+    /// The trailers.
     Trailers,
 }
 
@@ -53,7 +53,7 @@ impl Resend {
         &self,
         recorded: &RecordedResponse,
         response: Response<R>,
-    ) -> Verdict
+    ) -> ResendOutcome
     where
         R: Body<Data = Bytes>,
         R::Error: fmt::Display,
@@ -62,9 +62,9 @@ impl Resend {
         let mut now = RecordedResponse::from_parts(&parts);
         let expected = recorded.body.to_bytes();
         let body_difference = if self.may_be_redacted(&expected) {
-            match collect(body, 2 * expected.len() + READ_ON).await {
+            match collect(body, 2 * expected.len() + SLACK_BYTES).await {
                 Ok(body) => now.body = body,
-                Err(error) => return Verdict::Failed(error),
+                Err(error) => return ResendOutcome::Failed(error),
             }
             self.redact.response(&mut now);
             difference(&recorded.body, &now.body)
@@ -72,12 +72,12 @@ impl Resend {
             self.redact.headers(&mut now.headers);
             match self.compare_body(&recorded.body, body).await {
                 Ok(difference) => difference,
-                Err(error) => return Verdict::Failed(error),
+                Err(error) => return ResendOutcome::Failed(error),
             }
         };
         let mut different = Vec::new();
         if now.status != recorded.status {
-            different.push(Difference::Status {
+            different.push(ResponseDifference::Status {
                 recorded: recorded.status,
                 now: now.status,
             });
@@ -85,9 +85,9 @@ impl Resend {
         self.compare_headers(&recorded.headers, &now.headers, &mut different);
         different.extend(body_difference);
         if different.is_empty() {
-            Verdict::Same
+            ResendOutcome::Same
         } else {
-            Verdict::Different(different)
+            ResendOutcome::Different(different)
         }
     }
 
@@ -95,7 +95,7 @@ impl Resend {
         &self,
         recorded: &HeaderList,
         now: &HeaderList,
-        different: &mut Vec<Difference>,
+        different: &mut Vec<ResponseDifference>,
     ) {
         let mut names: Vec<&str> = recorded
             .iter()
@@ -104,7 +104,7 @@ impl Resend {
             .collect();
         names.sort_unstable();
         names.dedup();
-        names.retain(|name| !self.ignored.iter().any(|ignored| ignored == name));
+        names.retain(|name| !self.ignored_headers.iter().any(|ignored| ignored == name));
         for name in names {
             let values = |headers: &HeaderList| -> Vec<Bytes> {
                 let values = headers.get_all(name);
@@ -112,7 +112,7 @@ impl Resend {
             };
             let (recorded, now) = (values(recorded), values(now));
             if recorded != now {
-                different.push(Difference::Header {
+                different.push(ResponseDifference::Header {
                     name: name.to_owned(),
                     recorded,
                     now,
@@ -121,19 +121,19 @@ impl Resend {
         }
     }
 
-    /// Whether secrets were replaced in a recorded body, so that a new one must be read to its end
-    /// before it can be compared.
+    /// Whether the recorded body may be redacted, so that a new one must be redacted as a whole before
+    /// the comparison.
     fn may_be_redacted(&self, recorded: &[u8]) -> bool {
         let (_, functions) = self.redact.has_functions();
         functions || memmem::find(recorded, REDACTED.as_bytes()).is_some()
     }
 
-    /// Compares as the content comes, and stops where it differs: what comes now may have no end.
+    /// Compares frame by frame, and stops at the first difference: the new body may be endless.
     async fn compare_body<R>(
         &self,
         recorded: &RecordedBody,
         body: R,
-    ) -> Result<Option<Difference>, String>
+    ) -> Result<Option<ResponseDifference>, String>
     where
         R: Body<Data = Bytes>,
         R::Error: fmt::Display,
@@ -150,7 +150,7 @@ impl Resend {
                     let same = same.count();
                     at += same;
                     if same < data.len() {
-                        return Ok(Some(Difference::Body { at }));
+                        return Ok(Some(ResponseDifference::Body { at }));
                     }
                 }
                 Err(frame) => {
@@ -159,16 +159,16 @@ impl Resend {
             }
         }
         if at < expected.len() {
-            return Ok(Some(Difference::Body { at }));
+            return Ok(Some(ResponseDifference::Body { at }));
         }
         if let Some(trailers) = &mut trailers {
             self.redact.headers(trailers);
         }
-        Ok((trailers != recorded.trailers).then_some(Difference::Trailers))
+        Ok((trailers != recorded.trailers).then_some(ResponseDifference::Trailers))
     }
 }
 
-/// Reads a body up to a limit.
+/// Reads a body, up to about `limit` bytes.
 async fn collect<R>(body: R, limit: usize) -> Result<RecordedBody, String>
 where
     R: Body<Data = Bytes>,
@@ -193,18 +193,18 @@ where
     Ok(collected)
 }
 
-/// Where two bodies differ.
-fn difference(recorded: &RecordedBody, now: &RecordedBody) -> Option<Difference> {
+/// The first difference between two bodies.
+fn difference(recorded: &RecordedBody, now: &RecordedBody) -> Option<ResponseDifference> {
     let (recorded_bytes, now_bytes) = (recorded.to_bytes(), now.to_bytes());
     if recorded_bytes != now_bytes || now.end != BodyEnd::Complete {
         let same = recorded_bytes.iter().zip(&now_bytes);
         let at = same.take_while(|(a, b)| a == b).count();
-        return Some(Difference::Body { at });
+        return Some(ResponseDifference::Body { at });
     }
-    (now.trailers != recorded.trailers).then_some(Difference::Trailers)
+    (now.trailers != recorded.trailers).then_some(ResponseDifference::Trailers)
 }
 
-impl fmt::Display for Difference {
+impl fmt::Display for ResponseDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |values: &[Bytes]| {
             let values: Vec<_> = values
@@ -212,29 +212,24 @@ impl fmt::Display for Difference {
                 .map(|v| v.escape_ascii().to_string())
                 .collect();
             if values.is_empty() {
-                "nothing".to_owned()
+                "none".to_owned()
             } else {
                 values.join(", ")
             }
         };
         match self {
             Self::Status { recorded, now } => {
-                write!(f, "status: {recorded} was recorded, now {now}")
+                write!(f, "status: recorded {recorded}, now {now}")
             }
             Self::Header {
                 name,
                 recorded,
                 now,
             } => {
-                write!(
-                    f,
-                    "{name}: {} was recorded, now {}",
-                    text(recorded),
-                    text(now)
-                )
+                write!(f, "{name}: recorded {}, now {}", text(recorded), text(now))
             }
-            Self::Body { at } => write!(f, "content: other from byte {at} on"),
-            Self::Trailers => f.write_str("other trailers"),
+            Self::Body { at } => write!(f, "content: differs from byte {at}"),
+            Self::Trailers => f.write_str("trailers: differ"),
         }
     }
 }

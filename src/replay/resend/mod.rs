@@ -1,9 +1,11 @@
 //! `Resend`: sends the requests of a recording again and compares the responses.
 
 mod compare;
+mod outcome;
 mod sender;
 
 pub use self::{
-    compare::Difference,
-    sender::{Resend, Resent, Summary, Verdict},
+    compare::ResponseDifference,
+    outcome::{ResendOutcome, ResendSummary, Resent},
+    sender::Resend,
 };

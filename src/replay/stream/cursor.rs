@@ -1,4 +1,4 @@
-//! One place in a recording, shared by all who are answered from it.
+//! `Cursor`: a position in a recording, shared by all services of a layer.
 
 use std::{
     mem,
@@ -8,71 +8,73 @@ use std::{
 
 use futures_util::{StreamExt, future::poll_fn};
 
-use crate::replay::response;
 use crate::{
     message::{BodyEnd, Exchange, RecordedRequest, RecordedResponse},
+    replay::response,
     store::{BoxStream, Replay, StoreError},
     util::sync::lock,
 };
 
-/// Gives the exchanges of a recording in order, each once, however many ask at once.
+/// Gives each exchange of a recording once, in recorded order, to concurrent callers.
 ///
-/// Exchanges without a whole response cannot answer, and are passed over.
+/// Exchanges without a complete response are skipped.
 pub(in crate::replay) struct Cursor {
     replay: Arc<dyn Replay>,
-    state: Mutex<State>,
-    waiting: Arc<Waiting>,
+    position: Mutex<Position>,
+    waiting: Arc<WaitingCallers>,
 }
 
-type Next = (Box<RecordedRequest>, Box<RecordedResponse>);
+type ReadAhead = (Box<RecordedRequest>, Box<RecordedResponse>);
 
 #[derive(Default)]
-struct State {
+struct Position {
     stream: Option<BoxStream<'static, Result<Exchange, StoreError>>>,
-    next: Option<Result<Next, StoreError>>,
-    is_over: bool,
-    /// How many items of the recording were passed, whatever they were.
+    next: Option<Result<ReadAhead, StoreError>>,
+    is_at_end: bool,
+    /// The number of items of the recording before the position.
     passed: usize,
+    /// The number of exchanges among them that were given.
     given: usize,
 }
 
-/// What stands at the cursor.
+/// The outcome of [`Cursor::take_if`].
 pub(in crate::replay) enum Taken {
-    /// The response to the right request; the cursor has moved on.
+    /// The response to the expected request; the cursor has advanced.
     Response(Box<RecordedResponse>),
-    /// Another request, the n-th that can be answered, counted from 1; the cursor stays.
-    Other(usize, Box<RecordedRequest>),
-    /// A part of the recording that cannot be read; the cursor has moved on.
+    /// The number, from 1, and the request of the next exchange, which the predicate rejects; the
+    /// cursor stays.
+    Mismatch(usize, Box<RecordedRequest>),
+    /// The next part of the recording is unreadable; the cursor has advanced.
     Unreadable(StoreError),
-    /// Nothing: so many were given.
-    Over(usize),
+    /// All exchanges were given, this many.
+    End(usize),
 }
 
 impl Cursor {
     pub(in crate::replay) fn new(replay: Arc<dyn Replay>) -> Self {
         Self {
             replay,
-            state: Mutex::default(),
+            position: Mutex::default(),
             waiting: Arc::default(),
         }
     }
 
-    /// Takes the next exchange, if its request is the right one.
+    /// Takes the next exchange if `is_expected` accepts its request.
     pub(in crate::replay) async fn take_if(
         &self,
-        is_right: impl Fn(&RecordedRequest) -> bool,
+        is_expected: impl Fn(&RecordedRequest) -> bool,
     ) -> Taken {
-        poll_fn(|cx| self.poll_take(cx, &is_right)).await
+        poll_fn(|cx| self.poll_take(cx, &is_expected)).await
     }
 
-    /// What has not been given yet.
+    /// Reads the exchanges after the position.
     pub(in crate::replay) async fn rest(&self) -> Result<Vec<Exchange>, StoreError> {
-        let passed = self.lock().passed;
+        let passed = self.position().passed;
         let mut rest = self.replay.replay().skip(passed);
         let mut exchanges = Vec::new();
         while let Some(exchange) = rest.next().await {
             let exchange = exchange?;
-            if response::whole(&exchange).is_some() {
+            if response::complete(&exchange).is_some() {
                 exchanges.push(exchange);
             }
         }
@@ -82,55 +84,55 @@ impl Cursor {
     fn poll_take(
         &self,
         cx: &mut Context<'_>,
-        is_right: &impl Fn(&RecordedRequest) -> bool,
+        is_expected: &impl Fn(&RecordedRequest) -> bool,
     ) -> Poll<Taken> {
-        let mut state = self.lock();
-        while state.next.is_none() && !state.is_over {
-            // The stream knows one waker only: ours wakes everybody who waits here.
+        let mut position = self.position();
+        while position.next.is_none() && !position.is_at_end {
+            // A stream keeps only one waker: ours wakes all callers.
             self.waiting.add(cx.waker());
             let waker = Waker::from(self.waiting.clone());
-            let stream = state.stream.get_or_insert_with(|| self.replay.replay());
+            let stream = position.stream.get_or_insert_with(|| self.replay.replay());
             match stream.poll_next_unpin(&mut Context::from_waker(&waker)) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(None) => state.is_over = true,
-                Poll::Ready(Some(Err(error))) => state.next = Some(Err(error)),
+                Poll::Ready(None) => position.is_at_end = true,
+                Poll::Ready(Some(Err(error))) => position.next = Some(Err(error)),
                 Poll::Ready(Some(Ok(exchange))) => match exchange.response {
                     Ok(response) if response.body.end == BodyEnd::Complete => {
-                        state.next = Some(Ok((exchange.request.into(), response.into())));
+                        position.next = Some(Ok((exchange.request.into(), response.into())));
                     }
-                    _ => state.passed += 1,
+                    _ => position.passed += 1,
                 },
             }
             waker.wake();
         }
-        let (request, response) = match state.next.take() {
-            None => return Poll::Ready(Taken::Over(state.given)),
+        let (request, response) = match position.next.take() {
+            None => return Poll::Ready(Taken::End(position.given)),
             Some(Err(error)) => {
-                state.passed += 1;
+                position.passed += 1;
                 return Poll::Ready(Taken::Unreadable(error));
             }
             Some(Ok(next)) => next,
         };
-        if is_right(&request) {
-            state.passed += 1;
-            state.given += 1;
+        if is_expected(&request) {
+            position.passed += 1;
+            position.given += 1;
             return Poll::Ready(Taken::Response(response));
         }
-        let other = request.clone();
-        state.next = Some(Ok((request, response)));
-        Poll::Ready(Taken::Other(state.given + 1, other))
+        let expected = request.clone();
+        position.next = Some(Ok((request, response)));
+        Poll::Ready(Taken::Mismatch(position.given + 1, expected))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+    fn position(&self) -> MutexGuard<'_, Position> {
+        lock(&self.position)
     }
 }
 
-/// Everybody who waits for the recording to be read on.
+/// The callers that wait for the next exchange.
 #[derive(Default)]
-struct Waiting(Mutex<Vec<Waker>>);
+struct WaitingCallers(Mutex<Vec<Waker>>);
 
-impl Waiting {
+impl WaitingCallers {
     fn add(&self, waker: &Waker) {
         let mut wakers = lock(&self.0);
         if !wakers.iter().any(|other| other.will_wake(waker)) {
@@ -139,7 +141,7 @@ impl Waiting {
     }
 }
 
-impl Wake for Waiting {
+impl Wake for WaitingCallers {
     fn wake(self: Arc<Self>) {
         let wakers = mem::take(&mut *lock(&self.0));
         for waker in wakers {

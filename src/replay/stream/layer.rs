@@ -1,16 +1,12 @@
 //! `ReplayStream`: the layer and its settings.
 
-use std::{
-    fmt,
-    path::PathBuf,
-    sync::{Arc, OnceLock},
-};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use tower::Layer;
 
 use super::{
     cursor::Cursor,
-    service::{ReplayStreamService, Shared},
+    service::{ReplayStreamService, Settings},
 };
 use crate::{
     matching::Matching,
@@ -18,16 +14,16 @@ use crate::{
     store::{Disk, Memory, Replay, StoreError},
 };
 
-/// A layer that answers from a recording in the order in which it was made, and checks each request
-/// against it (http4k: `ReplayFrom`).
+/// A layer that answers from a recording in recorded order, and checks each request against it
+/// (http4k: `ReplayFrom`).
 ///
-/// The n-th request must be the n-th of the recording, by method, URI and body, or by what
-/// [`match_by`](Self::match_by) says; it gets the n-th response. Another request gets a 400 that
-/// shows both, and the recording stays where it is. When it is over, every request gets a 400. The
-/// service inside is never called.
+/// The n-th request has to match the n-th recorded request, by method, URI and body, or as
+/// [`match_by`](Self::match_by) defines; it gets the n-th recorded response. Any other request gets a
+/// 400 that shows both requests, and the position in the recording stays. After the last exchange,
+/// every request gets a 400. The inner service is never called.
 ///
-/// Clones of the layer and all its services share one place in the recording: each exchange is given
-/// once, however many ask at the same time. Exchanges without a whole response are passed over.
+/// Clones of the layer and all its services share one position, so each exchange is replayed once,
+/// also under concurrent requests. Exchanges without a complete response are skipped.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -42,7 +38,7 @@ use crate::{
 ///     Request::get("/bob").body(Bytes::new())?,
 ///     Response::new(Bytes::from("hello bob")),
 /// )]);
-/// let replay = ReplayStream::memory(memory);
+/// let replay = ReplayStream::memory(&memory);
 /// # async fn origin(_: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, std::convert::Infallible> { unreachable!() }
 /// let service = replay.layer(service_fn(origin));
 ///
@@ -52,69 +48,61 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
+///
+/// With every setting at its default:
+///
+/// ```
+/// use tower_traffic::{Matching, ReplayStream};
+///
+/// let replay = ReplayStream::disk("./t")
+///     .match_by(Matching::new())
+///     .max_request_body_bytes(16 << 20);
+/// ```
 #[derive(Clone)]
+#[must_use = "layers do nothing unless applied"]
 pub struct ReplayStream {
-    replay: Arc<dyn Replay>,
-    matching: Matching,
-    body_limit: usize,
-    // Made when the layer is first used, so that the settings before it can still change.
-    shared: Arc<OnceLock<Arc<Shared>>>,
+    cursor: Arc<Cursor>,
+    settings: Arc<Settings>,
 }
 
 impl ReplayStream {
-    /// Answers from a folder.
-    pub fn disk(folder: impl Into<PathBuf>) -> Self {
-        Self::from(Disk::new(folder))
-    }
-
-    /// Answers from memory.
-    pub fn memory(memory: Memory) -> Self {
-        Self::from(memory)
-    }
-
-    /// Answers from a store.
-    pub fn from(replay: impl Replay) -> Self {
+    /// Answers from `replay`.
+    pub fn new(replay: impl Replay) -> Self {
         Self {
-            replay: Arc::new(replay),
-            matching: Matching::new(),
-            body_limit: 16 << 20,
-            shared: Arc::default(),
+            cursor: Arc::new(Cursor::new(Arc::new(replay))),
+            settings: Arc::new(Settings::default()),
         }
     }
 
-    /// What makes a request the expected one. A request that was recorded without all of its body,
-    /// because the service did not read it, is compared without it.
+    /// Answers from a folder of any layout.
+    pub fn disk(folder: impl Into<PathBuf>) -> Self {
+        Self::new(Disk::new(folder))
+    }
+
+    /// Answers from memory.
+    pub fn memory(memory: &Memory) -> Self {
+        Self::new(memory.clone())
+    }
+
+    /// Defines when a request matches the expected one; by method, URI and body by default. If the
+    /// recording has only a part of a request body, that body is not compared.
     pub fn match_by(mut self, matching: Matching) -> Self {
-        self.matching = matching;
-        self.shared = Arc::default();
+        Arc::make_mut(&mut self.settings).set_matching(matching);
         self
     }
 
-    /// Reads at most so many bytes of a request's body; 16 MiB by default. A longer one gets a 413.
-    pub fn body_limit(mut self, bytes: usize) -> Self {
-        self.body_limit = bytes;
-        self.shared = Arc::default();
+    /// Reads at most `bytes` of a request body; 16 MiB by default. A longer one gets a 413.
+    pub fn max_request_body_bytes(mut self, bytes: usize) -> Self {
+        Arc::make_mut(&mut self.settings).max_request_body_bytes = bytes;
         self
     }
 
-    /// What was never asked for, in recorded order.
+    /// The exchanges that were not replayed yet, in recorded order.
     ///
     /// # Errors
     /// If the recording cannot be read.
     pub async fn unused(&self) -> Result<Vec<Exchange>, StoreError> {
-        self.shared().cursor.rest().await
-    }
-
-    fn shared(&self) -> Arc<Shared> {
-        let make = || {
-            Arc::new(Shared {
-                cursor: Cursor::new(self.replay.clone()),
-                head_matching: self.matching.clone().ignore_body(true),
-                matching: self.matching.clone(),
-                body_limit: self.body_limit,
-            })
-        };
-        self.shared.get_or_init(make).clone()
+        self.cursor.rest().await
     }
 }
 
@@ -122,14 +110,14 @@ impl<S> Layer<S> for ReplayStream {
     type Service = ReplayStreamService<S>;
 
     fn layer(&self, _: S) -> Self::Service {
-        ReplayStreamService::new(self.shared())
+        ReplayStreamService::new(self.cursor.clone(), self.settings.clone())
     }
 }
 
 impl fmt::Debug for ReplayStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReplayStream")
-            .field("matching", &self.matching)
+            .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
 }

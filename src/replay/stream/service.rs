@@ -8,29 +8,30 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{FutureExt, future::BoxFuture};
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use tower::Service;
 
 use super::cursor::{Cursor, Taken};
 use crate::{
-    body::{NotWhole, ReplayBody, read_ahead},
+    body::{NotWhole, read_ahead},
     matching::Matching,
     message::{BodyEnd, RecordedRequest},
-    replay::response,
+    replay::{ResponseFuture, StoredBody, response},
 };
 
-/// The service that [`ReplayStream`](super::ReplayStream) makes. It stands for the one inside, which it never calls.
+/// The service of [`ReplayStream`](super::ReplayStream). It replaces the inner service.
 pub struct ReplayStreamService<S> {
-    shared: Arc<Shared>,
+    cursor: Arc<Cursor>,
+    settings: Arc<Settings>,
     inner: PhantomData<fn() -> S>,
 }
 
 impl<S> ReplayStreamService<S> {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(cursor: Arc<Cursor>, settings: Arc<Settings>) -> Self {
         Self {
-            shared,
+            cursor,
+            settings,
             inner: PhantomData,
         }
     }
@@ -38,31 +39,29 @@ impl<S> ReplayStreamService<S> {
 
 impl<S> Clone for ReplayStreamService<S> {
     fn clone(&self) -> Self {
-        Self {
-            shared: self.shared.clone(),
-            inner: PhantomData,
-        }
+        Self::new(self.cursor.clone(), self.settings.clone())
     }
 }
 
 impl<S, B, R> Service<Request<B>> for ReplayStreamService<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
+    S::Error: 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Send,
-    R: Body,
 {
-    type Response = Response<ReplayBody<R>>;
+    type Response = Response<StoredBody>;
     type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
+    type Future = ResponseFuture<StoredBody, S::Error>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let shared = self.shared.clone();
-        async move { Ok(shared.answer(request).await) }.boxed()
+        let cursor = self.cursor.clone();
+        let settings = self.settings.clone();
+        ResponseFuture::new(async move { Ok(settings.answer(&cursor, request).await) })
     }
 }
 
@@ -73,58 +72,70 @@ impl<S> fmt::Debug for ReplayStreamService<S> {
     }
 }
 
-pub(super) struct Shared {
-    pub(super) cursor: Cursor,
-    pub(super) matching: Matching,
-    /// For requests that were recorded without (all of) their body.
-    pub(super) head_matching: Matching,
-    pub(super) body_limit: usize,
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    matching: Matching,
+    /// For requests that were recorded without their complete body.
+    head_matching: Matching,
+    pub(super) max_request_body_bytes: usize,
 }
 
-impl Shared {
-    async fn answer<B, R>(&self, request: Request<B>) -> Response<ReplayBody<R>>
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            matching: Matching::new(),
+            head_matching: Matching::new().ignore_body(true),
+            max_request_body_bytes: 16 << 20,
+        }
+    }
+}
+
+impl Settings {
+    pub(super) fn set_matching(&mut self, matching: Matching) {
+        self.head_matching = matching.clone().ignore_body(true);
+        self.matching = matching;
+    }
+
+    async fn answer<B>(&self, cursor: &Cursor, request: Request<B>) -> Response<StoredBody>
     where
         B: Body<Data = Bytes>,
-        R: Body,
     {
         let (parts, body) = request.into_parts();
         let mut request = RecordedRequest::from_parts(&parts);
-        match read_ahead(body, self.body_limit).await.0 {
+        match read_ahead(body, self.max_request_body_bytes).await.0 {
             Ok(body) => request.body = body,
             Err(NotWhole::Long) => {
                 let text = format!(
-                    "tower-traffic: the body is over {} bytes\n",
-                    self.body_limit
+                    "tower-traffic: the request body exceeds the limit of {} bytes\n",
+                    self.max_request_body_bytes
                 );
-                return response::explain(StatusCode::PAYLOAD_TOO_LARGE, text);
+                return response::plain_text(StatusCode::PAYLOAD_TOO_LARGE, text);
             }
             Err(NotWhole::Failed) => {
-                let text = "tower-traffic: the body broke off\n";
-                return response::explain(StatusCode::BAD_REQUEST, text);
+                let text = "tower-traffic: the request body is incomplete\n";
+                return response::plain_text(StatusCode::BAD_REQUEST, text);
             }
         }
-        let taken = self
-            .cursor
+        let taken = cursor
             .take_if(|expected| self.is_expected(expected, &request))
             .await;
         let expected = match taken {
-            Taken::Response(response) => return response::response(&response),
-            Taken::Other(number, expected) => {
+            Taken::Response(response) => return response::replay(&response),
+            Taken::Mismatch(number, expected) => {
                 let shown = self.matching.describe(&expected);
-                format!("expected, as exchange {number} of the recording:\n{shown}")
+                format!("expected exchange {number} of the recording:\n{shown}")
             }
-            Taken::Over(count) => {
-                format!("expected: nothing more, the recording's {count} exchanges were given")
+            Taken::End(count) => {
+                format!("expected no more requests: all {count} exchanges were replayed")
             }
             Taken::Unreadable(error) => {
                 let text = format!("tower-traffic: {error}\n");
-                return response::explain(StatusCode::INTERNAL_SERVER_ERROR, text);
+                return response::plain_text(StatusCode::INTERNAL_SERVER_ERROR, text);
             }
         };
-        let got = self.matching.describe(&request);
-        let text =
-            format!("tower-traffic: not the expected request\n\n{expected}\n\ngot:\n{got}\n");
-        response::explain(StatusCode::BAD_REQUEST, text)
+        let found = self.matching.describe(&request);
+        let text = format!("tower-traffic: unexpected request\n\n{expected}\n\nfound:\n{found}\n");
+        response::plain_text(StatusCode::BAD_REQUEST, text)
     }
 
     fn is_expected(&self, expected: &RecordedRequest, request: &RecordedRequest) -> bool {

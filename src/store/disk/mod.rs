@@ -64,7 +64,7 @@ const DEFAULT_MAX_SEGMENT_BYTES: u64 = 256 << 20;
 /// use tower_traffic::{Matching, ReplayCache, store::Disk};
 ///
 /// let recording = Disk::new("./t").match_by(Matching::new().ignore_query("nonce"));
-/// let cache = ReplayCache::from(recording);
+/// let cache = ReplayCache::read_only(recording);
 /// ```
 ///
 /// [http4k]: https://www.http4k.org

@@ -100,7 +100,7 @@ const MAX_NAMESAKES: usize = 1000;
 /// let fixtures = DiskCache::new("tests/fixtures")
 ///     .match_by(Matching::new().ignore_query("nonce"))
 ///     .indent_json(false);
-/// let cache = ReplayCache::cache(fixtures).on_miss(OnMiss::Record);
+/// let cache = ReplayCache::new(fixtures).on_miss(OnMiss::Record);
 /// # let _ = cache;
 /// ```
 #[derive(Clone)]

@@ -20,8 +20,8 @@ use crate::{
 /// A read-only recording of any kind. Clones share it.
 ///
 /// [`open`] returns it, and everything that reads a recording takes it:
-/// [`ReplayStream::from`](crate::ReplayStream::from), [`Resend::from`](crate::Resend::from),
-/// [`ReplayCache::from`](crate::ReplayCache::from). The first look-up loads a file or an S3 stream
+/// [`ReplayStream::new`](crate::ReplayStream::new), [`Resend::new`](crate::Resend::new),
+/// [`ReplayCache::read_only`](crate::ReplayCache::from). The first look-up loads a file or an S3 stream
 /// into memory; for a folder it builds an index.
 ///
 /// A replay never changes the recording: the torn tail of a killed writer is an error
@@ -87,8 +87,8 @@ impl fmt::Display for Format {
 /// # std::fs::write(&path, r#"{"log": {"entries": []}}"#)?;
 /// let recording = store::open(path).await?;
 /// println!("a {}", recording.format());
-/// let replay = ReplayStream::from(recording.clone());
-/// let resend = Resend::from(recording);
+/// let replay = ReplayStream::new(recording.clone());
+/// let resend = Resend::new(recording);
 /// # Ok(())
 /// # }
 /// ```

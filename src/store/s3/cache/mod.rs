@@ -41,7 +41,7 @@ const CONTENT_TYPE: &str = "application/gzip";
 ///     .timeout(Duration::from_secs(5))
 ///     .max_object_bytes(64 << 20)
 ///     .miss_ttl(Duration::from_secs(10));
-/// let replay = ReplayCache::cache(cache).on_miss(OnMiss::Record);
+/// let replay = ReplayCache::new(cache).on_miss(OnMiss::Record);
 /// ```
 ///
 /// - **Objects.** `<prefix>/key=3f/3f0c....warc.gz`: the key in hex, and in the object the exchange as
