@@ -446,7 +446,7 @@ async fn a_recording_answers_by_what_counts() {
     assert_eq!(answer.status, 503);
     let text = answer.text();
     assert!(
-        text.contains(r#"of the body's 24 bytes counts: {\"name\":\"eve\"}"#),
+        text.contains(r#"selected from the body of 24 bytes: {\"name\":\"eve\"}"#),
         "{text}"
     );
     assert!(!text.contains("nonce"), "{text}");
@@ -465,7 +465,7 @@ async fn an_explanation_shows_what_functions_say() {
     .await;
     let text = answer.text();
     assert!(
-        text.contains("POST /ab\n  a function says: job 3\n"),
+        text.contains("POST /ab\n  result of a function: job 3\n"),
         "{text}"
     );
     assert!(!text.contains("content"), "{text}");

@@ -385,7 +385,7 @@ fn damage_is_told_with_its_place_and_the_rest_is_read() {
     let (file, offset) = damage(&recorded.folder);
     let ran = run(&["verify", &recorded.folder]);
     let expected = format!(
-        "damaged: {}: at byte {offset}: the response does not match its checksum; the record is skipped\n\
+        "damaged: {}: at byte {offset}: damaged response: wrong checksum; the record is skipped\n\
          folder: 6 exchanges are good, 1 part is damaged\n",
         file.display()
     );
@@ -435,7 +435,7 @@ fn what_is_made_fit_is_noted() {
     )
     .unwrap();
     let out = good(&["verify", path.to_str().unwrap()]);
-    let expected = "note: $.log.entries[0].request.headers[0]: \"a b\" is no field name; the field is left out \
+    let expected = "note: $.log.entries[0].request.headers[0]: invalid header name \"a b\"; the header is left out \
         (and in one other place)\nHAR: 2 exchanges, all good\n";
     assert_eq!(out, expected);
 }

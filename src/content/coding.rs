@@ -1,14 +1,14 @@
-//! Compressed content made readable, as far as it is safe.
+//! Content codings: decodes compressed content with bounded memory.
 //!
-//! A few bytes can stand for gigabytes. Decoders are therefore read only until enough is there to be
-//! shown; what passes from one to the next is limited too, and so are the windows that they keep.
+//! A few bytes can expand to gigabytes. Therefore decoders are read only up to a limit, and the
+//! bytes that pass between two decoders and the windows of decoders are limited too.
 
 use std::borrow::Cow;
 
-/// What came of content that is compressed.
+/// The result of decoding.
 pub(crate) struct Decoded {
     pub(crate) content: Vec<u8>,
-    /// Why it does not go on.
+    /// Why decoding stopped.
     pub(crate) stop: Stop,
 }
 
@@ -16,13 +16,13 @@ pub(crate) struct Decoded {
 #[cfg_attr(not(feature = "decompress"), expect(dead_code))]
 pub(crate) enum Stop {
     End,
-    /// There is more, but this is enough.
+    /// The limit is reached, and there is more.
     Limit,
     /// The rest is missing or damaged.
     Broken(String),
 }
 
-/// The codings that were applied, in their order; `identity` is none.
+/// The codings in the order in which they were applied, without `identity`.
 pub(crate) fn codings<'a>(
     values: impl Iterator<Item = &'a [u8]> + 'a,
 ) -> impl Iterator<Item = Cow<'a, str>> + 'a {
@@ -55,10 +55,10 @@ mod decoders {
 
     use super::{Decoded, Stop};
 
-    /// More codings in a row are nobody's.
+    /// The limit of codings in a row.
     const MOST: usize = 4;
 
-    /// What passes at most from one decoder to the next, in bytes.
+    /// The limit of bytes between two decoders.
     const BETWEEN: u64 = 1 << 20;
 
     /// The largest window for zstd (RFC 9659), in bytes.
@@ -66,7 +66,7 @@ mod decoders {
 
     const BUFFER: usize = 8 << 10;
 
-    /// Decodes up to `limit` bytes; an error says why nothing is decoded at all.
+    /// Decodes up to `limit` bytes. The error says why nothing is decoded at all.
     pub(crate) fn decode(
         codings: &[Cow<'_, str>],
         content: &[u8],
@@ -76,15 +76,15 @@ mod decoders {
             return Err(Cow::Borrowed("too many codings"));
         }
         let mut reader: Box<dyn BufRead + '_> = Box::new(content);
-        // One more shows that there is more.
+        // One byte more shows that there is more.
         let most = (limit as u64).saturating_add(1);
-        // What was applied last is undone first.
+        // The last coding is undone first.
         for coding in codings.iter().rev() {
             let decoder = decoder(coding, reader)?.take(BETWEEN.max(most));
             reader = Box::new(BufReader::with_capacity(BUFFER, decoder));
         }
         let mut content = Vec::new();
-        // What was decoded before an error stays.
+        // The content before an error is kept.
         let read = reader.take(most).read_to_end(&mut content);
         let stop = match read {
             _ if content.len() > limit => Stop::Limit,
@@ -103,7 +103,7 @@ mod decoders {
             "gzip" | "x-gzip" => Box::new(MultiGzDecoder::new(source)),
             "deflate" => {
                 let start = source.fill_buf().unwrap_or_default();
-                // Some leave the header of zlib out, which RFC 9110 (8.4.1.2) asks for.
+                // Some servers leave out the header of zlib, which RFC 9110 (8.4.1.2) requires.
                 let is_zlib = matches!(start, [first, second, ..]
                     if first & 15 == 8 && u16::from_be_bytes([*first, *second]) % 31 == 0);
                 if is_zlib {
@@ -114,7 +114,8 @@ mod decoders {
             }
             "br" => {
                 let start = source.fill_buf().unwrap_or_default();
-                // RFC 7932 has no such window. Large Window Brotli has: up to a gigabyte.
+                // Large Window Brotli, which RFC 7932 does not define, has windows of up to a
+                // gigabyte.
                 if start.first().is_some_and(|first| first & 0x7f == 0x11) {
                     return Err(Cow::Borrowed("its window is too large"));
                 }
@@ -130,7 +131,7 @@ mod decoders {
         source: R,
         decoder: FrameDecoder,
         is_in_frame: bool,
-        /// The frame is broken: what was decoded of it comes first.
+        /// The frame is broken: its decoded start comes first.
         failed: Option<FrameDecoderError>,
     }
 
@@ -146,7 +147,7 @@ mod decoders {
             }
         }
 
-        /// Begins the next frame; false if there is none.
+        /// Begins the next frame; false at the end.
         fn next_frame(&mut self) -> io::Result<bool> {
             while !self.source.fill_buf()?.is_empty() {
                 match self.decoder.reset(&mut self.source) {
@@ -167,8 +168,8 @@ mod decoders {
             let one = BlockDecodingStrategy::UptoBlocks(1);
             if let Err(error) = self.decoder.decode_blocks(&mut self.source, one) {
                 self.failed = Some(error);
-                // The decoder keeps a window back until it has seen the last block. This one is
-                // empty, with room for a checksum that nobody compares.
+                // The decoder holds a window back until it has seen the last block. This one is
+                // empty, with room for a checksum, which is not compared.
                 let last = [1, 0, 0, 0, 0, 0, 0];
                 let _ = self
                     .decoder

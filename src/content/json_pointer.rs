@@ -1,7 +1,7 @@
-//! Places in JSON, by name.
+//! `Pointer`: JSON pointers with wildcards.
 
-/// A place: a JSON pointer (RFC 6901), in which `*` is any name or number, and `**` any number of
-/// them, none included.
+/// A JSON pointer (RFC 6901) in which `*` is any name or index, and `**` any number of steps,
+/// including none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pointer {
     tokens: Vec<Token>,
@@ -17,14 +17,14 @@ enum Token {
 /// A step on the way to a value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step<'a> {
-    /// Of an object's member, as the text has it between the quotes.
+    /// The name of a member, escaped, without quotes.
     Name(&'a [u8]),
-    /// Of an array's element.
+    /// The index of an array's element.
     Index(usize),
 }
 
 impl Pointer {
-    /// Reads a pointer. Without the slash before it, it is taken as if it were there.
+    /// Parses a pointer. The leading slash may be left out.
     pub(crate) fn new(text: &str) -> Self {
         let tokens = text.strip_prefix('/').unwrap_or(text);
         let token = |token: &str| match token {
@@ -41,13 +41,13 @@ impl Pointer {
         }
     }
 
-    /// Whether it leads to the value at the end of these steps.
+    /// Whether the pointer leads to the value after `len` steps.
     pub(crate) fn leads_to<'a>(
         &self,
         steps: impl Fn(usize) -> Option<Step<'a>>,
         len: usize,
     ) -> bool {
-        // Mostly this decides.
+        // Decides most cases.
         if let Some(Token::Name(name)) = self.tokens.last()
             && len
                 .checked_sub(1)
@@ -57,7 +57,7 @@ impl Pointer {
             return false;
         }
         let (mut token, mut step) = (0, 0);
-        // The last token for any depth, and how many steps it takes.
+        // The last `**`, and the number of steps that it takes.
         let mut back: Option<(usize, usize)> = None;
         while step < len {
             let is_match = match self.tokens.get(token) {
@@ -90,10 +90,11 @@ impl Pointer {
 impl Step<'_> {
     fn is(self, name: &str) -> bool {
         match self {
-            // No escape is longer, and a name is asked for again with every value under it.
+            // An escape is at most six times as long as its character. This check is cheap, and
+            // names are compared again for every value below them.
             Self::Name(found) if found.len() > 6 * name.len() => false,
             Self::Name(found) => *super::json::unescaped(found) == *name.as_bytes(),
-            // A number has no leading zeros (RFC 6901, section 4).
+            // An index has no leading zeros (RFC 6901, section 4).
             Self::Index(index) => {
                 !(name.len() > 1 && name.starts_with('0')) && name.parse() == Ok(index)
             }

@@ -7,31 +7,31 @@ use percent_encoding::percent_decode;
 
 use super::media_type::{parameter, parameters};
 
-/// What a content is made of.
+/// The parts of a content, and the text around them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Content {
-    /// What stands before the first part.
+    /// The text before the first part.
     pub(crate) before: Range<usize>,
     pub(crate) parts: Vec<Part>,
-    /// What stands after the last part.
+    /// The text after the last part.
     pub(crate) after: Range<usize>,
 }
 
-/// Where a part stands in a content.
+/// The ranges of a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
     head: Range<usize>,
     pub(crate) content: Range<usize>,
-    /// Whether an empty line stands between the two.
+    /// Whether an empty line separates the two.
     is_split: bool,
 }
 
 impl Part {
-    /// The lines of the part's head.
+    /// The lines of the part's header section.
     fn lines<'a>(&self, text: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         let mut rest = &text[self.head.clone()];
         iter::from_fn(move || {
-            // A line that begins with white space goes on with the one before.
+            // A line that begins with white space continues the previous one.
             let mut ends = memchr::memchr_iter(b'\n', rest);
             let end = ends.find(|at| !matches!(rest.get(at + 1), Some(b' ' | b'\t')));
             let (line, after) = rest.split_at(end.unwrap_or(rest.len()));
@@ -40,7 +40,7 @@ impl Part {
         })
     }
 
-    /// The fields of this name in the part's head.
+    /// The values of the header `name` in the part.
     fn fields<'a>(&self, text: &'a [u8], name: &str) -> impl Iterator<Item = &'a [u8]> {
         let fields = self.lines(text).filter_map(|line| {
             let colon = memchr::memchr(b':', line)?;
@@ -54,7 +54,7 @@ impl Part {
         self.fields(text, name).next()
     }
 
-    /// Whether nothing stands in its head but fields, and its end is known.
+    /// Whether the header section has only valid headers, and the part has an end.
     pub(crate) fn is_sound(&self, text: &[u8]) -> bool {
         let is_field = |line: &[u8]| {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -67,8 +67,7 @@ impl Part {
         self.is_split && self.lines(text).all(is_field)
     }
 
-    /// All that a reader may take for the name of the form's field; `None` for one that is written in
-    /// pieces (RFC 2231).
+    /// All names that a reader may find for the form field; `None` for a name in pieces (RFC 2231).
     pub(crate) fn names<'a>(&self, text: &'a [u8]) -> impl Iterator<Item = Option<Cow<'a, [u8]>>> {
         let dispositions = self.fields(text, "content-disposition");
         let parameters = dispositions.flat_map(parameters);
@@ -86,7 +85,7 @@ impl Part {
         })
     }
 
-    /// Whether its content is written in another way, so that it cannot be looked into.
+    /// Whether the content has a transfer encoding, so that it cannot be searched.
     pub(crate) fn is_encoded(&self, text: &[u8]) -> bool {
         let mut transfer = self.fields(text, "content-transfer-encoding");
         let is_plain = |coding: &[u8]| {
@@ -99,7 +98,7 @@ impl Part {
                 .any(|coding| !is_plain(coding))
     }
 
-    /// The name of the form's field that the part is.
+    /// The name of the form field.
     pub(crate) fn name<'a>(&self, text: &'a [u8]) -> Option<&'a [u8]> {
         parameter(self.field(text, "content-disposition")?, "name")
     }
@@ -108,7 +107,7 @@ impl Part {
         self.field(text, "content-type")
     }
 
-    /// Where the part's head and content stand.
+    /// The range of header section and content.
     pub(crate) fn whole(&self) -> Range<usize> {
         self.head.start..self.content.end
     }
@@ -129,14 +128,14 @@ fn unquoted(value: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
-/// What stands behind charset and language, decoded (RFC 8187).
+/// The value after charset and language, decoded (RFC 8187).
 fn extended(value: &[u8]) -> Cow<'_, [u8]> {
     let text = value.splitn(3, |&byte| byte == b'\'').nth(2);
     Cow::from(percent_decode(text.unwrap_or(value)))
 }
 
-/// Finds the parts; `None` if there are none. A text that was cut may end anywhere: what it has of
-/// the last part counts as one.
+/// Finds the parts; `None` if there are none. In text that is cut, the start of the last part is a
+/// part.
 pub(crate) fn parts(text: &[u8], boundary: &[u8]) -> Option<Content> {
     let delimiter = [b"--", boundary].concat();
     let mut delimiters = memmem::find_iter(text, &delimiter).filter_map(|start| {
@@ -172,7 +171,7 @@ pub(crate) fn parts(text: &[u8], boundary: &[u8]) -> Option<Content> {
         };
         (from, is_last) = (next, last);
     }
-    // The last delimiter ends with two hyphens, which are not a part of what follows.
+    // The two hyphens that end the last delimiter do not belong to the following text.
     let after = &text[from..];
     let after = after
         .strip_prefix(b"--")
@@ -187,7 +186,7 @@ pub(crate) fn parts(text: &[u8], boundary: &[u8]) -> Option<Content> {
 
 fn part(text: &[u8], whole: Range<usize>) -> Part {
     let part = &text[whole.clone()];
-    // Without a head, it begins with an empty line.
+    // A part without headers begins with an empty line.
     let empty_line = [(&b"\r\n"[..], 2), (b"\n", 1)]
         .into_iter()
         .find_map(|(start, len)| part.starts_with(start).then_some((0, len)));

@@ -4,8 +4,8 @@
 //! line, the fields joined by CR LF with CR LF after them, CR LF, and the body. Without fields there
 //! are therefore two empty lines where one would do.
 //!
-//! Its parser (`Request.parse`, `Response.parse`, parser.kt) splits the whole text at CR LF and joins
-//! the lines of the body again without it: http4k reads a body without its CR LF. What is read here
+//! http4k's parser (`Request.parse`, `Response.parse`, parser.kt) splits the whole text at CR LF
+//! and joins the lines of the body without it: http4k reads a body without its CR LFs. This reader
 //! keeps them.
 
 use crate::{

@@ -1,10 +1,9 @@
-//! The head of a message as HTTP/1.1 text, and back.
+//! Header sections as HTTP/1.1 text, and back.
 //!
-//! A few fields cannot stand in a stored head as they were, because they would contradict the bytes
-//! stored beneath it: `transfer-encoding` (bodies are stored de-chunked) and a `content-length` that
-//! is not the number of bytes stored (a `HEAD` response, a body cut short). They are stored under a
-//! name with `x-archive-orig-` before it, as archive tools do (pywb), and get their own name back
-//! when they are read.
+//! Some headers would contradict the stored body: `transfer-encoding`, because bodies are stored
+//! without framing, and a `content-length` that differs from the number of stored bytes (a response
+//! to `HEAD`, an incomplete body). They are stored with the prefix `x-archive-orig-`, as archive
+//! tools do (pywb), and lose the prefix when they are read.
 
 use std::io::Write;
 
@@ -69,7 +68,7 @@ fn write_fields(out: &mut Vec<u8>, headers: &HeaderList, body_len: usize) {
             .iter()
             .any(|(name, value)| is_wrong_length(name, value));
         for (name, value) in headers.iter() {
-            // One wrong length moves them all: the reader then knows the last one for ours.
+            // One wrong length moves all of them, so that the last one is the added one.
             if contradicts(name, value) || (wrong_length && name == "content-length") {
                 out.extend_from_slice(ORIGINAL.as_bytes());
             }
@@ -87,7 +86,7 @@ fn write_fields(out: &mut Vec<u8>, headers: &HeaderList, body_len: usize) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The fields with this length of the body, where they tell one.
+/// The headers, with `len` in place of each `content-length`.
 pub(crate) fn with_length<'a>(
     fields: impl Iterator<Item = (&'a str, &'a [u8])>,
     len: usize,
@@ -103,7 +102,7 @@ pub(crate) fn with_length<'a>(
         .collect()
 }
 
-/// A head taken apart, and where in the text the content begins.
+/// The parsed head of a request, and the position of the content.
 pub(crate) struct RequestHead {
     pub(crate) method: Method,
     pub(crate) uri: Uri,
@@ -112,7 +111,7 @@ pub(crate) struct RequestHead {
     pub(crate) body: usize,
 }
 
-/// A head taken apart, and where in the text the content begins.
+/// The parsed head of a response, and the position of the content.
 pub(crate) struct ResponseHead {
     pub(crate) status: StatusCode,
     pub(crate) version: Version,
@@ -123,12 +122,13 @@ pub(crate) struct ResponseHead {
 pub(crate) fn read_request_head(text: &[u8]) -> Result<RequestHead, String> {
     let mut lines = Lines { text, position: 0 };
     let line = lines.next_line()?;
-    // Splitting at the outer spaces leaves the target whole, whatever stands in it.
-    let (method, rest) = split_once(line, b' ').ok_or("the request line has no target")?;
-    let (target, version) = rsplit_once(rest, b' ').ok_or("the request line has no version")?;
+    // Splits at the first and the last space, because a target may contain spaces.
+    let (method, rest) = split_once(line, b' ').ok_or("invalid request line: missing target")?;
+    let (target, version) =
+        rsplit_once(rest, b' ').ok_or("invalid request line: missing version")?;
     Ok(RequestHead {
-        method: Method::from_bytes(method).map_err(|_| "the method is not a token")?,
-        uri: Uri::try_from(target).map_err(|error| format!("the request target: {error}"))?,
+        method: Method::from_bytes(method).map_err(|_| "invalid method: expected a token")?,
+        uri: Uri::try_from(target).map_err(|error| format!("invalid request target: {error}"))?,
         version: read_version(version)?,
         headers: read_fields(&mut lines)?,
         body: lines.position,
@@ -138,10 +138,10 @@ pub(crate) fn read_request_head(text: &[u8]) -> Result<RequestHead, String> {
 pub(crate) fn read_response_head(text: &[u8]) -> Result<ResponseHead, String> {
     let mut lines = Lines { text, position: 0 };
     let line = lines.next_line()?;
-    let (version, rest) = split_once(line, b' ').ok_or("the status line has no status")?;
+    let (version, rest) = split_once(line, b' ').ok_or("invalid status line: missing status")?;
     let status = split_once(rest, b' ').map_or(rest, |(status, _)| status);
     Ok(ResponseHead {
-        status: StatusCode::from_bytes(status).map_err(|_| "the status is not a number")?,
+        status: StatusCode::from_bytes(status).map_err(|_| "invalid status code")?,
         version: read_version(version)?,
         headers: read_fields(&mut lines)?,
         body: lines.position,
@@ -156,7 +156,7 @@ pub(crate) fn read_version(text: &[u8]) -> Result<Version, String> {
         b"HTTP/2" | b"HTTP/2.0" => Ok(Version::HTTP_2),
         b"HTTP/3" | b"HTTP/3.0" => Ok(Version::HTTP_3),
         _ => Err(format!(
-            "{:?} is no HTTP version",
+            "invalid HTTP version {:?}",
             text.escape_ascii().to_string()
         )),
     }
@@ -170,16 +170,20 @@ fn read_fields(lines: &mut Lines<'_>) -> Result<HeaderList, String> {
         if line.is_empty() {
             break;
         }
-        let (name, value) = split_once(line, b':')
-            .ok_or_else(|| format!("{:?} is no header field", line.escape_ascii().to_string()))?;
+        let (name, value) = split_once(line, b':').ok_or_else(|| {
+            format!(
+                "invalid header {:?}: expected `name: value`",
+                line.escape_ascii().to_string()
+            )
+        })?;
         let (name, moved) = match strip_original(name) {
             Some(name) => (name, true),
             None => (name, false),
         };
         let name = HeaderName::from_bytes(name)
-            .map_err(|_| format!("{:?} is no field name", name.escape_ascii().to_string()))?;
+            .map_err(|_| format!("invalid header name {:?}", name.escape_ascii().to_string()))?;
         let value = HeaderValue::from_bytes(value.trim_ascii())
-            .map_err(|_| format!("the value of {name} has a control character"))?;
+            .map_err(|_| format!("invalid value of {name}: control character"))?;
         own_length |= moved && name == header::CONTENT_LENGTH;
         fields.push((name, value, moved));
     }
@@ -208,7 +212,7 @@ impl<'a> Lines<'a> {
         let end = rest
             .iter()
             .position(|&byte| byte == b'\n')
-            .ok_or("the head has no end")?;
+            .ok_or("incomplete header section")?;
         self.position += end + 1;
         let line = &rest[..end];
         Ok(line.strip_suffix(b"\r").unwrap_or(line))

@@ -1,20 +1,20 @@
-//! Bytes in, exchanges out, and back. Nothing here opens a file.
+//! Formats of recordings: bytes in, exchanges out, and back; no I/O with files.
 
 #[cfg(any(feature = "har", feature = "vcr"))]
 mod date;
-#[cfg(any(feature = "har", feature = "vcr"))]
-mod entry;
 pub(crate) mod fixture;
+#[cfg(any(feature = "har", feature = "vcr"))]
+#[cfg_attr(not(all(feature = "har", feature = "vcr")), allow(dead_code))] // each uses its part
+mod foreign_message;
 #[cfg(feature = "har")]
 pub(crate) mod har;
 pub(crate) mod http4k;
 pub(crate) mod http_text;
 #[cfg(any(feature = "har", feature = "vcr"))]
 #[cfg_attr(not(all(feature = "har", feature = "vcr")), allow(dead_code))] // each uses its part
-mod message;
-#[cfg(any(feature = "har", feature = "vcr"))]
-#[cfg_attr(not(all(feature = "har", feature = "vcr")), allow(dead_code))] // each uses its part
 mod node;
+#[cfg(any(feature = "har", feature = "vcr"))]
+mod reader_event;
 #[cfg(feature = "vcr")]
 pub(crate) mod vcr;
 pub(crate) mod warc;
@@ -24,9 +24,9 @@ use std::io;
 use percent_encoding::{AsciiSet, CONTROLS};
 
 #[cfg(any(feature = "har", feature = "vcr"))]
-pub(crate) use self::entry::{Event, Fault, OnEvent};
+pub(crate) use self::reader_event::{Event, Fault, OnEvent};
 
-/// What no URI contains.
+/// Characters that a URI cannot contain.
 const NOT_IN_URI: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -39,13 +39,13 @@ const NOT_IN_URI: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// The error of reading what a feature that is off would read.
-#[allow(dead_code)] // with all features there is none
+/// The error of reading a format whose feature is off.
+#[allow(dead_code)] // unused if all features are on
 pub(crate) fn needs_feature(feature: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, NeedsFeature(feature))
 }
 
-/// The name of the feature.
+/// The name of the missing feature.
 #[derive(Debug, thiserror::Error)]
-#[error("this needs the feature `{0}`")]
+#[error("requires the feature `{0}`")]
 pub(crate) struct NeedsFeature(pub(crate) &'static str);

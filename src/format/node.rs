@@ -1,26 +1,26 @@
-//! A tree of values, as JSON and YAML have them, and a way through it that knows where it is.
+//! `Node`: a tree of JSON or YAML values, and `At`: a position in it with its path.
 
 use std::{borrow::Cow, fmt};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// A value. Nothing is decided by its type that could be decided by who asks for it: a number may be
-/// asked for as text, and in YAML a text as a number.
+/// A value. Its reader decides on the type: a number can be read as text, and in YAML a text as a
+/// number.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Node {
     Null,
     Bool(bool),
     Number(serde_json::Number),
     Text(String),
-    /// What YAML marks as `!!binary`: base64.
+    /// YAML's `!!binary`, in base64.
     Binary(String),
     List(Vec<Node>),
-    /// In the order in which they stand.
+    /// In the order of the file.
     Map(Vec<(String, Node)>),
 }
 
 impl Node {
-    /// What it is, for an error.
+    /// The name of the type, for errors.
     fn kind(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
@@ -94,7 +94,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 }
 
-/// What is wrong somewhere in a tree.
+/// An error at a position in a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Bad {
     /// As in `$.log.entries[3].request.url`.
@@ -102,7 +102,7 @@ pub(crate) struct Bad {
     pub(crate) reason: String,
 }
 
-/// A place in a tree. What is missing is `null`.
+/// A position in a tree. A missing value is `null`.
 #[derive(Clone, Copy)]
 pub(crate) struct At<'a> {
     node: &'a Node,
@@ -112,7 +112,7 @@ pub(crate) struct At<'a> {
 
 #[derive(Clone, Copy)]
 enum Step<'a> {
-    /// A list's item below the root: `$.log.entries`.
+    /// An item of a list below the root: `$.log.entries`.
     Root(&'a str, usize),
     Key(&'a str),
     Index(usize),
@@ -129,7 +129,7 @@ impl<'a> At<'a> {
     }
 
     pub(crate) fn get<'s>(&'s self, key: &'s str) -> At<'s> {
-        // As most readers do, the last of several.
+        // The last of several, as most readers do.
         let found = match self.node {
             Node::Map(fields) => fields.iter().rev().find(|(name, _)| name == key),
             _ => None,
@@ -141,7 +141,7 @@ impl<'a> At<'a> {
         }
     }
 
-    /// The items of a list; none if it is missing.
+    /// The items of a list; empty if the list is missing.
     pub(crate) fn items<'s>(&'s self) -> Result<impl Iterator<Item = At<'s>> + use<'s, 'a>, Bad> {
         let items: &[Node] = match self.node {
             Node::List(items) => items,
@@ -155,7 +155,7 @@ impl<'a> At<'a> {
         }))
     }
 
-    /// The fields of an object; none if it is something else.
+    /// The fields of an object; empty for any other value.
     pub(crate) fn fields<'s>(&'s self) -> impl Iterator<Item = (&'s str, At<'s>)> + use<'s, 'a> {
         let fields: &[(String, Node)] = match self.node {
             Node::Map(fields) => fields,
@@ -183,7 +183,7 @@ impl<'a> At<'a> {
         matches!(self.node, Node::List(_))
     }
 
-    /// It, unless it is missing.
+    /// The position, unless its value is missing.
     pub(crate) fn some(self) -> Option<Self> {
         (!self.is_missing()).then_some(self)
     }
@@ -205,7 +205,7 @@ impl<'a> At<'a> {
         }
     }
 
-    /// Text, or nothing where none is.
+    /// The text; empty if the value is missing.
     pub(crate) fn text_or_empty(&self) -> Result<Cow<'a, str>, Bad> {
         if self.is_missing() {
             return Ok(Cow::Borrowed(""));
@@ -213,7 +213,7 @@ impl<'a> At<'a> {
         self.text()
     }
 
-    /// The base64 of something that is marked as binary.
+    /// The base64 of a binary value.
     pub(crate) fn binary(&self) -> Option<&'a str> {
         match self.node {
             Node::Binary(text) => Some(text),
@@ -232,8 +232,8 @@ impl<'a> At<'a> {
 
     pub(crate) fn expected(&self, what: &str) -> Bad {
         match self.node {
-            Node::Null => self.bad(format!("{what} is missing")),
-            node => self.bad(format!("{what} is expected, and this is {}", node.kind())),
+            Node::Null => self.bad(format!("missing {what}")),
+            node => self.bad(format!("expected {what}, found {}", node.kind())),
         }
     }
 

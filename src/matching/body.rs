@@ -1,4 +1,4 @@
-//! What of a body counts.
+//! The parts of bodies that are part of the match key.
 
 use super::{json::Canonical, selection::NameSelection};
 use crate::{
@@ -10,13 +10,13 @@ use crate::{
     message::RecordedBody,
 };
 
-/// Which parts of bodies count, where not every byte does.
+/// The selection of what is part of the match key in bodies.
 #[derive(Clone, Debug)]
 pub(super) struct Contents {
-    /// None if JSON counts as it is.
+    /// `None` if JSON is compared byte by byte.
     pub(super) json: Option<Canonical>,
     pub(super) form: NameSelection,
-    /// Whether the text between the parts of multipart bodies counts.
+    /// Whether the text between the parts of multipart bodies is part of the match key.
     pub(super) boundary: bool,
 }
 
@@ -31,12 +31,12 @@ impl Default for Contents {
 }
 
 impl Contents {
-    /// Whether every byte of every body counts.
+    /// Whether every byte of every body is part of the match key.
     fn is_all(&self) -> bool {
         self.json.is_none() && self.form.is_all() && self.boundary
     }
 
-    /// What counts of a body, written in one way; `None` if it counts as it is.
+    /// The selected parts of a body in canonical form; `None` for the body as it is.
     pub(super) fn of(&self, content_type: Option<&[u8]>, body: &RecordedBody) -> Option<Vec<u8>> {
         if self.is_all() || body.is_empty() {
             return None;
@@ -79,7 +79,7 @@ impl Contents {
         self.form.contains(&String::from_utf8_lossy(name))
     }
 
-    /// What counts of a `content-type` field.
+    /// The selected part of a `content-type`.
     pub(super) fn content_type<'a>(&self, value: &'a [u8]) -> &'a [u8] {
         let is_free = !self.boundary || !self.form.is_all();
         match ContentKind::declared(Some(value)) {

@@ -1,4 +1,4 @@
-//! What counts of a request, in words.
+//! A description of match keys for people.
 
 use std::{borrow::Cow, fmt::Write};
 
@@ -6,7 +6,7 @@ use super::Matching;
 use crate::message::RecordedRequest;
 
 impl Matching {
-    /// What counts of a request, to be shown to people. Secrets are replaced.
+    /// Describes what is part of the match key of `request`. Secrets are replaced.
     pub(crate) fn describe(&self, request: &RecordedRequest) -> String {
         const SHOWN: usize = 512;
         let mut clean = request.clone();
@@ -20,9 +20,9 @@ impl Matching {
                 text.push_str("...");
             }
         };
-        for said in self.functions.of(&clean) {
-            let said = said.map_or(Cow::Borrowed(&b"it panicked"[..]), Cow::Owned);
-            show("a function says", &said);
+        for result in self.functions.of(&clean) {
+            let result = result.map_or(Cow::Borrowed(&b"panicked"[..]), Cow::Owned);
+            show("result of a function", &result);
         }
         if self.functions.only {
             return text;
@@ -40,7 +40,7 @@ impl Matching {
         let len = clean.body.len();
         match self.contents.of(content_type, &clean.body) {
             None => show(&format!("body, {len} bytes"), &clean.body.to_bytes()),
-            Some(counted) => show(&format!("of the body's {len} bytes counts"), &counted),
+            Some(counted) => show(&format!("selected from the body of {len} bytes"), &counted),
         }
         text
     }

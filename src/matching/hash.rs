@@ -1,4 +1,4 @@
-//! Keys, from what counts of requests.
+//! Computes match keys.
 
 use std::borrow::Cow;
 
@@ -12,12 +12,12 @@ use crate::{
 };
 
 impl Matching {
-    /// The key of a recorded request.
+    /// The match key of a recorded request.
     pub fn key(&self, request: &RecordedRequest) -> MatchKey {
         self.try_key(request).unwrap_or_else(MatchKey::of_nothing)
     }
 
-    /// The key of a request; `None` if a function panics.
+    /// The match key of a request; `None` if a user's function panics.
     fn try_key(&self, request: &RecordedRequest) -> Option<MatchKey> {
         let content_type = request.headers.get("content-type");
         let encodings = request.headers.get_all("content-encoding");
@@ -27,7 +27,7 @@ impl Matching {
         }
     }
 
-    /// The key of a request whose body has no secrets any more.
+    /// The match key of a request whose body is redacted.
     fn key_of_clean(&self, request: Cow<'_, RecordedRequest>) -> Option<MatchKey> {
         if self.functions.is_empty() {
             return Some(self.hash(Request {
@@ -36,7 +36,7 @@ impl Matching {
                 headers: request.headers.iter_marked(),
                 content_type: request.headers.get("content-type"),
                 body: &request.body,
-                said: Vec::new(),
+                results: Vec::new(),
             }));
         }
         let mut clean = request.into_owned();
@@ -45,19 +45,20 @@ impl Matching {
         if !self.body {
             clean.body = RecordedBody::default();
         }
-        let said = self.functions.of(&clean).collect::<Option<_>>()?;
+        let results = self.functions.of(&clean).collect::<Option<_>>()?;
         Some(self.hash(Request {
             method: &clean.method,
             uri: &clean.uri,
             headers: clean.headers.iter_marked(),
             content_type: clean.headers.get("content-type"),
             body: &clean.body,
-            said,
+            results,
         }))
     }
 
-    /// The key under which an exchange answers; `None` if it cannot answer, because its response is
-    /// missing or cut short, or because its request is and the body counts; nor if a function panics.
+    /// The match key under which `exchange` answers. It is `None` if the exchange cannot answer:
+    /// its response is missing or incomplete, its request body is incomplete although it is part of
+    /// the key, or a user's function panics.
     pub fn key_of(&self, exchange: &Exchange) -> Option<MatchKey> {
         let whole = |body: &RecordedBody| body.end == BodyEnd::Complete;
         let response = exchange.response.as_ref().ok()?;
@@ -67,7 +68,7 @@ impl Matching {
         self.try_key(&exchange.request)
     }
 
-    /// The key of a request that has just come.
+    /// The match key of a request that has arrived.
     pub(crate) fn key_of_parts(&self, parts: &Parts, body: &RecordedBody) -> MatchKey {
         let content_type = parts
             .headers
@@ -95,12 +96,12 @@ impl Matching {
                 .map(|(name, value)| (name.as_str(), value.as_bytes(), value.is_sensitive())),
             content_type,
             body,
-            said: Vec::new(),
+            results: Vec::new(),
         })
     }
 
-    /// The request without its secrets; `None` if it has none but in URI and header fields, where
-    /// they are replaced while hashing.
+    /// The redacted request; `None` if only its URI and headers may have secrets, which are
+    /// replaced during hashing.
     fn cleaned<'a>(
         &self,
         content_type: Option<&[u8]>,
@@ -124,9 +125,9 @@ impl Matching {
             self.hash_headers(&mut hash, request.headers);
             self.hash_body(&mut hash, request.content_type, request.body);
         }
-        for said in &request.said {
+        for result in &request.results {
             hash.field(b"function");
-            hash.field(said);
+            hash.field(result);
         }
         hash.key()
     }
@@ -136,7 +137,7 @@ impl Matching {
         let mut headers: Vec<_> = headers
             .filter(|(name, ..)| self.headers.contains(name) && !left_out.contains(name))
             .collect();
-        // Values of one name keep their order; the order of names means nothing (RFC 9110, 5.3).
+        // Values of one name keep their order; the order of names is irrelevant (RFC 9110, 5.3).
         headers.sort_by_key(|(name, ..)| *name);
         for (name, value, is_sensitive) in headers {
             hash.field(name.as_bytes());
@@ -188,16 +189,16 @@ impl Matching {
     }
 }
 
-/// A header field's name and value, and whether it is marked sensitive.
+/// The name and value of a header, and whether the value is marked sensitive.
 type Field<'a> = (&'a str, &'a [u8], bool);
 
-/// What there is to be hashed.
+/// The input of the hash.
 struct Request<'a, H> {
     method: &'a Method,
     uri: &'a Uri,
     headers: H,
     content_type: Option<&'a [u8]>,
     body: &'a RecordedBody,
-    /// What functions say of it.
-    said: Vec<Vec<u8>>,
+    /// The results of the user's functions.
+    results: Vec<Vec<u8>>,
 }

@@ -1,4 +1,4 @@
-//! JSON written in one way, however it was sent.
+//! JSON in canonical form.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -7,38 +7,39 @@ use crate::content::{
     json_pointer::{Pointer, Step},
 };
 
-/// How much longer than a text what counts of it may be, because each value is named by where it
-/// stands: so many times, and so many bytes.
+/// The limit of the canonical form, as a multiple of the text and in bytes: each selected value is
+/// written with its path.
 const LONGER: usize = 16;
 const LONGEST: usize = 1 << 20;
 
-/// Which values of a JSON text count, and whether the order of an object's members does.
+/// The selection of JSON values, and whether the order of members matters.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Canonical {
     pub(super) ignores_order: bool,
     pub(super) ignored: Vec<Pointer>,
-    /// All others do not count, if there are any here.
+    /// The selected values; `None` selects all.
     pub(super) only: Option<Vec<Pointer>>,
 }
 
 impl Canonical {
-    /// Whether every value is part of the match key, in its order.
+    /// Whether the selection includes every value and the order of members.
     pub(super) fn is_default(&self) -> bool {
         !self.ignores_order && self.ignored.is_empty() && self.only.is_none()
     }
 
-    /// The values that count, without white space, and with strings escaped in one way. Numbers stay
-    /// as they are: what is 1.0 to one reader is no 1 to another. `None` if it is no JSON, nested
-    /// too deep, or has names so long that this would be far longer.
+    /// The selected values in canonical form: without white space, and with one way of escaping.
+    /// Numbers are kept as they are written, because readers differ on whether `1.0` is `1`. `None`
+    /// if `text` is not JSON, is nested too deep, or has names so long that the result would exceed
+    /// the limit.
     pub(super) fn write(&self, text: &[u8]) -> Option<Vec<u8>> {
         let mut writer = Writer::default();
         if self.only.is_some() {
-            // What counts becomes the members of one object, named by where it stood.
+            // The selected values become members of one object, named by their paths.
             writer.open(b'{', true);
         }
         let most = text.len().saturating_mul(LONGER).saturating_add(LONGEST);
         let mut walk = Walk::new(text);
-        // How many containers are open in one that is ignored, in one that counts, and elsewhere.
+        // The number of open containers inside an ignored one, and inside a selected one.
         let (mut ignored, mut counting) = (0, 0);
         while let Some(item) = walk.next() {
             match item {
@@ -88,7 +89,7 @@ impl Canonical {
         self.ignored.iter().any(|pointer| walk.is_at(pointer))
     }
 
-    /// Whether a value counts that is in none that does.
+    /// Whether a value outside of all selected containers is selected.
     fn counts(&self, walk: &Walk<'_>) -> bool {
         match &self.only {
             None => true,
@@ -105,7 +106,7 @@ impl Canonical {
     }
 }
 
-/// Where a value stands, as a JSON pointer.
+/// The path of the current value, as a JSON pointer.
 fn path(walk: &Walk<'_>) -> Vec<u8> {
     let mut path = Vec::new();
     for step in walk.steps() {
@@ -126,12 +127,12 @@ fn path(walk: &Walk<'_>) -> Vec<u8> {
     path
 }
 
-/// Writes values one after the other, and sorts the members of objects at the end, all at once: so
-/// each byte is copied twice and no more, however deep it stands.
+/// Writes values in their order, then sorts the members of all objects at once: each byte is copied
+/// at most twice, whatever its depth.
 #[derive(Default)]
 struct Writer {
     out: Vec<u8>,
-    /// In the order in which they begin.
+    /// In the order of their starts.
     objects: Vec<Object>,
     open: Vec<Container>,
     is_sorted: bool,
@@ -139,33 +140,33 @@ struct Writer {
 
 struct Object {
     place: Range<usize>,
-    /// The first object that begins after this one's end.
+    /// The index of the first object that begins after the end of this one.
     next: usize,
     members: Vec<Member>,
 }
 
 struct Member {
     name: Range<usize>,
-    /// With its name.
+    /// With the name.
     place: Range<usize>,
-    /// Those in its value.
+    /// The objects in the value.
     objects: Range<usize>,
 }
 
 enum Container {
-    /// An object whose members are sorted.
+    /// The index of an object whose members are sorted.
     Sorted(usize),
-    /// Another object or array, and whether it has values.
+    /// An array or unsorted object, and whether it has values.
     Other(bool),
 }
 
 impl Writer {
-    /// A value comes, of a member if there is a name, which is given as between quotes.
+    /// Begins a value, of a member if `name` is given (escaped, without quotes).
     fn begin(&mut self, name: Option<&[u8]>) {
         let has_values = match self.open.last_mut() {
             Some(Container::Sorted(object)) => !self.objects[*object].members.is_empty(),
             Some(Container::Other(has_values)) => std::mem::replace(has_values, true),
-            // Texts that follow each other.
+            // Several texts in sequence.
             None => !self.out.is_empty(),
         };
         if has_values {
@@ -210,7 +211,7 @@ impl Writer {
             object.next = next;
             let name = |member: &Member| &self.out[member.name.clone()];
             if !object.members.is_sorted_by_key(name) {
-                // Those of one name keep their order.
+                // Members of one name keep their order.
                 object.members.sort_by(|a, b| name(a).cmp(name(b)));
                 self.is_sorted = true;
             }
@@ -246,7 +247,8 @@ impl Writer {
         sorted
     }
 
-    /// Copies a part in which these objects are. As deep as values are nested, which is limited.
+    /// Copies the range `place`, which contains `objects`. The recursion is as deep as the nesting,
+    /// which is limited.
     fn copy(&self, place: Range<usize>, objects: Range<usize>, out: &mut Vec<u8>) {
         let mut at = place.start;
         let mut next = objects.start;
@@ -268,18 +270,18 @@ impl Writer {
     }
 }
 
-/// Writes a string of which this stands between the quotes.
+/// Writes a string, given escaped and without quotes.
 fn write_string(out: &mut Vec<u8>, inside: &[u8]) {
     out.push(b'"');
     match json::unescaped(inside) {
-        // Nothing in it needs to be escaped, or it would be.
+        // Text without escapes needs none.
         Cow::Borrowed(plain) => out.extend_from_slice(plain),
         Cow::Owned(text) => out.extend(escaped(&text)),
     }
     out.push(b'"');
 }
 
-/// A text as it stands between quotes, with as little escaped as can be.
+/// Escapes a text for a string, as little as possible.
 fn escaped(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     for &byte in text {

@@ -1,4 +1,4 @@
-//! What requests are looked up by.
+//! `MatchKey`: the hash by which a request finds its recording.
 
 use std::fmt;
 
@@ -6,16 +6,16 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// What a request is looked up by: the first 128 bits of a SHA-256 over what
-/// [`Matching`](crate::Matching) lets count.
+/// The hash by which a request finds its recording: the first 128 bits of a SHA-256 over the parts
+/// of the request that [`Matching`](crate::Matching) selects.
 ///
-/// The same request has the same key on every machine. A new minor version of this crate may
-/// change keys.
+/// The same request has the same key on every machine. A new minor version of this crate may change
+/// keys.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MatchKey([u8; 16]);
 
 impl MatchKey {
-    /// A key that no other request has.
+    /// A random key, which no request has.
     pub(super) fn of_nothing() -> Self {
         Self(Uuid::new_v4().into_bytes())
     }
@@ -39,7 +39,7 @@ impl fmt::Debug for MatchKey {
     }
 }
 
-/// A hash over fields, each with its length before it, so that no two lists of fields are alike.
+/// A hash over fields, each prefixed with its length, so that different lists of fields differ.
 pub(super) struct Fields(Sha256);
 
 impl Fields {

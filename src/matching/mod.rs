@@ -1,4 +1,4 @@
-//! How requests are told apart.
+//! Match keys: how a request finds its recording.
 
 mod body;
 mod describe;
@@ -12,15 +12,16 @@ pub use self::key::MatchKey;
 use self::{body::Contents, json::Canonical, selection::NameSelection, user_functions::Functions};
 use crate::{content::json_pointer::Pointer, message::RecordedRequest, redact::Redact};
 
-/// What makes two requests the same to a replay. By default method, URI and body.
+/// Selects the parts of a request that a recorded request must have in common with it: by default
+/// method, URI and body.
 ///
-/// The three are hashed into a [`MatchKey`], once for a request; a lookup compares nothing else. Secrets
-/// are replaced before ([`Redact::default`]), on both sides, so that a request with a new token finds
+/// The parts are hashed into a [`MatchKey`], once per request; a lookup compares only keys. Secrets
+/// are replaced first ([`Redact::default`]) on both sides, so that a request with a new token finds
 /// its recording.
 ///
-/// The URI counts as it is seen: at an HTTP/1 server that is path and query; in a client, in a
-/// proxy and over HTTP/2 it has scheme and authority too. A recording made over HTTP/2 at one
-/// address and replayed at another needs [`ignore_authority`](Self::ignore_authority).
+/// The URI is compared in the form that the layer receives: path and query at an HTTP/1 server;
+/// with scheme and authority in a client, in a proxy and over HTTP/2. A recording made over HTTP/2
+/// at one address and replayed at another needs [`ignore_authority`](Self::ignore_authority).
 ///
 /// ```
 /// use tower_traffic::Matching;
@@ -35,13 +36,13 @@ use crate::{content::json_pointer::Pointer, message::RecordedRequest, redact::Re
 ///
 /// # Bodies
 ///
-/// A body counts byte for byte, unless something is said of it. With [`ignore_json_order`],
-/// [`ignore_json`] or [`only_json`], JSON counts by its values: white space does not, nor how strings
-/// are escaped. Numbers count as they are written: `1.0` is not `1`, and none loses a digit. What is
-/// no JSON after all, or nested deeper than 128, counts byte for byte, and so does what is compressed.
+/// Bodies are compared byte by byte by default. With [`ignore_json_order`], [`ignore_json`] or
+/// [`only_json`], JSON is compared by its values: white space and the way of escaping are
+/// irrelevant. Numbers are compared as they are written: `1.0` is not `1`, and no digit is lost.
+/// Invalid JSON, JSON nested deeper than 128, and compressed bodies are compared byte by byte.
 ///
-/// A request's body is JSON, a form or multipart by its `content-type`. A form, plain text, or what
-/// has no type is taken for JSON if it begins with `{` or `[`.
+/// The `content-type` decides whether a body is JSON, a form or multipart. A form, plain text, or a
+/// body without a type is treated as JSON if it begins with `{` or `[`.
 ///
 /// [`ignore_json_order`]: Self::ignore_json_order
 /// [`ignore_json`]: Self::ignore_json
@@ -72,46 +73,46 @@ impl Default for Matching {
 }
 
 impl Matching {
-    /// Method, URI and body count, headers do not.
+    /// Matches by method, URI and body, and ignores headers.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Lets a header field count too. Case does not matter.
+    /// Includes the header `name` in the match key, in any case.
     pub fn header(mut self, name: impl AsRef<str>) -> Self {
         self.headers.add(name.as_ref());
         self
     }
 
-    /// Lets every header field count but these.
+    /// Includes every header except `names` in the match key.
     pub fn all_headers_except<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.headers = NameSelection::except(names);
         self
     }
 
-    /// Does not let a query parameter count. Case does not matter.
+    /// Ignores the query parameter `name`, in any case.
     pub fn ignore_query(mut self, name: impl AsRef<str>) -> Self {
         self.query.remove(name.as_ref());
         self
     }
 
-    /// Lets only these query parameters count; with none given, the query does not count.
+    /// Ignores every query parameter except `names`; without names, the whole query.
     pub fn only_query<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.query = NameSelection::only(names);
         self
     }
 
-    /// Does not let the body count: it is then not read ahead either.
+    /// Ignores the body, which is then not buffered before a lookup either.
     ///
-    /// What header fields say of its bytes does not count then either, as far as redaction may change
-    /// it: `content-length` and digests, and `content-encoding` if you have named secrets of bodies.
+    /// This also ignores the headers that redaction may change with a body: `content-length`,
+    /// digests, and `content-encoding` if you have named secrets in bodies.
     pub fn ignore_body(mut self, ignore: bool) -> Self {
         self.body = !ignore;
         self
     }
 
-    /// Does not let the order of members in JSON objects count. That of array elements does, and that
-    /// of members of one name.
+    /// Ignores the order of members in JSON objects. The order of array elements, and of members
+    /// with the same name, is part of the match key.
     ///
     /// ```
     /// use bytes::Bytes;
@@ -133,9 +134,8 @@ impl Matching {
         self
     }
 
-    /// Does not let the JSON value count that this pointer leads to, nor whether there is one. The
-    /// pointer is one of RFC 6901, in which `*` stands for any name or number and `**` for any number
-    /// of steps.
+    /// Ignores the JSON value at `pointer`, present or not. In the pointer (RFC 6901), `*` stands
+    /// for any name or index and `**` for any number of steps.
     ///
     /// ```
     /// use tower_traffic::Matching;
@@ -149,10 +149,10 @@ impl Matching {
         self
     }
 
-    /// Lets only the JSON values count that these pointers lead to, which are written as in
-    /// [`ignore_json`](Self::ignore_json), and where they stand. What is no JSON counts as it is, and so
-    /// does a body in which what counts, with its paths, is more than 16 times as long as the body (and
-    /// 1 MiB).
+    /// Ignores every JSON value except those at `pointers`, written as in
+    /// [`ignore_json`](Self::ignore_json), and their positions. Bodies that are not JSON are
+    /// compared byte by byte, and so are bodies whose selected values, with their paths, are more
+    /// than 16 times as long as the body (plus 1 MiB).
     ///
     /// ```
     /// use tower_traffic::Matching;
@@ -166,8 +166,8 @@ impl Matching {
         self
     }
 
-    /// Does not let a field of forms count: in `application/x-www-form-urlencoded`, and a part of
-    /// this name in `multipart/form-data`. Case does not matter.
+    /// Ignores the field `name` of forms, in any case: in `application/x-www-form-urlencoded`, and
+    /// the part of this name in `multipart/form-data`.
     ///
     /// ```
     /// use tower_traffic::Matching;
@@ -180,15 +180,16 @@ impl Matching {
         self
     }
 
-    /// Lets only these fields of forms count, as in [`ignore_form_field`](Self::ignore_form_field).
+    /// Ignores every field of forms except `names`, as in
+    /// [`ignore_form_field`](Self::ignore_form_field).
     pub fn only_form_fields<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.contents.form = NameSelection::only(names);
         self
     }
 
-    /// Lets only the parts of `multipart/...` bodies count, and not the boundary between them, which
-    /// many clients draw anew for each request; nor in `content-type`, if that counts. The methods for
-    /// fields of forms do that too.
+    /// Ignores the boundary between the parts of `multipart/...` bodies, which many clients choose
+    /// anew for each request; also in `content-type`, if that is part of the match key. The methods
+    /// for form fields ignore the boundary too.
     ///
     /// ```
     /// use tower_traffic::Matching;
@@ -201,22 +202,22 @@ impl Matching {
         self
     }
 
-    /// Does not let scheme and authority count, only path and query.
+    /// Ignores scheme and authority; path and query are compared.
     pub fn ignore_authority(mut self, ignore: bool) -> Self {
         self.authority = !ignore;
         self
     }
 
-    /// Lets what this function says of a request count too.
+    /// Includes the result of `function` in the match key.
     ///
-    /// It is given the request without its secrets, and with its body unless that does
-    /// [not count](Self::ignore_body). It runs on the request's path, and whenever a recording is
-    /// opened. If it panics, that is told once, and the request is like no other.
+    /// The function takes the redacted request, with its body unless the body is
+    /// [ignored](Self::ignore_body). It runs on the request path, and whenever a recording is
+    /// opened. A panic is logged once, and makes the request match no recording.
     ///
     /// ```
     /// use tower_traffic::Matching;
     ///
-    /// // Of a language list, only the first counts.
+    /// // The first of the accepted languages.
     /// let matching = Matching::new().also_by(|request| {
     ///     let languages = request.headers.get("accept-language").unwrap_or_default();
     ///     languages.get(..2).unwrap_or_default().to_vec()
@@ -231,13 +232,13 @@ impl Matching {
         self
     }
 
-    /// Lets only what this function says of a request count, and that of others given before or after.
-    /// Otherwise as [`also_by`](Self::also_by).
+    /// Ignores everything except the result of `function`, and of other functions given before or
+    /// after. Otherwise as [`also_by`](Self::also_by).
     ///
     /// ```
     /// use tower_traffic::Matching;
     ///
-    /// // `/jobs/<any id>/status` is one to the replay.
+    /// // All paths `/jobs/<any id>/status` match one another.
     /// let matching = Matching::new().ignore_body(true).only_by(|request| {
     ///     let steps: Vec<_> = request.uri.path().split('/').collect();
     ///     match steps[..] {
@@ -256,7 +257,7 @@ impl Matching {
         self
     }
 
-    /// What is replaced on both sides before they are compared. Give the recorder's.
+    /// Sets the redaction that is applied to both sides before they are compared: the recorder's.
     pub fn redact(mut self, redact: Redact) -> Self {
         self.redact = redact;
         self
@@ -266,13 +267,13 @@ impl Matching {
         self.contents.json.get_or_insert_default()
     }
 
-    /// Whether a request's body must be known.
+    /// Whether a lookup needs the request body.
     pub(crate) fn needs_body(&self) -> bool {
         self.body
     }
 
-    /// Header fields that never count: where the body is not known, neither is what redaction makes of
-    /// these.
+    /// The headers that are never part of the match key: without the body, their redacted values
+    /// are unknown.
     fn left_out(&self) -> &'static [&'static str] {
         if self.body {
             return &[];

@@ -1,6 +1,6 @@
-//! Which names count.
+//! `NameSelection`: a set of names, as a list or as all names except a list.
 
-/// Which names count.
+/// A set of names, in any case.
 #[derive(Clone, Debug)]
 pub(super) enum NameSelection {
     Only(Vec<String>),
@@ -24,7 +24,7 @@ impl NameSelection {
         Self::Except(owned(names))
     }
 
-    /// Whether every name counts.
+    /// Whether every name is selected.
     pub(super) fn is_all(&self) -> bool {
         matches!(self, Self::Except(names) if names.is_empty())
     }

@@ -1,4 +1,4 @@
-//! The user's own ways to tell requests apart.
+//! The user's functions that contribute to match keys.
 
 use std::{fmt, sync::Arc};
 
@@ -6,11 +6,11 @@ use crate::{message::RecordedRequest, util::panic::Guard};
 
 type Function = Arc<dyn Fn(&RecordedRequest) -> Vec<u8> + Send + Sync>;
 
-/// Functions that say what counts of a request.
+/// Functions whose results are part of the match key.
 #[derive(Clone, Default)]
 pub(super) struct Functions {
     all: Vec<Function>,
-    /// Whether nothing else counts.
+    /// Whether the results are the whole match key.
     pub(super) only: bool,
     guard: Guard,
 }
@@ -28,7 +28,7 @@ impl Functions {
         self.all.is_empty()
     }
 
-    /// What each function says; `None` of one that panicked.
+    /// The result of each function; `None` for one that panicked.
     pub(super) fn of(&self, request: &RecordedRequest) -> impl Iterator<Item = Option<Vec<u8>>> {
         let all = self.all.iter();
         all.map(move |function| self.guard.call("matching", || function(request)))

@@ -1,4 +1,4 @@
-//! What is recorded: one request and what came of it.
+//! The recorded exchange: one request and its outcome.
 
 use std::{
     fmt,
@@ -10,7 +10,7 @@ use http::{Method, Request, Response, StatusCode, Uri, Version};
 
 use crate::message::HeaderList;
 
-/// One request and what came of it: a response, a response cut short, or none.
+/// One request and its outcome: a response, an incomplete response, or none.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -27,20 +27,20 @@ use crate::message::HeaderList;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Exchange {
-    /// When the request arrived, by the system's clock.
+    /// The time at which the request arrived, by the system's clock.
     pub began: SystemTime,
-    /// From `began` until the response's head was there; `None` if it never came.
+    /// The time from `began` to the response head; `None` if it never arrived.
     pub time_to_head: Option<Duration>,
-    /// From `began` until the response's body had ended, or until it was clear that none would come.
+    /// The time from `began` to the end of the response body, or to the failure.
     pub time_to_end: Duration,
-    /// The request, as the recording layer saw it.
+    /// The request as the recording layer received it.
     pub request: RecordedRequest,
-    /// The response, or why there is none.
+    /// The response, or the reason why it is missing.
     pub response: Result<RecordedResponse, NoResponse>,
 }
 
 impl Exchange {
-    /// A whole exchange that took no time, begun now: for fixtures and tests.
+    /// A complete exchange with durations of zero, begun now: for fixtures and tests.
     pub fn new(request: impl Into<RecordedRequest>, response: impl Into<RecordedResponse>) -> Self {
         Self {
             began: SystemTime::now(),
@@ -51,7 +51,7 @@ impl Exchange {
         }
     }
 
-    /// An exchange that came to no response.
+    /// An exchange without a response.
     pub fn without_response(request: impl Into<RecordedRequest>, why: NoResponse) -> Self {
         Self {
             began: SystemTime::now(),
@@ -62,10 +62,10 @@ impl Exchange {
         }
     }
 
-    /// How the exchange ended, the response's end before the request's.
+    /// How the exchange ended. The end of the response precedes that of the request.
     ///
-    /// A service may answer without reading all of a request's body: such an exchange is complete,
-    /// and `request.body.end` tells that the recorded request is not.
+    /// A service may respond before it has read the whole request body: such an exchange is
+    /// complete, and `request.body.end` is [`BodyEnd::Dropped`].
     pub fn end(&self) -> ExchangeEnd {
         let response = match &self.response {
             Ok(response) => response,
@@ -82,7 +82,7 @@ impl Exchange {
         }
     }
 
-    /// Roughly the memory that the exchange holds, in bytes.
+    /// Roughly the memory that the exchange uses, in bytes.
     pub(crate) fn weight(&self) -> usize {
         let response = self.response.as_ref().map_or(0, |response| {
             response.headers.weight() + response.body.weight()
@@ -95,13 +95,13 @@ impl Exchange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExchangeEnd {
-    /// Everything was seen to its end.
+    /// The response is complete.
     Complete,
-    /// The service failed, or a body broke off with this error.
+    /// The service failed, or a body ended with this error.
     Error(String),
-    /// Whoever asked went away before the end of the response.
+    /// The client disconnected before the end of the response.
     ClientGone,
-    /// It went through whole, but a body was longer than the capture limit: only its start was kept.
+    /// A body was longer than the layer's `max_body_bytes`: only its start is recorded.
     Limit,
 }
 
@@ -111,39 +111,39 @@ impl fmt::Display for ExchangeEnd {
             Self::Complete => f.write_str("complete"),
             Self::Error(error) => write!(f, "error: {error}"),
             Self::ClientGone => f.write_str("client gone"),
-            Self::Limit => f.write_str("cut at the limit"),
+            Self::Limit => f.write_str("cut at the size limit"),
         }
     }
 }
 
-/// Why an exchange has no response.
+/// The reason why an exchange has no response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoResponse {
     /// The service returned this error instead.
     Failed(String),
-    /// The caller dropped the call before the response's head was there.
+    /// The caller dropped the call before the response head arrived.
     ClientGone,
 }
 
-/// A request as it was recorded.
+/// A recorded request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecordedRequest {
     /// The method.
     pub method: Method,
-    /// The request target, in the form in which the layer saw it: `/path?query` at an HTTP/1 server,
+    /// The request target in the form that the layer received: `/path?query` at an HTTP/1 server,
     /// absolute in a client, in a proxy and in HTTP/2.
     pub uri: Uri,
     /// The protocol version.
     pub version: Version,
-    /// The header fields.
+    /// The headers.
     pub headers: HeaderList,
     /// The content and the trailers.
     pub body: RecordedBody,
 }
 
-/// A response as it was recorded.
+/// A recorded response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecordedResponse {
@@ -151,14 +151,14 @@ pub struct RecordedResponse {
     pub status: StatusCode,
     /// The protocol version.
     pub version: Version,
-    /// The header fields.
+    /// The headers.
     pub headers: HeaderList,
     /// The content and the trailers.
     pub body: RecordedBody,
 }
 
 impl RecordedRequest {
-    /// A request from its head, with nothing in its body.
+    /// A request with an empty body.
     pub fn from_parts(parts: &http::request::Parts) -> Self {
         Self {
             method: parts.method.clone(),
@@ -171,7 +171,7 @@ impl RecordedRequest {
 }
 
 impl RecordedResponse {
-    /// A response from its head, with nothing in its body.
+    /// A response with an empty body.
     pub fn from_parts(parts: &http::response::Parts) -> Self {
         Self {
             status: parts.status,
@@ -202,18 +202,18 @@ impl<B: Into<RecordedBody>> From<Response<B>> for RecordedResponse {
     }
 }
 
-/// The content of a message as far as it was seen, and how it ended.
+/// The recorded content of a message, its trailers, and how it ended.
 ///
-/// Two bodies are equal if their bytes, trailers and ends are; how the bytes were cut into frames
-/// does not matter.
+/// Two bodies are equal if their bytes, trailers and ends are equal; the division into frames does
+/// not matter.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct RecordedBody {
-    /// The trailers, if any came.
+    /// The trailers, if there were any.
     pub trailers: Option<HeaderList>,
     /// How the body ended.
     pub end: BodyEnd,
-    // Nearly every body is one frame: it stands here, and `rest` allocates nothing.
+    // Most bodies have one frame: it is stored here, and `rest` does not allocate.
     first: Bytes,
     rest: Vec<Bytes>,
 }
@@ -222,37 +222,37 @@ pub struct RecordedBody {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BodyEnd {
-    /// Every byte and every trailer was seen.
+    /// All bytes and trailers were read.
     #[default]
     Complete,
-    /// It was longer than the capture limit: the bytes are its beginning.
+    /// The body was longer than the layer's `max_body_bytes`: the bytes are its beginning.
     Limit,
-    /// It broke off with this error.
+    /// The body ended with this error.
     Error(String),
-    /// Whoever read it let go before its end. For a response that is the client hanging up; for a
-    /// request, a service that did not read (all of) it.
+    /// The body was dropped before its end: by a client that disconnected, for a response, or by a
+    /// service that did not read it all, for a request.
     Dropped,
 }
 
 impl RecordedBody {
-    /// The number of bytes kept.
+    /// The number of recorded bytes.
     pub fn len(&self) -> usize {
         self.chunks().map(Bytes::len).sum()
     }
 
-    /// Whether no bytes were kept.
+    /// Whether no bytes are recorded.
     pub fn is_empty(&self) -> bool {
         self.chunks().next().is_none()
     }
 
-    /// The bytes in the pieces in which they are held, none of them empty.
+    /// The non-empty pieces in which the bytes are stored.
     pub fn chunks(&self) -> impl Iterator<Item = &Bytes> {
         std::iter::once(&self.first)
             .chain(&self.rest)
             .filter(|chunk| !chunk.is_empty())
     }
 
-    /// All bytes in one piece: copied only if there are several pieces.
+    /// All bytes in one piece. Copies them only if there are several pieces.
     pub fn to_bytes(&self) -> Bytes {
         if self.rest.is_empty() {
             return self.first.clone();
@@ -264,7 +264,7 @@ impl RecordedBody {
         bytes.freeze()
     }
 
-    /// Lets it have these bytes instead; trailers and end stay.
+    /// Replaces the bytes; trailers and end stay.
     pub fn set_bytes(&mut self, bytes: impl Into<Bytes>) {
         self.first = bytes.into();
         self.rest = Vec::new();
@@ -280,7 +280,7 @@ impl RecordedBody {
     }
 
     /// Copies the bytes into a buffer of their own. A frame is often a slice of a much larger
-    /// network buffer, which it keeps alive: fine for the moment in a queue, not for a store.
+    /// network buffer and keeps it alive: acceptable in a queue, not in a store.
     pub(crate) fn compact(&mut self) {
         if self.is_empty() {
             return;

@@ -1,4 +1,4 @@
-//! Header fields as they are recorded.
+//! `HeaderList`: headers as they are recorded.
 
 use std::ops::Range;
 
@@ -6,61 +6,61 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use memchr::memchr;
 
-/// Header fields in the order in which they were seen, every line of them.
+/// Headers in the order in which they were received, with every repeated line.
 ///
-/// They stand in one buffer of the list's own, as text: a [`HeaderMap`] that came from the network is
-/// made of slices of a read buffer, and a copy of it would keep that buffer alive.
+/// The list is text in a buffer of its own: the values of a [`HeaderMap`] that came from the
+/// network are slices of a read buffer, and would keep that buffer alive.
 ///
-/// Unlike maps, two lists are equal only if their order is.
+/// Unlike maps, two lists are equal only if their order is equal.
 #[derive(Clone, Debug, Default)]
 pub struct HeaderList {
-    /// `name: value\r\n`, line after line. Neither a name nor a value can contain CR or LF, nor a
-    /// name a colon.
+    /// `name: value\r\n`, line after line. Names and values contain no CR or LF, and names no
+    /// colon.
     text: Bytes,
-    /// The numbers of the lines whose value is marked sensitive.
+    /// The indexes of the lines whose value is marked sensitive.
     sensitive: Box<[usize]>,
 }
 
 impl HeaderList {
-    /// A list without fields.
+    /// An empty list.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The number of field lines.
+    /// The number of lines.
     pub fn len(&self) -> usize {
         self.iter().count()
     }
 
-    /// Whether there are no fields.
+    /// Whether the list has no lines.
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
 
-    /// The first value of a field. Names are compared without regard to case.
+    /// The first value of the header `name`, in any case.
     pub fn get(&self, name: impl AsRef<str>) -> Option<&[u8]> {
         self.iter()
             .find(|(n, _)| n.eq_ignore_ascii_case(name.as_ref()))
             .map(|(_, value)| value)
     }
 
-    /// Every value of a field, in order. Names are compared without regard to case.
+    /// All values of the header `name`, in any case, in order.
     pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.iter()
             .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
     }
 
-    /// Every field line, in order: the name in lower case, and the value.
+    /// The name, in lower case, and the value of each line, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         lines(&self.text).map(|(name, value)| (name, &self.text[value]))
     }
 
-    /// The fields as a [`HeaderMap`]. Its values share this list's buffer.
+    /// The headers as a [`HeaderMap`], whose values share this list's buffer.
     pub fn to_map(&self) -> HeaderMap {
         let mut map = HeaderMap::with_capacity(self.len());
         for (number, (name, value)) in lines(&self.text).enumerate() {
-            // Cannot fail: the list is made of nothing but names and values.
+            // Cannot fail: the list contains valid names and values.
             if let Ok(name) = HeaderName::from_bytes(name.as_bytes())
                 && let Ok(mut value) = HeaderValue::from_maybe_shared(self.text.slice(value))
             {
@@ -71,20 +71,20 @@ impl HeaderList {
         map
     }
 
-    /// The field lines as text, each with CRLF at its end.
+    /// The lines as text, each with CR LF at its end.
     pub(crate) fn as_text(&self) -> &[u8] {
         &self.text
     }
 
-    /// Replaces values: `replacement` is given each field's name and value, and whether it is marked
-    /// sensitive.
+    /// Replaces values: `replacement` takes the name and value of each line, and whether the value
+    /// is marked sensitive.
     pub(crate) fn replace(
         &mut self,
         replacement: impl Fn(&str, &[u8], bool) -> Option<HeaderValue>,
     ) {
         let new =
             |(number, (name, value))| replacement(name, value, self.sensitive.contains(&number));
-        // Nearly always there is nothing to replace.
+        // Most lists have nothing to replace.
         if self.iter().enumerate().all(|line| new(line).is_none()) {
             return;
         }
@@ -98,15 +98,15 @@ impl HeaderList {
         self.text = text.into();
     }
 
-    /// Every field line, in order: the name in lower case, the value, and whether it is marked
-    /// sensitive.
+    /// The name, in lower case, and the value of each line, in order, and whether the value is
+    /// marked sensitive.
     pub(crate) fn iter_marked(&self) -> impl Iterator<Item = (&str, &[u8], bool)> {
         self.iter()
             .enumerate()
             .map(|(number, (name, value))| (name, value, self.sensitive.contains(&number)))
     }
 
-    /// Removes all lines of these fields, whose names are given in lower case.
+    /// Removes all lines of the headers `names`, given in lower case.
     pub(crate) fn remove(&mut self, names: &[&str]) {
         if !self.iter().any(|(name, _)| names.contains(&name)) {
             return;
@@ -123,7 +123,7 @@ impl HeaderList {
         self.sensitive = sensitive.into();
     }
 
-    /// The bytes held.
+    /// The size in bytes.
     pub(crate) fn weight(&self) -> usize {
         self.text.len()
     }
@@ -137,7 +137,7 @@ fn push_line(text: &mut Vec<u8>, name: &str, value: &[u8]) {
     text.extend_from_slice(b"\r\n");
 }
 
-/// The names in a text of field lines, and where in it their values stand.
+/// The names in a text of header lines, and the ranges of their values.
 fn lines(text: &[u8]) -> impl Iterator<Item = (&str, Range<usize>)> {
     let mut start = 0;
     std::iter::from_fn(move || {
@@ -146,7 +146,7 @@ fn lines(text: &[u8]) -> impl Iterator<Item = (&str, Range<usize>)> {
         let end = colon + memchr(b'\r', &line[colon..])?;
         let value = start + colon + 2..start + end;
         start += end + 2;
-        // Cannot fail: a name is ASCII.
+        // Cannot fail: names are ASCII.
         Some((str::from_utf8(&line[..colon]).unwrap_or_default(), value))
     })
 }
@@ -159,8 +159,8 @@ impl From<&HeaderMap> for HeaderList {
     }
 }
 
-/// Header fields as text, with something before them: buffers that are filled on the request path,
-/// read off it, and used again.
+/// Header lines after a prefix: buffers that are filled on the request path, read off it, and
+/// reused.
 #[derive(Default)]
 pub(crate) struct HeaderText {
     text: Vec<u8>,
@@ -195,7 +195,7 @@ impl HeaderText {
         &self.text[..self.prefix]
     }
 
-    /// The first value of a field, whose name is given in lower case.
+    /// The first value of the header `name`, given in lower case.
     pub(crate) fn get(&self, name: &str) -> Option<&[u8]> {
         let text = &self.text[self.prefix..];
         let mut lines = lines(text);
@@ -204,8 +204,8 @@ impl HeaderText {
             .map(|(_, value)| &text[value])
     }
 
-    /// Every field line, in order: the name in lower case, the value, and whether it is marked
-    /// sensitive.
+    /// The name, in lower case, and the value of each line, in order, and whether the value is
+    /// marked sensitive.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &[u8], bool)> {
         let text = &self.text[self.prefix..];
         lines(text).enumerate().map(move |(number, (name, value))| {
@@ -226,12 +226,12 @@ impl HeaderText {
         }
     }
 
-    /// The bytes held.
+    /// The size in bytes.
     pub(crate) fn weight(&self) -> usize {
         self.text.len()
     }
 
-    /// The bytes that are held to be used again.
+    /// The capacity of the buffer, in bytes.
     pub(crate) fn capacity(&self) -> usize {
         self.text.capacity()
     }

@@ -13,29 +13,28 @@ use crate::{
     message::{BodyEnd, RecordedBody},
 };
 
-/// How much of a compressed body is looked into, in bytes, decoded. Another that is longer is
-/// replaced as a whole.
+/// The limit of decoding, in bytes. A longer body is replaced as a whole.
 const DECODED: usize = 16 << 20;
 
-/// A body without its secrets.
+/// A redacted body.
 pub(super) struct Clean {
     pub(super) bytes: Bytes,
-    /// It was compressed, and is not any more.
+    /// Whether the body was compressed and is decoded now.
     pub(super) is_decoded: bool,
 }
 
 impl Rules {
-    /// Whether there is anything to look for in bodies.
+    /// Whether bodies are searched for secrets.
     pub(super) fn concern_bodies(&self) -> bool {
         !self.values.is_empty() || !self.form.is_empty()
     }
 
-    /// Whether somebody has named secrets of bodies.
+    /// Whether a user has named secrets in bodies.
     pub(super) fn has_named(&self) -> bool {
         self.values.has_named() || self.form.has_named()
     }
 
-    /// A body without its secrets; `None` if it has none.
+    /// Redacts a body; `None` if it has no secrets.
     pub(super) fn clean<'a>(
         &self,
         content_type: Option<&[u8]>,
@@ -50,7 +49,7 @@ impl Rules {
             return self.clean_compressed(content_type, &codings, body);
         }
         let mut bytes = body.chunks().flat_map(|chunk| chunk.iter());
-        // A byte order mark may stand before it.
+        // A byte order mark may come first.
         let start =
             bytes.find(|byte| !byte.is_ascii_whitespace() && !b"\xef\xbb\xbf".contains(byte));
         let start = start.map(std::slice::from_ref).unwrap_or_default();
@@ -66,7 +65,8 @@ impl Rules {
         })
     }
 
-    /// The secrets that are only likely ones are not worth the work, nor another body than was sent.
+    /// Decodes and redacts a compressed body, if a user has named secrets: usual names do not
+    /// justify the work, or a body that differs from the one sent.
     fn clean_compressed(
         &self,
         content_type: Option<&[u8]>,
@@ -92,7 +92,7 @@ impl Rules {
             {
                 self.clean_content(ContentKind::of(content_type, &content), &content)?
             }
-            // How it begins shows whether it would be looked into.
+            // The start of the content shows whether it would be searched.
             Ok(Decoded { content, .. }) if !content.trim_ascii().is_empty() => {
                 let kind = match declared {
                     ContentKind::Unspecified => ContentKind::of(content_type, &content),
@@ -111,12 +111,12 @@ impl Rules {
         })
     }
 
-    /// A content without its secrets; `None` if it has none.
+    /// Redacts a content; `None` if it has no secrets.
     pub(super) fn clean_content(&self, kind: ContentKind<'_>, content: &[u8]) -> Option<Vec<u8>> {
         self.clean_nested(kind, content, 0)
     }
 
-    /// As [`clean_content`](Self::clean_content), in so many others.
+    /// As [`clean_content`](Self::clean_content), for content nested `depth` times.
     pub(super) fn clean_nested(
         &self,
         kind: ContentKind<'_>,
@@ -129,7 +129,7 @@ impl Rules {
             ContentKind::Json { is_declared } => values.redact(content, mark, is_declared),
             ContentKind::EventStream => events::redact(content, values, mark),
             ContentKind::Form => {
-                // What is sent as a form may be JSON that is broken.
+                // Content declared as a form may be invalid JSON.
                 let is_json = looks_like_json(content) && !values.is_empty();
                 let scanned = is_json.then(|| values.redact(content, mark, false));
                 let scanned = scanned.flatten();
@@ -141,7 +141,7 @@ impl Rules {
         }
     }
 
-    /// What takes the place of a content that cannot be looked into.
+    /// The replacement of content that cannot be searched.
     fn instead_of(&self, kind: ContentKind<'_>, content: &[u8]) -> Vec<u8> {
         let mark = self.mark.of(content);
         match kind {

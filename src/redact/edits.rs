@@ -1,12 +1,12 @@
-//! Changes of a text, collected in order and made at once.
+//! `Edits`: replacements in a text, collected in order.
 
 use std::ops::Range;
 
-/// A text, and what is to stand in it instead.
+/// A text and the replacements in it.
 pub(super) struct Edits<'a> {
     text: &'a [u8],
     out: Vec<u8>,
-    /// Up to where the text is in `out`.
+    /// The position up to which the text is in `out`.
     done: usize,
 }
 
@@ -19,7 +19,7 @@ impl<'a> Edits<'a> {
         }
     }
 
-    /// Lets something stand in a place, which is after those of all changes before.
+    /// Replaces the range `place`, which follows all ranges replaced before.
     pub(super) fn replace(&mut self, place: Range<usize>, with: &[u8]) {
         if self.text.get(place.clone()) == Some(with) || place.start < self.done {
             return;
@@ -30,7 +30,7 @@ impl<'a> Edits<'a> {
         self.done = place.end;
     }
 
-    /// The changed text; `None` if nothing has changed.
+    /// The edited text; `None` if nothing is replaced.
     pub(super) fn finish(mut self) -> Option<Vec<u8>> {
         if self.done == 0 {
             return None;

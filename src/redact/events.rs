@@ -1,4 +1,4 @@
-//! Secrets in event streams whose events are JSON.
+//! Secrets in event streams with JSON data.
 
 use std::ops::Range;
 
@@ -7,15 +7,15 @@ use memchr::memchr2;
 use super::{edits::Edits, json::Values, mark::Mark};
 use crate::content::media_type::looks_like_json;
 
-/// Replaces the secrets in the data of each event; `None` if there are none.
+/// Replaces the secrets in the data of each event; `None` if it has none.
 ///
-/// The data of an event may go over several lines (WHATWG HTML, section 9.2): they are read as one
-/// text, and written as the lines that it then has.
+/// The data of an event may span several lines (WHATWG HTML, 9.2): they are redacted as one text,
+/// which is written back line by line.
 pub(super) fn redact(text: &[u8], values: &Values, mark: &Mark) -> Option<Vec<u8>> {
     let mut edits = Edits::new(text);
     let mut data: Vec<Range<usize>> = Vec::new();
     let mut at = match text {
-        // A byte order mark is no part of the first line.
+        // A byte order mark does not belong to the first line.
         [0xef, 0xbb, 0xbf, ..] => 3,
         _ => 0,
     };
@@ -48,7 +48,7 @@ fn event(
 ) {
     let lines: Vec<&[u8]> = data.iter().map(|line| &text[line.clone()]).collect();
     let whole = lines.join(&b'\n');
-    // That is how some APIs say that nothing follows.
+    // Some APIs end a stream with this.
     if looks_like_json(&whole)
         && whole.trim_ascii() != b"[DONE]"
         && let Some(clean) = values.redact(&whole, mark, true)
@@ -58,7 +58,8 @@ fn event(
             let new: Vec<&[u8]> = if number + 1 < data.len() {
                 new.next().into_iter().collect()
             } else {
-                // No more than there were: what takes a secret's place has no lines.
+                // The rest, in one line: a mark has no line breaks, so that the text has no more
+                // lines than before.
                 new.by_ref().collect()
             };
             edits.replace(line.clone(), &new.concat());

@@ -1,11 +1,11 @@
-//! Secrets in header fields.
+//! Secrets in headers.
 
 use http::HeaderValue;
 
 use super::{REDACTED, Rules, names};
 use crate::message::HeaderList;
 
-/// What a server says of a cookie, and what is no secret.
+/// The attributes of a cookie that are not secret.
 const ATTRIBUTES: [&str; 9] = [
     "domain",
     "expires",
@@ -19,7 +19,7 @@ const ATTRIBUTES: [&str; 9] = [
 ];
 
 impl Rules {
-    /// What a field's value is replaced by; `None` if it can stay.
+    /// The replacement of a header value; `None` if the value is kept.
     pub(super) fn header_value(
         &self,
         name: &str,
@@ -44,8 +44,8 @@ impl Rules {
         headers.replace(|name, value, is_sensitive| self.header_value(name, value, is_sensitive));
     }
 
-    /// A field's value with its secrets hashed, each by itself, so that one that comes back in
-    /// another field is known again.
+    /// A header value in which each secret is hashed separately, so that the same secret has the
+    /// same mark in another header.
     fn hashed(&self, name: &str, value: &[u8]) -> Vec<u8> {
         let parts = || value.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
         match name {
@@ -67,7 +67,7 @@ impl Rules {
                     .collect::<Vec<_>>()
                     .join(&b"; "[..])
             }
-            // The scheme is no part of the secret (RFC 9110, section 11.4).
+            // The authentication scheme does not belong to the secret (RFC 9110, 11.4).
             "authorization" | "proxy-authorization" => {
                 let space = memchr::memchr(b' ', value);
                 self.mark(value[space.map_or(0, |at| at + 1)..].trim_ascii())
@@ -76,7 +76,7 @@ impl Rules {
         }
     }
 
-    /// A cookie's name, and what takes the place of its value.
+    /// A cookie's name, and the replacement of its value.
     fn cookie(&self, cookie: &[u8]) -> Vec<u8> {
         let (name, value) = match memchr::memchr(b'=', cookie) {
             Some(at) => cookie.split_at(at + 1),

@@ -1,9 +1,9 @@
-//! Secrets in forms, and in queries, which look the same.
+//! Secrets in forms and queries.
 
 use super::{edits::Edits, mark::Mark, names::SecretNames};
 use crate::content::form;
 
-/// Replaces the values of secret fields; `None` if there are none.
+/// Replaces the values of secret fields; `None` if `text` has none.
 pub(super) fn urlencoded(text: &[u8], names: &SecretNames, mark: &Mark) -> Option<Vec<u8>> {
     if names.is_empty() {
         return None;

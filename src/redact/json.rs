@@ -14,13 +14,13 @@ use crate::content::{
     json_pointer::Pointer,
 };
 
-/// No name of a secret is longer, in bytes.
+/// The limit of a secret's name in invalid JSON, in bytes.
 const LONGEST_NAME: usize = 64;
 
-/// Which values are secret.
+/// The selection of secret values.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Values {
-    /// By the name of the object's member, at any depth.
+    /// Names of members, at any depth.
     pub(super) names: SecretNames,
     pub(super) pointers: Vec<Pointer>,
 }
@@ -30,12 +30,12 @@ impl Values {
         self.names.is_empty() && self.pointers.is_empty()
     }
 
-    /// Whether somebody has named any.
+    /// Whether a user has named any.
     pub(super) fn has_named(&self) -> bool {
         self.names.has_named() || !self.pointers.is_empty()
     }
 
-    /// How the value that the walk is at is secret.
+    /// Why the current value of `walk` is secret.
     fn rule(&self, walk: &Walk<'_>, is_string: bool) -> Option<SecretRule> {
         if self.pointers.iter().any(|pointer| walk.is_at(pointer)) {
             return Some(SecretRule::Named);
@@ -44,23 +44,23 @@ impl Values {
             return None;
         }
         let rule = self.rule_of(walk.name()?);
-        // Another value is not likely to be one.
+        // By its usual name, only a string is secret.
         rule.filter(|rule| is_string || *rule == SecretRule::Named)
     }
 
-    /// How a member of this name is secret.
+    /// Why a member of this name is secret.
     fn rule_of(&self, name: &[u8]) -> Option<SecretRule> {
         self.names.find(&json::unescaped(name))
     }
 
-    /// Replaces the secrets of a text; `None` if it has none. Everything else stays byte for byte.
+    /// Redacts a text; `None` if it has no secrets. All other bytes are kept.
     ///
-    /// Where the text is no JSON it may be a secret that nobody recognises: the rest of what is
-    /// declared to be JSON is replaced if somebody has named secrets in it.
+    /// Invalid JSON may contain any secret: if a user has named secrets, the invalid rest of
+    /// content declared as JSON is replaced.
     pub(super) fn redact(&self, text: &[u8], mark: &Mark, is_declared: bool) -> Option<Vec<u8>> {
         let mut edits = Edits::new(text);
         let mut walk = Walk::new(text);
-        // A container that is secret, from where on, and how many are open in it.
+        // The start of a secret container, and the number of containers open in it.
         let mut secret: Option<(usize, usize)> = None;
         loop {
             match (walk.next(), &mut secret) {
@@ -85,7 +85,7 @@ impl Values {
                 }
                 (Some(Item::Value(place)), None) => {
                     let is_string = text[place.start] == b'"';
-                    // Where null stands, there is no secret.
+                    // `null` is not a secret.
                     if self.rule(&walk, is_string).is_some() && text[place.clone()] != *b"null" {
                         replace(&mut edits, text, place, mark);
                     }
@@ -106,11 +106,11 @@ impl Values {
         edits.finish()
     }
 
-    /// Replaces what looks like a secret member in what is no JSON.
+    /// Replaces what looks like secret members in invalid JSON.
     fn scan(&self, text: &[u8], from: usize, mark: &Mark, edits: &mut Edits<'_>) {
         let mut at = from;
         while let Some(found) = memchr(b'"', &text[at..]) {
-            // Which quotes begin a string is not known: each is tried.
+            // The start of a string is unknown here: each quote is tried.
             at += found + 1;
             let Some(place) = self.member(text, at) else {
                 continue;
@@ -120,7 +120,7 @@ impl Values {
         }
     }
 
-    /// Where the string is that is the value of a secret member whose name begins here.
+    /// The range of the string value of a secret member whose name begins at `name`.
     fn member(&self, text: &[u8], name: usize) -> Option<Range<usize>> {
         let rest = &text[name..];
         let end = memchr(b'"', &rest[..rest.len().min(LONGEST_NAME)])?;
@@ -134,7 +134,7 @@ impl Values {
     }
 }
 
-/// Lets a string stand in a value's place.
+/// Replaces the value at `place` with a string.
 fn replace(edits: &mut Edits<'_>, text: &[u8], place: Range<usize>, mark: &Mark) {
     let value = &text[place.clone()];
     let mark = if value.starts_with(b"\"") {

@@ -1,4 +1,4 @@
-//! What stands where a secret stood.
+//! `Mark`: the replacement of a secret.
 
 use std::fmt;
 
@@ -7,20 +7,20 @@ use sha2::Sha256;
 
 use super::REDACTED;
 
-/// Hex digits of a hash that are kept.
+/// The number of hex digits in a hashed mark.
 const DIGITS: usize = 12;
 
-/// Makes what takes the place of secrets.
+/// Makes the replacements of secrets: `REDACTED`, or with a hash.
 #[derive(Clone, Default)]
 pub(super) struct Mark {
-    /// With the key in it.
+    /// HMAC-SHA256, initialized with the key.
     hash: Option<Hmac<Sha256>>,
 }
 
 impl Mark {
     pub(super) fn hashing(key: &[u8]) -> Self {
         Self {
-            // Cannot fail: HMAC takes keys of every length.
+            // Cannot fail: HMAC accepts keys of every length.
             hash: Hmac::new_from_slice(key).ok(),
         }
     }
@@ -29,7 +29,7 @@ impl Mark {
         self.hash.is_some()
     }
 
-    /// What takes the place of this secret.
+    /// The replacement of `secret`.
     pub(super) fn of(&self, secret: &[u8]) -> String {
         let Some(hash) = &self.hash else {
             return REDACTED.to_owned();
@@ -44,7 +44,7 @@ impl Mark {
         mark
     }
 
-    /// Whether this has taken a secret's place already.
+    /// Whether `value` is the replacement of a secret.
     pub(super) fn is_mark(&self, text: &[u8]) -> bool {
         let Some(rest) = text.strip_prefix(REDACTED.as_bytes()) else {
             return false;
@@ -58,7 +58,7 @@ impl Mark {
     }
 }
 
-/// Without the key.
+/// Prints no key.
 impl fmt::Debug for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.is_hashing() {

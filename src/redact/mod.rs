@@ -1,4 +1,4 @@
-//! What never reaches a store, a key or a terminal.
+//! Redaction: replaces secrets before anything is stored, matched or printed.
 
 mod body;
 mod edits;
@@ -26,13 +26,13 @@ use crate::{
     },
 };
 
-/// What stands in a recording where a secret stood.
+/// The text that replaces a secret.
 pub const REDACTED: &str = "REDACTED";
 
 #[doc = include_str!("../docs/redact.md")]
 #[derive(Clone, Debug)]
 pub struct Redact {
-    // Shared, because every layer and every store holds a copy.
+    // Shared, because every layer and store has a copy.
     rules: Arc<Rules>,
 }
 
@@ -70,19 +70,19 @@ impl Default for Redact {
 }
 
 impl Redact {
-    /// Replaces nothing: secrets are stored as they are.
+    /// Replaces nothing: secrets are stored in clear text.
     pub fn none() -> Self {
         Self {
             rules: Arc::default(),
         }
     }
 
-    /// Also replaces the values of this header or trailer field. Case does not matter.
+    /// Also replaces the values of the header or trailer `name`, in any case.
     pub fn header(self, name: impl AsRef<str>) -> Self {
         self.change(|rules| rules.headers.push(name.as_ref().to_ascii_lowercase()))
     }
 
-    /// Leaves the values of this field alone, unless they are marked sensitive.
+    /// Keeps the values of the header `name`, unless they are marked sensitive.
     pub fn keep_header(self, name: impl AsRef<str>) -> Self {
         self.change(|rules| {
             rules
@@ -91,18 +91,19 @@ impl Redact {
         })
     }
 
-    /// Also replaces the values of this query parameter. Case does not matter.
+    /// Also replaces the values of the query parameter `name`, in any case.
     pub fn query(self, name: impl AsRef<str>) -> Self {
         self.change(|rules| rules.query.add(name.as_ref()))
     }
 
-    /// Leaves the values of this query parameter alone.
+    /// Keeps the values of the query parameter `name`.
     pub fn keep_query(self, name: impl AsRef<str>) -> Self {
         self.change(|rules| rules.query.remove(name.as_ref()))
     }
 
-    /// Also replaces the values of this field of forms: in `application/x-www-form-urlencoded`, and
-    /// the content of the part of this name in `multipart/form-data`. Case does not matter.
+    /// Also replaces the values of the form field `name`, in any case: in
+    /// `application/x-www-form-urlencoded`, and the content of the part of this name in
+    /// `multipart/form-data`.
     ///
     /// ```
     /// use tower_traffic::Redact;
@@ -114,13 +115,13 @@ impl Redact {
         self.change(|rules| rules.form.add(name.as_ref()))
     }
 
-    /// Leaves the values of this field of forms alone.
+    /// Keeps the values of the form field `name`.
     pub fn keep_form_field(self, name: impl AsRef<str>) -> Self {
         self.change(|rules| rules.form.remove(name.as_ref()))
     }
 
-    /// Also replaces the value of every member of this name in JSON bodies, at any depth: strings,
-    /// numbers, words, whole objects and arrays, but not `null`. Case does not matter.
+    /// Also replaces the value of every member `name` in JSON bodies, at any depth and in any case:
+    /// strings, numbers, `true`, `false`, whole objects and arrays, but not `null`.
     ///
     /// ```
     /// use bytes::Bytes;
@@ -141,16 +142,15 @@ impl Redact {
         self.change(|rules| rules.values.names.add(name.as_ref()))
     }
 
-    /// Leaves the values of members of this name alone, unless a pointer leads to them.
+    /// Keeps the values of members `name`, unless a pointer leads to them.
     pub fn keep_json_field(self, name: impl AsRef<str>) -> Self {
         self.change(|rules| rules.values.names.remove(name.as_ref()))
     }
 
-    /// Also replaces the value that this JSON pointer (RFC 6901) leads to, in JSON bodies.
+    /// Also replaces the value at the JSON pointer `pointer` (RFC 6901) in JSON bodies.
     ///
-    /// Beyond the RFC, `*` stands for any name or number, and `**` for any number of steps:
-    /// `/users/*/pin`, `/**/card/number`. Case matters. Without the slash at its beginning, a pointer
-    /// is taken as if it were there.
+    /// Beyond the RFC, `*` stands for any name or index, and `**` for any number of steps:
+    /// `/users/*/pin`, `/**/card/number`. Case matters. The leading slash may be left out.
     ///
     /// ```
     /// use tower_traffic::Redact;
@@ -171,15 +171,14 @@ impl Redact {
         })
     }
 
-    /// Calls a function with every request, before the rules are applied to what it leaves.
+    /// Calls `function` with every request, before the other rules are applied.
     ///
-    /// It runs when a request is stored, on the recorder's thread, and again before one is looked up,
-    /// on the request's path: it must do the same each time, and nothing to what it has done before.
-    /// A body is replaced with [`RecordedBody::set_bytes`]; its `content-length` is then corrected.
+    /// It runs on the recorder's thread when a request is stored, and on the request path when one
+    /// is looked up. It must therefore be deterministic and idempotent. Replace a body with
+    /// [`RecordedBody::set_bytes`]; its `content-length` is then corrected.
     ///
-    /// If it panics, the exchange is dropped and counted
-    /// ([`Dropped::redaction_failed`](crate::Dropped::redaction_failed)), and a request that is looked
-    /// up is not found.
+    /// If the function panics, the exchange is dropped and counted
+    /// ([`DroppedCounts::redaction_failed`](crate::record::DroppedCounts::redaction_failed)), and a lookup is a miss.
     ///
     /// ```
     /// use tower_traffic::Redact;
@@ -198,7 +197,7 @@ impl Redact {
         self.change(|rules| rules.functions.requests.push(Arc::new(function)))
     }
 
-    /// Calls a function with every response, as [`request_with`](Self::request_with) does with
+    /// Calls `function` with every response, as [`request_with`](Self::request_with) does with
     /// requests.
     pub fn response_with(
         self,
@@ -207,17 +206,18 @@ impl Redact {
         self.change(|rules| rules.functions.responses.push(Arc::new(function)))
     }
 
-    /// Lets `REDACTED-1a2b3c4d5e6f` take the place of secrets, with 48 bits of their HMAC-SHA256 under
-    /// this key: the same secret looks the same everywhere, and two look different.
+    /// Replaces secrets with `REDACTED-1a2b3c4d5e6f`, where the digits are 48 bits of an
+    /// HMAC-SHA256 with `key`: equal secrets have equal marks, and different secrets different
+    /// ones.
     ///
-    /// Who does not know the key cannot find a secret by hashing guesses; who does, can: keep the key
-    /// as you keep the secrets, and make it long and random (32 bytes). It is never printed.
+    /// Without the key, secrets cannot be found by hashing guesses; with the key, they can. Keep
+    /// the key as secret as the secrets, and make it long and random (32 bytes). It is never
+    /// printed.
     ///
-    /// Hashed are values as they were meant, without percent-encoding, escapes or quotes: a token in a
-    /// JSON body is known again in a query or a form, and after the scheme of `authorization`. Of
-    /// `cookie` and `set-cookie` each value is hashed by itself; names stay, and so do the attributes
-    /// that say how long and where a cookie is sent. Among a million secrets, two have the same mark
-    /// with a probability of 0.2 %.
+    /// Values are hashed decoded, without percent-encoding, escapes or quotes: a token in a JSON
+    /// body has the same mark in a query, in a form, and after the scheme of `authorization`. In
+    /// `cookie` and `set-cookie`, each value is hashed separately; names and the attributes of
+    /// cookies stay. Among a million secrets, two have the same mark with a probability of 0.2 %.
     ///
     /// ```
     /// use http::{HeaderMap, header};
@@ -244,8 +244,8 @@ impl Redact {
         self
     }
 
-    /// Replaces the secrets of an exchange. If a function of yours panics, nothing of the message that
-    /// it was given is left but method, status and version.
+    /// Replaces the secrets of an exchange. If a user's function panics, only method, status and
+    /// version of its message are kept.
     pub fn exchange(&self, exchange: &mut Exchange) {
         self.request(&mut exchange.request);
         match &mut exchange.response {
@@ -270,12 +270,13 @@ impl Redact {
         }
     }
 
-    /// Replaces the secrets among header fields.
+    /// Replaces the secrets in headers.
     pub fn headers(&self, headers: &mut HeaderList) {
         self.rules.headers(headers);
     }
 
-    /// As [`exchange`](Self::exchange), but leaves it half done if a function panics.
+    /// As [`exchange`](Self::exchange), but leaves the exchange partly redacted if a function
+    /// panics.
     pub(crate) fn try_exchange(&self, exchange: &mut Exchange) -> Result<(), Panicked> {
         self.try_request(&mut exchange.request)?;
         match &mut exchange.response {
@@ -286,18 +287,19 @@ impl Redact {
         Ok(())
     }
 
-    /// As [`request`](Self::request), but leaves it half done if a function panics.
+    /// As [`request`](Self::request), but leaves the request partly redacted if a function panics.
     pub(crate) fn try_request(&self, request: &mut RecordedRequest) -> Result<(), Panicked> {
         let functions = &self.rules.functions;
         let before = Before::of(&request.body, !functions.requests.is_empty());
         functions.request(request)?;
-        // Before the head: a rule may be for the fields that say what the body is.
+        // The body comes first: its headers, such as `content-type`, may be secret themselves.
         self.body(&mut request.headers, &mut request.body, &before);
         self.head(request);
         Ok(())
     }
 
-    /// As [`response`](Self::response), but leaves it half done if a function panics.
+    /// As [`response`](Self::response), but leaves the response partly redacted if a function
+    /// panics.
     pub(crate) fn try_response(&self, response: &mut RecordedResponse) -> Result<(), Panicked> {
         let functions = &self.rules.functions;
         let before = Before::of(&response.body, !functions.responses.is_empty());
@@ -307,7 +309,7 @@ impl Redact {
         Ok(())
     }
 
-    /// Replaces the secrets of a request's URI and header fields.
+    /// Replaces the secrets of a request's URI and headers.
     pub(crate) fn head(&self, request: &mut RecordedRequest) {
         if let Some(uri) = self.uri(&request.uri) {
             request.uri = uri;
@@ -315,7 +317,7 @@ impl Redact {
         self.headers(&mut request.headers);
     }
 
-    /// Replaces the secrets of a body, and what its message's head says of the bytes that it had.
+    /// Replaces the secrets of a body, and updates the headers that describe its bytes.
     fn body(&self, headers: &mut HeaderList, body: &mut RecordedBody, before: &Before) {
         let clean = self.rules.clean(
             headers.get("content-type"),
@@ -325,8 +327,8 @@ impl Redact {
         self.put(headers, body, before, clean);
     }
 
-    /// Lets this take a body's place, if there is something, and replaces the other secrets behind a
-    /// message's head.
+    /// Replaces a body with its redacted form, if there is one, and the secrets in its trailers and
+    /// error.
     fn put(
         &self,
         headers: &mut HeaderList,
@@ -363,7 +365,7 @@ impl Redact {
         });
     }
 
-    /// What a field's value is replaced by; `None` if it can stay.
+    /// The replacement of a header value; `None` if the value is kept.
     pub(crate) fn header_value(
         &self,
         name: &str,
@@ -373,17 +375,17 @@ impl Redact {
         self.rules.header_value(name, value, is_sensitive)
     }
 
-    /// The URI without its secrets; `None` if it has none.
+    /// Redacts a URI; `None` if it has no secrets.
     pub(crate) fn uri(&self, uri: &Uri) -> Option<Uri> {
         self.rules.uri(uri)
     }
 
-    /// Replaces the secrets of whatever URIs stand in a text.
+    /// Replaces the secrets in all URIs of a text; `None` if it has none.
     pub(crate) fn redact_text(&self, text: &str) -> Option<String> {
         self.rules.redact_text(text)
     }
 
-    /// A content that is not compressed without its secrets; `None` if it has none.
+    /// Redacts content that is not compressed; `None` if it has no secrets.
     pub(crate) fn content(&self, content_type: Option<&[u8]>, content: &[u8]) -> Option<Vec<u8>> {
         if !self.rules.concern_bodies() {
             return None;
@@ -392,8 +394,8 @@ impl Redact {
         self.rules.clean_content(kind, content)
     }
 
-    /// A request without its secrets; `None` if its body has none and no function is called with it.
-    /// It is made only if it is needed, and its body is looked into once.
+    /// The redacted request; `None` if its body has no secrets and there are no functions.
+    /// `request` is called only if needed, and the body is searched once.
     pub(crate) fn cleaned<'a>(
         &self,
         content_type: Option<&[u8]>,
@@ -414,7 +416,7 @@ impl Redact {
         Some(Ok(request))
     }
 
-    /// The header fields that may be others than were sent, because a request's body is.
+    /// The headers that may change with the redaction of a request body.
     pub(crate) fn changed_with_bodies(&self) -> &'static [&'static str] {
         let rules = &self.rules;
         if rules.has_named() {
@@ -426,7 +428,7 @@ impl Redact {
         }
     }
 
-    /// Whether functions are called with requests, and with responses.
+    /// Whether there are functions for requests, and for responses.
     pub(crate) fn has_functions(&self) -> (bool, bool) {
         let functions = &self.rules.functions;
         (
@@ -442,10 +444,10 @@ impl Redact {
     }
 }
 
-/// A body before functions were called with its message.
+/// A body before the functions were called with its message.
 struct Before {
     len: usize,
-    /// If there are any.
+    /// Kept only if there are functions.
     body: Option<RecordedBody>,
 }
 
@@ -465,7 +467,7 @@ impl Before {
     }
 }
 
-/// Leaves nothing in which a secret could be.
+/// Removes everything that may contain a secret.
 fn clear(headers: &mut HeaderList, body: &mut RecordedBody) {
     *headers = HeaderList::new();
     let end = match &body.end {

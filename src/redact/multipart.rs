@@ -1,4 +1,4 @@
-//! Secrets in the parts of `multipart/...`.
+//! Secrets in `multipart/...`.
 
 use std::ops::Range;
 
@@ -8,15 +8,15 @@ use crate::content::{
     multipart::{self, Part},
 };
 
-/// How deep parts may be in parts.
+/// The limit of nesting.
 const DEEPEST: usize = 8;
 
 impl Rules {
-    /// Replaces the contents of secret parts, and the secrets in parts that are looked into; `None` if
-    /// there are none.
+    /// Replaces the contents of secret parts, and the secrets in other parts; `None` if there are
+    /// none.
     ///
-    /// If somebody has named secrets, what has no parts where it should is replaced as a whole, and so
-    /// is what stands outside of them, and a part that is not as it should be.
+    /// If a user has named secrets, content without valid parts is replaced as a whole, and so are
+    /// malformed parts and the text outside of parts.
     pub(super) fn multipart(
         &self,
         text: &[u8],
@@ -76,7 +76,7 @@ impl Rules {
         }
     }
 
-    /// Replaces what stands in a place, but for the white space around it.
+    /// Replaces the range `place`, except for the white space around it.
     fn hide(&self, text: &[u8], place: Range<usize>, edits: &mut Edits<'_>) {
         let start = place.end - text[place.clone()].trim_ascii_start().len();
         let end = start + text[start..place.end].trim_ascii_end().len();

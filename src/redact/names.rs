@@ -1,6 +1,6 @@
-//! What is usually secret, by name.
+//! The names that are usually secret.
 
-/// Header fields.
+/// Headers.
 pub(super) const HEADERS: [&str; 16] = [
     "authorization",
     "proxy-authorization",
@@ -21,8 +21,8 @@ pub(super) const HEADERS: [&str; 16] = [
 ];
 
 /// Query parameters and fields of forms.
-// `key` and `code` are left out on purpose: in many APIs they are no secrets but what is asked for,
-// and then every such request would look alike to a replay.
+// `key` and `code` are left out: in many APIs they select the response, and different requests
+// would look alike.
 pub(super) const QUERY: [&str; 28] = [
     "access_token",
     "refresh_token",
@@ -54,8 +54,8 @@ pub(super) const QUERY: [&str; 28] = [
     "sessionid",
 ];
 
-/// Members of JSON objects: fewer, because a replay gives them to clients, in many of which
-/// `session` or `signature` is something to work with.
+/// Members of JSON objects. The list is shorter, because a replay returns them to clients, and many
+/// of these work with `session` or `signature`.
 pub(super) const JSON: [&str; 20] = [
     "access_token",
     "accesstoken",
@@ -79,7 +79,7 @@ pub(super) const JSON: [&str; 20] = [
     "jwt",
 ];
 
-/// Header fields whose value is a URI, and so may carry a secret in its query.
+/// Headers whose value is a URI, and may have a secret in its query.
 pub(super) const URI_HEADERS: [&str; 9] = [
     "location",
     "content-location",
@@ -92,11 +92,11 @@ pub(super) const URI_HEADERS: [&str; 9] = [
     "x-rewrite-url",
 ];
 
-/// Header fields that say what a content is, byte for byte: they are wrong once a part of it was
-/// replaced, and would let a short secret be guessed.
+/// Headers with a digest of the content: wrong once a part of it is replaced, and enough to guess a
+/// short secret.
 pub(super) const DIGESTS: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-md5"];
 
-/// Header fields that change with a body; the first only if it was compressed.
+/// Headers that change with a body; the first only if the body was compressed.
 pub(super) const OF_BODIES: [&str; 6] = [
     "content-encoding",
     "content-length",
@@ -106,7 +106,8 @@ pub(super) const OF_BODIES: [&str; 6] = [
     "content-md5",
 ];
 
-/// SecretNames of secrets in one place, such as the query: the usual ones, and those that a user has named.
+/// Names of secrets in one place, such as the query: the usual ones, and those that a user has
+/// named.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SecretNames {
     usual: Vec<String>,

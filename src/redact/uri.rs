@@ -1,4 +1,4 @@
-//! Secrets in URIs, and in texts that have URIs in them.
+//! Secrets in URIs, and in texts that contain URIs.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use super::{Rules, form};
 use crate::content::form::decoded;
 
 impl Rules {
-    /// The URI without its secrets; `None` if it has none.
+    /// Redacts a URI; `None` if it has no secrets.
     pub(super) fn uri(&self, uri: &Uri) -> Option<Uri> {
         let query = uri.query().and_then(|query| self.query_string(query));
         let authority = uri
@@ -21,7 +21,7 @@ impl Rules {
         }
         let mut parts = uri.clone().into_parts();
         if let Some(query) = query {
-            // Cannot fail; if it did, no query is better than one with a secret.
+            // Cannot fail; if it did, the query would be dropped rather than its secret kept.
             parts.path_and_query = PathAndQuery::try_from(format!("{}?{query}", uri.path()))
                 .or_else(|_| PathAndQuery::try_from(uri.path()))
                 .ok();
@@ -34,33 +34,34 @@ impl Rules {
 
     fn query_string(&self, query: &str) -> Option<String> {
         let clean = form::urlencoded(query.as_bytes(), &self.query, &self.mark)?;
-        // Cannot fail: what was put in is ASCII.
+        // Cannot fail: the marks are ASCII.
         Some(String::from_utf8(clean).unwrap_or_default())
     }
 
-    /// What takes the place of user and password.
+    /// The replacement of user and password.
     fn user(&self, user: &str) -> Option<String> {
         (!self.mark.is_mark(user.as_bytes())).then(|| self.mark.of(user.as_bytes()))
     }
 
-    /// As [`redact_text`](Self::redact_text), for a header field's value.
+    /// As [`redact_text`](Self::redact_text), for a header value.
     pub(super) fn redact_bytes(&self, value: &[u8]) -> Option<HeaderValue> {
         if let Ok(text) = str::from_utf8(value) {
             return HeaderValue::from_str(&self.redact_text(text)?).ok();
         }
-        // Some other encoding: taken for Latin-1, every byte is a character and comes back as it was.
+        // In an unknown encoding: read as Latin-1, each byte is a character and is written back
+        // unchanged.
         let text: String = value.iter().copied().map(char::from).collect();
         let redacted = self.redact_text(&text)?;
         let bytes: Vec<u8> = redacted.chars().flat_map(u8::try_from).collect();
         HeaderValue::from_bytes(&bytes).ok()
     }
 
-    /// Replaces the secrets of whatever URIs stand in a text, in user info, query and fragment (OAuth
-    /// puts tokens there): clients like to put the URI into the text of an error.
+    /// Replaces the secrets in all URIs of a text, in user information, query and fragment (OAuth
+    /// puts tokens there). The texts of clients' errors often contain URIs.
     pub(super) fn redact_text(&self, text: &str) -> Option<String> {
         let mut redacted = String::new();
         let mut kept = 0;
-        // Where the last query or fragment ended.
+        // The end of the last query or fragment.
         let mut queried = 0;
         for (at, mark) in text.match_indices(['/', '?', '#']) {
             if at < kept {
@@ -84,10 +85,10 @@ impl Rules {
         Some(redacted)
     }
 
-    /// Where user and password stand, if an authority begins here, and what is to stand there.
+    /// The range of user and password if an authority begins at `at`, and their replacement.
     fn user_info(&self, text: &str, at: usize) -> Option<(Range<usize>, String)> {
         let rest = text[at..].strip_prefix("//")?;
-        // Elsewhere two slashes are a part of a path.
+        // Elsewhere, two slashes belong to a path.
         let begins = |c: char| c.is_whitespace() || matches!(c, ':' | '=' | '"' | '\'' | '<' | '(');
         if !self.userinfo || !text[..at].chars().next_back().is_none_or(begins) {
             return None;
@@ -98,7 +99,8 @@ impl Rules {
         Some((at + 2..at + 2 + user.len(), self.user(user)?))
     }
 
-    /// Where a query or a fragment with secrets stands, if one begins here, and it without them.
+    /// The range of a query or fragment with secrets if one begins at `start`, and its redacted
+    /// text.
     fn query_in(
         &self,
         text: &str,
@@ -107,15 +109,15 @@ impl Rules {
     ) -> Option<(Range<usize>, String)> {
         let rest = &text[start..];
         let query = &rest[..rest.find(|c| c == '#' || ends_uri(c)).unwrap_or(rest.len())];
-        // These may stand in a query, but at its end they are more likely the text's.
+        // A query may end with these, but more likely they belong to the surrounding text.
         let query = query.trim_end_matches([')', ']', '}', '\'', ',', ';', ':', '.']);
         *end = start + query.len();
         let clean = self.query_string(query)?;
         Some((start..*end, clean))
     }
 
-    /// As [`query_in`](Self::query_in), within a query that has no secrets as it stands: only the
-    /// pair that begins here is another one. No more than that is read, because there may be many.
+    /// As [`query_in`](Self::query_in), for the pair that begins at `start` in a query without
+    /// secrets as a whole. Only this pair is read, because there may be many.
     fn pair_in(&self, query: &str, start: usize) -> Option<(Range<usize>, String)> {
         let rest = &query[start..];
         let name = &rest[..rest.find(['=', '&', '?'])?];
@@ -126,7 +128,7 @@ impl Rules {
     }
 }
 
-/// What cannot stand in a URI.
+/// Whether `c` cannot be part of a URI.
 fn ends_uri(c: char) -> bool {
     c.is_whitespace() || matches!(c, '"' | '<' | '>')
 }

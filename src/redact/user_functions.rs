@@ -1,4 +1,4 @@
-//! The user's own ways to find secrets.
+//! The user's functions that redact messages.
 
 use std::{fmt, sync::Arc};
 
@@ -9,7 +9,7 @@ use crate::{
 
 type Function<M> = Arc<dyn Fn(&mut M) + Send + Sync>;
 
-/// Functions that are called with each message, in their order.
+/// Functions that are called with each message, in order.
 #[derive(Clone, Default)]
 pub(super) struct Functions {
     pub(super) requests: Vec<Function<RecordedRequest>>,
@@ -17,7 +17,7 @@ pub(super) struct Functions {
     guard: Guard,
 }
 
-/// A function panicked, and what it was given may still have secrets in it.
+/// The error of a function that panicked: its message may still contain secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Panicked;
 

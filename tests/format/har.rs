@@ -303,7 +303,7 @@ fn a_status_of_zero_is_no_response() {
         (json!({"status": 0, "statusText": "Blocked"}), "Blocked"),
         (
             json!({"status": -1, "statusText": ""}),
-            "there is no response in the HAR",
+            "the HAR has no response",
         ),
     ] {
         let exchange = read(json!({}), changes);
@@ -405,8 +405,8 @@ fn bad_entries_are_told_by_their_path_and_the_rest_is_served() {
             "$.log.entries[9].response.status",
         ]
     );
-    assert_eq!(bad[6].1, "an object is missing");
-    assert!(bad[4].1.starts_with("base64 is expected"), "{bad:?}");
+    assert_eq!(bad[6].1, "missing an object");
+    assert!(bad[4].1.starts_with("invalid base64"), "{bad:?}");
 
     let report = report(&file);
     assert_eq!((report.exchanges, report.skipped.len()), (2, 9));

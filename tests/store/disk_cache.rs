@@ -620,7 +620,7 @@ fn a_mistake_in_a_request_is_told_and_the_rest_is_served() {
         (
             "# one\n\nGET /a HTTP/1.1\nhost example.com\n",
             4,
-            "a header field such as `name: value`, or an empty line, found `host example.com`",
+            "a header such as `name: value`, or an empty line, found `host example.com`",
         ),
         ("GET /a HTTP/1.1\nx y: z\n", 2, "a header field"),
         ("GET /a HTTP/1.1\nx: \x01\n", 2, "a header field"),
@@ -684,7 +684,7 @@ fn a_mistake_in_a_response_is_told_and_the_rest_is_served() {
         (
             "# @body response.body.txt\nHTTP/1.1 200\n\ntext\n",
             3,
-            "nothing beneath the head",
+            "no text after the header section",
         ),
     ] {
         assert_told("response.http", text, line, expected);

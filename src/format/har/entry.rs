@@ -13,7 +13,7 @@ use super::post::{decoded, post_data};
 use crate::{
     format::{
         date,
-        message::{self, Fields, from_base64},
+        foreign_message::{self, Fields, from_base64},
         node::{At, Bad},
         warc::set_target,
     },
@@ -48,12 +48,12 @@ fn has_field(at: &At<'_>, name: &str) -> bool {
 fn began(at: &At<'_>, notes: &mut Vec<Bad>) -> Result<SystemTime, Bad> {
     let time = date::parse(&at.text_or_empty()?);
     if time.is_none() {
-        notes.push(at.bad("a date in ISO 8601 is expected; 1970 stands there instead"));
+        notes.push(at.bad("invalid date: expected ISO 8601; replaced with 1970"));
     }
     Ok(time.unwrap_or(SystemTime::UNIX_EPOCH))
 }
 
-/// Both from the beginning.
+/// Durations since the start of the exchange.
 struct Times {
     to_head: Duration,
     to_end: Duration,
@@ -77,9 +77,9 @@ impl Times {
     }
 }
 
-/// -1 stands for what does not apply.
+/// -1 means that the part does not apply.
 fn milliseconds(at: &At<'_>) -> Option<Duration> {
-    // To the nanosecond, which a double still holds of a hundred days.
+    // To the nanosecond, the precision of an `f64` for up to a hundred days.
     let nanos = (at.number().ok()? * 1e6).round();
     #[expect(
         clippy::cast_possible_truncation,
@@ -94,11 +94,11 @@ fn request(at: &At<'_>, notes: &mut Vec<Bad>) -> Result<RecordedRequest, Bad> {
     let mut fields = fields(&at.get("headers"), notes)?;
     let method = match (at.get("method").some(), fields.pseudo("method")) {
         (None, Some(method)) => Method::from_bytes(method.as_bytes())
-            .map_err(|_| at.get("headers").bad(format!("{method:?} is no method")))?,
-        _ => message::method(&at.get("method"))?,
+            .map_err(|_| at.get("headers").bad(format!("invalid method {method:?}")))?,
+        _ => foreign_message::method(&at.get("method"))?,
     };
     let uri = url(&at.get("url"), &fields)?;
-    let version = message::version(&at.get("httpVersion").text_or_empty()?);
+    let version = foreign_message::version(&at.get("httpVersion").text_or_empty()?);
     let post = at.get("postData");
     let content = post_data(&post, &fields, notes)?;
     let exact = Exact::of(&at, &content);
@@ -127,7 +127,7 @@ fn request(at: &At<'_>, notes: &mut Vec<Bad>) -> Result<RecordedRequest, Bad> {
     Ok(request)
 }
 
-/// Puts the target as it was sent, if the URL is still the one that belongs to it.
+/// Restores the target as it was sent, if `url` still belongs to it.
 fn target(at: &At<'_>, request: &mut RecordedRequest) {
     let Some(Ok(target)) = at
         .get("_target")
@@ -156,9 +156,9 @@ fn url(at: &At<'_>, fields: &Fields) -> Result<Uri, Bad> {
     match fields.pseudo("authority") {
         Some(authority) if text.starts_with('/') => {
             let scheme = fields.pseudo("scheme").unwrap_or("https");
-            message::uri(at, &format!("{scheme}://{authority}{text}"))
+            foreign_message::uri(at, &format!("{scheme}://{authority}{text}"))
         }
-        _ => message::uri(at, &text),
+        _ => foreign_message::uri(at, &text),
     }
 }
 
@@ -176,7 +176,7 @@ fn response(
         (None, None) => 0.0,
         (Some(status), _) => status.number()?,
     };
-    // Blocked, failed, or still under way when the file was written.
+    // The request was blocked, failed, or was in progress when the file was written.
     if status <= 0.0 {
         return Ok(Err(no_response(at)?));
     }
@@ -185,8 +185,10 @@ fn response(
         clippy::cast_sign_loss,
         reason = "saturates"
     )]
-    let status = StatusCode::from_u16(status as u16)
-        .map_err(|_| at.get("status").bad(format!("{status} is no status code")))?;
+    let status = StatusCode::from_u16(status as u16).map_err(|_| {
+        at.get("status")
+            .bad(format!("invalid status code {status}"))
+    })?;
 
     let content_at = at.get("content");
     let content = content(&content_at)?;
@@ -198,7 +200,7 @@ fn response(
             content = Some(from_base64(&encoded, &encoded.text()?)?);
         }
     } else if !semantics::has_content(&request.method, status) {
-        // Browsers write what they had in their cache.
+        // Browsers write the content from their cache.
         fields.settle(&[], false);
         content = Some(Bytes::new());
     } else if let Some(content) = &content {
@@ -209,12 +211,14 @@ fn response(
     }
     let mut body = body(at, content.clone().unwrap_or_default(), notes)?;
     if content.is_none() {
-        notes.push(content_at.bad("the content is missing; the exchange is as one cut at a limit"));
+        notes.push(
+            content_at.bad("missing content; the exchange is incomplete, as at a size limit"),
+        );
         body.end = BodyEnd::Limit;
     }
     Ok(Ok(RecordedResponse {
         status,
-        version: message::version(&at.get("httpVersion").text_or_empty()?),
+        version: foreign_message::version(&at.get("httpVersion").text_or_empty()?),
         headers: fields.into_list(),
         body,
     }))
@@ -230,12 +234,10 @@ fn no_response(at: &At<'_>) -> Result<NoResponse, Bad> {
             return Ok(NoResponse::Failed(text.text()?.into_owned()));
         }
     }
-    Ok(NoResponse::Failed(
-        "there is no response in the HAR".to_owned(),
-    ))
+    Ok(NoResponse::Failed("the HAR has no response".to_owned()))
 }
 
-/// Whether a message is one that this crate wrote, and nobody edited.
+/// Whether this crate wrote the message, and nothing has edited it since.
 struct Exact(bool);
 
 impl Exact {
@@ -246,7 +248,7 @@ impl Exact {
     }
 }
 
-/// The content of a response; `None` if there was one and the file does not have it.
+/// The content of a response; `None` if it is missing in the file.
 fn content(at: &At<'_>) -> Result<Option<Bytes>, Bad> {
     let text_at = at.get("text");
     let text = text_at.text_or_empty()?;
@@ -257,7 +259,7 @@ fn content(at: &At<'_>) -> Result<Option<Bytes>, Bad> {
     decoded(&text_at, &text, &at.get("encoding")).map(Some)
 }
 
-/// The fields of a message, as `{name, value}` or, from some tools, `[name, value]`.
+/// The headers of a message, as `{name, value}` or, from some tools, `[name, value]`.
 fn fields(at: &At<'_>, notes: &mut Vec<Bad>) -> Result<Fields, Bad> {
     let mut fields = Fields::default();
     for field in at.items()? {
@@ -273,7 +275,7 @@ fn fields(at: &At<'_>, notes: &mut Vec<Bad>) -> Result<Fields, Bad> {
             _ => (field.get("name"), field.get("value")),
         };
         let (Ok(name), Ok(text)) = (name.text(), value.text_or_empty()) else {
-            notes.push(field.bad("a name and a value are expected; the field is left out"));
+            notes.push(field.bad("expected a name and a value; the header is left out"));
             continue;
         };
         let exact = field.get("_base64");
@@ -286,7 +288,7 @@ fn fields(at: &At<'_>, notes: &mut Vec<Bad>) -> Result<Fields, Bad> {
     Ok(fields)
 }
 
-/// A body with what our own fields say of it.
+/// A body with the crate's own fields.
 fn body(at: &At<'_>, content: Bytes, notes: &mut Vec<Bad>) -> Result<RecordedBody, Bad> {
     let mut body = RecordedBody::from(content);
     let trailers = at.get("_trailers");

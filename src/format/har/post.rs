@@ -7,11 +7,11 @@ use http::header::CONTENT_TYPE;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::format::{
-    message::{Fields, from_base64},
+    foreign_message::{Fields, from_base64},
     node::{At, Bad},
 };
 
-/// A content that stands there as text or in base64.
+/// Decodes content that is stored as text or in base64.
 pub(super) fn decoded(at: &At<'_>, text: &str, encoding: &At<'_>) -> Result<Bytes, Bad> {
     match encoding.text_or_empty()?.to_ascii_lowercase().as_str() {
         "base64" => from_base64(at, text),
@@ -19,7 +19,7 @@ pub(super) fn decoded(at: &At<'_>, text: &str, encoding: &At<'_>) -> Result<Byte
     }
 }
 
-/// What `postData` says of the content: as text, or taken apart as a form.
+/// The content in `postData`: text, or the fields of a form.
 pub(super) fn post_data(at: &At<'_>, fields: &Fields, notes: &mut Vec<Bad>) -> Result<Bytes, Bad> {
     let text_at = at.get("text");
     let text = text_at.text_or_empty()?;
@@ -41,7 +41,7 @@ pub(super) fn post_data(at: &At<'_>, fields: &Fields, notes: &mut Vec<Bad>) -> R
         .get(&CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
     let Some(boundary) = boundary(&mime).or_else(|| boundary(field?)) else {
-        notes.push(params_at.bad("the boundary is missing; the request has no content"));
+        notes.push(params_at.bad("missing boundary; the request is left without content"));
         return Ok(Bytes::new());
     };
     multipart(&params, boundary)
@@ -70,7 +70,7 @@ fn boundary(mime: &str) -> Option<&str> {
     Some(rest.split(';').next()?.trim().trim_matches('"'))
 }
 
-/// RFC 7578.
+/// Builds the content of a form from its fields (RFC 7578).
 fn multipart(params: &[At<'_>], boundary: &str) -> Result<Bytes, Bad> {
     let mut out = String::new();
     // Writing to a string cannot fail.

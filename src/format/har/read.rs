@@ -1,4 +1,4 @@
-//! Reads a HAR entry by entry: no more than one of them is in memory.
+//! Reads a HAR entry by entry, with one entry in memory at a time.
 
 use std::{cell::Cell, fmt, io};
 
@@ -7,8 +7,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use super::entry;
 use crate::format::{
     Event, Fault, OnEvent,
-    entry::{skip_mark, tell},
     node::{At, Bad, Node},
+    reader_event::{report, skip_mark},
 };
 
 const ENTRIES: &str = "$.log.entries";
@@ -39,12 +39,12 @@ pub(crate) fn read(mut input: impl io::BufRead, on_event: OnEvent<'_>) -> Result
     }
 }
 
-/// The place is told by itself.
+/// The error without its position, which is reported separately.
 fn without_place(error: &str) -> &str {
     error.rfind(" at line ").map_or(error, |at| &error[..at])
 }
 
-/// Where an object's field leads, other fields being ignored.
+/// Reads one field of an object and ignores the others.
 trait Inner<'a>: Sized {
     /// Reads the field's value.
     fn read<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<(), A::Error>;
@@ -72,7 +72,7 @@ impl<'a, 'de, I: Inner<'a>> Visitor<'de> for ObjectVisitor<'a, I> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "an object with {:?}: this is no HAR", self.0.key)
+        write!(f, "a HAR: an object with {:?}", self.0.key)
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
@@ -129,7 +129,7 @@ impl<'a> Inner<'a> for Entries<'a> {
 fn missing(log: &mut Log<'_>, path: &str, what: &str) {
     let event = Event::Skipped(Bad {
         path: path.to_owned(),
-        reason: format!("{what} is missing"),
+        reason: format!("missing {what}"),
     });
     (log.on_event)(event);
 }
@@ -157,7 +157,7 @@ impl<'de> Visitor<'de> for EntryList<'_, '_> {
             let mut notes = Vec::new();
             let at = At::item_of(ENTRIES, index, &node);
             let exchange = entry::read(&at, &mut notes);
-            if !tell(notes, exchange, self.0.on_event) {
+            if !report(notes, exchange, self.0.on_event) {
                 self.0.is_stopped.set(true);
                 return Err(A::Error::custom("stopped"));
             }

@@ -87,7 +87,7 @@ pub(super) struct Content {
     pub(super) encoded: Option<String>,
 }
 
-/// What our own fields say of a message.
+/// The crate's own fields of a message.
 #[derive(Default, Serialize)]
 pub(super) struct Own<'a> {
     #[serde(rename = "_crc32", skip_serializing_if = "Option::is_none")]

@@ -21,23 +21,23 @@ use crate::{
     util::time::timestamp,
 };
 
-/// How a file begins.
+/// The start of a file.
 pub(crate) const OPENING: &str = concat!(
     r#"{"log":{"version":"1.2","creator":{"name":"tower-traffic","version":""#,
     env!("CARGO_PKG_VERSION"),
     r#""},"entries":["#
 );
 
-/// How a file ends. Whoever appends an entry overwrites it.
+/// The end of a file, which an appended entry overwrites.
 pub(crate) const TAIL: &str = "\n]}}\n";
 
-/// Content longer than this is not decoded, in bytes.
+/// The limit of content that is decoded, in bytes.
 const DECODED: usize = 64 << 20;
 
-/// Appends an entry on a line of its own.
+/// Appends an entry on its own line.
 pub(crate) fn write_entry(out: &mut Vec<u8>, exchange: &Exchange, is_first: bool) {
     out.extend_from_slice(if is_first { b"\n" } else { b",\n" });
-    // Cannot fail: it is plain data, and memory takes what there is.
+    // Cannot fail: the entry is plain data, written to memory.
     let _ = serde_json::to_writer(out, &Entry::of(exchange));
 }
 
@@ -177,8 +177,8 @@ impl<'a> Own<'a> {
     }
 }
 
-/// The content of a response as HAR wants it: decoded; `None` if it is not encoded, or cannot be
-/// decoded whole.
+/// The content of a response, decoded as HAR requires; `None` if it is not encoded or cannot be
+/// decoded completely.
 fn decoded(response: &RecordedResponse, sent: &[u8]) -> Option<Vec<u8>> {
     let codings: Vec<_> = coding::codings(response.headers.get_all("content-encoding")).collect();
     if codings.is_empty() || sent.is_empty() {
@@ -199,7 +199,7 @@ fn fields(headers: &HeaderList) -> Vec<Field<'_>> {
     let field = |(name, value)| {
         let (text, exact) = match str::from_utf8(value) {
             Ok(text) => (text.to_owned(), None),
-            // Latin-1, as HTTP once had it.
+            // Latin-1, as in earlier versions of HTTP.
             Err(_) => (
                 value.iter().copied().map(char::from).collect(),
                 Some(BASE64_STANDARD.encode(value)),

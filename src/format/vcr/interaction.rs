@@ -11,13 +11,13 @@ use http::{Method, StatusCode, Version};
 use crate::{
     format::{
         date,
-        message::{self, Fields, from_base64},
+        foreign_message::{self, Fields, from_base64},
         node::{At, Bad},
     },
     message::{Exchange, RecordedRequest, RecordedResponse, semantics},
 };
 
-// What is known to mean nothing to a replay is not told as unknown.
+// Fields that do not matter for a replay are listed here, because unknown fields are reported.
 const INTERACTION: [&str; 5] = ["request", "response", "recorded_at", "recorded_with", "id"];
 const REQUEST: [&str; 7] = [
     "method",
@@ -41,30 +41,34 @@ const RESPONSE: [&str; 9] = [
 ];
 const BODY: [&str; 3] = ["encoding", "string", "base64_string"];
 
-/// Names of fields that were told already.
-pub(super) type Told = HashSet<String>;
+/// The names of unknown fields that are already reported.
+pub(super) type Reported = HashSet<String>;
 
 struct Notes<'a> {
     notes: &'a mut Vec<Bad>,
-    told: &'a mut Told,
+    reported: &'a mut Reported,
 }
 
 impl Notes<'_> {
-    /// Notes each field that is not known, once for a cassette.
+    /// Notes each unknown field, once per cassette.
     fn only(&mut self, at: &At<'_>, of: &str, known: &[&str]) {
         for (name, field) in at.fields() {
-            if !known.contains(&name) && self.told.insert(format!("{of}.{name}")) {
+            if !known.contains(&name) && self.reported.insert(format!("{of}.{name}")) {
                 self.notes.push(field.bad(format!(
-                    "{name:?} is not known; it is ignored, here and in other interactions"
+                    "unknown field {name:?}, ignored in all interactions"
                 )));
             }
         }
     }
 }
 
-pub(super) fn read(at: &At<'_>, notes: &mut Vec<Bad>, told: &mut Told) -> Result<Exchange, Bad> {
+pub(super) fn read(
+    at: &At<'_>,
+    notes: &mut Vec<Bad>,
+    reported: &mut Reported,
+) -> Result<Exchange, Bad> {
     let at = at.object()?;
-    let mut notes = Notes { notes, told };
+    let mut notes = Notes { notes, reported };
     notes.only(&at, "", &INTERACTION);
     let request = request(&at.get("request"), &mut notes)?;
     let response = response(&at.get("response"), &request.method, &mut notes)?;
@@ -77,16 +81,14 @@ pub(super) fn read(at: &At<'_>, notes: &mut Vec<Bad>, told: &mut Told) -> Result
     })
 }
 
-/// Not every dialect has dates; where there is none it is 1970.
+/// Some dialects have no dates: 1970 is used instead.
 fn began(at: &At<'_>, notes: &mut Notes<'_>) -> Result<SystemTime, Bad> {
     if at.is_missing() {
         return Ok(SystemTime::UNIX_EPOCH);
     }
     let time = date::parse(&at.text()?);
     if time.is_none() {
-        notes
-            .notes
-            .push(at.bad("a date is expected; 1970 stands there instead"));
+        notes.notes.push(at.bad("invalid date; replaced with 1970"));
     }
     Ok(time.unwrap_or(SystemTime::UNIX_EPOCH))
 }
@@ -105,16 +107,16 @@ fn request(at: &At<'_>, notes: &mut Notes<'_>) -> Result<RecordedRequest, Bad> {
     fields.settle(&content, true);
     Ok(RecordedRequest {
         method: method(&at.get("method"))?,
-        uri: message::uri(&uri, &uri.text()?)?,
+        uri: foreign_message::uri(&uri, &uri.text()?)?,
         version: version(&at)?,
         headers: fields.into_list(),
         body: content.into(),
     })
 }
 
-/// VCR writes the usual ones in lower case.
+/// VCR writes methods in lower case.
 fn method(at: &At<'_>) -> Result<Method, Bad> {
-    let method = message::method(at)?;
+    let method = foreign_message::method(at)?;
     let mut name = method.as_str().bytes();
     if name.any(|byte| byte.is_ascii_uppercase()) {
         return Ok(method);
@@ -129,7 +131,7 @@ fn version(message: &At<'_>) -> Result<Version, Bad> {
         Some(version) => version.text()?,
         None => message.get("proto").text_or_empty()?,
     };
-    Ok(message::version(&text))
+    Ok(foreign_message::version(&text))
 }
 
 fn response(at: &At<'_>, method: &Method, notes: &mut Notes<'_>) -> Result<RecordedResponse, Bad> {
@@ -161,10 +163,10 @@ fn status(response: &At<'_>) -> Result<StatusCode, Bad> {
     let text = at.text()?;
     let code = text.split_whitespace().next().unwrap_or_default();
     StatusCode::from_bytes(code.as_bytes())
-        .map_err(|_| at.bad(format!("a status code is expected, and this is {text:?}")))
+        .map_err(|_| at.bad(format!("invalid status code {text:?}")))
 }
 
-/// Each field has one value or a list of them.
+/// Each header has one value or a list of values.
 fn fields(at: &At<'_>, notes: &mut Notes<'_>) -> Result<Fields, Bad> {
     if !at.is_missing() && !at.is_map() {
         return Err(at.expected("an object"));

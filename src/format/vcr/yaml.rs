@@ -1,4 +1,4 @@
-//! Takes the items of a list out of a YAML text, one at a time.
+//! Reads the items of a list in YAML, one at a time.
 //!
 //! JSON is YAML too (YAML 1.2, section 1.3). Scalars are not resolved to numbers or dates: a cassette
 //! has `http_version: 1.10` and `string: 007`, which are texts.
@@ -9,18 +9,17 @@ use granit_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
 
 use crate::format::{Fault, node::Node};
 
-/// How deep collections may be nested.
+/// The limit of nesting.
 const DEEPEST: usize = 64;
 
-/// How much anchored values may add to what the text holds, in bytes. Ruby writes an alias where it
-/// writes one string twice.
+/// The limit of bytes copied from anchors. Ruby writes an alias where one string occurs twice.
 const COPIED: usize = 16 << 20;
 
-/// Called with the list's name, the item's index, and the item; false ends the reading.
+/// Takes the list's name, the item's index, and the item; false stops the reader.
 pub(super) type OnItem<'a> = &'a mut dyn FnMut(&'static str, usize, Node) -> bool;
 
-/// Gives each item of the lists under these keys of the root. An error is one of syntax; what stands
-/// before it was given.
+/// Passes each item of the lists with these names in the root to `on_item`. An error is one of
+/// syntax, and the items before it have been passed on.
 pub(super) fn items(
     text: &str,
     lists: &'static [&'static str],
@@ -57,7 +56,7 @@ pub(super) fn items(
     Err(Fault::Syntax {
         line: 1,
         column: 1,
-        reason: format!("a cassette has a list `{lists}`, and this has none"),
+        reason: format!("invalid cassette: missing list `{lists}`"),
     })
 }
 
@@ -72,7 +71,7 @@ fn syntax(error: &ScanError) -> Fault {
 struct Builder<'a> {
     lists: &'static [&'static str],
     on_item: OnItem<'a>,
-    /// The collections that have not ended.
+    /// The open collections.
     open: Vec<Open>,
     anchored: HashMap<usize, Node>,
     copied: usize,
@@ -94,7 +93,7 @@ enum Kind {
 }
 
 impl Builder<'_> {
-    /// False to end the reading.
+    /// Handles an event; false stops the reader.
     fn event(&mut self, event: Event<'_>) -> Result<bool, String> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -103,7 +102,7 @@ impl Builder<'_> {
             }
             Event::Alias(anchor) => {
                 let node = self.anchored.get(&anchor).cloned();
-                let node = node.ok_or("this alias stands within what it names")?;
+                let node = node.ok_or("invalid alias: inside of its anchor")?;
                 self.count(&node)?;
                 self.value(node, 0)
             }
@@ -135,7 +134,7 @@ impl Builder<'_> {
 
     fn begin(&mut self, anchor: usize, kind: Kind) -> Result<bool, String> {
         if self.open.len() >= DEEPEST {
-            return Err(format!("this is nested deeper than {DEEPEST}"));
+            return Err(format!("nested deeper than {DEEPEST}"));
         }
         self.open.push(Open { anchor, kind });
         Ok(true)
@@ -165,7 +164,7 @@ impl Builder<'_> {
         Ok(true)
     }
 
-    /// The name of the list that stands, or begins, in the root.
+    /// The name of the root's list that begins or is open.
     fn list(&self) -> Option<&'static str> {
         let Kind::Map { key: Some(key), .. } = &self.open.first()?.kind else {
             return None;
@@ -173,7 +172,7 @@ impl Builder<'_> {
         self.lists.iter().find(|list| *list == key).copied()
     }
 
-    /// A few lines of aliases can stand for gigabytes.
+    /// Counts copied bytes: a few lines of aliases can expand to gigabytes.
     fn count(&mut self, node: &Node) -> Result<(), String> {
         self.copied = self.copied.saturating_add(weight(node));
         if self.copied > COPIED {
@@ -197,7 +196,7 @@ fn weight(node: &Node) -> usize {
 }
 
 fn scalar(text: String, style: ScalarStyle, tag: Option<&Tag>) -> Node {
-    // `!binary` is how Ruby writes it.
+    // Ruby writes `!binary`.
     let is_binary = tag.is_some_and(|tag| tag.suffix() == "binary");
     match text.as_str() {
         _ if is_binary => Node::Binary(text),

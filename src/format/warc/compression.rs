@@ -1,5 +1,5 @@
-/// How the files of a recording are compressed. Every form is read, whatever is chosen for writing:
-/// a file shows by its first bytes what it is.
+/// The compression of a recording's files. Every form is read, whatever is chosen for writing: the
+/// first bytes of a file identify it.
 ///
 /// ```
 /// use tower_traffic::{RecordTraffic, store::{Compression, Disk}};
@@ -13,26 +13,24 @@ pub enum Compression {
     /// `.warc`: plain text, and the fastest.
     #[default]
     None,
-    /// `.warc.gz` (feature `gzip`): a gzip member for each record, which every WARC tool reads.
+    /// `.warc.gz` (feature `gzip`): a gzip member per record, which every WARC tool reads.
     #[cfg(feature = "gzip")]
     Gzip,
-    /// `.warc.zst` (feature `zstd`): a Zstandard frame for each record, and a dictionary for each
-    /// file, as in the IIPC's
-    /// [proposal](https://iipc.github.io/warc-specifications/specifications/warc-zstd/). A third of
-    /// what gzip makes of small exchanges, in a tenth of the time, but few WARC tools read it (pywb
-    /// and `warcio` do not); `zstd -dc` does not know the dictionary.
+    /// `.warc.zst` (feature `zstd`): a Zstandard frame per record and a dictionary per file, as in
+    /// the IIPC's [proposal](https://iipc.github.io/warc-specifications/specifications/warc-zstd/).
+    /// A third of the size of gzip for small exchanges, in a tenth of the time, but few WARC tools
+    /// read it (pywb and `warcio` do not), and `zstd -dc` does not know the dictionary.
     ///
-    /// A dictionary is learned from what was recorded before: the first file of a recording has none
-    /// and ends after some 500 exchanges, each file after it has one, and so have the files of later
-    /// runs. Every file can be read alone. A dictionary contains pieces of the exchanges that
-    /// it was learned from: who deletes a file because of what is in it deletes the ones recorded
-    /// after it too.
+    /// A dictionary is learned from the preceding exchanges: the first file of a recording has none
+    /// and ends after about 500 exchanges; later files, also of later runs, have one. Every file
+    /// can be read alone. A dictionary contains pieces of the exchanges that it was learned from:
+    /// to remove an exchange from a recording, delete its file and all later ones.
     #[cfg(feature = "zstd")]
     Zstd,
 }
 
 impl Compression {
-    /// How the names of its files end.
+    /// The extension of its files.
     pub(crate) fn extension(self) -> &'static str {
         match self {
             Self::None => "warc",

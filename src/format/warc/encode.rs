@@ -1,6 +1,6 @@
-//! Segments as they are stored: plain, or with a compressed member for each record.
+//! `Encoder`: segments as they are stored, plain or with a compressed member per record.
 
-// Only zstd can fail, or learns anything.
+// Only zstd can fail or learn.
 #![cfg_attr(
     not(feature = "zstd"),
     allow(clippy::unnecessary_wraps, clippy::unused_self)
@@ -18,17 +18,18 @@ pub(super) trait Compress: Send {
     /// Appends a record as a member.
     fn member(&mut self, record: &[u8], out: &mut Vec<u8>) -> io::Result<()>;
 
-    /// Appends what the file begins with.
+    /// Appends the start of the file.
     fn open(&mut self, _out: &mut Vec<u8>) -> io::Result<()> {
         Ok(())
     }
 
-    /// Whether the next file would be smaller than this one for what it has learned.
+    /// Whether the next file would be smaller, because of what this one has learned.
     fn has_learned(&self) -> bool {
         false
     }
 
-    /// What compresses the next file, whose ids begin so, if that can use what this one has learned.
+    /// The compressor of the next file, whose ids begin with `ids`, if it can use what this one has
+    /// learned.
     #[cfg(feature = "zstd")]
     fn successor(&mut self, _id_prefix: &str) -> io::Result<Option<Box<dyn Compress>>> {
         Ok(None)
@@ -43,11 +44,11 @@ pub(crate) struct Encoder {
 
 struct Members {
     compress: Box<dyn Compress>,
-    /// What is yet to be compressed; kept for its memory only.
+    /// Uncompressed records; the buffer is kept for reuse.
     plain: Vec<u8>,
 }
 
-/// Room that is given back when one large exchange has asked for it, in bytes.
+/// The capacity above which a buffer is released after a large exchange, in bytes.
 pub(super) const KEPT: usize = 1 << 20;
 
 impl Encoder {
@@ -62,7 +63,7 @@ impl Encoder {
         Ok(Self::with(Writer::new(), compress))
     }
 
-    /// For the file after this one.
+    /// An encoder for the file after this one.
     pub(crate) fn next(&mut self, compression: Compression) -> io::Result<Self> {
         #[cfg(feature = "zstd")]
         if let (Some(members), Compression::Zstd) = (&mut self.members, compression) {
@@ -74,7 +75,7 @@ impl Encoder {
         Self::new(compression)
     }
 
-    /// For a file beside one that may be of use, because it is of the same traffic.
+    /// An encoder for a file beside another one of the same traffic, whose dictionary may help.
     #[cfg(feature = "zstd")]
     pub(crate) fn zstd_beside(other: impl BufRead + Seek, end: u64) -> io::Result<Self> {
         let format = Writer::new();
@@ -93,13 +94,13 @@ impl Encoder {
         }
     }
 
-    /// Whether it is time for the next file, however small this one is.
+    /// Whether to begin the next file, whatever the size of this one.
     pub(crate) fn has_learned(&self) -> bool {
         let members = self.members.as_ref();
         members.is_some_and(|members| members.compress.has_learned())
     }
 
-    /// Appends what opens a segment.
+    /// Appends the start of a segment.
     pub(crate) fn open(&mut self, out: &mut Vec<u8>, file_name: &str) -> io::Result<()> {
         match &mut self.members {
             None => self.format.open(out, file_name),
@@ -130,14 +131,14 @@ impl Encoder {
 }
 
 impl Members {
-    /// Compresses one record, or two, of which the second begins there.
+    /// Compresses one record, or two, the second of which begins at `second`.
     fn add(&mut self, second: usize, out: &mut Vec<u8>) -> io::Result<()> {
         let (first, second) = self.plain.split_at(second);
         for record in [first, second] {
             if record.len() as u64 > MAX_COMPRESSED {
                 return Err(io::Error::new(
                     io::ErrorKind::FileTooLarge,
-                    "a message over 1 GiB is not compressed: record it plain, or less of it",
+                    "message too long to compress: expected at most 1 GiB; record without compression, or lower max_body_bytes",
                 ));
             }
             if !record.is_empty() {

@@ -1,4 +1,4 @@
-//! Writes gzip (RFC 1952) with a member for each record, as WARC 1.1 recommends (annex D).
+//! Writes gzip (RFC 1952) with a member per record, as WARC 1.1 recommends (annex D).
 
 use std::io;
 
@@ -7,10 +7,10 @@ use flate2::{Compression, FlushCompress, Status};
 
 use super::encode::Compress;
 
-/// No name and no time: the same record gives the same bytes. The system is "unknown".
+/// Without name and time, so that equal records give equal bytes. The system is "unknown".
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 
-/// Makes members, one after the other, with the same memory.
+/// Writes members in sequence, reusing its memory.
 pub(super) struct Gzip {
     deflate: flate2::Compress,
     checksum: Hasher,
@@ -68,7 +68,7 @@ impl Gzip {
     }
 
     fn run(&mut self, text: &[u8], out: &mut Vec<u8>, flush: FlushCompress) -> io::Result<Status> {
-        // Only spare room is written to.
+        // Only spare capacity is written to.
         out.reserve(text.len() / 2 + 256);
         Ok(self.deflate.compress_vec(text, out, flush)?)
     }

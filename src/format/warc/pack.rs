@@ -1,4 +1,4 @@
-//! Makes a compressed segment of a plain one.
+//! Compresses a plain segment.
 
 use std::io::{self, BufRead, Read, Write};
 
@@ -6,15 +6,15 @@ use memchr::memchr;
 
 use super::{MARK, MAX_HEAD, gzip::Gzip};
 
-/// What is compressed before it is written, in bytes.
+/// The limit of bytes that are compressed at once.
 const BUFFER: usize = 64 << 10;
 
-/// Makes a compressed segment of a plain one, a record at a time: no more than 64 KiB of a body and
-/// the head of a record are in memory.
+/// Compresses a plain segment record by record. At most 64 KiB of a body and the header section of
+/// a record are in memory.
 ///
 /// # Errors
-/// Of reading and writing. If something is no record ([`io::ErrorKind::InvalidData`]), or the
-/// input ends within one ([`io::ErrorKind::UnexpectedEof`]): torn tails are cut before.
+/// Errors of reading and writing; [`io::ErrorKind::InvalidData`] for anything that is not a record,
+/// and [`io::ErrorKind::UnexpectedEof`] for an incomplete record: cut off torn tails first.
 pub(crate) fn pack_gzip(mut input: impl BufRead, mut output: impl Write) -> io::Result<()> {
     let mut gzip = Gzip::default();
     let mut out = Vec::with_capacity(BUFFER * 2);
@@ -43,7 +43,8 @@ pub(crate) fn pack_gzip(mut input: impl BufRead, mut output: impl Write) -> io::
     output.write_all(&out)
 }
 
-/// Puts a record's head into `head`; gives the length of what follows, the record's end included.
+/// Reads a record's header section into `head`. Returns the length of the rest, with the record's
+/// end.
 fn read_head(input: &mut impl BufRead, head: &mut Vec<u8>) -> io::Result<u64> {
     let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     head.clear();
@@ -54,11 +55,11 @@ fn read_head(input: &mut impl BufRead, head: &mut Vec<u8>) -> io::Result<u64> {
         input.by_ref().take(most).read_until(b'\n', head)?;
         let line = &head[start..];
         if start == 0 && !line.starts_with(MARK) && !MARK.starts_with(line) {
-            return Err(bad("there should be a WARC record here"));
+            return Err(bad("expected a WARC record"));
         }
         if !line.ends_with(b"\n") {
             return Err(if head.len() > MAX_HEAD {
-                bad("the head of a record has no end")
+                bad("invalid record: its header section has no end")
             } else {
                 io::ErrorKind::UnexpectedEof.into()
             });
@@ -77,7 +78,7 @@ fn read_head(input: &mut impl BufRead, head: &mut Vec<u8>) -> io::Result<u64> {
     }
     length
         .and_then(|length| length.checked_add(4))
-        .ok_or_else(|| bad("a record has no length"))
+        .ok_or_else(|| bad("invalid record: missing Content-Length"))
 }
 
 #[cfg(test)]
@@ -115,7 +116,7 @@ mod tests {
 
     fn pack(plain: &[u8]) -> io::Result<Vec<u8>> {
         let mut packed = Vec::new();
-        // A buffer that no record ends with.
+        // A buffer that does not end with a record.
         pack_gzip(BufReader::with_capacity(37, plain), &mut packed)?;
         Ok(packed)
     }

@@ -19,22 +19,22 @@ use crate::{
     util::time::timestamp,
 };
 
-/// The field in which a record names its segment's `warcinfo` record.
+/// The field with which a record names its segment's `warcinfo` record.
 pub(super) const INFO_ID: &str = "WARC-Warcinfo-ID";
 
-/// The characters of an id before the last hyphen, that included.
+/// The number of characters of an id up to the last hyphen, inclusive.
 #[cfg(feature = "zstd")]
 pub(super) const ID_PREFIX: usize = 24;
 
 /// Writes the records of one segment.
 pub(crate) struct Writer {
-    /// The segment's `warcinfo` record. Every pair names it, so that a reader that lost its place
-    /// can tell our records from records in a recorded body.
+    /// The id of the segment's `warcinfo` record. Every pair names it, so that a reader can tell
+    /// the segment's records from records in a recorded body.
     info: Uuid,
-    /// The number of records with ids of their own.
+    /// The number of records with an id.
     records: u64,
     date: Date,
-    // Kept for their memory only.
+    // Buffers, kept for reuse.
     head: Vec<u8>,
     target: String,
 }
@@ -50,7 +50,7 @@ impl Writer {
         }
     }
 
-    /// Appends the record that opens a segment.
+    /// Appends the record that begins a segment.
     pub(crate) fn open(&self, out: &mut Vec<u8>, file_name: &str) {
         let block = format!(
             "software: tower-traffic/{}\r\nformat: WARC File Format 1.1\r\n",
@@ -62,7 +62,7 @@ impl Writer {
         end_record(out, start, block.as_bytes(), &RecordedBody::default());
     }
 
-    /// Appends an exchange; says where in `out` its second record begins.
+    /// Appends an exchange. Returns the position of its second record in `out`.
     pub(crate) fn exchange(&mut self, out: &mut Vec<u8>, exchange: &Exchange) -> usize {
         out.reserve(exchange.weight());
         let request = self.next_id();
@@ -82,7 +82,7 @@ impl Writer {
         custom(self.info, self.records)
     }
 
-    /// What all ids of the segment begin with, [`ID_PREFIX`] characters.
+    /// The common start of the segment's ids, [`ID_PREFIX`] characters.
     #[cfg(feature = "zstd")]
     pub(super) fn id_prefix(&self) -> String {
         let mut id = self.info.hyphenated().to_string();
@@ -144,8 +144,8 @@ impl Writer {
     }
 }
 
-/// An id of form 8 (RFC 9562, 5.8): the random bits of another, 74 of them, and a number. Ids that
-/// have nothing in common are a quarter of what a small exchange compresses to.
+/// An id of version 8 (RFC 9562, 5.8): 74 random bits of `random`, and `number`. Ids without common
+/// bits would take up a quarter of a small compressed exchange.
 fn custom(random: Uuid, number: u64) -> Uuid {
     const NUMBER: u128 = (1 << 48) - 1;
     const VERSION: u128 = 0xf << 76;
@@ -153,7 +153,7 @@ fn custom(random: Uuid, number: u64) -> Uuid {
     Uuid::from_u128(bits | 8 << 76 | u128::from(number) & NUMBER)
 }
 
-/// Begins a record, and says where.
+/// Begins a record. Returns its position.
 fn begin(out: &mut Vec<u8>, kind: &str, id: Uuid, date: &Date) -> usize {
     let start = out.len();
     out.extend_from_slice(b"WARC/1.1\r\n");
@@ -195,8 +195,8 @@ fn push_nanos(out: &mut Vec<u8>, nanos: u32) {
     push_digits(out, u64::from(nanos), 9);
 }
 
-/// A number in decimal, with zeros before it up to a width. Not through `fmt`: there are eight of
-/// them in an exchange, and it showed in profiles.
+/// Appends a decimal number, padded with zeros to a width. An exchange has eight of them, and `fmt`
+/// was visible in profiles.
 fn push_digits(out: &mut Vec<u8>, number: u64, width: usize) {
     let mut digits = [b'0'; 20];
     let mut start = digits.len();
@@ -231,7 +231,7 @@ fn id_field(out: &mut Vec<u8>, name: &str, id: Uuid) {
 }
 
 fn error_field(out: &mut Vec<u8>, error: &str) {
-    // Spaces around a field's value mean nothing; within it they are left for the eye.
+    // Spaces at the ends of a value are lost, and therefore escaped; others stay readable.
     let escaped = if error.starts_with(' ') || error.ends_with(' ') {
         LINE_AND_SPACE
     } else {
@@ -255,7 +255,7 @@ fn times(out: &mut Vec<u8>, exchange: &Exchange) {
     seconds(TIME_TO_END, exchange.time_to_end);
 }
 
-/// What HTTP/1 text has no place for.
+/// Fields that HTTP/1 text cannot express.
 fn body_fields(out: &mut Vec<u8>, version: Version, body: &RecordedBody) {
     match version {
         Version::HTTP_2 => field(out, "WARC-Protocol", "h2"),
@@ -288,8 +288,8 @@ fn trailer_field(out: &mut Vec<u8>, trailers: &HeaderList) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Closes the record's head, which begins at `start`, and appends its block: a message's head and
-/// body.
+/// Ends the header section of the record that begins at `start`, and appends its block: the head
+/// and body of a message.
 fn end_record(out: &mut Vec<u8>, start: usize, head: &[u8], body: &RecordedBody) {
     out.extend_from_slice(b"Content-Length: ");
     push_digits(out, (head.len() + body.len()) as u64, 1);
@@ -311,10 +311,11 @@ fn end_record(out: &mut Vec<u8>, start: usize, head: &[u8], body: &RecordedBody)
     out.extend_from_slice(b"\r\n\r\n");
 }
 
-/// Stands for the host of a request that names none; no host has this name (RFC 6761).
+/// The host in place of a missing one; no host has this name (RFC 6761).
 const UNKNOWN_HOST: &str = "unknown.invalid";
 
-/// Puts the absolute URI that a record must have; the request's own stands in the request line.
+/// Sets `target` to the absolute URI that a record requires. The request line has the original
+/// target.
 pub(crate) fn set_target(target: &mut String, request: &RecordedRequest) {
     let uri = &request.uri;
     let host = semantics::host(uri, request.headers.get("host"))

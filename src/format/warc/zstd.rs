@@ -1,11 +1,11 @@
-//! Writes Zstandard as in WARC files: a frame for each record, and a dictionary at the start of the
-//! file (<https://iipc.github.io/warc-specifications/specifications/warc-zstd/>).
+//! Writes Zstandard in WARC files: a frame per record, and a dictionary at the start of the file
+//! (<https://iipc.github.io/warc-specifications/specifications/warc-zstd/>).
 //!
-//! A dictionary is made of what was recorded just before. The first file of a recording has none and
-//! is short: it ends as soon as there is enough to learn from. Each file after it has one that was
-//! trained on the last records of the file before it, and a new run begins with the dictionary of
-//! the last file there. So every file can be read alone, nothing is ever written twice, and
-//! the writer stops for a training of less than 0.1 s once in a file.
+//! A dictionary is trained on the preceding records. The first file of a recording has none and
+//! ends as soon as there are enough samples. Each later file has one that was trained on the last
+//! records of the previous file, and a new run begins with the dictionary of the last file. Every
+//! file can therefore be read alone, nothing is written twice, and the writer pauses for less than
+//! 0.1 s per file.
 
 use std::{
     collections::VecDeque,
@@ -23,17 +23,17 @@ use super::{
     write::{ID_PREFIX, INFO_ID},
 };
 
-/// On the corpus of `tests/compression.rs` the levels up to 9 save nothing more.
+/// On the test corpus, levels up to 9 save nothing more.
 const LEVEL: i32 = 3;
-/// Of the dictionary itself, once in a file.
+/// The level for the dictionary itself, once per file.
 const DICTIONARY_LEVEL: i32 = 9;
 
-/// The most that a dictionary has, in bytes. It stands in the file compressed, in a fifth of that.
+/// The limit of a dictionary, in bytes. The file holds it compressed to a fifth.
 const DICTIONARY: usize = 64 << 10;
-/// Enough to learn from: so many records, or so many bytes of them.
+/// The numbers of records and of bytes that are enough samples.
 const SAMPLES: usize = 1_000;
 const SAMPLED: usize = 1 << 20;
-/// What is learned from one record at most, in bytes: its head, and the start of what follows.
+/// The limit of a sample, in bytes: the head of a record and the start of its block.
 const SAMPLE: usize = 8 << 10;
 
 pub(super) struct Zstd {
@@ -42,13 +42,13 @@ pub(super) struct Zstd {
     /// The last records.
     samples: VecDeque<Vec<u8>>,
     sampled: usize,
-    /// Nothing could be learned from the samples before these.
+    /// Whether training failed with earlier samples.
     in_vain: bool,
     frame: Vec<u8>,
 }
 
 impl Zstd {
-    /// With the dictionary of an earlier file; without one if it is empty, or none.
+    /// Begins a file with the dictionary of an earlier file, if there is one.
     pub(super) fn new(dictionary: Vec<u8>) -> io::Result<Self> {
         let mut compressor = match Compressor::with_dictionary(LEVEL, &dictionary) {
             Ok(compressor) => compressor,
@@ -125,7 +125,7 @@ impl Compress for Zstd {
         let mut bytes = mem::take(&mut self.sampled);
         if is_enough {
             let trained = dict::from_samples(samples.make_contiguous(), DICTIONARY);
-            // Samples that are all the same teach nothing.
+            // Training fails if all samples are equal.
             dictionary = trained.unwrap_or(dictionary);
             (samples, bytes) = (VecDeque::new(), 0);
         }
@@ -136,8 +136,7 @@ impl Compress for Zstd {
     }
 }
 
-/// Makes a dictionary that of another file: records of the same file have the start of their ids
-/// in common, and it stands in every one.
+/// Replaces the start of ids in a dictionary, which is in every record, with that of another file.
 fn adapted(mut dictionary: Vec<u8>, id_prefix: &str) -> Vec<u8> {
     let Some(at) = memmem::find(&dictionary, format!("{INFO_ID}: <urn:uuid:").as_bytes()) else {
         return dictionary;
@@ -150,7 +149,7 @@ fn adapted(mut dictionary: Vec<u8>, id_prefix: &str) -> Vec<u8> {
     for place in places {
         dictionary[place..place + ID_PREFIX].copy_from_slice(id_prefix.as_bytes());
     }
-    // It is another one now. These ids are nobody's in particular (RFC 8878, 5).
+    // The dictionary differs now, and gets an id from the range for private use (RFC 8878, 5).
     let id = 32_768 + Uuid::new_v4().as_fields().0 % ((1 << 31) - 32_768);
     if let Some(place) = dictionary.get_mut(4..8) {
         place.copy_from_slice(&id.to_le_bytes());
@@ -158,8 +157,7 @@ fn adapted(mut dictionary: Vec<u8>, id_prefix: &str) -> Vec<u8> {
     dictionary
 }
 
-/// The dictionary of a file, for a file with ids that begin so; empty if it has none that can be
-/// used.
+/// The dictionary of a file, for a file whose ids begin with `ids`; empty if there is no valid one.
 pub(super) fn dictionary_of(
     input: impl BufRead + Seek,
     end: u64,

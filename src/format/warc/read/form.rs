@@ -1,4 +1,4 @@
-//! How a segment is compressed: told by its first bytes.
+//! The form of a segment, plain or compressed, by its first bytes.
 
 use std::io::{self, BufRead, Seek};
 
@@ -9,17 +9,17 @@ use super::{
     text::{Bounded, Decode},
 };
 
-/// How far a file is looked at that begins with nothing known, in bytes.
+/// The limit of bytes that are searched in a file with a damaged start.
 const LOOKED_AT: u64 = 64 << 10;
 
 const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
 const ZSTD: &[u8] = &0xfd2f_b528_u32.to_le_bytes();
-/// The first of sixteen, all of which a decoder passes over.
+/// The magic number of the first skippable frame, of sixteen that decoders skip.
 const ZSTD_SKIPPABLE: u32 = 0x184d_2a50;
-/// Of a skippable frame too, and of what the specification keeps it for.
+/// The magic number of the skippable frame that the specification reserves for dictionaries.
 pub(crate) const ZSTD_DICTIONARY: &[u8] = &0x184d_2a5d_u32.to_le_bytes();
 
-/// What was found out about a file.
+/// The form of a file, and the start of its records.
 pub(super) enum Found {
     Plain,
     #[cfg_attr(
@@ -27,7 +27,7 @@ pub(super) enum Found {
         expect(dead_code, reason = "nothing decodes")
     )]
     Members(Box<dyn Decode>),
-    /// Why nothing can be read.
+    /// The reason why nothing can be read.
     #[cfg_attr(
         not(feature = "zstd"),
         expect(dead_code, reason = "only a dictionary can be broken")
@@ -35,7 +35,7 @@ pub(super) enum Found {
     Broken(String),
 }
 
-/// How the file is to be read, by the bytes at its place.
+/// Finds the form by the bytes at the file's position.
 pub(super) fn found<R: BufRead + Seek>(file: &mut Bounded<R>) -> io::Result<Found> {
     match form(&file.peek(4)?) {
         Some(form) => form,
@@ -44,7 +44,7 @@ pub(super) fn found<R: BufRead + Seek>(file: &mut Bounded<R>) -> io::Result<Foun
     .found(file)
 }
 
-/// How a file is compressed.
+/// The compression of a file.
 #[derive(Clone, Copy)]
 enum Form {
     Plain,
@@ -69,9 +69,9 @@ impl Form {
     }
 }
 
-/// What the first bytes say.
+/// Classifies the first bytes.
 fn form(magic: &[u8]) -> Option<Form> {
-    // A file of a byte or two is torn.
+    // A file of one or two bytes is torn.
     let is = |known: &[u8]| {
         let count = magic.len().min(known.len());
         magic[..count] == known[..count]
@@ -91,7 +91,7 @@ fn form(magic: &[u8]) -> Option<Form> {
     }
 }
 
-/// The first bytes are damaged: what comes first after them?
+/// Searches for the first intact start after damaged bytes.
 fn likely_form(bytes: &[u8]) -> Form {
     let forms = [(MARK, Form::Plain), (GZIP, Form::Gzip), (ZSTD, Form::Zstd)];
     forms
@@ -105,7 +105,7 @@ fn likely_form(bytes: &[u8]) -> Form {
 fn zstd<R: BufRead + Seek>(file: &mut Bounded<R>) -> io::Result<Found> {
     let start = file.position;
     let dictionary = dictionary(file)?;
-    // The first record begins after a dictionary that is whole.
+    // The first record begins after the dictionary, if that is complete.
     let is_after = start == 0 && dictionary.as_ref().is_ok_and(|read| !read.is_empty());
     if !is_after {
         file.seek(start)?;
@@ -114,7 +114,8 @@ fn zstd<R: BufRead + Seek>(file: &mut Bounded<R>) -> io::Result<Found> {
     Ok(decoder.map_or_else(Found::Broken, |decoder| Found::Members(Box::new(decoder))))
 }
 
-/// The dictionary at the start of the file, empty if there is none; or what is wrong with it.
+/// The dictionary at the start of the file, empty if there is none. The error says why it is
+/// invalid.
 #[cfg(feature = "zstd")]
 pub(super) fn dictionary<R: BufRead + Seek>(
     file: &mut Bounded<R>,
@@ -132,18 +133,18 @@ pub(super) fn dictionary<R: BufRead + Seek>(
     }
     if length > MAX_DICTIONARY {
         return Ok(Err(format!(
-            "the dictionary says that it has {length} bytes: at most {MAX_DICTIONARY} are read"
+            "invalid dictionary: {length} bytes, expected at most {MAX_DICTIONARY}"
         )));
     }
     let frame = file.read(u64::from(length))?;
     if frame.len() == length as usize {
         return Ok(dictionary(frame));
     }
-    // Either the file ends within it, which is found out when it is passed over, or its length is
-    // wrong, and records stand where it should be.
+    // Either the file ends within it, which shows when it is skipped, or its length is wrong, and
+    // records follow earlier.
     let after_magic = frame.get(ZSTD.len()..).unwrap_or_default();
     Ok(match memmem::find(after_magic, ZSTD) {
         None => Ok(Vec::new()),
-        Some(_) => Err("the dictionary is longer than the file".to_owned()),
+        Some(_) => Err("incomplete dictionary".to_owned()),
     })
 }

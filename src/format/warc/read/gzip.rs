@@ -1,7 +1,7 @@
-//! Gzip (RFC 1952), member by member.
+//! Reads gzip (RFC 1952), member by member.
 //!
-//! The frame around the deflated bytes is read here, because only then a decoder's memory can be
-//! used again for the next member.
+//! The frame around the deflated bytes is read here: only so can the decoder's memory be reused for
+//! the next member.
 
 use crc32fast::Hasher;
 use flate2::{Decompress, FlushDecompress, Status};
@@ -21,25 +21,25 @@ pub(super) struct Gzip {
     inflate: Decompress,
     stage: Stage,
     checksum: Hasher,
-    /// Modulo 2^32, as it stands in the file.
+    /// Modulo 2^32, as in the file.
     length: u32,
 }
 
-/// What comes next.
+/// The next part of a member.
 enum Stage {
-    /// The fixed part of the header, of which so many bytes were read.
+    /// The fixed part of the header, and the number of its bytes that are read.
     Header {
         read: usize,
         flags: u8,
     },
-    /// The fields that these flags announce, and how far the first of them was read.
+    /// The fields that the flags announce, and the position in the first of them.
     Optional {
         flags: u8,
         read: usize,
         extra: usize,
     },
     Deflated,
-    /// The checksum and the length.
+    /// Checksum and length.
     Trailer {
         read: usize,
         bytes: [u8; 8],
@@ -58,16 +58,16 @@ impl Gzip {
         }
     }
 
-    /// Takes a byte of what stands around the deflated ones; true with the last.
+    /// Reads a byte outside of the deflated ones; true for the last one.
     fn byte(&mut self, byte: u8) -> Result<bool, String> {
         match &mut self.stage {
             Stage::Header { read, flags } => {
                 match *read {
                     at @ 0..3 if byte != MAGIC[at] => {
-                        return Err("there should be a gzip member here".to_owned());
+                        return Err("expected a gzip member".to_owned());
                     }
                     3 if byte & RESERVED != 0 => {
-                        return Err("the gzip header has unknown flags".to_owned());
+                        return Err("invalid gzip header: unknown flags".to_owned());
                     }
                     3 => *flags = byte,
                     _ => {}
@@ -108,7 +108,7 @@ impl Gzip {
                         != u64::from(self.length) << 32
                             | u64::from(self.checksum.clone().finalize());
                     return if wrong {
-                        Err("the gzip member does not match its checksum".to_owned())
+                        Err("damaged gzip member: wrong checksum".to_owned())
                     } else {
                         Ok(true)
                     };
@@ -147,7 +147,7 @@ impl Decode for Gzip {
                 let status = self
                     .inflate
                     .decompress(&input[read..], output, FlushDecompress::None)
-                    .map_err(|error| format!("the gzip member is damaged: {error}"))?;
+                    .map_err(|error| format!("damaged gzip member: {error}"))?;
                 read += (self.inflate.total_in() - before.0) as usize;
                 let written = (self.inflate.total_out() - before.1) as usize;
                 self.checksum.update(&output[..written]);

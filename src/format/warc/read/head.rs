@@ -1,4 +1,4 @@
-//! What a record says of itself, and the exchange that two of them make.
+//! The header section of a record, and the exchange in a pair of records.
 
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +25,7 @@ pub(super) struct RecordHead {
     pub(super) date: Option<SystemTime>,
     pub(super) protocol: Option<String>,
     pub(super) truncated: Option<String>,
-    /// Of every line before it, and of the block.
+    /// The checksum of the preceding lines and the block.
     pub(super) checksum: Option<u32>,
     pub(super) checked: Hasher,
     pub(super) error: Option<String>,
@@ -87,7 +87,7 @@ impl RecordHead {
     }
 }
 
-/// An exchange from the records of a pair; without the second's block, only how it ended.
+/// The exchange in a pair of records; without the block of the second, only how it ended.
 pub(super) fn exchange(
     first: &RecordHead,
     request: &Bytes,
@@ -111,7 +111,7 @@ pub(super) fn exchange(
         })
     };
     Ok(Exchange {
-        began: first.date.ok_or("the record has no date")?,
+        began: first.date.ok_or("invalid record: missing WARC-Date")?,
         time_to_head: second.to_head,
         time_to_end: second.to_end.unwrap_or_default(),
         request,

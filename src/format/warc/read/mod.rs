@@ -1,4 +1,4 @@
-//! Reads segments: plain ones, and compressed ones that have a member for each record.
+//! Reads segments, plain or with a compressed member per record.
 
 mod form;
 #[cfg(feature = "gzip")]
@@ -23,59 +23,59 @@ use crate::message::Exchange;
 #[cfg(feature = "zstd")]
 pub(super) use self::form::ZSTD_DICTIONARY;
 
-/// How much of a pair is read.
+/// The parts of a pair that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Depth {
-    /// All of it.
+    /// Both messages.
     Whole,
-    /// The request, and of the response only what a lookup must know: how it ended. Its status,
-    /// head and content are left out.
+    /// The request, and how the response ended, which is enough for a lookup. Status, headers and
+    /// content of the response are left out.
     Lookup,
 }
 
-/// What stands at the reader's place.
+/// An item of a segment.
 #[derive(Debug)]
 pub(crate) enum Item {
-    /// A pair, and where it begins.
+    /// A pair and its position.
     Exchange(u64, Box<Exchange>),
-    /// A pair behind other records in one compressed member: it cannot be read from a place.
+    /// A pair behind other records in one compressed member: it has no position to read it from.
     Within(Box<Exchange>),
-    /// Bytes that are no record of ours; the reader has gone on to the next that is.
+    /// Bytes that are not one of this crate's records. The reader has moved to the next record.
     Bad(u64, String),
-    /// The file ends within the pair that begins here: it was being written when its writer died.
+    /// The file ends within the pair that begins here: its writer was interrupted.
     Torn(u64),
 }
 
-/// Reads the pairs of one segment. Of a compressed one, the places are those of members.
+/// Reads the pairs of one segment. In a compressed segment, positions are those of members.
 pub(crate) struct Reader<R> {
     text: Text<R>,
-    /// The segment's id, as its records give it.
+    /// The id of the segment, from its records.
     info: Option<String>,
-    /// The last record's head and where its block begins, if that was not read.
+    /// The head of the last record and the position of its block, if the block was not read.
     skipped: Option<(RecordHead, u64)>,
-    /// The head of a record that the one before it has nothing to do with, and where it begins.
+    /// The head of a record that does not belong to the previous one, and its position.
     pending: Option<(Start, RecordHead)>,
     line: Vec<u8>,
 }
 
-/// Where a record begins.
+/// The position of a record.
 #[derive(Clone, Copy)]
 struct Start {
     place: u64,
-    /// It is not what a member begins with.
+    /// The record is not at the start of a member.
     is_within: bool,
 }
 
-/// Why a record could not be read.
+/// The reason why a record cannot be read.
 enum Fault {
     Io(io::Error),
     /// The input ends within the record.
     Torn,
-    /// The bytes are no record, and where the next one begins is not known.
+    /// The bytes are not a record, and the position of the next one is unknown.
     Lost(String),
-    /// The input ends before the record, with members that have no text.
+    /// The input ends before the record, with members that are empty.
     Nothing,
-    /// The record is bad, but it ends where it says, and the input stands behind it.
+    /// The record is invalid, but its end is known, and the input is behind it.
     Bad(String),
 }
 
@@ -86,10 +86,11 @@ impl From<io::Error> for Fault {
 }
 
 impl<R: BufRead + Seek> Reader<R> {
-    /// Reads what stands between the input's place and `end`, both counted from its start.
+    /// Reads the text between the input's position and `end`, both counted from the start of the
+    /// input.
     ///
     /// # Errors
-    /// If it cannot be read, or is compressed in a way that needs a feature which is off
+    /// If the text cannot be read, or its compression needs a feature that is off
     /// ([`needs_feature`](crate::format::needs_feature)).
     pub(crate) fn new(input: R, end: u64) -> io::Result<Self> {
         Ok(Self {
@@ -101,7 +102,7 @@ impl<R: BufRead + Seek> Reader<R> {
         })
     }
 
-    /// The next thing in the segment, or `None` at its end.
+    /// The next item of the segment, or `None` at its end.
     pub(crate) fn next(&mut self, depth: Depth) -> io::Result<Option<Item>> {
         if let Some(reason) = self.text.broken() {
             return Ok(Some(Item::Bad(0, reason)));
@@ -128,9 +129,12 @@ impl<R: BufRead + Seek> Reader<R> {
                     return Ok(Some(Item::Bad(place, reason)));
                 }
                 Err(Fault::Torn) => {
-                    // A length that is wrong looks just like a file that ends too early.
+                    // A wrong length looks like a file that ends too early.
                     return Ok(Some(if self.find_next(place)? {
-                        Item::Bad(place, "the record is shorter than it says".to_owned())
+                        Item::Bad(
+                            place,
+                            "incomplete record: shorter than its Content-Length".to_owned(),
+                        )
                     } else {
                         self.text.give_up();
                         Item::Torn(place)
@@ -141,7 +145,7 @@ impl<R: BufRead + Seek> Reader<R> {
         Ok(None)
     }
 
-    /// Where the next record begins.
+    /// The position of the next record.
     fn start(&self) -> Start {
         match &self.pending {
             Some((start, _)) => *start,
@@ -152,7 +156,7 @@ impl<R: BufRead + Seek> Reader<R> {
         }
     }
 
-    /// Reads a pair; `None` if the record here is of a kind that is none of our business.
+    /// Reads a pair; `None` for a record of another kind.
     fn pair(&mut self, depth: Depth) -> Result<Option<Exchange>, Fault> {
         let start = self.text.place();
         let mut first = match self.pending.take() {
@@ -162,14 +166,14 @@ impl<R: BufRead + Seek> Reader<R> {
         if let Some((before, block)) = self.skipped.take()
             && (first.kind != "request" || first.info != self.info)
         {
-            // Only a length that is wrong leads into a recorded body, and what stands there.
+            // Only a wrong length leads into a recorded body and to records in it.
             self.text.seek(block)?;
             self.block(&before)?;
             self.text.seek(start)?;
             first = self.head()?;
         }
         if first.kind == "warcinfo" {
-            // A member shows in the end only that it is not damaged.
+            // A damaged member shows only at its end.
             if self.text.is_compressed() {
                 self.skip(first.length)?;
                 self.info = Some(first.id);
@@ -181,9 +185,12 @@ impl<R: BufRead + Seek> Reader<R> {
         }
         if first.kind != "request" && first.kind != "response" {
             self.skip(first.length)?;
-            // Of another tool it is none of our business.
+            // Records of other tools are skipped.
             return if first.checksum.is_some() && first.kind != "warcinfo" {
-                Err(Fault::Bad(format!("{:?} stands alone", first.kind)))
+                Err(Fault::Bad(format!(
+                    "invalid record: {:?} without its pair",
+                    first.kind
+                )))
             } else {
                 Ok(None)
             };
@@ -193,7 +200,9 @@ impl<R: BufRead + Seek> Reader<R> {
             return Err(Fault::Torn);
         }
         if self.text.at_end() {
-            return Err(Fault::Bad("the response stands alone".to_owned()));
+            return Err(Fault::Bad(
+                "invalid record: response without its request".to_owned(),
+            ));
         }
         let second_start = self.start();
         let second = match self.head() {
@@ -208,7 +217,10 @@ impl<R: BufRead + Seek> Reader<R> {
         );
         if !belongs || !is_pair {
             self.pending = Some((second_start, second));
-            return Err(Fault::Bad(format!("the {} stands alone", first.kind)));
+            return Err(Fault::Bad(format!(
+                "invalid record: {} without its pair",
+                first.kind
+            )));
         }
         // Other tools put the response first.
         let read = if first.kind == "response" {
@@ -225,7 +237,7 @@ impl<R: BufRead + Seek> Reader<R> {
             let response = self.block(&second)?;
             exchange(&first, &first_block, &second, Some(response))
         };
-        // Damage to the segment's first record would otherwise be felt in all.
+        // Otherwise, damage to the segment's first record would affect all of them.
         self.info = first.info;
         Ok(Some(read.map_err(Fault::Bad)?))
     }
@@ -237,7 +249,7 @@ impl<R: BufRead + Seek> Reader<R> {
                 return Err(Fault::Torn);
             }
             Err(fault @ (Fault::Io(_) | Fault::Nothing | Fault::Lost(_))) => return Err(fault),
-            _ => return Err(Fault::Lost("there should be a WARC record here".to_owned())),
+            _ => return Err(Fault::Lost("expected a WARC record".to_owned())),
         }
         let mut head = RecordHead::default();
         let mut length = None;
@@ -254,7 +266,7 @@ impl<R: BufRead + Seek> Reader<R> {
             size += self.line.len();
             if size > MAX_HEAD {
                 return Err(Fault::Lost(format!(
-                    "a record's head is over {MAX_HEAD} bytes"
+                    "invalid record: header section longer than {MAX_HEAD} bytes"
                 )));
             }
             let line = str::from_utf8(&self.line)
@@ -262,23 +274,28 @@ impl<R: BufRead + Seek> Reader<R> {
                 .and_then(|line| line.split_once(':'));
             let Some((name, value)) = line else {
                 let line = self.line.escape_ascii();
-                return Err(Fault::Lost(format!("\"{line}\" is no field of a record")));
+                return Err(Fault::Lost(format!(
+                    "invalid record: expected a header, found {line:?}"
+                )));
             };
             let value = value.trim();
             if name.eq_ignore_ascii_case("Content-Length") {
                 length = value.parse().ok();
             } else if name.eq_ignore_ascii_case("WARC-Type") && !head.kind.is_empty() {
-                return Err(Fault::Lost("a record begins within a head".to_owned()));
+                return Err(Fault::Lost(
+                    "incomplete record: another one begins in its header section".to_owned(),
+                ));
             } else {
                 head.field(name, value);
             }
         }
-        head.length = length.ok_or_else(|| Fault::Lost("the record has no length".to_owned()))?;
+        head.length = length
+            .ok_or_else(|| Fault::Lost("invalid record: missing Content-Length".to_owned()))?;
         self.text.check(head.length)?;
         Ok(head)
     }
 
-    /// Puts the next line into `self.line`, without its end.
+    /// Reads the next line into `self.line`, without its end.
     fn next_line(&mut self) -> Result<(), Fault> {
         self.line.clear();
         loop {
@@ -295,12 +312,14 @@ impl<R: BufRead + Seek> Reader<R> {
                 return Ok(());
             }
             if self.line.len() > MAX_HEAD {
-                return Err(Fault::Lost("a line without an end".to_owned()));
+                return Err(Fault::Lost(
+                    "invalid record: line without an end".to_owned(),
+                ));
             }
         }
     }
 
-    /// Reads a record's block, and checks it.
+    /// Reads and checks a record's block.
     fn block(&mut self, head: &RecordHead) -> Result<Bytes, Fault> {
         let block = self.text.read(head.length)?;
         self.record_end()?;
@@ -310,11 +329,9 @@ impl<R: BufRead + Seek> Reader<R> {
             .checksum
             .is_some_and(|checksum| checksum != found.finalize())
         {
-            // Perhaps it is the length that is wrong.
+            // The length may be wrong.
             let kind = &head.kind;
-            return Err(Fault::Lost(format!(
-                "the {kind} does not match its checksum"
-            )));
+            return Err(Fault::Lost(format!("damaged {kind}: wrong checksum")));
         }
         Ok(block.into())
     }
@@ -329,17 +346,16 @@ impl<R: BufRead + Seek> Reader<R> {
         self.text.read_exact(&mut end)?;
         if end != *b"\r\n\r\n" {
             return Err(Fault::Lost(
-                "the record does not end where it says".to_owned(),
+                "invalid record: wrong Content-Length".to_owned(),
             ));
         }
         self.text.end_record()
     }
 
-    /// Goes to the first pair of this segment after a place where the reader got lost. False, and
-    /// no particular place, if there is none.
+    /// Moves to the next pair of this segment after an invalid record; false if there is none.
     ///
-    /// A recorded body may contain what looks like records: a recording of a download of a
-    /// recording, or an attacker's invention. Only this segment's own carry its id.
+    /// A recorded body may contain records: a recorded download of a recording, or an attack. Only
+    /// this segment's own records carry its id.
     fn find_next(&mut self, lost_at: u64) -> io::Result<bool> {
         let mut from = lost_at + 1;
         while let Some(candidate) = self.text.find(from)? {
@@ -364,7 +380,7 @@ impl<R: BufRead + Seek> Reader<R> {
     }
 }
 
-/// The zstd dictionary at the start of a file; empty if it has none that can be used.
+/// The zstd dictionary at the start of a file; empty if it has no valid one.
 #[cfg(feature = "zstd")]
 pub(super) fn dictionary(input: impl BufRead + Seek, end: u64) -> io::Result<Vec<u8>> {
     let mut file = text::Bounded {

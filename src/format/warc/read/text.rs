@@ -1,4 +1,4 @@
-//! The text of a segment: the file itself, or what the members of a compressed one hold.
+//! The text of a segment: the file itself, or its decompressed members.
 
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 
@@ -10,41 +10,40 @@ use super::{
     form::{Found, found},
 };
 
-/// What is decoded at once, in bytes.
+/// The limit of bytes that are decoded at once.
 const DECODED: usize = 32 << 10;
 
-/// The most that a block is given before its bytes are there.
+/// The limit of memory reserved for a block before its bytes are read.
 const FIRST_ROOM: u64 = 64 << 10;
 
-/// Decodes the members of a file, one after the other.
+/// Decodes the members of a file in sequence.
 pub(super) trait Decode: Send {
-    /// How a member begins.
+    /// The first bytes of a member.
     fn magic(&self) -> &'static [u8];
 
-    /// Decodes a little; an error says what is wrong with the member.
+    /// Decodes a piece. The error says why the member is invalid.
     fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, String>;
 
-    /// Makes ready for the start of a member.
+    /// Prepares for the start of a member.
     fn reset(&mut self);
 }
 
 pub(super) struct Step {
     pub(super) read: usize,
     pub(super) written: usize,
-    /// The member ends here, and is what its checksum says.
+    /// The member ends here, and its checksum is correct.
     pub(super) ended: bool,
 }
 
-/// Reads text, which is counted in places: positions in the file, where a compressed one has its
-/// members.
+/// Reads text. Positions are those of the file, in a compressed one those of its members.
 pub(super) struct Text<R> {
     file: Bounded<R>,
     members: Option<Members>,
-    /// Why nothing can be read.
+    /// The reason why nothing can be read.
     broken: Option<String>,
 }
 
-/// A part of a file.
+/// A range of a file.
 pub(super) struct Bounded<R> {
     pub(super) input: R,
     pub(super) position: u64,
@@ -54,7 +53,7 @@ pub(super) struct Bounded<R> {
 struct Members {
     decoder: Box<dyn Decode>,
     decoded: Box<[u8]>,
-    /// What of it is yet to be read.
+    /// The unread rest of the range.
     from: usize,
     to: usize,
     place: Place,
@@ -63,18 +62,18 @@ struct Members {
 #[derive(Clone, Copy)]
 enum Place {
     Between,
-    /// Within the member, or the members, of a record.
+    /// Inside of the member, or members, of a record.
     Within {
         start: u64,
-        /// The member that is being decoded has ended.
+        /// Whether the member that is being decoded has ended.
         ended: bool,
-        /// Something was decoded since the start.
+        /// Whether anything was decoded since the start.
         has_text: bool,
     },
 }
 
 impl<R: BufRead + Seek> Text<R> {
-    /// The text between the input's place and `end`, both counted from its start.
+    /// The text between the input's position and `end`, both counted from the start of the input.
     pub(super) fn new(mut input: R, end: u64) -> io::Result<Self> {
         let mut file = Bounded {
             position: input.stream_position()?,
@@ -99,19 +98,19 @@ impl<R: BufRead + Seek> Text<R> {
         })
     }
 
-    /// Why nothing can be read, the first time that it is asked for.
+    /// The reason why nothing can be read, at the first call.
     pub(super) fn broken(&mut self) -> Option<String> {
         let reason = self.broken.take()?;
         self.file.end = self.file.position;
         Some(reason)
     }
 
-    /// Whether the text is in members, which show themselves whether they are whole.
+    /// Whether the text is in members, whose checksums show damage.
     pub(super) fn is_compressed(&self) -> bool {
         self.members.is_some()
     }
 
-    /// Whether the text here is not what a member begins with.
+    /// Whether the text here is not at the start of a member.
     pub(super) fn is_within(&self) -> bool {
         let is_within = |members: &Members| matches!(members.place, Place::Within { .. });
         self.members.as_ref().is_some_and(is_within)
@@ -121,7 +120,7 @@ impl<R: BufRead + Seek> Text<R> {
         self.file.at_end() && !self.is_within()
     }
 
-    /// Where a record that begins here stands.
+    /// The position of a record that begins here.
     pub(super) fn place(&self) -> u64 {
         match self.members.as_ref().map(|members| members.place) {
             Some(Place::Within { start, .. }) => start,
@@ -137,7 +136,7 @@ impl<R: BufRead + Seek> Text<R> {
         self.file.seek(place)
     }
 
-    /// Ends here.
+    /// Ends the text here.
     pub(super) fn give_up(&mut self) {
         if let Some(members) = &mut self.members {
             members.place = Place::Between;
@@ -146,7 +145,7 @@ impl<R: BufRead + Seek> Text<R> {
         self.file.end = self.file.position;
     }
 
-    /// The text at hand, never empty.
+    /// The buffered text; never empty.
     pub(super) fn fill(&mut self) -> Result<&[u8], Fault> {
         if let Some(members) = &mut self.members {
             members.fill(&mut self.file)
@@ -166,7 +165,7 @@ impl<R: BufRead + Seek> Text<R> {
         }
     }
 
-    /// Whether there can be so much text.
+    /// Whether the rest may have `len` bytes.
     pub(super) fn check(&self, length: u64) -> Result<(), Fault> {
         if self.members.is_none() && length > self.file.left() {
             return Err(Fault::Torn);
@@ -182,7 +181,7 @@ impl<R: BufRead + Seek> Text<R> {
 
     /// Reads text of a length that was checked.
     pub(super) fn read(&mut self, length: u64) -> Result<Vec<u8>, Fault> {
-        // A length is believed as far as the file is that long.
+        // Memory grows with the bytes that are there, not with the stated length.
         let room = match self.members {
             Some(_) => length.min(FIRST_ROOM),
             None => length,
@@ -222,7 +221,7 @@ impl<R: BufRead + Seek> Text<R> {
         Ok(())
     }
 
-    /// Says that a record has ended: its member must too.
+    /// Marks the end of a record, which must be the end of its member.
     pub(super) fn end_record(&mut self) -> Result<(), Fault> {
         match &mut self.members {
             Some(members) => members.end_record(&mut self.file),
@@ -230,7 +229,7 @@ impl<R: BufRead + Seek> Text<R> {
         }
     }
 
-    /// Where a record may begin next, from a place on.
+    /// The next position, from `from` on, at which a record may begin.
     pub(super) fn find(&mut self, from: u64) -> io::Result<Option<u64>> {
         self.seek(from)?;
         let mark = match &self.members {
@@ -256,7 +255,7 @@ impl Members {
                     continue;
                 }
             };
-            // A record may have several members.
+            // A record may span several members.
             if file.at_end() {
                 self.place = Place::Between;
                 return Err(if has_text {
@@ -286,7 +285,7 @@ impl Members {
             return Err(if is_last {
                 Fault::Torn
             } else {
-                Fault::Lost("the member does not go on".to_owned())
+                Fault::Lost("incomplete member".to_owned())
             });
         }
         file.consume(step.read);
@@ -311,7 +310,7 @@ impl Members {
                 }
             }
         }
-        // As of tools that compress a file as a whole: it can only be read from its start.
+        // Some tools compress a file as a whole: it can only be read from its start.
         Ok(())
     }
 }
@@ -337,7 +336,7 @@ impl<R: BufRead + Seek> Bounded<R> {
     }
 
     pub(super) fn seek(&mut self, position: u64) -> io::Result<()> {
-        // Keeps what is in the input's buffer: there may be a candidate in every few bytes.
+        // Keeps the input's buffer: there may be a candidate every few bytes.
         let distance = i128::from(position) - i128::from(self.position);
         match i64::try_from(distance) {
             Ok(distance) => self.input.seek_relative(distance)?,
@@ -347,7 +346,7 @@ impl<R: BufRead + Seek> Bounded<R> {
         Ok(())
     }
 
-    /// So many bytes, or as many as there are.
+    /// Skips `len` bytes, or as many as there are.
     pub(super) fn peek(&mut self, length: u64) -> io::Result<Vec<u8>> {
         let start = self.position;
         let bytes = self.read(length)?;
@@ -361,7 +360,7 @@ impl<R: BufRead + Seek> Bounded<R> {
         self.input.seek_relative(-(count as i64))
     }
 
-    /// Reads so many bytes, or as many as there are.
+    /// Reads `len` bytes, or as many as there are.
     pub(super) fn read(&mut self, length: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let length = length.min(self.left());
@@ -370,9 +369,9 @@ impl<R: BufRead + Seek> Bounded<R> {
         Ok(bytes)
     }
 
-    /// Where the mark stands next, from this place on.
+    /// The next position of the mark, from `from` on.
     fn find(&mut self, mark: &[u8]) -> io::Result<Option<u64>> {
-        // The last bytes of the buffer before, in case the mark stands across two.
+        // The last bytes of the previous buffer, because the mark may span two buffers.
         let mut carry: Vec<u8> = Vec::new();
         while !self.at_end() {
             let position = self.position;

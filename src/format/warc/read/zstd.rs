@@ -1,4 +1,4 @@
-//! Zstandard as in WARC files: a frame for each record, and a dictionary at the start of the file
+//! Reads Zstandard in WARC files: a frame per record, and a dictionary at the start of the file
 //! (<https://iipc.github.io/warc-specifications/specifications/warc-zstd/>).
 
 use std::io::Read;
@@ -10,10 +10,10 @@ use zstd::stream::{
 
 use super::text::{Decode, Step};
 
-/// What the specification asks decoders for, in bytes, compressed or not.
+/// The limit of a dictionary that decoders must support, in bytes, compressed or not.
 pub(super) const MAX_DICTIONARY: u32 = 8 << 20;
 
-/// The window that the specification asks decoders for: 2^23 bytes.
+/// The window that decoders must support: 2^23 bytes.
 const WINDOW: u32 = 23;
 
 const MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
@@ -29,16 +29,16 @@ impl Zstd {
             decoder.set_parameter(DParameter::WindowLogMax(WINDOW))?;
             Ok(Self { decoder })
         };
-        new().map_err(|error: std::io::Error| format!("the dictionary is damaged: {error}"))
+        new().map_err(|error: std::io::Error| format!("damaged dictionary: {error}"))
     }
 }
 
-/// The dictionary in a dictionary frame, which may be compressed itself.
+/// The dictionary in a dictionary frame, which may be compressed.
 pub(super) fn dictionary(frame: Vec<u8>) -> Result<Vec<u8>, String> {
     if !frame.starts_with(MAGIC) {
         return Ok(frame);
     }
-    let damaged = |error: std::io::Error| format!("the dictionary is damaged: {error}");
+    let damaged = |error: std::io::Error| format!("damaged dictionary: {error}");
     let mut dictionary = Vec::new();
     let mut decoder = read::Decoder::with_buffer(&frame[..])
         .map_err(damaged)?
@@ -49,7 +49,9 @@ pub(super) fn dictionary(frame: Vec<u8>) -> Result<Vec<u8>, String> {
         .read_to_end(&mut dictionary)
         .map_err(damaged)?;
     if dictionary.len() > MAX_DICTIONARY as usize {
-        return Err(format!("the dictionary has over {MAX_DICTIONARY} bytes"));
+        return Err(format!(
+            "invalid dictionary: longer than {MAX_DICTIONARY} bytes"
+        ));
     }
     Ok(dictionary)
 }
@@ -63,7 +65,7 @@ impl Decode for Zstd {
         let status = self
             .decoder
             .run_on_buffers(input, output)
-            .map_err(|error| format!("the zstd frame is damaged: {error}"))?;
+            .map_err(|error| format!("damaged zstd frame: {error}"))?;
         Ok(Step {
             read: status.bytes_read,
             written: status.bytes_written,
@@ -72,7 +74,7 @@ impl Decode for Zstd {
     }
 
     fn reset(&mut self) {
-        // Cannot fail: only what an unfinished frame left is dropped.
+        // Cannot fail: the reset only drops an unfinished frame.
         let _ = self.decoder.reinit();
     }
 }

@@ -1,4 +1,5 @@
-//! Parts of messages as other tools write them: made fit for HTTP, with a note of what had to change.
+//! Parts of messages as other tools write them, corrected for HTTP and with a note of each
+//! correction.
 
 use bytes::Bytes;
 use http::{
@@ -15,28 +16,31 @@ use crate::{message::HeaderList, redact::Redact};
 
 pub(super) fn method(at: &At<'_>) -> Result<Method, Bad> {
     let text = at.text()?;
-    Method::from_bytes(text.as_bytes()).map_err(|_| at.bad(format!("{text:?} is no method")))
+    Method::from_bytes(text.as_bytes()).map_err(|_| at.bad(format!("invalid method {text:?}")))
 }
 
-/// The URI of a request, without the fragment.
+/// Parses the URI of a request, without the fragment.
 pub(super) fn uri(at: &At<'_>, text: &str) -> Result<Uri, Bad> {
     let text = text.split('#').next().unwrap_or_default();
     let encoded: String = utf8_percent_encode(text, NOT_IN_URI).collect();
     let uri: Uri = encoded
         .parse()
-        .map_err(|error| at.bad(format!("{error}: {:?}", shortened(text))))?;
+        .map_err(|error| at.bad(format!("invalid URI {:?}: {error}", shortened(text))))?;
     match uri.scheme_str() {
-        // `example.com` alone would be taken for an authority.
+        // `example.com` would parse as an authority.
         None if !text.starts_with(['/', '*']) => Err(at.bad(format!(
-            "an absolute URI is expected, and this is {:?}",
+            "invalid URI: expected an absolute one, found {:?}",
             shortened(text)
         ))),
         None | Some("http" | "https" | "ws" | "wss") => Ok(uri),
-        Some(scheme) => Err(at.bad(format!("{scheme:?} is not HTTP"))),
+        Some(scheme) => Err(at.bad(format!(
+            "invalid URI: expected the scheme of HTTP or WebSocket, found {scheme:?}"
+        ))),
     }
 }
 
-/// A `data:` URI can be as long as a picture. What is told of a file can end in a log: secrets do not.
+/// Shortens a URI for an error: `data:` URIs may be long, and errors may be logged, so that secrets
+/// are redacted.
 fn shortened(text: &str) -> String {
     const SHOWN: usize = 80;
     let redacted = Redact::default().redact_text(text);
@@ -48,7 +52,7 @@ fn shortened(text: &str) -> String {
     shown
 }
 
-/// `HTTP/1.1`, `http/2.0`, `h3`, `2`; what says nothing is HTTP/1.1.
+/// Parses `HTTP/1.1`, `http/2.0`, `h3` or `2`; any other text is HTTP/1.1.
 pub(super) fn version(text: &str) -> Version {
     let text = text.trim().to_ascii_lowercase();
     let number = text.strip_prefix("http/").unwrap_or(&text);
@@ -62,16 +66,16 @@ pub(super) fn version(text: &str) -> Version {
     }
 }
 
-/// Header fields on their way from a file into a list.
+/// Headers that are read from a file.
 #[derive(Default)]
 pub(super) struct Fields {
     fields: Vec<(HeaderName, HeaderValue)>,
-    /// `:authority` and its kind, without the colon.
+    /// Pseudo-headers such as `:authority`, without the colon.
     pseudo: Vec<(String, String)>,
 }
 
 impl Fields {
-    /// Adds a field; what cannot be one is left out and noted.
+    /// Adds a header. An invalid one is left out and noted.
     pub(super) fn add(&mut self, at: &At<'_>, name: &str, value: &[u8], notes: &mut Vec<Bad>) {
         if let Some(pseudo) = name.strip_prefix(':') {
             let value = String::from_utf8_lossy(value).into_owned();
@@ -79,15 +83,17 @@ impl Fields {
             return;
         }
         let Ok(name) = HeaderName::from_bytes(name.trim().as_bytes()) else {
-            notes.push(at.bad(format!("{name:?} is no field name; the field is left out")));
+            notes.push(at.bad(format!(
+                "invalid header name {name:?}; the header is left out"
+            )));
             return;
         };
-        // Browsers write several lines of a field, such as `set-cookie`, as lines of one value.
+        // Browsers write repeated headers, such as `set-cookie`, as lines of one value.
         for line in value.split(|&byte| byte == b'\n') {
             match HeaderValue::from_bytes(line.trim_ascii()) {
                 Ok(value) => self.fields.push((name.clone(), value)),
                 Err(_) => notes.push(at.bad(format!(
-                    "the value of {name} has a control character; the field is left out"
+                    "invalid value of {name}: control character; the header is left out"
                 ))),
             }
         }
@@ -110,19 +116,18 @@ impl Fields {
         self.fields.retain(|(n, _)| n != name);
     }
 
-    /// The value of `:authority` or another pseudo-header field.
+    /// The value of a pseudo-header such as `:authority`.
     pub(super) fn pseudo(&self, name: &str) -> Option<&str> {
         let mut pseudo = self.pseudo.iter();
         pseudo.find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
-    /// Makes the fields agree with a content as it is held: without the framing of chunks, with a
-    /// length that is its own, and with a coding only if it is encoded. Tools store content decoded
-    /// and leave the fields as they were.
+    /// Corrects the headers for `content` as it is stored, because tools store decoded content with
+    /// the headers as they were sent: removes chunked framing and undone codings, sets the length.
     pub(super) fn settle(&mut self, content: &[u8], has_content: bool) {
         self.remove(&TRANSFER_ENCODING);
         if !has_content {
-            // What is said there is of a content that did not come along (RFC 9110, 8.6).
+            // The headers describe content that was not sent (RFC 9110, 8.6).
             return;
         }
         let coding = self.get(&CONTENT_ENCODING).map(HeaderValue::as_bytes);
@@ -133,7 +138,7 @@ impl Fields {
         self.set(&CONTENT_LENGTH, &length);
     }
 
-    /// Says that the content is UTF-8, where another charset is named.
+    /// Sets the charset to UTF-8 where another one is named.
     pub(super) fn settle_charset(&mut self) {
         let Some(text) = self.get(&CONTENT_TYPE).and_then(|v| v.to_str().ok()) else {
             return;
@@ -162,7 +167,7 @@ impl Fields {
     }
 }
 
-/// Whether a content is still in the coding that is named last.
+/// Whether content is still encoded with the last of `codings`.
 fn is_encoded(codings: &[u8], content: &[u8]) -> bool {
     let last = codings.rsplit(|&byte| byte == b',').next().unwrap_or(b"");
     match last.trim_ascii().to_ascii_lowercase().as_slice() {
@@ -170,12 +175,12 @@ fn is_encoded(codings: &[u8], content: &[u8]) -> bool {
         b"gzip" | b"x-gzip" => content.starts_with(&[0x1f, 0x8b]),
         b"zstd" => content.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]),
         b"identity" | b"" => true,
-        // These have no mark, but are hardly ever text.
+        // The other codings have no signature, but their bytes are hardly ever text.
         _ => str::from_utf8(content).is_err(),
     }
 }
 
-/// Bytes from base64, which tools break into lines.
+/// Decodes base64, which tools break into lines.
 pub(super) fn from_base64(at: &At<'_>, text: &str) -> Result<Bytes, Bad> {
     use base64::{
         Engine,
@@ -191,5 +196,5 @@ pub(super) fn from_base64(at: &At<'_>, text: &str) -> Result<Bytes, Bad> {
     LENIENT
         .decode(&digits)
         .map(Bytes::from)
-        .map_err(|error| at.bad(format!("base64 is expected: {error}")))
+        .map_err(|error| at.bad(format!("invalid base64: {error}")))
 }

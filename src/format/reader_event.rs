@@ -1,25 +1,25 @@
-//! What readers of whole files have in common.
+//! The events of a reader that reads a whole file.
 
 use std::io;
 
 use super::node::Bad;
 use crate::message::Exchange;
 
-/// What a file contains, in order.
+/// The contents of a file, in order.
 #[derive(Debug)]
 pub(crate) enum Event {
     Exchange(Box<Exchange>),
-    /// An entry that cannot be an exchange.
+    /// An entry that is not a valid exchange.
     Skipped(Bad),
-    /// A part of an entry that was left out or changed; the exchange follows.
+    /// A part of an entry was left out or changed; the exchange follows.
     Noted(Bad),
 }
 
-/// Why a file is not read to its end.
+/// The reason why a file cannot be read to its end.
 #[derive(Debug)]
 pub(crate) enum Fault {
     Io(io::Error),
-    /// The text is not what its format asks for, from here on.
+    /// The text is invalid from this position.
     Syntax {
         line: usize,
         column: usize,
@@ -33,11 +33,11 @@ impl From<io::Error> for Fault {
     }
 }
 
-/// Called with what is read; false ends the reading.
+/// Called with each event; false stops the reader.
 pub(crate) type OnEvent<'a> = &'a mut dyn FnMut(Event) -> bool;
 
-/// Hands on the notes of an entry, and what came of it; false ends the reading.
-pub(super) fn tell(
+/// Reports the notes of an entry, then its exchange; false stops the reader.
+pub(super) fn report(
     notes: Vec<Bad>,
     exchange: Result<Exchange, Bad>,
     on_event: OnEvent<'_>,
@@ -49,7 +49,7 @@ pub(super) fn tell(
     notes.into_iter().map(Event::Noted).all(&mut *on_event) && on_event(last)
 }
 
-/// Takes the byte order mark from the start of a file.
+/// Skips the byte order mark at the start of a file.
 pub(super) fn skip_mark(input: &mut impl io::BufRead) -> Result<(), Fault> {
     let start = input.fill_buf()?;
     let reason = match start {
@@ -57,7 +57,9 @@ pub(super) fn skip_mark(input: &mut impl io::BufRead) -> Result<(), Fault> {
             input.consume(3);
             return Ok(());
         }
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "this is UTF-16: save it as UTF-8",
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+            "expected UTF-8, found UTF-16: save the file as UTF-8"
+        }
         _ => return Ok(()),
     };
     Err(Fault::Syntax {
