@@ -339,7 +339,7 @@ fn what_cannot_be_done_is_refused_with_the_reason() {
         assert_eq!(
             error,
             format!(
-                "error: {missing}: there is no recording here: record one first, or correct the path\n"
+                "error: {missing}: recording not found: record one first, or correct the path\n"
             )
         );
     }
@@ -514,7 +514,7 @@ fn s3_is_written_to_and_read_from() {
     let nothing = run_in(&place, &["inspect", &at]);
     assert_eq!(nothing.code, 2);
     assert!(
-        nothing.err.contains("there is no recording here"),
+        nothing.err.contains("recording not found"),
         "{}",
         nothing.err
     );

@@ -1,4 +1,4 @@
-//! Folders that appear whole.
+//! Folders whose files are replaced atomically.
 
 use std::{
     fs::{self, File},
@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::store::StoreError;
 
-/// The files of a folder, in the order in which they are put there.
+/// The files of a folder, in the order in which they are moved there.
 #[derive(Default)]
 pub(super) struct Files {
     first: Vec<(String, Bytes)>,
@@ -23,7 +23,7 @@ impl Files {
         self.first.push((name.into(), content.into()));
     }
 
-    /// Adds one that may name another, and so comes after it.
+    /// Adds a file that may name another one, and therefore is moved after it.
     pub(super) fn add_last(&mut self, name: impl Into<String>, content: impl Into<Bytes>) {
         self.last.push((name.into(), content.into()));
     }
@@ -36,7 +36,7 @@ impl Files {
         self.first.iter().chain(&self.last)
     }
 
-    /// Writes them into a folder, which is made.
+    /// Creates `folder` and writes the files there.
     pub(super) fn stage(&self, folder: &Path) -> Result<(), StoreError> {
         fs::create_dir(folder).map_err(|error| failed(folder, error))?;
         for (name, content) in self.iter() {
@@ -46,19 +46,19 @@ impl Files {
         Ok(())
     }
 
-    /// Moves what was staged to where it belongs. Whoever reads meanwhile finds each file as it was
-    /// or as it is to be.
+    /// Moves the staged files to `folder`. A concurrent reader finds the old or the new version of
+    /// each file.
     pub(super) fn commit(&self, staged: &Path, folder: &Path) -> Result<(), StoreError> {
         let parent = folder.parent().unwrap_or(folder);
         fs::create_dir_all(parent).map_err(|error| failed(parent, error))?;
         if !folder.exists() && fs::rename(staged, folder).is_ok() {
             return Ok(());
         }
-        // There is one already, or somebody was faster.
+        // The folder exists, perhaps since a moment ago.
         fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
         for (name, content) in self.iter() {
             let path = folder.join(name);
-            // What is the same is not touched.
+            // An equal file keeps its modification time.
             if fs::read(&path).is_ok_and(|there| there == *content) {
                 continue;
             }
@@ -68,12 +68,12 @@ impl Files {
     }
 }
 
-/// Reads a file. A pipe or a device is an error, because reading it might never end.
+/// Reads a file. A pipe or a device is an error, because it may never end.
 pub(super) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     read_at_most(path, u64::MAX)
 }
 
-/// Reads a file as [`read_regular`] does, unless it has more bytes.
+/// Reads a file of at most `limit` bytes, as [`read_regular`].
 pub(super) fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let metadata = fs::metadata(path)?;
     let kind = metadata.file_type();
@@ -82,7 +82,7 @@ pub(super) fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         let mut len = metadata.len();
         if len <= limit {
             content.try_reserve_exact(usize::try_from(len).unwrap_or_default())?;
-            // It may grow meanwhile.
+            // The file may grow meanwhile.
             let mut file = File::open(path)?.take(limit.saturating_add(1));
             file.read_to_end(&mut content)?;
             len = content.len() as u64;
@@ -90,27 +90,27 @@ pub(super) fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         if len <= limit {
             return Ok(content);
         }
-        let what = format!("it is larger than {limit} bytes, and no larger one is read");
+        let what = format!("the file exceeds {limit} bytes");
         Err(io::Error::new(io::ErrorKind::FileTooLarge, what))
     } else {
-        let what = "it is a pipe or a device, and no file";
+        let what = "expected a file, found a pipe or a device";
         Err(io::Error::new(io::ErrorKind::InvalidInput, what))
     }
 }
 
-/// That something is not found is what is to be changed: it is an error like any other.
+/// The error of a failed write: a missing parent is a failure, and not [`StoreError::NotFound`].
 fn failed(path: &Path, source: io::Error) -> StoreError {
     StoreError::failed("write", path, source)
 }
 
-/// A folder in which others are written before they are moved to their places.
+/// A temporary folder for files that are moved to their destination later.
 pub(super) struct Staging {
     folder: PathBuf,
 }
 
 impl Staging {
     const PREFIX: &str = ".tower-traffic-tmp-";
-    /// No batch is written for so long.
+    /// Longer than any batch takes to write.
     const STALE: Duration = Duration::from_hours(1);
 
     pub(super) fn new(base: &Path) -> Result<Self, StoreError> {
@@ -125,7 +125,7 @@ impl Staging {
         self.folder.join(number.to_string())
     }
 
-    /// Removes what a writer left that was killed.
+    /// Removes the temporary folders of killed writers.
     fn clean(base: &Path) {
         let Ok(entries) = fs::read_dir(base) else {
             return;

@@ -1,8 +1,10 @@
+//! Blocking calls in async code.
+
 use tokio::runtime::Handle;
 
 use crate::store::StoreError;
 
-/// Runs file system calls where they block nobody.
+/// Runs a blocking call on a thread for blocking calls.
 pub(super) async fn blocking<T: Send + 'static>(
     call: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
@@ -11,7 +13,7 @@ pub(super) async fn blocking<T: Send + 'static>(
             .spawn_blocking(call)
             .await
             .map_err(StoreError::other)?,
-        // Not in tokio: there is no worker to protect.
+        // Outside of tokio there is no worker thread to keep free.
         Err(_) => call(),
     }
 }

@@ -62,7 +62,7 @@ pub enum StoreError {
         max_bytes: u64,
     },
     /// A store did not answer in time.
-    #[error("no answer of the store within {0:?}")]
+    #[error("the store did not answer within {0:?}")]
     TimedOut(Duration),
     /// The code of a store panicked.
     #[error("the store panicked: {0}")]

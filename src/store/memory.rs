@@ -1,3 +1,5 @@
+//! `Memory`: a recording in memory.
+
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
     fmt,
@@ -15,12 +17,12 @@ use crate::{
 };
 
 /// 256 MiB.
-const DEFAULT_LIMIT: usize = 256 << 20;
+const DEFAULT_MAX_BYTES: usize = 256 << 20;
 
 /// A recording in memory. Clones share it.
 ///
-/// It holds at most 256 MiB, or another limit ([`max_bytes`](Self::max_bytes)); when that is full, the
-/// oldest exchanges make room ([`evicted`](Self::evicted) counts them).
+/// It holds at most [`max_bytes`](Self::max_bytes) (default 256 MiB). When it is full, each new
+/// exchange evicts the oldest ones ([`evicted`](Self::evicted) counts them).
 ///
 /// ```
 /// use tower_traffic::{RecordTraffic, ReplayCache, store::Memory};
@@ -33,6 +35,7 @@ const DEFAULT_LIMIT: usize = 256 << 20;
 /// }
 /// ```
 #[derive(Clone, Default)]
+#[must_use]
 pub struct Memory {
     recorded: Arc<RwLock<Recorded>>,
     matching: Arc<Matching>,
@@ -40,11 +43,11 @@ pub struct Memory {
 
 struct Recorded {
     exchanges: VecDeque<Held>,
-    /// Where the exchanges of a key stand, counted from the first ever stored.
+    /// The positions of a key's exchanges, counted from the first one ever stored.
     index: HashMap<MatchKey, VecDeque<usize>>,
     evicted: usize,
     weight: usize,
-    limit: usize,
+    max_bytes: usize,
 }
 
 struct Held {
@@ -59,7 +62,7 @@ impl Default for Recorded {
             index: HashMap::new(),
             evicted: 0,
             weight: 0,
-            limit: DEFAULT_LIMIT,
+            max_bytes: DEFAULT_MAX_BYTES,
         }
     }
 }
@@ -70,20 +73,21 @@ impl Memory {
         Self::default()
     }
 
-    /// Holds at most about so many bytes, heads and bookkeeping included.
+    /// Limits the recording, in all clones, to about `bytes` bytes, including header sections and
+    /// bookkeeping (default 256 MiB).
     pub fn max_bytes(self, bytes: usize) -> Self {
         self.change(|recorded| {
-            recorded.limit = bytes;
+            recorded.max_bytes = bytes;
             recorded.evict();
         });
         self
     }
 
-    /// The same exchanges, looked up by another rule. What is recorded from now on is no longer
+    /// Copies the recording and matches requests by another rule. Exchanges recorded later are not
     /// shared with clones made before.
     pub fn match_by(self, matching: Matching) -> Self {
         let mut recorded = Recorded {
-            limit: self.read().limit,
+            max_bytes: self.read().max_bytes,
             ..Recorded::default()
         };
         for exchange in self.exchanges() {
@@ -95,7 +99,8 @@ impl Memory {
         }
     }
 
-    /// Everything recorded, oldest first.
+    /// The exchanges, oldest first.
+    #[must_use]
     pub fn exchanges(&self) -> Vec<Arc<Exchange>> {
         let recorded = self.read();
         recorded
@@ -105,32 +110,35 @@ impl Memory {
             .collect()
     }
 
-    /// The number of exchanges held.
+    /// The number of exchanges.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.read().exchanges.len()
     }
 
-    /// Whether no exchange is held.
+    /// Whether the recording has no exchanges.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many exchanges had to make room for later ones.
+    /// The number of exchanges that were evicted.
+    #[must_use]
     pub fn evicted(&self) -> usize {
         self.read().evicted
     }
 
-    /// Forgets everything.
+    /// Removes all exchanges.
     pub fn clear(&self) {
         self.change(|recorded| {
             *recorded = Recorded {
-                limit: recorded.limit,
+                max_bytes: recorded.max_bytes,
                 ..Recorded::default()
             };
         });
     }
 
-    /// What a look-up finds.
+    /// Looks up an exchange.
     pub(super) fn get(&self, key: MatchKey, which: Which) -> Option<Arc<Exchange>> {
         self.read().find(key, which)
     }
@@ -157,12 +165,12 @@ impl Recorded {
     }
 
     fn evict(&mut self) {
-        while self.weight > self.limit
+        while self.weight > self.max_bytes
             && let Some(oldest) = self.exchanges.pop_front()
         {
             self.weight -= oldest.exchange.weight();
             self.evicted += 1;
-            // Positions under a key only grow, so the oldest exchange's is the first.
+            // Positions of a key only grow, so the oldest exchange has the first one.
             if let Some(key) = oldest.key
                 && let Entry::Occupied(mut positions) = self.index.entry(key)
             {
@@ -186,7 +194,7 @@ impl Sink for Memory {
         let exchanges: Vec<_> = exchanges
             .into_iter()
             .map(|mut exchange| {
-                // If somebody else holds it too, there is nothing to gain from a copy.
+                // While the exchange is shared, a compact copy would only use more memory.
                 if let Some(exchange) = Arc::get_mut(&mut exchange) {
                     exchange.request.body.compact();
                     if let Ok(response) = &mut exchange.response {
@@ -240,7 +248,7 @@ impl Extend<Exchange> for Memory {
     }
 }
 
-/// A recording of these exchanges: for tests that write their fixtures in code.
+/// Records exchanges that a test writes in code.
 impl FromIterator<Exchange> for Memory {
     fn from_iter<I: IntoIterator<Item = Exchange>>(exchanges: I) -> Self {
         let mut memory = Self::new();

@@ -1,20 +1,19 @@
-//! Where recordings are kept: three small traits, and the stores that come with the crate.
+//! Stores of recordings: three small traits and their implementations.
 //!
 //! | trait | does | needed by |
 //! |---|---|---|
-//! | [`Sink`] | takes exchanges | [`RecordTraffic`](crate::RecordTraffic) |
+//! | [`Sink`] | consumes exchanges | [`RecordTraffic`](crate::RecordTraffic) |
 //! | [`Source`] | looks up the recorded response for a request | [`ReplayCache`](crate::ReplayCache), [`Responder`](crate::Responder) |
 //! | [`Replay`] | streams exchanges in recorded order | [`ReplayStream`](crate::ReplayStream), [`Resend`](crate::Resend) |
 //!
-//! In a folder, [`Disk`] keeps everything in order, as WARC, and [`DiskCache`] one entry for each request,
-//! as text that a person edits. Both read whatever is in the folder, http4k's folders too.
+//! In a folder, [`Disk`] appends every exchange to WARC files, and [`DiskCache`] writes one entry for
+//! each request, as text that people edit. Both read folders of any layout.
 //!
-//! [`open`] finds out what a recording is in, and reads it: a folder of any layout, a WARC file, a HAR
-//! (`Har`), a VCR cassette (`Vcr`), or segments in S3.
+//! [`open`] detects the format of a recording and reads it: a folder of any layout, a WARC file, a
+//! HAR (`Har`), a VCR cassette (`Vcr`), or segments in S3.
 //!
-//! A store of your own implements those that make sense for it, and shows with the checks of
-//! `tower_traffic::conformance` (feature `test-util`) that it keeps their promises. A Redis list as
-//! a sink, for instance:
+//! A custom store implements the traits that fit it. The checks of `tower_traffic::conformance`
+//! (feature `test-util`) test it against their contracts. For example, a Redis list as a sink:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -78,44 +77,45 @@ pub use self::{
 pub use crate::{format::warc::Compression, matching::MatchKey};
 use crate::{matching::Matching, message::Exchange};
 
-/// Takes exchanges (http4k: `Sink`).
+/// Consumes exchanges.
 ///
-/// A recorder calls its sink from a thread of its own, one call at a time, inside a tokio runtime
-/// that belongs to that thread: a sink may be slow without a request feeling it. A connection that
-/// is driven by a task belongs to the runtime in which it was made, so make it in the first `store`.
-/// Calls that block belong into `tokio::task::spawn_blocking`: the recorder gives up waiting for a
-/// future, but it cannot give up a thread.
+/// A recorder calls its sink on its own thread, one call at a time, inside a tokio runtime of that
+/// thread, so a slow sink never delays a request. A connection that is driven by a task belongs to
+/// the runtime in which it was created: create it in the first `store`. Move blocking calls to
+/// `tokio::task::spawn_blocking`: the recorder can drop a future that takes too long, but it cannot
+/// stop a thread.
 pub trait Sink: Send + Sync + 'static {
-    /// Stores exchanges, in this order.
+    /// Stores `exchanges`, in this order.
     ///
     /// # Errors
-    /// Says that nothing of this batch is stored: the recorder counts all of it as dropped and does
-    /// not try again.
+    /// An error means that the whole batch is lost: the recorder counts it as dropped, without a
+    /// retry.
     ///
     /// # Cancellation
-    /// The future is dropped when it takes longer than the recorder waits for a store.
+    /// The recorder drops the future after its store timeout.
     fn store(&self, exchanges: Vec<Arc<Exchange>>) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Hands over what `store` accepted but the sink still holds back. Does nothing by default.
+    /// Completes the exchanges that `store` accepted and the sink still buffers. Does nothing by
+    /// default.
     ///
-    /// A recorder calls it when it is told to flush, and once more when it ends.
+    /// A recorder calls it for each flush, and once more when it ends.
     ///
     /// # Errors
-    /// Says that something accepted is not where it should be.
+    /// An error means that accepted exchanges have not reached their destination.
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(std::future::ready(Ok(())))
     }
 }
 
-/// Looks up what was recorded for a request (http4k: `Source`).
+/// Looks up the recorded response for a request.
 pub trait Source: Send + Sync + 'static {
-    /// What makes two requests the same here. A source is laid out by its keys, so the rule is its
-    /// own, and whoever asks makes the key with it.
+    /// The rule that makes match keys. A source is indexed by its keys, so callers of
+    /// [`find`](Self::find) make the key with this rule.
     fn matching(&self) -> &Matching;
 
-    /// The exchange recorded under a key, or `None`.
+    /// Finds the exchange recorded under `key`. A miss is `None`.
     ///
-    /// Only exchanges that can answer ([`Matching::key_of`] gives them a key) are found.
+    /// Only exchanges that can answer have a key ([`Matching::key_of`]).
     ///
     /// # Errors
     /// If the recording cannot be read.
@@ -125,25 +125,26 @@ pub trait Source: Send + Sync + 'static {
         which: Which,
     ) -> BoxFuture<'_, Result<Option<Arc<Exchange>>, StoreError>>;
 
-    /// Whether nothing is recorded here (yet). A recording that does not exist is empty.
+    /// Whether the recording has no exchanges. A missing recording is empty.
     ///
     /// # Errors
     /// If the recording cannot be read.
     fn is_empty(&self) -> BoxFuture<'_, Result<bool, StoreError>>;
 }
 
-/// Which of several recordings of the same request is meant.
+/// Selects one of several recordings of the same request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Which {
-    /// The one recorded last.
+    /// The last recording.
     #[default]
     Latest,
-    /// The n-th in recorded order, counted from 0; the last one where there are fewer.
+    /// The n-th recording, counted from 0, or the last one if there are fewer.
     Nth(usize),
 }
 
 impl Which {
-    /// The index meant among `len` recordings; `None` if there are none.
+    /// The index of the selected recording among `len`; `None` if `len` is 0.
+    #[must_use]
     pub fn index(self, len: usize) -> Option<usize> {
         let last = len.checked_sub(1)?;
         Some(match self {
@@ -153,12 +154,11 @@ impl Which {
     }
 }
 
-/// Streams exchanges in the order in which they were recorded (http4k: `Replay`).
+/// Streams exchanges in recorded order.
 pub trait Replay: Send + Sync + 'static {
-    /// Every exchange that is recorded now, from the first. Each call starts anew.
+    /// Streams all exchanges recorded so far, from the first. Each call starts again.
     ///
-    /// An item that is an error is a part of the recording that cannot be read; the stream goes on
-    /// after it with what can be.
+    /// An error is a part of the recording that cannot be read; the stream continues after it.
     fn replay(&self) -> BoxStream<'static, Result<Exchange, StoreError>>;
 }
 

@@ -98,8 +98,8 @@ fn what_is_no_recording_is_told() {
     let error = |path: &Path| block_on(open(path)).unwrap_err();
     assert!(matches!(error(&file), StoreError::NotFound { .. }));
     for (content, says) in [
-        ("", "it is empty"),
-        ("{\"a\": 1}", "neither a HAR"),
+        ("", "the file is empty"),
+        ("{\"a\": 1}", "found other JSON"),
         ("HTTP/1.1 200 OK\r\n\r\n", "give the recording's folder"),
         ("GET / HTTP/1.1\r\n\r\n", "give the recording's folder"),
         ("PK\u{3}\u{4}", "PK\\x03\\x04"),

@@ -18,16 +18,16 @@ use crate::{
     util::time::timestamp,
 };
 
-/// Written when it is this full: small enough to stay in the processor's cache until it is copied.
+/// The buffer is written at this size, which fits into the processor's cache.
 const WRITE_BUFFER: usize = 128 << 10;
-/// A buffer that grew beyond this for one large body is given back.
+/// A buffer that a large body made larger than this is freed.
 const KEPT_BUFFER: usize = 1 << 20;
 
-/// Appends to the recording's files, the current one and those that follow it.
+/// Appends to the current file, and begins new ones.
 #[derive(Default)]
 pub(super) struct Appender {
     segment: Option<Segment>,
-    /// Tells this writer's files from those of others.
+    /// The prefix of this writer's file names.
     name: Option<String>,
     number: u32,
     buffer: Vec<u8>,
@@ -41,13 +41,13 @@ struct Segment {
 }
 
 impl Appender {
-    /// Appends exchanges, all or none; says to which file, and where in it each begins.
+    /// Appends exchanges, all or none. Returns the file, and the offset of each exchange.
     pub(super) fn append(
         &mut self,
         disk: &Disk,
         exchanges: Vec<Arc<Exchange>>,
     ) -> Result<(Arc<Path>, Vec<u64>), StoreError> {
-        // A file that was deleted would take everything and keep nothing.
+        // Exchanges appended to a deleted file would be lost.
         let segment = match self.segment.take() {
             Some(segment)
                 if segment.len < disk.max_segment_bytes
@@ -66,8 +66,8 @@ impl Appender {
                 let error = StoreError::io("append to the file", &segment.path, error);
                 segment.len = before;
                 self.buffer.clear();
-                // Part of the batch may stand there now. If it cannot be taken back, the file ends
-                // with a torn tail, and the next batch begins another.
+                // Remove a partly written batch. If that fails, the file keeps a torn tail, and the
+                // next batch begins a new file.
                 if segment.file.set_len(before).is_err() {
                     self.segment = None;
                 }
@@ -94,13 +94,13 @@ impl Appender {
             .create_new(true)
             .open(&path)
             .map_err(failed)?;
-        // Held as long as the file is written: it tells a reader not to repair what is not torn.
-        // Where a file system has no locks, no reader can take one either, and so none repairs.
+        // Held while the file is written, so that readers do not repair it. On a file system
+        // without locks, readers cannot lock the file either, and never repair it.
         let _ = file.lock();
         let mut opening = Vec::new();
         let opened = format.open(&mut opening, &file_name);
         if let Err(error) = opened.and_then(|()| file.write_all(&opening)) {
-            // On a full disk there would otherwise be another empty file with every attempt.
+            // On a full disk every attempt would leave an empty file.
             let _ = fs::remove_file(&path);
             return Err(failed(error));
         }
@@ -114,7 +114,7 @@ impl Appender {
 }
 
 impl Segment {
-    /// Appends exchanges, and says where each begins.
+    /// Appends exchanges and returns their offsets.
     fn append(
         &mut self,
         exchanges: Vec<Arc<Exchange>>,
@@ -143,7 +143,7 @@ impl Segment {
     }
 }
 
-/// What encodes the first file of a writer.
+/// The encoder of a writer's first file.
 fn first_encoder(folder: &Path, compression: Compression) -> io::Result<Encoder> {
     #[cfg(feature = "zstd")]
     if compression == Compression::Zstd
@@ -156,7 +156,7 @@ fn first_encoder(folder: &Path, compression: Compression) -> io::Result<Encoder>
     Encoder::new(compression)
 }
 
-/// One that knows what the folder's last compressed file of this crate knew.
+/// An encoder with the dictionary of this crate's last compressed file in `folder`.
 #[cfg(feature = "zstd")]
 fn encoder_beside_the_last(folder: &Path) -> Option<Encoder> {
     let is_ours = |name: &std::ffi::OsString| {
@@ -173,7 +173,7 @@ fn encoder_beside_the_last(folder: &Path) -> Option<Encoder> {
     Encoder::zstd_beside(io::BufReader::new(file), end).ok()
 }
 
-/// `traffic-20261120T235959Z-1a2b3c4d`: the files of one writer stand together, writers by age.
+/// `traffic-20261120T235959Z-1a2b3c4d`: sorts files by writer, and writers by age.
 fn writer_name() -> String {
     let start = format!("{:.0}", timestamp(SystemTime::now()));
     let id = Uuid::new_v4().simple().to_string();

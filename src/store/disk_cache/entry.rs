@@ -11,21 +11,22 @@ use crate::{
     },
 };
 
-/// The files of an entry; `None` if the exchange has no response, or one could not be read again.
+/// The files of an entry; `None` if the exchange has no response, or a file would be too large to
+/// read.
 pub(super) fn write(exchange: &Exchange, style: Style) -> Option<Files> {
     let request = &exchange.request;
     let response = exchange.response.as_ref().ok()?;
     let is_large = |len: usize| len as u64 > MAX_FILE_BYTES;
-    let told = || {
+    let log_skipped = || {
         let uri = request.uri.path();
         tracing::warn!(
             uri,
             limit = MAX_FILE_BYTES,
-            "too large for an entry: not stored"
+            "exchange not stored: too large for an entry"
         );
     };
     if is_large(request.body.len()) || is_large(response.body.len()) {
-        told();
+        log_skipped();
         return None;
     }
     let mut files = Files::default();
@@ -37,20 +38,21 @@ pub(super) fn write(exchange: &Exchange, style: Style) -> Option<Files> {
             files.add(body.name, body.content);
         }
     };
-    // A response may name another body, and a request does not: it comes first.
+    // The response is moved before the request, because only a response may name a different body
+    // than before.
     add(
         RESPONSE,
         fixture::write_response(response, &request.method, style),
     );
     add(REQUEST, fixture::write_request(request, style));
     if !fits {
-        told();
+        log_skipped();
         return None;
     }
     Some(files)
 }
 
-/// Removes the bodies of what stood in an entry before these files. It does no harm if they stay.
+/// Removes the body files of an earlier version of the entry. Leftovers are harmless.
 pub(super) fn remove_stale(folder: &Path, files: &Files) {
     let Ok(entries) = fs::read_dir(folder) else {
         return;

@@ -1,9 +1,9 @@
-//! Where an entry stands in its folder.
+//! The paths of entries in a `DiskCache`.
 //!
-//! The names tell a person what is where; nothing is ever read from them. They are safe on every
-//! file system: a few ASCII characters, no name that Windows reserves, none that begins or ends with
-//! a dot, paths of some 150 bytes. What makes an entry's path its own is the key at its end, so that
-//! paths which become the same, by that or by a file system that ignores case, do not collide.
+//! Names are for people; no code reads them. They are safe on every file system: a small set of ASCII
+//! characters, without names that Windows reserves, without a dot at either end, in paths of about
+//! 150 bytes. The key at the end makes a path unique, even if two URIs map to the same name or the
+//! file system ignores case.
 
 use std::path::PathBuf;
 
@@ -18,10 +18,10 @@ const LONGEST: usize = 112;
 const LONGEST_METHOD: usize = 16;
 const KEY_DIGITS: usize = 16;
 const NO_HOST: &str = "no-host";
-/// Stands for what there was no room for.
+/// Replaces the segments that exceed the maximum length.
 const MORE: &str = "_more";
 
-/// `<host>/<path>/<METHOD>-<key>`, in as many segments as there is room for.
+/// `<host>/<path>/<METHOD>-<key>`, with as many segments as fit.
 pub(super) fn path(request: &RecordedRequest, key: MatchKey) -> PathBuf {
     let mut path = PathBuf::new();
     let mut len = 0;
@@ -57,7 +57,7 @@ fn safe(name: &str, longest: usize) -> String {
             _ => '_',
         })
         .collect();
-    // Hidden, the folder above, or one that is not seen on Windows.
+    // A dot would make a hidden file, the parent folder, or a name that Windows truncates.
     for at in [0, safe.len() - 1] {
         if safe.as_bytes()[at] == b'.' {
             safe.replace_range(at..=at, "_");
@@ -66,7 +66,7 @@ fn safe(name: &str, longest: usize) -> String {
     if is_reserved(&safe) {
         safe.insert(0, '_');
     }
-    // An entry's own name is nobody's path.
+    // A path segment must not look like an entry.
     if is_entry(&safe) {
         safe.push('_');
     }

@@ -1,4 +1,4 @@
-//! One entry: a folder with two messages, and the bodies that are no text.
+//! Reads an entry of a `DiskCache`: two messages, and the bodies that are not text.
 
 use std::{io, path::Path, time::SystemTime};
 
@@ -13,9 +13,9 @@ use crate::{
 
 pub(in crate::store) const REQUEST: &str = "request.http";
 pub(in crate::store) const RESPONSE: &str = "response.http";
-/// How the names of files with bodies begin.
+/// The prefixes of body file names.
 const BODY_PREFIXES: [&str; 2] = ["request.body.", "response.body."];
-/// What a file may have, in bytes: all of it is held in memory, several times while it is read.
+/// The maximum size of a file, which is held in memory several times while it is read.
 pub(in crate::store) const MAX_FILE_BYTES: u64 = 256 << 20;
 
 pub(in crate::store) fn is_body(name: &[u8]) -> bool {
@@ -70,7 +70,7 @@ fn read_message<T>(
             Ok(message) => return Ok(message),
             Err(fault) => fault,
         };
-        // A body's file may have gone because the entry has just been written anew.
+        // A missing body file may mean that the entry was replaced meanwhile.
         let now = read()?;
         if now != text {
             text = now;

@@ -1,4 +1,4 @@
-//! What http4k wrote: a folder for each exchange, with one or two messages.
+//! Reads a folder of http4k: one exchange, in one or two messages.
 
 use std::{io, path::Path, time::SystemTime};
 
@@ -12,7 +12,7 @@ use crate::{
 pub(super) const REQUEST: &str = "request.txt";
 pub(super) const RESPONSE: &str = "response.txt";
 
-/// A base64 text of a SHA-1, with `_` for the character that is a path's (internal.kt, `toFolder`).
+/// Whether `name` is a SHA-1 in base64, with `_` for the path separator (internal.kt, `toFolder`).
 pub(super) fn is_digest(name: &[u8]) -> bool {
     name.len() == 28
         && name.strip_suffix(b"=").is_some_and(|digits| {
@@ -22,7 +22,7 @@ pub(super) fn is_digest(name: &[u8]) -> bool {
         })
 }
 
-/// Reads an exchange. http4k may have been told to store no responses: then it is one without.
+/// Reads an exchange, without a response if http4k was configured to store none.
 pub(super) fn read(folder: &Path) -> Result<Exchange, StoreError> {
     let file = folder.join(REQUEST);
     let Some(text) = read_file(&file)? else {
@@ -46,7 +46,7 @@ pub(super) fn read(folder: &Path) -> Result<Exchange, StoreError> {
         }
         Exchange::new(request, response)
     } else {
-        let why = format!("{}: there is no such file", file.display());
+        let why = format!("{}: file not found", file.display());
         Exchange::without_response(request, NoResponse::Failed(why))
     };
     exchange.began = SystemTime::UNIX_EPOCH;

@@ -1,4 +1,4 @@
-//! Where the exchanges of a recording stand.
+//! The index of a folder: the positions of its exchanges by match key.
 
 use std::{
     collections::{
@@ -21,32 +21,32 @@ use crate::{
     store::{StoreError, Which},
 };
 
-/// Folders are read by so many threads, where there are as many processors: most of the time goes
-/// into waiting for the system.
+/// The most threads that read entries: reading mostly waits for the system.
 const MOST_THREADS: usize = 8;
-/// Fewer folders are not worth a thread.
+/// The fewest entries that are worth a thread.
 const FEWEST_FOLDERS: usize = 64;
 
-/// A hash and a position for each exchange: a look-up costs the same in any recording.
+/// A hash and a position for each exchange: the cost of a look-up does not depend on their number.
 pub(in crate::store) struct Index {
     pub(super) report: Report,
     files: Vec<Place>,
-    /// What was recorded in order.
+    /// Exchanges with a recorded order.
     positions: HashMap<MatchKey, Positions>,
-    /// What a key has one of: it answers whatever else was recorded.
+    /// The only entry of a key, which answers before all other recordings.
     entries: HashMap<MatchKey, (Layout, Arc<Path>)>,
-    /// Entries whose response has a mistake: where nothing else answers, it is told what is wrong.
+    /// Entries whose response has a mistake. Without another answer, the look-up reports the
+    /// mistake.
     faulty: HashMap<MatchKey, Arc<Path>>,
 }
 
-/// Where an exchange stands, or many.
+/// The position of an exchange.
 #[derive(Clone)]
 pub(super) enum Place {
     Segment(Arc<Path>, u64),
     Folder(Layout, Arc<Path>),
 }
 
-/// Nearly every request was recorded once: the first position needs no allocation.
+/// The positions of a key. The first one needs no allocation, because most keys have only one.
 struct Positions {
     first: Position,
     more: Vec<Position>,
@@ -92,7 +92,7 @@ impl Index {
     }
 
     fn skip(&mut self, error: StoreError) {
-        tracing::warn!(%error, "a part of a recording cannot be read");
+        tracing::warn!(%error, "part of a recording skipped");
         self.report.skipped.push(Arc::new(error));
     }
 
@@ -120,7 +120,7 @@ impl Index {
                     "compressed as a whole: its {unplaced} exchanges can be replayed, but not looked up; convert the file"
                 ),
             );
-            tracing::warn!(%error, "a part of a recording cannot be looked up");
+            tracing::warn!(%error, "part of a recording cannot be looked up");
             self.report.skipped.push(Arc::new(error));
         }
         if let Err(error) = read {
@@ -151,7 +151,7 @@ impl Index {
         }
     }
 
-    /// Adds an exchange of a WARC file; without a key it is only counted.
+    /// Adds an exchange of a WARC file. Without a key it is only counted.
     pub(in crate::store) fn add(&mut self, file: &Arc<Path>, offset: u64, key: Option<MatchKey>) {
         self.report.exchanges += 1;
         let Some(key) = key else { return };
@@ -162,7 +162,7 @@ impl Index {
         self.push(key, offset);
     }
 
-    /// Adds a position in the last of the files.
+    /// Adds a position in the last file.
     fn push(&mut self, key: MatchKey, offset: u64) {
         let position = Position {
             file: self.files.len() - 1,
@@ -195,7 +195,7 @@ impl Index {
         })
     }
 
-    /// The folder of a key's entry.
+    /// The folder of the key's entry.
     pub(in crate::store) fn entry(&self, key: MatchKey) -> Option<&Arc<Path>> {
         match self.entries.get(&key) {
             Some((Layout::Fixture, path)) => Some(path),
@@ -203,7 +203,7 @@ impl Index {
         }
     }
 
-    /// Notes the folder that was written for a key.
+    /// Sets the folder of the key's entry.
     pub(in crate::store) fn put(&mut self, layout: Layout, key: MatchKey, path: Arc<Path>) {
         if let Some((k, p)) = self.entries.remove(&key) {
             if (k, &p) == (layout, &path) {
@@ -215,7 +215,7 @@ impl Index {
         self.add_folder(layout, path, Some(key));
     }
 
-    /// Forgets what is no longer there; false if the key has another one by now.
+    /// Removes a deleted entry; false if the key has another entry by now.
     pub(super) fn forget(&mut self, key: MatchKey, path: &Path) -> bool {
         if self.faulty.get(&key).is_some_and(|p| **p == *path) {
             return self.faulty.remove(&key).is_some();
@@ -232,15 +232,15 @@ impl Index {
     }
 }
 
-/// What a folder's request is looked up by; or what is wrong with it, and perhaps the key too.
+/// The keys of entries. An error comes with the key if the request is intact.
 type Keys = Vec<Result<Option<MatchKey>, (StoreError, Option<MatchKey>)>>;
 
-/// Whether a message of an entry has a mistake: its request may be intact.
+/// Whether a message has a mistake in a line, so that the request may be intact.
 fn is_in_a_line(error: &StoreError) -> bool {
     matches!(error, StoreError::Damaged { location, .. } if location.line().is_some())
 }
 
-/// The keys of what stands in folders.
+/// Reads the keys of entries, on several threads.
 fn read_folders(folders: &[(Layout, PathBuf)], matching: &Matching) -> Keys {
     let read = |folders: &[(Layout, PathBuf)]| -> Keys {
         folders
@@ -272,7 +272,7 @@ fn read_folders(folders: &[(Layout, PathBuf)], matching: &Matching) -> Keys {
         for (share, thread) in others {
             match thread.map(thread::ScopedJoinHandle::join) {
                 Ok(Ok(more)) => keys.extend(more),
-                // The system has no thread for it.
+                // The thread could not start.
                 _ => keys.extend(read(share)),
             }
         }

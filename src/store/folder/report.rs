@@ -1,15 +1,15 @@
-//! What reading a recording's folder came to.
+//! `Report`: the contents of a folder.
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use crate::store::StoreError;
 
-/// How many of a kind are shown one by one.
+/// The most items that a section lists.
 const SHOWN: usize = 20;
 
-/// What reading a recording's folder came to.
+/// The contents of a folder, counted by layout.
 ///
-/// It is made to be shown:
+/// Displayed:
 ///
 /// ```text
 /// 1003 exchanges
@@ -21,46 +21,45 @@ const SHOWN: usize = 20;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Report {
-    /// How many WARC files were read.
+    /// Number of WARC files.
     pub segments: usize,
-    /// How many exchanges there are, in all layouts together.
+    /// Number of exchanges in all layouts.
     pub exchanges: usize,
-    /// How many of them are entries of a [`DiskCache`](crate::store::DiskCache).
+    /// Number of exchanges that are entries of a [`DiskCache`](crate::store::DiskCache).
     pub entries: usize,
-    /// How many are folders of an http4k stream.
+    /// Number of folders of http4k streams.
     pub http4k_streams: usize,
-    /// How many are folders of an http4k cache.
+    /// Number of folders of http4k caches.
     pub http4k_caches: usize,
-    /// How many entries and folders of an http4k cache never answer, because another one answers the
-    /// same requests: by the rule that requests are matched by, or because one was copied.
+    /// Number of entries and http4k cache folders that never answer, because another one has the same
+    /// match key.
     pub hidden: usize,
-    /// Files that ended within an exchange.
+    /// Files that end within an exchange.
     pub repairs: Vec<Repair>,
-    /// Parts of files that could not be read, and were skipped ([`StoreError::Corrupt`],
-    /// [`StoreError::BadMessage`], [`StoreError::HalfEntry`]), and files that could not be
+    /// Parts that cannot be read ([`StoreError::Damaged`]), and files that cannot be read
     /// ([`StoreError::Io`]).
     ///
-    /// The content of responses in WARC files is not read for this: damage there is told when it is
-    /// looked up or replayed.
+    /// Response bodies in WARC files are not read for the report. Their damage is found by a look-up
+    /// or a replay.
     pub skipped: Vec<Arc<StoreError>>,
-    /// How many other files there are. They are not read.
+    /// Number of other files, which are not read.
     pub others: usize,
-    /// The first 100 of them.
+    /// The first 100 other files.
     pub left_alone: Vec<PathBuf>,
 }
 
-/// A torn tail.
+/// A torn tail: the last exchange of a file, cut short because its writer was killed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Repair {
     /// The file.
     pub file: PathBuf,
-    /// Where the torn exchange began, in bytes from the start of the file.
+    /// The offset of the torn exchange, in bytes from the start of the file.
     pub offset: u64,
-    /// How many bytes of it were there.
+    /// Number of bytes of the torn exchange.
     pub bytes: u64,
-    /// Whether they were cut off, and kept in `....warc.torn` beside the file; not if the file could not be written, or does not have the name
-    /// that this crate gives its files.
+    /// Whether the bytes were moved to `....warc.torn` beside the file. They stay in a file that is
+    /// read-only or whose name is not one of this crate.
     pub cut: bool,
 }
 
@@ -68,9 +67,9 @@ impl fmt::Display for Repair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = self.file.display();
         let done = if self.cut {
-            "cut off, and kept beside it"
+            "moved to a file beside it"
         } else {
-            "left where it is"
+            "left in place"
         };
         write!(
             f,

@@ -1,4 +1,4 @@
-//! What a recording's folder has in it.
+//! Finds the recordings in a folder and its subfolders.
 
 use std::{
     fs,
@@ -8,10 +8,10 @@ use std::{
 use super::{fixture, http4k, segment};
 use crate::{message::Exchange, store::StoreError};
 
-/// Of other files, so many are named.
+/// The most other files that are named.
 const MOST_NAMED: usize = 100;
 
-/// A folder with one exchange, by who laid it out. In the order in which they are replayed.
+/// The layout of a folder with one exchange, in replay order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::store) enum Layout {
     Http4kStream,
@@ -23,17 +23,16 @@ pub(in crate::store) enum Layout {
 pub(super) struct Found {
     /// WARC files.
     pub(super) segments: Vec<PathBuf>,
-    /// Folders with an exchange, by kind and path.
+    /// Folders with an exchange, by layout and path.
     pub(super) folders: Vec<(Layout, PathBuf)>,
-    /// Other files: how many there are, and the first of them.
+    /// The number of other files, and the first of them.
     pub(super) others: usize,
     pub(super) named: Vec<PathBuf>,
-    /// Folders within that cannot be listed.
+    /// The errors of subfolders that cannot be listed.
     pub(super) errors: Vec<StoreError>,
 }
 
-/// Looks through a folder and those within. Hidden ones are left out, and links to folders are not
-/// followed.
+/// Scans a folder and its subfolders, without hidden ones and links.
 pub(super) fn scan(folder: &Path) -> Result<Found, StoreError> {
     let mut found = Found::default();
     let mut open = Vec::new();

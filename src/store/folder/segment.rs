@@ -1,4 +1,4 @@
-//! One file of a recording: appending to it, and reading it.
+//! WARC files: reading and repair.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -14,10 +14,10 @@ use crate::{
     store::{Location, StoreError},
 };
 
-/// How the names of the files that are read end.
+/// The file extensions that are read.
 const EXTENSIONS: [&str; 3] = [".warc", ".warc.gz", ".warc.zst"];
 const TORN: &str = "torn";
-/// How the names of this crate's files begin.
+/// The prefix of this crate's file names.
 pub(in crate::store) const PREFIX: &str = "traffic-";
 const READ_BUFFER: usize = 256 << 10;
 const LOOKUP_BUFFER: usize = 8 << 10;
@@ -29,11 +29,11 @@ pub(super) fn is_segment(name: &[u8]) -> bool {
         .any(|end| name.ends_with(end.as_bytes()) && name.len() > end.len())
 }
 
-/// What a file contains, in order.
+/// A part of a file, in order.
 pub(in crate::store) enum Event {
-    /// An exchange, and where it begins.
+    /// An exchange and its offset.
     Exchange(u64, Box<Exchange>),
-    /// An exchange in a file that is compressed as a whole: it has no place to be read from.
+    /// An exchange without an offset, in a file that is compressed as a whole.
     Unplaced(Box<Exchange>),
     /// A part that cannot be read.
     Skipped(StoreError),
@@ -50,7 +50,7 @@ pub(in crate::store) fn read(
     read_with(path, depth, repair, on_event)
 }
 
-/// Reads a file as `read` does, and changes nothing: a torn tail is skipped.
+/// Reads a file without changing it: a torn tail is an error.
 pub(in crate::store) fn read_unchanged(
     path: &Path,
     mut on_event: impl FnMut(Event) -> bool,
@@ -86,7 +86,7 @@ fn read_with(
             Item::Within(exchange) => Event::Unplaced(exchange),
             Item::Bad(offset, reason) => {
                 let error = damaged(path, offset, reason);
-                tracing::warn!(%error, "a part of a recording cannot be read");
+                tracing::warn!(%error, "part of a recording skipped");
                 Event::Skipped(error)
             }
             Item::Torn(offset) => match torn(path, offset, len) {
@@ -101,13 +101,13 @@ fn read_with(
     Ok(())
 }
 
-/// Cuts a torn tail off; `None` if it is none, because the file is still being written.
+/// Cuts off a torn tail; `None` if the file is still being written.
 fn repair(path: &Path, offset: u64, len: u64) -> Option<Repair> {
     let cut = match cut(path, offset, len) {
         Ok(true) => true,
         Ok(false) => return None,
         Err(error) => {
-            tracing::debug!(path = %path.display(), %error, "a torn tail stays where it is");
+            tracing::debug!(path = %path.display(), %error, "torn tail left in place");
             false
         }
     };
@@ -119,12 +119,12 @@ fn repair(path: &Path, offset: u64, len: u64) -> Option<Repair> {
     };
     tracing::warn!(
         file = %path.display(), offset, bytes = repair.bytes, cut,
-        "the last exchange in a file of the recording is torn: its writer was killed",
+        "torn tail found: the writer of the file was killed",
     );
     Some(repair)
 }
 
-/// A torn tail, left where it is; `None` if it is none, because the file is still being written.
+/// A torn tail, left in place; `None` if the file is still being written.
 fn find_torn(path: &Path, offset: u64, len: u64) -> Option<Repair> {
     let file = File::open(path).ok()?;
     if let Err(TryLockError::WouldBlock) = file.try_lock() {
@@ -139,11 +139,11 @@ fn find_torn(path: &Path, offset: u64, len: u64) -> Option<Repair> {
     })
 }
 
-/// False if the file has a writer, or had one until after it was read.
+/// Cuts off a torn tail; false if a writer has the file open, or has appended to it since.
 fn cut(path: &Path, offset: u64, len: u64) -> io::Result<bool> {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     if !name.starts_with(PREFIX.as_bytes()) {
-        return Err(io::Error::other("another tool's file is never changed"));
+        return Err(io::Error::other("files of other tools are never changed"));
     }
     let file = OpenOptions::new().write(true).open(path)?;
     match file.try_lock() {
@@ -154,7 +154,7 @@ fn cut(path: &Path, offset: u64, len: u64) -> io::Result<bool> {
     if file.metadata()?.len() != len {
         return Ok(false);
     }
-    // A wrong length near the end of a file looks just the same, so what is cut is kept.
+    // The cut bytes are kept, because a wrong length near the end looks like a torn tail.
     let mut tail = File::open(path)?;
     tail.seek(SeekFrom::Start(offset))?;
     let mut kept = File::create(torn_file(path))?;
@@ -163,7 +163,7 @@ fn cut(path: &Path, offset: u64, len: u64) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Where a torn tail is kept: `traffic-....warc.torn`.
+/// The file for a torn tail: `traffic-....warc.torn`.
 fn torn_file(path: &Path) -> PathBuf {
     path.with_added_extension(TORN)
 }
@@ -181,7 +181,7 @@ pub(super) fn read_at(path: &Path, offset: u64) -> Result<Arc<Exchange>, StoreEr
     match item {
         Some(Item::Exchange(_, exchange) | Item::Within(exchange)) => Ok(Arc::from(exchange)),
         Some(Item::Bad(_, reason)) => Err(damaged(path, offset, reason)),
-        Some(Item::Torn(_)) | None => Err(damaged(path, offset, "the file has become shorter")),
+        Some(Item::Torn(_)) | None => Err(damaged(path, offset, "the file was truncated")),
     }
 }
 

@@ -1,13 +1,13 @@
-//! What a file is in, by how it begins.
+//! Detects the format of a file from its beginning.
 
 use std::{fs, io::Read, path::Path};
 
 use crate::store::{StoreError, file::FileFormat};
 
-/// So much of a file is looked at, in bytes.
-const LOOKED_AT: u64 = 64 << 10;
+/// The bytes that are examined.
+const EXAMINED: u64 = 64 << 10;
 
-/// The form of a file; `None` if it is a folder.
+/// The format of a file; `None` for a folder.
 pub(super) fn detect(path: &Path) -> Result<Option<FileFormat>, StoreError> {
     let failed = |error| StoreError::io("read", path, error);
     let unknown = |reason: String| StoreError::unsupported(path, reason);
@@ -16,12 +16,12 @@ pub(super) fn detect(path: &Path) -> Result<Option<FileFormat>, StoreError> {
         return Ok(None);
     }
     if !kind.is_file() {
-        let reason = "it is a pipe or a device, and is to be read more than once: give a file";
+        let reason = "expected a file or a folder, found a pipe or a device";
         return Err(unknown(reason.to_owned()));
     }
     let mut start = Vec::new();
     fs::File::open(path)
-        .and_then(|file| file.take(LOOKED_AT).read_to_end(&mut start))
+        .and_then(|file| file.take(EXAMINED).read_to_end(&mut start))
         .map_err(failed)?;
     form(&start, path).map(Some).map_err(unknown)
 }
@@ -36,9 +36,9 @@ fn form(start: &[u8], path: &Path) -> Result<FileFormat, String> {
     }
     if text.is_empty() {
         return Err(format!(
-            "it is empty; {}",
+            "the file is empty; {}",
             if is_named("warc") {
-                "its writer had not begun"
+                "its writer has stored nothing"
             } else {
                 "give a folder, or a WARC, HAR or VCR file"
             }
@@ -55,7 +55,8 @@ fn form(start: &[u8], path: &Path) -> Result<FileFormat, String> {
             return Ok(FileFormat::Har);
         }
         return Err(
-            "it is JSON, but neither a HAR (`log`) nor a cassette (`http_interactions`)".to_owned(),
+            "expected a HAR (`log`) or a VCR cassette (`http_interactions`), found other JSON"
+                .to_owned(),
         );
     }
     let is_cassette =
@@ -65,16 +66,16 @@ fn form(start: &[u8], path: &Path) -> Result<FileFormat, String> {
     }
     let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
     if line.starts_with(b"HTTP/") || line.trim_ascii_end().ends_with(b" HTTP/1.1") {
-        return Err("it is a message of a recording: give the recording's folder".to_owned());
+        return Err("a single message of a recording: give the recording's folder".to_owned());
     }
     let shown = &line[..line.len().min(40)];
     Err(format!(
-        "it begins with \"{}\"; a folder, a WARC, a HAR or a VCR cassette is expected",
+        "expected a folder, a WARC, a HAR or a VCR cassette, found \"{}\"",
         shown.escape_ascii()
     ))
 }
 
-/// Gzip (RFC 1952), or zstd (RFC 8878) whose first frame may be a dictionary's, which is skippable.
+/// Gzip (RFC 1952), or zstd (RFC 8878), whose first frame may be a skippable one with a dictionary.
 fn is_compressed(start: &[u8]) -> bool {
     matches!(
         start,
@@ -82,7 +83,7 @@ fn is_compressed(start: &[u8]) -> bool {
     )
 }
 
-/// The first name in an object.
+/// The first member name of an object.
 fn first_key(text: &[u8]) -> Option<&[u8]> {
     let rest = text
         .strip_prefix(b"{")?
@@ -103,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forms_are_told_by_content() {
+    fn content_determines_the_format() {
         let form = |start: &[u8], name: &str| form(start, Path::new(name));
         for start in [
             b"WARC/1.1\r\n".as_slice(),

@@ -1,32 +1,34 @@
+//! Exponential backoff with jitter.
+
 use std::time::Duration;
 
-/// Waits that double, each cut at random by up to a half, so that many who failed together do not
-/// come back together.
+/// Delays that double up to a maximum, each shortened at random by up to a half, so that many clients
+/// do not retry at the same time.
 #[derive(Clone, Debug)]
 pub(super) struct Backoff {
     first: Duration,
-    longest: Duration,
+    max: Duration,
     count: u32,
 }
 
 impl Backoff {
-    /// While somebody waits for the outcome.
+    /// Short delays, for an operation whose caller waits.
     pub(super) fn for_a_waiting_caller() -> Self {
         Self::new(Duration::from_millis(100), Duration::from_secs(2))
     }
 
-    pub(super) fn new(first: Duration, longest: Duration) -> Self {
+    pub(super) fn new(first: Duration, max: Duration) -> Self {
         Self {
             first,
-            longest,
+            max,
             count: 0,
         }
     }
 
     pub(super) fn next(&mut self) -> Duration {
-        let whole = self.first.saturating_mul(1 << self.count.min(30));
+        let delay = self.first.saturating_mul(1 << self.count.min(30));
         self.count = self.count.saturating_add(1);
-        whole.min(self.longest).mul_f64(1.0 - fastrand::f64() / 2.0)
+        delay.min(self.max).mul_f64(1.0 - fastrand::f64() / 2.0)
     }
 
     pub(super) fn reset(&mut self) {
@@ -39,12 +41,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_doubles_up_to_the_longest_with_jitter() {
+    fn delays_double_up_to_the_maximum_with_jitter() {
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
-        for whole in [1, 2, 4, 8, 10, 10] {
-            let whole = Duration::from_secs(whole);
+        for delay in [1, 2, 4, 8, 10, 10] {
+            let delay = Duration::from_secs(delay);
             let wait = backoff.next();
-            assert!(whole / 2 <= wait && wait <= whole, "{wait:?} of {whole:?}");
+            assert!(delay / 2 <= wait && wait <= delay, "{wait:?} of {delay:?}");
         }
         backoff.reset();
         assert!(backoff.next() <= Duration::from_secs(1));

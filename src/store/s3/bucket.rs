@@ -1,3 +1,5 @@
+//! `Bucket`: a bucket, a prefix, and the settings of the client.
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use aws_sdk_s3::config::Credentials;
@@ -9,21 +11,20 @@ use crate::{store::StoreError, util::time::FOREVER};
 /// See [`Bucket::answer_timeout`].
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// A place in S3: a bucket, a prefix in it, and how to get there.
+/// A bucket in S3 or a compatible server, with a prefix, an endpoint and credentials.
 ///
-/// It is made from `"bucket"`, `"bucket/prefix"` or `"s3://bucket/prefix"`; whatever takes a bucket
-/// takes these texts too. Making it does no I/O. A text that names no bucket is an error
-/// ([`InvalidBucket`] in [`StoreError::Other`]) when it is first used.
+/// Every function with a bucket parameter also takes a text: `"bucket"`, `"bucket/prefix"` or
+/// `"s3://bucket/prefix"`. Creating a `Bucket` does no I/O. The first use of an invalid text is an
+/// error ([`InvalidBucket`] in [`StoreError::Other`]).
 ///
-/// Credentials and region come from where the AWS SDK looks for them: environment variables
-/// (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_PROFILE`), the files in
-/// `~/.aws`, single sign-on, a web identity, the roles of containers and of EC2
+/// The AWS SDK provides credentials and region: from environment variables (`AWS_ACCESS_KEY_ID`,
+/// `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_PROFILE`), the files in `~/.aws`, single sign-on, a web
+/// identity, or the role of a container or an EC2 instance
 /// ([AWS SDKs: credential providers](https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html)).
 ///
-/// `MinIO`, Garage and others that speak the protocol are reached through
-/// [`endpoint`](Self::endpoint), or the environment variables `AWS_ENDPOINT_URL_S3` or
-/// `AWS_ENDPOINT_URL`. The bucket then stands in the path of each request, unless
-/// [`path_style`](Self::path_style) says otherwise, and a region that is not said is `us-east-1`.
+/// For `MinIO`, Garage and other servers, set [`endpoint`](Self::endpoint) or an environment variable
+/// (`AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`). With an endpoint, the bucket is part of the path
+/// ([`path_style`](Self::path_style) changes that), and the default region is `us-east-1`.
 ///
 /// ```
 /// use tower_traffic::store::Bucket;
@@ -36,11 +37,12 @@ const ANSWER: Duration = Duration::from_secs(30);
 ///     .region("us-east-1");
 /// ```
 ///
-/// # What it needs to be allowed
+/// # Permissions
 ///
-/// To record: `s3:PutObject`, `s3:GetObject` (a `HEAD` tells whether an earlier attempt got through)
-/// and `s3:AbortMultipartUpload`. To read: `s3:GetObject` and `s3:ListBucket`.
+/// Recording needs `s3:PutObject`, `s3:GetObject` (a `HEAD` shows whether an earlier attempt
+/// succeeded) and `s3:AbortMultipartUpload`. Reading needs `s3:GetObject` and `s3:ListBucket`.
 #[derive(Clone)]
+#[must_use]
 pub struct Bucket {
     pub(super) settings: Settings,
     clients: Arc<Clients>,
@@ -48,10 +50,10 @@ pub struct Bucket {
 
 #[derive(Clone)]
 pub(super) struct Settings {
-    /// As it was given.
+    /// The original text, without secrets.
     location: String,
     name: String,
-    /// Without slashes around it; empty if there is none.
+    /// Without slashes at its ends; may be empty.
     prefix: String,
     pub(super) endpoint: Option<String>,
     pub(super) region: Option<String>,
@@ -62,10 +64,10 @@ pub(super) struct Settings {
 }
 
 impl Bucket {
-    /// The place that a text names.
+    /// The bucket and prefix in `location`.
     pub fn new(location: impl Into<String>) -> Self {
         let location = location.into();
-        // From here on nothing has what is not to be told.
+        // Errors and logs contain the location, so keys must not be in it.
         let location = without_user(&location);
         let place = location.strip_prefix("s3://").unwrap_or(&location);
         let (name, prefix) = place.split_once('/').unwrap_or((place, ""));
@@ -86,29 +88,29 @@ impl Bucket {
         }
     }
 
-    /// Talks to this server, `http://` or `https://`, and not to AWS.
+    /// Sends requests to the server at `url`, `http://` or `https://` (default: AWS).
     pub fn endpoint(self, url: impl Into<String>) -> Self {
         self.set(|settings| settings.endpoint = Some(url.into()))
     }
 
-    /// The bucket's region.
+    /// Sets the region of the bucket.
     pub fn region(self, region: impl Into<String>) -> Self {
         self.set(|settings| settings.region = Some(region.into()))
     }
 
-    /// Whether the bucket stands in the path of a request's URL (`true`) or in the host's name. By
-    /// default in the path if there is an endpoint, and in the name for AWS, as AWS asks for.
+    /// Sets whether the bucket is in the path of each URL (`true`, the default with an endpoint) or in
+    /// the host name (`false`, the default for AWS).
     pub fn path_style(self, path_style: bool) -> Self {
         self.set(|settings| settings.path_style = Some(path_style))
     }
 
-    /// How long S3 may take until an answer begins, and between two pieces of one; 30 s by default.
-    /// An upload may take longer, by a second for each 128 KiB.
+    /// Limits the time until a response begins, and between two chunks of it (default 30 s). An upload
+    /// may take a second longer for each 128 KiB.
     pub fn answer_timeout(self, timeout: Duration) -> Self {
         self.set(|settings| settings.answer_timeout = timeout.min(FOREVER))
     }
 
-    /// Signs requests with these keys, as `MinIO` and Garage hand them out, and looks for no others.
+    /// Signs requests with these keys (default: the credentials that the AWS SDK finds).
     pub fn credentials(
         self,
         access_key_id: impl Into<String>,
@@ -124,21 +126,23 @@ impl Bucket {
         self.set(|settings| settings.credentials = Some(keys))
     }
 
-    /// Uses this client as it is, with its own credentials, endpoint, time-outs and retries; what
-    /// else is set here about them does not matter then.
+    /// Uses `client`, with its own credentials, endpoint, time-outs and retries. The corresponding
+    /// settings of the bucket are ignored.
     ///
-    /// Its connections belong to the tokio runtime in which they were made, and a recorder uploads
-    /// on a runtime of its own: give it a client that nobody else uses.
+    /// The connections of a client belong to the tokio runtime in which they were created, and a
+    /// recorder uploads on its own runtime: do not use `client` elsewhere.
     pub fn client(self, client: aws_sdk_s3::Client) -> Self {
         self.set(|settings| settings.client = Some(client))
     }
 
     /// The bucket's name.
+    #[must_use]
     pub fn name(&self) -> &str {
         &self.settings.name
     }
 
-    /// What every key begins with, without the slash after it; empty if it is the whole bucket.
+    /// The prefix of every key, without a trailing slash; empty for the whole bucket.
+    #[must_use]
     pub fn prefix(&self) -> &str {
         &self.settings.prefix
     }
@@ -149,7 +153,7 @@ impl Bucket {
         self
     }
 
-    /// The key of something under the prefix.
+    /// Adds the prefix to a key.
     pub(crate) fn key(&self, rest: &str) -> String {
         if self.settings.prefix.is_empty() {
             rest.to_owned()
@@ -158,7 +162,7 @@ impl Bucket {
         }
     }
 
-    /// Its operations, through the client of the tokio runtime in which this is called.
+    /// The operations on objects, through the client of the current tokio runtime.
     pub(crate) async fn objects(&self) -> Result<Objects, StoreError> {
         self.check()?;
         let client = self.clients.get(&self.settings).await?;
@@ -167,8 +171,8 @@ impl Bucket {
         Ok(Objects::new(client, name, settings.answer_timeout))
     }
 
-    /// Whether it can be a place in S3. The rules for names are those that all servers share; AWS
-    /// has more.
+    /// Checks the location and the endpoint. Names are checked by the rules that all servers share;
+    /// AWS has more.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
         let endpoint = self.settings.endpoint.as_deref();
         if let Some(url) = endpoint.filter(|_| self.settings.client.is_none()) {
@@ -182,40 +186,40 @@ impl Bucket {
         let is_name_byte =
             |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
         if name.contains('@') {
-            return bad("it has keys, which are given in `credentials`, or an `@` in its name");
+            return bad("must not contain `@`: set keys with `credentials`");
         }
         if name.contains(':') {
             return bad(
-                "write \"bucket/prefix\" or \"s3://bucket/prefix\", and the server in `endpoint`",
+                "expected \"bucket/prefix\" or \"s3://bucket/prefix\": set the server with `endpoint`",
             );
         }
         if name.is_empty() {
-            return bad("it has no bucket: write \"bucket/prefix\" or \"s3://bucket/prefix\"");
+            return bad("expected \"bucket/prefix\" or \"s3://bucket/prefix\", found no bucket");
         }
         if !(3..=63).contains(&name.len()) || !name.bytes().all(is_name_byte) {
             return bad(
-                "a bucket's name has 3 to 63 letters, digits, dots, hyphens and underscores",
+                "a bucket name must have 3 to 63 letters, digits, dots, hyphens and underscores",
             );
         }
         if name.starts_with('.') || name.contains("..") {
-            return bad("a bucket's name has dots only between other characters");
+            return bad("a bucket name must not begin with a dot or contain two adjacent dots");
         }
-        // A key has at most 1,024 bytes, and some are for what stands under the prefix.
+        // A key has at most 1,024 bytes, and the prefix must leave some for the rest.
         if self.settings.prefix.len() > 800 {
-            return bad("the prefix is longer than 800 bytes");
+            return bad("the prefix must not exceed 800 bytes");
         }
         let mut steps = self.settings.prefix.split('/');
         if steps.any(|step| matches!(step, "." | "..")) || self.settings.prefix.contains("//") {
-            return bad("the prefix has an empty step, or one that is only dots");
+            return bad("the prefix must not have segments that are empty, `.` or `..`");
         }
         if self.settings.prefix.chars().any(char::is_control) {
-            return bad("the prefix has control characters");
+            return bad("the prefix must not contain control characters");
         }
         Ok(())
     }
 }
 
-/// A URL, or what was meant as one, with `***` for user and password. A secret may have slashes.
+/// Replaces user and password in a URL, or a malformed one, by `***`. A secret may contain slashes.
 fn without_user(url: &str) -> String {
     let (scheme, rest) = match url.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),
@@ -228,7 +232,7 @@ fn without_user(url: &str) -> String {
     }
 }
 
-/// Without this, each request would fail in a way that looks as if it may pass.
+/// Checks an endpoint. With an invalid one, every request would fail like a transient problem.
 pub(super) fn check_endpoint(url: &str) -> Result<(), StoreError> {
     let bad = |reason| {
         let location = without_user(url);
@@ -239,15 +243,15 @@ pub(super) fn check_endpoint(url: &str) -> Result<(), StoreError> {
         .iter()
         .any(|scheme| lower.starts_with(scheme))
     {
-        return bad("it is the endpoint: write http:// or https:// before it");
+        return bad("the endpoint must begin with http:// or https://");
     }
     match url.parse::<Uri>() {
         Ok(uri) if uri.host().is_some_and(|host| !host.is_empty()) => Ok(()),
-        _ => bad("it is the endpoint, and no URL"),
+        _ => bad("the endpoint must be a URL with a host"),
     }
 }
 
-/// The text does not name a place in S3, or the endpoint is not a URL.
+/// The error of a text that names no bucket, or of an endpoint that is not a URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid bucket {location:?}: {reason}")]
 pub struct InvalidBucket {
@@ -358,7 +362,7 @@ mod tests {
         let error = bucket.check().unwrap_err().to_string();
         assert!(error.contains("\"127.0.0.1:9000\""), "{error}");
         assert!(
-            error.contains("write http:// or https:// before it"),
+            error.contains("must begin with http:// or https://"),
             "{error}"
         );
         for endpoint in ["http://127.0.0.1:9000", "https://h/path/", "HTTP://[::1]:1"] {

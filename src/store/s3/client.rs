@@ -1,4 +1,4 @@
-//! The SDK's clients.
+//! Clients of the AWS SDK, one for each runtime.
 
 use std::{env, sync::Mutex, time::Duration};
 
@@ -16,13 +16,13 @@ use tokio::{
 use super::bucket::{Settings, check_endpoint};
 use crate::{store::StoreError, util::sync::lock};
 
-/// Until a connection stands.
+/// The connect timeout.
 const CONNECT: Duration = Duration::from_secs(5);
-/// Runtimes that have a client at the same time; with more, the oldest makes a new one.
+/// The most runtimes with a client. With more, the oldest runtime creates a new client.
 const RUNTIMES: usize = 64;
 
-/// A client for each tokio runtime: a connection is driven by a task of the runtime in which it was
-/// made, and is of no use without it. Credentials are looked up once for all.
+/// A client for each tokio runtime, because a connection is driven by a task of its runtime.
+/// Credentials are looked up once for all clients.
 #[derive(Default)]
 pub(super) struct Clients {
     config: OnceCell<SdkConfig>,
@@ -32,7 +32,7 @@ pub(super) struct Clients {
 impl Clients {
     pub(super) async fn get(&self, settings: &Settings) -> Result<Client, StoreError> {
         let runtime = Handle::try_current()
-            .map_err(|_| StoreError::other("S3 can only be asked within a tokio runtime"))?
+            .map_err(|_| StoreError::other("S3 needs a tokio runtime"))?
             .id();
         if let Some(client) = &settings.client {
             return Ok(client.clone());
@@ -58,10 +58,10 @@ impl Clients {
     }
 }
 
-/// What the environment says about credentials, region and endpoint.
+/// Loads credentials, region and endpoint from the environment.
 async fn load(settings: &Settings) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client(true));
-    // Where these are said, nothing else need be asked for them.
+    // A setting saves the look-up in the environment, which may take a request.
     if let Some(region) = &settings.region {
         loader = loader.region(Region::new(region.clone()));
     }
@@ -86,12 +86,12 @@ fn client(config: &SdkConfig, settings: &Settings) -> Result<Client, StoreError>
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).build();
     let mut builder = Builder::from(config)
         .http_client(http_client(needs_tls))
-        // Attempts, and the time they may take, are this crate's to count.
+        // This crate retries, and limits the time of each attempt.
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts)
         .force_path_style(path_style)
-        // Not every server knows the checksums that the SDK would add. The SHA-256 of what is sent
-        // is part of each request's signature anyway.
+        // Some servers reject the checksums that the SDK would add. The signature of each request
+        // contains the SHA-256 of its body anyway.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
     if let Some(endpoint) = &settings.endpoint {
@@ -104,7 +104,7 @@ fn client(config: &SdkConfig, settings: &Settings) -> Result<Client, StoreError>
 }
 
 fn http_client(needs_tls: bool) -> SharedHttpClient {
-    // A machine that talks to a server of its own need not have any certificates.
+    // A machine with a local server may have no certificates.
     let trust = if needs_tls {
         TrustStore::default()
     } else {

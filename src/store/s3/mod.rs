@@ -1,4 +1,4 @@
-//! Recordings in S3, or in whatever speaks its protocol.
+//! Recordings in S3 and compatible servers.
 
 mod backoff;
 mod bucket;

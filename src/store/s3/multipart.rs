@@ -1,4 +1,4 @@
-//! Objects that are too large for one request.
+//! Multipart uploads.
 
 use std::{
     fs::File,
@@ -15,22 +15,22 @@ use bytes::Bytes;
 use super::objects::{Objects, Put, owned};
 use crate::store::{S3Problem, StoreError, blocking};
 
-/// S3 takes 10,000 parts at most
+/// S3 accepts at most 10,000 parts
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).
-const MOST_PARTS: u64 = 10_000;
+const MAX_PARTS: u64 = 10_000;
 
-/// A file that goes up in parts.
+/// A file that is uploaded in parts.
 pub(crate) struct Parts<'a> {
     pub(crate) file: &'a Path,
-    /// Of the file, in bytes.
+    /// The size of the file in bytes.
     pub(crate) size: u64,
-    /// In bytes, 5 MiB at least; parts are larger where there would be too many.
+    /// The size of a part in bytes, at least 5 MiB. Parts are larger if there would be too many.
     pub(crate) part_size: u64,
 }
 
 impl Objects {
-    /// Puts a file's content. What was sent is given up when a part fails for good, or this future
-    /// is dropped; the second leaves parts behind that a rule of the bucket has to remove.
+    /// Uploads a file. If a part fails permanently, the upload is aborted. If this future is dropped,
+    /// the parts stay in the bucket until a lifecycle rule removes them.
     pub(crate) async fn put_parts(
         &self,
         key: &str,
@@ -52,7 +52,7 @@ impl Objects {
             })
             .await?;
         let Some(upload) = begun.upload_id else {
-            let said = "the answer has no upload id";
+            let said = "the response has no upload id";
             return Err(self.error("begin the upload", key, S3Problem::Refused, said));
         };
         let sent = async {
@@ -62,7 +62,7 @@ impl Objects {
         let outcome = sent.await;
         if outcome.is_err() {
             let aborted = self
-                .send("give the upload up", key, self.answer, || {
+                .send("abort the upload", key, self.answer, || {
                     self.client
                         .abort_multipart_upload()
                         .bucket(&*self.bucket)
@@ -72,7 +72,7 @@ impl Objects {
                 })
                 .await;
             if let Err(error) = aborted {
-                tracing::debug!(%error, "parts of an upload stay in the bucket");
+                tracing::debug!(%error, "parts of an aborted upload stay in the bucket");
             }
         }
         outcome
@@ -88,7 +88,7 @@ impl Objects {
             part_size,
         }: &Parts<'_>,
     ) -> Result<Vec<CompletedPart>, StoreError> {
-        let part_size = part_size.max(size.div_ceil(MOST_PARTS));
+        let part_size = part_size.max(size.div_ceil(MAX_PARTS));
         let mut parts = Vec::new();
         let mut offset = 0;
         for number in 1.. {
@@ -98,7 +98,7 @@ impl Objects {
             let len = part_size.min(size - offset);
             let content = read(file, offset, len).await?;
             let sent = self
-                .send("put a part", key, self.upload_limit(len), || {
+                .send("upload a part", key, self.upload_limit(len), || {
                     self.client
                         .upload_part()
                         .bucket(&*self.bucket)
@@ -139,7 +139,7 @@ impl Objects {
                     .build(),
             )
             .set_if_none_match(put.condition());
-        // Once: whether a completion whose answer was lost got through is seen by the object.
+        // One attempt: if its response is lost, the object shows whether it succeeded.
         self.clone()
             .attempts(1)
             .send("complete the upload", key, self.upload_limit(0), || {

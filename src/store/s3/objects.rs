@@ -1,4 +1,4 @@
-//! The few operations on objects that recordings need.
+//! Operations on objects, with retries and time-outs.
 
 use std::{collections::HashMap, error::Error, fmt, sync::Arc, time::Duration};
 
@@ -16,52 +16,52 @@ use crate::{
     util::error::source_chain,
 };
 
-/// What an upload may take beyond that: slower than this it has failed.
+/// The minimum speed of an upload.
 const UPLOAD_BYTES_PER_SECOND: u64 = 128 << 10;
-/// How often something is tried, if not said otherwise.
+/// The default number of attempts.
 const ATTEMPTS: u32 = 4;
 
-/// The objects of a bucket, through one client. Keys are whole: [`Bucket::key`](super::Bucket::key).
+/// The objects of a bucket, through one client. Keys include the prefix
+/// ([`Bucket::key`](super::Bucket::key)).
 ///
-/// An operation is tried several times if its failure is one that may pass, each time with a
-/// time-out of its own.
+/// An operation is retried after a transient failure; each attempt has its own time-out.
 #[derive(Clone)]
 pub(crate) struct Objects {
     pub(super) client: Client,
     pub(super) bucket: Arc<str>,
-    /// Until an answer begins, and between two pieces of one.
+    /// The time-out until a response begins, and between two chunks of it.
     pub(super) answer: Duration,
     attempts: u32,
 }
 
-/// Whether a put replaces what is there.
+/// Whether a put replaces an existing object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Put {
-    /// Fails with [`S3Problem::AlreadyThere`] if there is an object of the key.
+    /// Fails with [`S3Problem::AlreadyThere`] if an object with the key exists.
     IfAbsent,
-    /// The object of the key is what was put last.
+    /// Replaces an object with the key.
     Replace,
 }
 
-/// What a listing and a `HEAD` say of an object.
+/// The properties of an object, from a listing or a `HEAD`.
 #[derive(Clone, Debug)]
 pub(crate) struct Object {
     pub(crate) key: String,
     pub(crate) size: u64,
-    /// Its metadata, by name; a listing has none.
+    /// The metadata by name; empty in a listing.
     pub(crate) metadata: Vec<(String, String)>,
 }
 
-/// A part of a listing.
+/// A page of a listing.
 #[derive(Debug)]
 pub(crate) struct Page {
-    /// In the order of their keys' bytes.
+    /// Sorted by the bytes of their keys.
     pub(crate) objects: Vec<Object>,
-    /// What gives the next page.
+    /// The token of the next page.
     pub(crate) next: Option<String>,
 }
 
-/// An object's content, on its way.
+/// The content of an object, as a stream.
 pub(crate) struct Download {
     objects: Objects,
     key: String,
@@ -78,18 +78,18 @@ impl Objects {
         }
     }
 
-    /// Tries everything only so often.
+    /// Sets the number of attempts.
     pub(crate) fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
         self
     }
 
-    /// The object's content, as a stream. The stream is not resumed when it breaks.
+    /// Streams the content of an object. A broken stream is not resumed.
     pub(crate) async fn get(&self, key: &str) -> Result<Download, StoreError> {
         self.get_from(key, 0).await
     }
 
-    /// The same, without its first bytes. There must be more than those.
+    /// Streams the content from `start`, which must be less than its size.
     pub(crate) async fn get_from(&self, key: &str, start: u64) -> Result<Download, StoreError> {
         let range = (start > 0).then(|| format!("bytes={start}-"));
         let output = self
@@ -109,8 +109,8 @@ impl Objects {
         })
     }
 
-    /// The object's content in one piece, if it has at most `limit` bytes
-    /// ([`S3Problem::TooLarge`]).
+    /// Reads the content of an object of at most `limit` bytes; a larger one is
+    /// [`S3Problem::TooLarge`].
     pub(crate) async fn get_whole(&self, key: &str, limit: usize) -> Result<Bytes, StoreError> {
         let action = "read the object";
         self.retried(|| async {
@@ -118,8 +118,8 @@ impl Objects {
             let mut whole = BytesMut::new();
             while let Some(chunk) = download.chunk().await? {
                 if whole.len() + chunk.len() > limit {
-                    let said = format!("more than {limit} bytes");
-                    return Err(self.error(action, key, S3Problem::TooLarge, said));
+                    let detail = format!("more than {limit} bytes");
+                    return Err(self.error(action, key, S3Problem::TooLarge, detail));
                 }
                 whole.extend_from_slice(&chunk);
             }
@@ -128,10 +128,10 @@ impl Objects {
         .await
     }
 
-    /// What is known of an object, without its content.
+    /// Reads the properties of an object.
     pub(crate) async fn head(&self, key: &str) -> Result<Object, StoreError> {
         let output = self
-            .send("look at the object", key, self.answer, || {
+            .send("check the object", key, self.answer, || {
                 self.client
                     .head_object()
                     .bucket(&*self.bucket)
@@ -171,8 +171,8 @@ impl Objects {
         .map(drop)
     }
 
-    /// A part of the objects whose keys begin so, from the first (`None`) or from where a page ends.
-    /// A server decides how many a page has; 1,000 at most, as many as `limit` at most.
+    /// Lists a page of the objects under `prefix`: after `start_after`, or from the token `next`. The
+    /// server chooses the size of the page, up to `limit` and 1,000.
     pub(crate) async fn list(
         &self,
         prefix: &str,
@@ -202,14 +202,14 @@ impl Objects {
         });
         Ok(Page {
             objects: objects.collect(),
-            // Some servers name a next page when there is none.
+            // Some servers return a token with the last page.
             next: output
                 .next_continuation_token
                 .filter(|_| output.is_truncated == Some(true)),
         })
     }
 
-    /// Sends a request until it succeeds, fails for good, or was tried often enough.
+    /// Sends a request until it succeeds, fails permanently, or has no attempts left.
     pub(super) async fn send<T, E, F>(
         &self,
         action: &'static str,
@@ -225,12 +225,12 @@ impl Objects {
             match timeout(limit, request()).await {
                 Ok(Ok(output)) => Ok(output),
                 Ok(Err(error)) => {
-                    let (problem, said) = classify(&error);
-                    Err(self.error(action, key, problem, said))
+                    let (problem, detail) = classify(&error);
+                    Err(self.error(action, key, problem, detail))
                 }
                 Err(_) => {
-                    let said = format!("no answer within {limit:?}");
-                    Err(self.error(action, key, S3Problem::Transient, said))
+                    let detail = format!("no response within {limit:?}");
+                    Err(self.error(action, key, S3Problem::Transient, detail))
                 }
             }
         })
@@ -256,7 +256,7 @@ impl Objects {
         format!("s3://{}/{key}", self.bucket)
     }
 
-    /// How long one request with so many bytes may take.
+    /// The time-out of a request with a body of `bytes` bytes.
     pub(super) fn upload_limit(&self, bytes: u64) -> Duration {
         let more = Duration::from_secs(bytes / UPLOAD_BYTES_PER_SECOND);
         self.answer.saturating_add(more)
@@ -267,27 +267,26 @@ impl Objects {
         action: &'static str,
         key: &str,
         problem: S3Problem,
-        said: impl Into<Box<dyn Error + Send + Sync>>,
+        detail: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> StoreError {
-        StoreError::failed(action, self.url(key), S3Error::new(problem, said))
+        StoreError::failed(action, self.url(key), S3Error::new(problem, detail))
     }
 }
 
 impl Download {
-    /// The next piece, or `None` at the end. A stream that breaks or stalls is an error, and nothing
-    /// comes after it.
+    /// The next chunk, or `None` at the end. An error (a broken or stalled stream) ends the stream.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, StoreError> {
         let limit = self.objects.answer;
-        let said = match timeout(limit, self.body.next()).await {
+        let detail = match timeout(limit, self.body.next()).await {
             Ok(None) => return Ok(None),
             Ok(Some(Ok(chunk))) => return Ok(Some(chunk)),
             Ok(Some(Err(error))) => source_chain(&error),
-            Err(_) => format!("nothing came for {limit:?}"),
+            Err(_) => format!("no data within {limit:?}"),
         };
         let problem = S3Problem::Transient;
         Err(self
             .objects
-            .error("read the object", &self.key, problem, said))
+            .error("read the object", &self.key, problem, detail))
     }
 }
 

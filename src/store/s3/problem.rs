@@ -33,6 +33,7 @@ impl S3Error {
     }
 
     /// The kind of failure.
+    #[must_use]
     pub fn problem(&self) -> S3Problem {
         self.problem
     }
@@ -65,6 +66,7 @@ pub enum S3Problem {
 
 impl S3Problem {
     /// Whether a retry of the same request may succeed.
+    #[must_use]
     pub fn is_transient(self) -> bool {
         self == Self::Transient
     }
@@ -92,7 +94,7 @@ impl fmt::Display for S3Problem {
     }
 }
 
-/// The kind of a failure, and what was said about it.
+/// Classifies an error of the SDK, and describes it.
 pub(super) fn classify<E>(error: &SdkError<E>) -> (S3Problem, String)
 where
     E: Error + ProvideErrorMetadata + 'static,
@@ -103,21 +105,21 @@ where
             let status = service.raw().status().as_u16();
             let region = service.raw().headers().get("x-amz-bucket-region");
             let problem = problem(status, error.code());
-            let mut said = format!("{status}");
+            let mut detail = format!("{status}");
             for part in [error.code(), error.message()].into_iter().flatten() {
-                said.push(' ');
-                said.push_str(part);
+                detail.push(' ');
+                detail.push_str(part);
             }
             if let Some(region) = region.filter(|_| problem == S3Problem::WrongRegion) {
-                said.push_str("; its region is ");
-                said.push_str(region);
+                detail.push_str("; its region is ");
+                detail.push_str(region);
             }
-            (problem, said)
+            (problem, detail)
         }
         SdkError::ResponseError(response) => {
             let status = response.raw().status().as_u16();
             let problem = if (200..300).contains(&status) {
-                // What came is no whole answer.
+                // The response was incomplete.
                 S3Problem::Transient
             } else {
                 problem(status, None)
@@ -129,15 +131,15 @@ where
         }
         SdkError::TimeoutError(_) => (S3Problem::Transient, source_chain(error)),
         _ => {
-            let said = source_chain(error);
-            (unsent(&said), said)
+            let detail = source_chain(error);
+            (unsent(&detail), detail)
         }
     }
 }
 
-/// Of a request that never left: the SDK tells by text only that it has no credentials.
-fn unsent(said: &str) -> S3Problem {
-    let lower = said.to_ascii_lowercase();
+/// Classifies a request that was not sent: the SDK reports missing credentials only by text.
+fn unsent(detail: &str) -> S3Problem {
+    let lower = detail.to_ascii_lowercase();
     if lower.contains("credential") || lower.contains("identity") {
         S3Problem::Denied
     } else if lower.contains("region") {
@@ -147,9 +149,9 @@ fn unsent(said: &str) -> S3Problem {
     }
 }
 
-/// The codes are those of
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList>; an answer to
-/// HEAD has none.
+/// Classifies a status and an error code
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList>). A response to
+/// HEAD has no code.
 fn problem(status: u16, code: Option<&str>) -> S3Problem {
     match (status, code.unwrap_or_default()) {
         (_, "NoSuchBucket") => S3Problem::NoSuchBucket,
@@ -164,7 +166,7 @@ fn problem(status: u16, code: Option<&str>) -> S3Problem {
         )
         | (301, _) => S3Problem::WrongRegion,
         (_, "PreconditionFailed") | (412, _) => S3Problem::AlreadyThere,
-        // Of these, some stand under 400: the body did not arrive, or not in time, or damaged.
+        // Some of these codes come with status 400: the body was late, incomplete or damaged.
         (
             _,
             "BadDigest"

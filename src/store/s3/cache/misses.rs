@@ -1,4 +1,4 @@
-//! What was asked for in vain, for a while.
+//! A memory of recent misses.
 
 use std::{collections::HashMap, sync::Mutex, time::Duration};
 
@@ -9,70 +9,70 @@ use crate::{
     util::{sync::lock, time::FOREVER},
 };
 
-/// Beyond that nothing is remembered until some of it is over.
-const MOST: usize = 10_000;
+/// The most misses that are remembered.
+const MAX_MISSES: usize = 10_000;
 
 #[derive(Default)]
 pub(super) struct Misses {
-    /// How long; nothing is remembered without it.
-    time: Option<Duration>,
+    /// The time to live; `None` remembers nothing.
+    ttl: Option<Duration>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     until: HashMap<MatchKey, Instant>,
-    /// How often something was stored.
+    /// Number of stores.
     stored: u64,
 }
 
 impl Misses {
-    pub(super) fn new(time: Duration) -> Self {
+    pub(super) fn new(ttl: Duration) -> Self {
         Self {
-            time: Some(time.min(FOREVER)).filter(|time| !time.is_zero()),
+            ttl: Some(ttl.min(FOREVER)).filter(|ttl| !ttl.is_zero()),
             state: Mutex::default(),
         }
     }
 
-    /// The same, with nothing in it.
-    pub(super) fn anew(&self) -> Self {
+    /// An empty memory with the same time to live.
+    pub(super) fn emptied(&self) -> Self {
         Self {
-            time: self.time,
+            ttl: self.ttl,
             state: Mutex::default(),
         }
     }
 
-    pub(super) fn has(&self, key: MatchKey) -> bool {
-        self.time.is_some() && {
+    pub(super) fn contains(&self, key: MatchKey) -> bool {
+        self.ttl.is_some() && {
             let state = lock(&self.state);
             let until = state.until.get(&key);
             until.is_some_and(|until| *until > Instant::now())
         }
     }
 
-    /// To be given to [`add`](Self::add) after the answer.
-    pub(super) fn asked(&self) -> u64 {
+    /// The number of stores, for [`add`](Self::add).
+    pub(super) fn stores(&self) -> u64 {
         lock(&self.state).stored
     }
 
-    /// Remembers a miss, unless something was stored since it was asked for: it may have been that.
-    pub(super) fn add(&self, key: MatchKey, asked: u64) {
-        let Some(time) = self.time else { return };
+    /// Remembers a miss of `key`, unless something was stored since the look-up began.
+    pub(super) fn add(&self, key: MatchKey, stores_before: u64) {
+        let Some(ttl) = self.ttl else { return };
         let now = Instant::now();
         let mut state = lock(&self.state);
-        if state.stored != asked {
+        if state.stored != stores_before {
             return;
         }
-        if state.until.len() >= MOST {
+        if state.until.len() >= MAX_MISSES {
             state.until.retain(|_, until| *until > now);
         }
-        if state.until.len() < MOST {
-            state.until.insert(key, now + time);
+        if state.until.len() < MAX_MISSES {
+            state.until.insert(key, now + ttl);
         }
     }
 
     pub(super) fn forget(&self, key: MatchKey) {
-        if self.time.is_some() {
+        if self.ttl.is_some() {
             let mut state = lock(&self.state);
             state.stored += 1;
             state.until.remove(&key);

@@ -1,4 +1,4 @@
-//! A cache in S3: an object for each key.
+//! `S3Cache`: a cache with an object for each key.
 
 mod misses;
 mod object;
@@ -20,14 +20,14 @@ use crate::{
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// 64 MiB.
-const DEFAULT_LIMIT: usize = 64 << 20;
+const DEFAULT_MAX_OBJECT_BYTES: usize = 64 << 20;
 
-/// How many objects of a batch are put at once.
+/// The number of concurrent puts of a batch.
 const PUTS: usize = 8;
 
 const CONTENT_TYPE: &str = "application/gzip";
 
-/// A cache in S3: an object for each key, so that a fleet sees a new entry at once. Clones share it.
+/// A cache in S3, with an object for each key. All machines see a new entry at once. Clones share it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -35,7 +35,7 @@ const CONTENT_TYPE: &str = "application/gzip";
 ///
 /// let replay = ReplayCache::s3("s3://traffic/checkout").on_miss(OnMiss::Record);
 ///
-/// // With what can be set.
+/// // With all settings, at their defaults except for `miss_ttl`.
 /// let bucket = Bucket::from("traffic/checkout").endpoint("http://127.0.0.1:9000");
 /// let cache = S3Cache::new(bucket)
 ///     .timeout(Duration::from_secs(5))
@@ -44,71 +44,71 @@ const CONTENT_TYPE: &str = "application/gzip";
 /// let replay = ReplayCache::new(cache).on_miss(OnMiss::Record);
 /// ```
 ///
-/// - **Objects.** `<prefix>/key=3f/3f0c....warc.gz`: the key in hex, and in the object the exchange as
-///   WARC 1.1 with a gzip member for each record. An object is replaced by what is stored under its
-///   key later: there is one entry for a key, the last one stored, and so [`Which::Nth`] gives that
-///   too. Only what can answer is kept ([`Matching::key_of`]). A [stream](super::S3) may be in the
-///   same place: neither sees the other.
-/// - **What it costs.** A look-up is one GET, whether it hits or misses: no HEAD and no LIST.
-///   [`is_empty`](Source::is_empty) is one LIST of one key, storing a PUT for each exchange.
-/// - **Time.** A look-up that takes longer than 5 s ([`timeout`](Self::timeout)) is an error
-///   ([`StoreError::TimedOut`]), which answers a request like a miss. Within that time, what may pass
-///   (500, 503, a broken connection) is tried again.
-/// - **Errors.** An object that cannot be read, or that holds another request's exchange, is
-///   [`StoreError::Damaged`], and answers like a miss. Where a batch fails, some of it may be stored
-///   nevertheless.
-/// - **Rights.** `s3:GetObject`, `s3:PutObject` and `s3:ListBucket`: to who may not list, S3 says
-///   403 where there is no object, and every miss is an error.
+/// - **Objects.** `<prefix>/key=3f/3f0c....warc.gz` has the match key in its name, and the exchange as
+///   WARC 1.1 with a gzip member for each record. Storing a key again replaces its object, so
+///   [`Which::Nth`] finds the last exchange too. Only exchanges that can answer are stored
+///   ([`Matching::key_of`]). A [stream](super::S3) with the same prefix is independent of the cache.
+/// - **Requests.** A look-up is one GET, for a hit and for a miss. [`is_empty`](Source::is_empty) is
+///   one LIST of one key. Storing is one PUT for each exchange.
+/// - **Time.** A look-up that exceeds [`timeout`](Self::timeout) is an error
+///   ([`StoreError::TimedOut`]), which `ReplayCache` handles like a miss. Until then, transient
+///   failures (500, 503, a broken connection) are retried.
+/// - **Errors.** An object that is damaged or contains another request is [`StoreError::Damaged`],
+///   which `ReplayCache` handles like a miss. Part of a failed batch may be stored.
+/// - **Permissions.** `s3:GetObject`, `s3:PutObject` and `s3:ListBucket`. Without the permission to
+///   list, S3 answers 403 for a missing object, and every miss is an error.
 #[derive(Clone)]
+#[must_use]
 pub struct S3Cache {
     bucket: Bucket,
     matching: Arc<Matching>,
     timeout: Duration,
-    limit: usize,
+    max_object_bytes: usize,
     misses: Arc<Misses>,
 }
 
 impl S3Cache {
-    /// The cache in this bucket, whether there is one or not.
+    /// A cache in `bucket`, which may be empty.
     pub fn new(bucket: impl Into<Bucket>) -> Self {
         Self {
             bucket: bucket.into(),
             matching: Arc::default(),
             timeout: DEFAULT_TIMEOUT,
-            limit: DEFAULT_LIMIT,
+            max_object_bytes: DEFAULT_MAX_OBJECT_BYTES,
             misses: Arc::default(),
         }
     }
 
-    /// What makes two requests the same here.
+    /// Sets the rule by which requests match.
     pub fn match_by(mut self, matching: Matching) -> Self {
         self.matching = Arc::new(matching);
-        self.misses = Arc::new(self.misses.anew());
+        self.misses = Arc::new(self.misses.emptied());
         self
     }
 
-    /// A look-up takes so long at most, with all that is tried again; 5 s by default.
+    /// Limits the time of a look-up, including retries (default 5 s).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout.min(FOREVER);
         self
     }
 
-    /// Reads only objects of at most so many bytes, compressed; 64 MiB by default. A larger one is an
+    /// Limits the compressed size of the objects that are read (default 64 MiB). A larger object is an
     /// error ([`S3Problem::TooLarge`]).
     pub fn max_object_bytes(mut self, bytes: usize) -> Self {
-        self.limit = bytes;
+        self.max_object_bytes = bytes;
         self
     }
 
-    /// Does not ask again for so long after a miss; by default every look-up asks. What this process
-    /// stores is found at once, and what another stores only when that time is over. At most 10,000
-    /// misses are remembered.
-    pub fn miss_ttl(mut self, time: Duration) -> Self {
-        self.misses = Arc::new(Misses::new(time));
+    /// Remembers a miss for `ttl`, without another request to S3 (default zero: every look-up is a
+    /// request). Exchanges that this process stores are found at once, those of other processes after
+    /// `ttl`. At most 10,000 misses are remembered.
+    pub fn miss_ttl(mut self, ttl: Duration) -> Self {
+        self.misses = Arc::new(Misses::new(ttl));
         self
     }
 
-    /// The place in S3.
+    /// The bucket.
+    #[must_use]
     pub fn bucket(&self) -> &Bucket {
         &self.bucket
     }
@@ -123,9 +123,9 @@ impl S3Cache {
         let url = PathBuf::from(format!("s3://{}/{object}", self.bucket.name()));
         let get = async {
             let objects = self.bucket.objects().await?;
-            let content = objects.get_whole(&object, self.limit).await?;
+            let content = objects.get_whole(&object, self.max_object_bytes).await?;
             let url = url.clone();
-            // A few bytes can stand for many.
+            // A small object can decode to a large body.
             blocking(move || object::read(&content, &url)).await
         };
         let exchange = match timeout(self.timeout, get).await {
@@ -143,19 +143,19 @@ impl S3Cache {
     }
 
     async fn look_up(&self, key: MatchKey) -> Result<Option<Arc<Exchange>>, StoreError> {
-        if self.misses.has(key) {
+        if self.misses.contains(key) {
             return Ok(None);
         }
-        let asked = self.misses.asked();
+        let stores_before = self.misses.stores();
         let found = self.get(key).await?;
         if found.is_none() {
-            self.misses.add(key, asked);
+            self.misses.add(key, stores_before);
         }
         Ok(found)
     }
 
     async fn put(&self, exchanges: Vec<Arc<Exchange>>) -> Result<(), StoreError> {
-        // Of several under one key, the last.
+        // The last exchange of each key.
         let last: HashMap<_, _> = exchanges
             .into_iter()
             .filter_map(|exchange| Some((self.matching.key_of(&exchange)?, exchange)))
@@ -173,7 +173,7 @@ impl S3Cache {
                     let content = blocking(move || object::write(&exchange, &name)).await?;
                     let put = objects.put(&object, content, Put::Replace, CONTENT_TYPE, &[]);
                     let stored = put.await;
-                    // Where the answer was lost, it may be there.
+                    // A put with a lost response may have succeeded.
                     self.misses.forget(key);
                     stored
                 }

@@ -1,4 +1,4 @@
-//! An entry as an object.
+//! Encodes and decodes an entry of the cache.
 
 use std::{io::Cursor, path::Path};
 
@@ -18,11 +18,11 @@ pub(super) fn write(exchange: &Exchange, key: &str) -> Result<Bytes, StoreError>
         encoder.open(&mut content, name)?;
         encoder.exchange(&mut content, exchange)
     };
-    write().map_err(|error| StoreError::io("compress the exchange for", Path::new(key), error))?;
+    write().map_err(|error| StoreError::io("compress the exchange", Path::new(key), error))?;
     Ok(content.into())
 }
 
-/// The exchange in an object, which is called so in errors.
+/// Decodes the exchange in an object. Errors name `url`.
 pub(super) fn read(content: &[u8], url: &Path) -> Result<Exchange, StoreError> {
     let failed = |error| StoreError::io("read the object", url, error);
     let end = content.len() as u64;

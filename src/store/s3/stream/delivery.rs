@@ -1,4 +1,4 @@
-//! One attempt to get a segment into the bucket.
+//! One attempt to upload a segment.
 
 use std::{fs::File, io::Read, path::PathBuf};
 
@@ -19,42 +19,42 @@ use crate::store::{
 
 /// RFC 6713.
 const CONTENT_TYPE: &str = "application/gzip";
-/// The object's metadata that says what it holds: a CRC-32 (ISO-HDLC, as in gzip), in hex.
+/// The metadata with a checksum of the content: a CRC-32 (ISO-HDLC, as in gzip), in hex.
 const CHECKSUM: &str = "traffic-crc32";
 
-/// What was tried, in errors.
+/// The action in errors.
 const PUT: &str = "put the object";
 
-/// What is to be uploaded, and whether an attempt may have got through already.
+/// A segment to upload, and whether an earlier attempt may have succeeded.
 pub(super) struct Delivery<'a> {
     pub(super) bucket: &'a Bucket,
     pub(super) folder: &'a Folder,
     pub(super) name: &'a Name,
-    /// In bytes; what is larger goes up in parts of this size.
+    /// The size of a part in bytes; larger segments are uploaded in parts.
     pub(super) part_size: u64,
     pub(super) was_tried: bool,
 }
 
 impl Delivery<'_> {
-    /// Uploads a segment, or finds that an earlier attempt did; gives its size.
+    /// Uploads the segment unless an earlier attempt succeeded, and returns its size.
     pub(super) async fn attempt(&self) -> Result<u64, StoreError> {
         let objects = self.bucket.objects().await?;
-        // How long to wait before another attempt is not for each request to say.
+        // The caller schedules the next attempt of the whole segment.
         let once = objects.clone().attempts(1);
         let key = self.bucket.key(&self.name.key());
         let file = self.folder.file(self.name, Kind::Packed);
         let (size, checksum, whole) = read(file.clone(), self.part_size).await?;
         if self.was_tried {
-            // What is there need not be sent again. And Garage 2.5, for one, replaces an object also if
-            // told not to.
+            // Saves a second upload. It also protects the object on servers that ignore
+            // `If-None-Match`, such as Garage 2.5.
             match is_ours(&once, &key, size, checksum).await {
                 Ok(true) => return Ok(size),
                 Ok(false) => {
-                    let (problem, said) = (S3Problem::AlreadyThere, "with other content");
-                    return Err(objects.error(PUT, &key, problem, said));
+                    let (problem, detail) = (S3Problem::AlreadyThere, "with other content");
+                    return Err(objects.error(PUT, &key, problem, detail));
                 }
                 Err(error) if is_transient(&error) => return Err(error),
-                // Nothing is there; or it may not be looked at, but perhaps be put.
+                // The object is missing, or must not be read but may be put.
                 Err(_) => {}
             }
         }
@@ -69,7 +69,7 @@ impl Delivery<'_> {
                 size,
                 part_size: self.part_size,
             };
-            // A part that fails is tried again by itself.
+            // Each part has its own retries.
             objects
                 .put_parts(&key, parts, Put::IfAbsent, CONTENT_TYPE, &metadata)
                 .await
@@ -81,7 +81,7 @@ impl Delivery<'_> {
         match is_ours(&once, &key, size, checksum).await {
             Ok(true) => Ok(size),
             Ok(false) => Err(refused),
-            // Gone meanwhile, or never there: the next attempt will show.
+            // The object was removed meanwhile, or never existed: the next attempt decides.
             Err(error) if S3Problem::of(&error) == Some(S3Problem::NotFound) => {
                 Err(objects.error(PUT, &key, S3Problem::Transient, error))
             }
@@ -94,7 +94,7 @@ pub(super) fn is_there_already(error: &StoreError) -> bool {
     S3Problem::of(error) == Some(S3Problem::AlreadyThere)
 }
 
-/// Whether the object there has the content that we would have put.
+/// Whether the object has the content of this segment.
 async fn is_ours(
     objects: &Objects,
     key: &str,
@@ -107,10 +107,10 @@ async fn is_ours(
     }
     let text = format!("{checksum:08x}");
     let mut metadata = there.metadata.iter();
-    if let Some((_, said)) = metadata.find(|(name, _)| name == CHECKSUM) {
-        return Ok(*said == text);
+    if let Some((_, stored)) = metadata.find(|(name, _)| name == CHECKSUM) {
+        return Ok(*stored == text);
     }
-    // Its server does not keep metadata.
+    // The server does not keep metadata.
     let mut download = objects.get(key).await?;
     let mut hasher = Hasher::new();
     while let Some(chunk) = download.chunk().await? {
@@ -119,7 +119,7 @@ async fn is_ours(
     Ok(hasher.finalize() == checksum)
 }
 
-/// A file's size and checksum, and its content if it has at most `limit` bytes.
+/// Reads the size and checksum of a file, and its content if it has at most `limit` bytes.
 async fn read(path: PathBuf, limit: u64) -> Result<(u64, u32, Option<Bytes>), StoreError> {
     blocking(move || {
         let read = || {

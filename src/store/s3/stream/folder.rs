@@ -14,7 +14,7 @@ use super::name::Name;
 use crate::store::{Bucket, StoreError};
 
 pub(super) const LOCK: &str = "lock";
-/// Being written, or sealed and not packed.
+/// An open or sealed segment, before compression.
 const PLAIN: &str = "warc";
 const PACKED: &str = "warc.gz";
 const PART: &str = "warc.gz.part";
@@ -42,8 +42,7 @@ pub(super) enum Kind {
 }
 
 impl Folder {
-    /// `<spool>/<bucket>-<hash of bucket and prefix>`: segments never go to another place than the
-    /// one they were recorded for.
+    /// `<spool>/<bucket>-<hash of bucket and prefix>`: each bucket and prefix has its own segments.
     pub(super) fn of(spool: Option<&Path>, bucket: &Bucket) -> Self {
         let spool = spool.map_or_else(default_spool, Path::to_owned);
         let digest = Sha256::digest(bucket.to_string());
@@ -59,7 +58,7 @@ impl Folder {
         self.0.join(QUARANTINE)
     }
 
-    /// Makes it, for its user alone where the system knows users: it holds what clients sent.
+    /// Creates the folder, readable by its user only, because it contains traffic.
     pub(super) fn create(path: &Path) -> Result<(), StoreError> {
         let mut builder = DirBuilder::new();
         builder.recursive(true);
@@ -68,7 +67,7 @@ impl Folder {
         builder.create(path).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => StoreError::not_a_folder(path),
             _ => StoreError::failed(
-                "create the spool's folder (`S3::spool` sets another)",
+                "create the folder of the spool (set another one with `S3::spool`)",
                 path,
                 error,
             ),
@@ -84,12 +83,12 @@ impl Folder {
             .join(format!("{name}.{}", kind.extension()))
     }
 
-    /// The segments' files; others are left alone. Oldest first.
+    /// The files of segments, oldest first.
     pub(super) fn entries(&self) -> Result<Vec<Entry>, StoreError> {
         entries(&self.0)
     }
 
-    /// The segments' files in quarantine.
+    /// The files of segments in quarantine.
     pub(super) fn in_quarantine(&self) -> Result<Vec<Entry>, StoreError> {
         match entries(&self.quarantine()) {
             Err(StoreError::NotFound { .. }) => Ok(Vec::new()),
@@ -97,7 +96,7 @@ impl Folder {
         }
     }
 
-    /// The writers that have a lock file here.
+    /// The writers with a lock file.
     pub(super) fn locks(&self) -> Result<Vec<String>, StoreError> {
         let names = file_names(&self.0)?.into_iter();
         let writers = names.filter_map(|name| {
@@ -107,7 +106,7 @@ impl Folder {
         Ok(writers.collect())
     }
 
-    /// Whether none of a writer's segments is left.
+    /// Whether all segments of a writer are gone.
     pub(super) fn has_none_of(&self, writer: &str) -> bool {
         let is_free = |entries: Result<Vec<Entry>, StoreError>| {
             entries.is_ok_and(|entries| {
@@ -136,7 +135,7 @@ fn entries(folder: &Path) -> Result<Vec<Entry>, StoreError> {
         .filter_map(|file| {
             let (stem, extension) = file.split_once('.')?;
             let kinds = [Kind::Plain, Kind::Packed, Kind::Part, Kind::Torn];
-            // What is gone meanwhile belongs to a process that is alive.
+            // A file that vanishes meanwhile belongs to a live process.
             let metadata = fs::metadata(folder.join(&file)).ok()?;
             metadata.is_file().then_some(Entry {
                 name: Name::parse(stem)?,
@@ -160,7 +159,7 @@ fn file_names(folder: &Path) -> Result<Vec<String>, StoreError> {
     Ok(names)
 }
 
-/// Where programs keep what must survive a restart: systemd's `$STATE_DIRECTORY`, or
+/// The folder for state that survives a restart: systemd's `$STATE_DIRECTORY`, or
 /// `$XDG_STATE_HOME` of the XDG base directories.
 fn default_spool() -> PathBuf {
     let var = |name| {

@@ -1,4 +1,4 @@
-//! A recording in S3, as segments that are spooled on disk until they are uploaded.
+//! `S3`: a stream of segments, spooled on disk until they are uploaded.
 
 mod delivery;
 mod folder;
@@ -38,17 +38,18 @@ use crate::{
 };
 
 /// 8 MiB.
-const DEFAULT_SEGMENT_SIZE: u64 = 8 << 20;
-const DEFAULT_SEGMENT_AGE: Duration = Duration::from_mins(1);
+const DEFAULT_MAX_SEGMENT_BYTES: u64 = 8 << 20;
+const DEFAULT_MAX_SEGMENT_AGE: Duration = Duration::from_mins(1);
 /// 1 GiB.
-const DEFAULT_SPOOL_LIMIT: u64 = 1 << 30;
+const DEFAULT_MAX_SPOOL_BYTES: u64 = 1 << 30;
 /// 16 MiB.
 const DEFAULT_PART_SIZE: u64 = 16 << 20;
-/// What S3 takes as a part.
-const LEAST_PART: u64 = 5 << 20;
+/// The smallest part that S3 accepts.
+const MIN_PART_SIZE: u64 = 5 << 20;
 
 #[doc = include_str!("../../../docs/s3.md")]
 #[derive(Clone)]
+#[must_use]
 pub struct S3 {
     settings: Arc<Settings>,
     state: Arc<State>,
@@ -58,33 +59,35 @@ pub struct S3 {
 struct Settings {
     bucket: Bucket,
     spool: Option<PathBuf>,
-    spool_limit: u64,
-    segment_size: u64,
-    segment_age: Duration,
+    max_spool_bytes: u64,
+    max_segment_bytes: u64,
+    max_segment_age: Duration,
     part_size: u64,
     runtime: Option<Handle>,
     pick: Pick,
     on_error: Option<OnError>,
 }
 
-/// Ends the uploads with the last clone of the store.
+/// State shared by clones. Dropping it ends the uploads.
 #[derive(Default)]
 struct State {
     spool: OnceLock<Arc<Spool>>,
-    /// Whether the uploads were begun.
+    /// Whether the uploads have started.
     has_begun: Mutex<bool>,
 }
 
 impl S3 {
-    /// The recording in this bucket, whether there is one or not.
+    /// A stream in `bucket`, which may be empty.
+    ///
+    /// Every setting returns a value with a spool and uploads of its own: set them before recording.
     pub fn new(bucket: impl Into<Bucket>) -> Self {
         Self {
             settings: Arc::new(Settings {
                 bucket: bucket.into(),
                 spool: None,
-                spool_limit: DEFAULT_SPOOL_LIMIT,
-                segment_size: DEFAULT_SEGMENT_SIZE,
-                segment_age: DEFAULT_SEGMENT_AGE,
+                max_spool_bytes: DEFAULT_MAX_SPOOL_BYTES,
+                max_segment_bytes: DEFAULT_MAX_SEGMENT_BYTES,
+                max_segment_age: DEFAULT_MAX_SEGMENT_AGE,
                 part_size: DEFAULT_PART_SIZE,
                 runtime: None,
                 pick: Pick::default(),
@@ -94,78 +97,79 @@ impl S3 {
         }
     }
 
-    /// The folder in which segments wait until they are uploaded. Several stores and processes may
-    /// share one.
+    /// Sets the folder for segments that are not uploaded yet. Several stores and processes may share
+    /// it.
     pub fn spool(self, folder: impl Into<PathBuf>) -> Self {
         self.set(|settings| settings.spool = Some(folder.into()))
     }
 
-    /// The spool holds at most so many bytes; 1 GiB by default. What comes then is dropped
-    /// ([`StoreError::Full`]), and the recorder counts it. Packing needs a little more for a
-    /// moment: half a segment or so.
+    /// Limits the size of the spool (default 1 GiB). Exchanges beyond the limit are dropped
+    /// ([`StoreError::Full`]) and counted by the recorder. Compression temporarily needs about half a
+    /// segment more.
     pub fn max_spool_bytes(self, bytes: u64) -> Self {
-        self.set(|settings| settings.spool_limit = bytes)
+        self.set(|settings| settings.max_spool_bytes = bytes)
     }
 
-    /// Seals a segment when it has so many bytes, before compression; 8 MiB by default. It may be
-    /// larger by what is stored at once.
+    /// Seals a segment at `bytes` bytes before compression (default 8 MiB). A segment can exceed that
+    /// by one batch.
     pub fn max_segment_bytes(self, bytes: u64) -> Self {
-        self.set(|settings| settings.segment_size = bytes)
+        self.set(|settings| settings.max_segment_bytes = bytes)
     }
 
-    /// Seals a segment when its first exchange is so old; 60 s by default. So long an exchange may be
-    /// unseen by others, and so much is lost with the machine's disk.
+    /// Seals a segment when its first exchange is `age` old (default 60 s). Until then, other machines
+    /// do not see an exchange, and losing the machine's disk loses it.
     pub fn max_segment_age(self, age: Duration) -> Self {
-        self.set(|settings| settings.segment_age = age)
+        self.set(|settings| settings.max_segment_age = age)
     }
 
-    /// Uploads a segment that has more bytes than this, compressed, in parts of this size; 16 MiB by
-    /// default, 5 MiB at least. Up to three parts are in memory at once.
+    /// Sets the size of a part (default 16 MiB, at least 5 MiB). A compressed segment that is larger is
+    /// uploaded in parts. Up to three parts are in memory at once.
     pub fn part_size(self, bytes: u64) -> Self {
-        self.set(|settings| settings.part_size = bytes.max(LEAST_PART))
+        self.set(|settings| settings.part_size = bytes.max(MIN_PART_SIZE))
     }
 
-    /// Uploads on this runtime. By default there is a thread for it, with a runtime of its own that
-    /// outlives the app's. Where this one ends, uploads end: segments stay in the spool, and a flush of
-    /// any is an error.
+    /// Uploads on `runtime` (default: a thread with its own runtime, which outlives the app's). When
+    /// `runtime` ends, uploads end too: segments stay in the spool, and a flush of any is an error.
     pub fn runtime(self, runtime: Handle) -> Self {
         self.set(|settings| settings.runtime = Some(runtime))
     }
 
-    /// Is told of every segment that is put into quarantine, and why.
+    /// Calls `hook` with the error of every segment that is moved into quarantine.
     pub fn on_error(self, hook: impl Fn(&StoreError) + Send + Sync + 'static) -> Self {
         self.set(|settings| settings.on_error = Some(Arc::new(hook)))
     }
 
-    /// Replays only exchanges that began in a range of times, such as `from..to`.
+    /// Replays only the exchanges that began in `range`, such as `from..to`.
     ///
-    /// Only segments that may have any are fetched: those that were begun in the range, in the hour
-    /// before it or the hour after it. An exchange that lasted longer than that hour beyond the
-    /// range's end, or a segment that was open longer ([`max_segment_age`](Self::max_segment_age)), is
-    /// missed.
+    /// The replay fetches the segments that were begun in `range`, or up to one hour before or after
+    /// it. It misses an exchange that ended more than an hour after the range, and exchanges in a
+    /// segment that was open for more than an hour ([`max_segment_age`](Self::max_segment_age)).
     pub fn began(self, range: impl RangeBounds<SystemTime>) -> Self {
         self.set(|settings| settings.pick.set_times(&range))
     }
 
-    /// Replays only one of so many shares of the segments, counted from 0: when `of` machines replay
-    /// one recording, each its own share, then together they replay every exchange once. A writer's
-    /// exchanges keep their order in a share; which segments are in it depends on their names
-    /// alone. With an `index` that is not below `of` a replay is an error.
+    /// Replays only share `index`, counted from 0, of `of` shares of the segments. `of` machines that
+    /// replay different shares of a recording replay every exchange once. The name of a segment
+    /// determines its share. In a share, the exchanges of a writer keep their order. If `index` is not
+    /// less than `of`, the replay is an error.
     pub fn share(self, index: u32, of: u32) -> Self {
         self.set(|settings| settings.pick.set_share(index, of))
     }
 
-    /// The place in S3.
+    /// The bucket.
+    #[must_use]
     pub fn bucket(&self) -> &Bucket {
         &self.settings.bucket
     }
 
-    /// The folder in which this bucket's segments wait: one in the [`spool`](Self::spool).
+    /// The folder of this bucket's segments, in the [`spool`](Self::spool).
+    #[must_use]
     pub fn spool_folder(&self) -> PathBuf {
         self.spool_of().folder.path().to_owned()
     }
 
-    /// What became of the segments so far.
+    /// Counts of segments so far.
+    #[must_use]
     pub fn stats(&self) -> S3Stats {
         let spool = self.state.spool.get();
         spool.map_or_else(S3Stats::default, |spool| {
@@ -185,14 +189,14 @@ impl S3 {
             let spool: Option<&Path> = settings.spool.as_deref();
             Arc::new(Spool::new(
                 Folder::of(spool, &settings.bucket),
-                settings.spool_limit,
-                settings.segment_size,
-                settings.segment_age,
+                settings.max_spool_bytes,
+                settings.max_segment_bytes,
+                settings.max_segment_age,
             ))
         })
     }
 
-    /// Starts the uploads, the first time.
+    /// Starts the uploads unless they have started.
     fn begin(&self) -> Result<(), StoreError> {
         let mut has_begun = lock(&self.state.has_begun);
         if *has_begun {
@@ -216,7 +220,7 @@ impl S3 {
         Ok(())
     }
 
-    /// Seals what is there, and waits until it is uploaded.
+    /// Seals the open segment, and waits until all segments are uploaded.
     async fn upload_all(&self) -> Result<(), StoreError> {
         let store = self.clone();
         blocking(move || {
@@ -233,13 +237,13 @@ impl S3 {
         let spool = self.spool_of();
         let queue = &spool.queue;
         let (mut waiting, refusals) = queue.with(|state| (state.pending.clone(), state.refusals));
-        let _hurry = queue.hurry();
+        let _flush = queue.begin_flush();
         let in_quarantine = queue.until(|state| {
             waiting.retain(|name| state.pending.contains(name));
             let is_over = waiting.is_empty() || state.refusals > refusals;
             if !is_over && state.has_ended {
-                let said = "segments stay in the spool: the runtime of their uploads (`S3::runtime`) is gone";
-                return Some(Err(StoreError::other(said)));
+                let reason = "segments stay in the spool: the runtime of the uploads (`S3::runtime`) has ended";
+                return Some(Err(StoreError::other(reason)));
             }
             is_over.then(|| {
                 let reason = state.refusal.as_ref().map(|refusal| refusal.reason.clone());
@@ -258,7 +262,7 @@ impl S3 {
 }
 
 impl Sink for S3 {
-    /// Puts exchanges into the spool: no request to S3 is waited for.
+    /// Appends exchanges to the spool, without waiting for S3.
     fn store(&self, exchanges: Vec<Arc<Exchange>>) -> BoxFuture<'_, Result<(), StoreError>> {
         let store = self.clone();
         async move {
@@ -272,13 +276,13 @@ impl Sink for S3 {
         .boxed()
     }
 
-    /// Seals and uploads what was stored, and waits for that.
+    /// Seals and uploads all stored exchanges, and waits for the uploads.
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         self.upload_all().boxed()
     }
 }
 
-/// Nothing of an app's runtime is needed for what is to be sent when that is gone.
+/// Runs the uploads on a thread with its own runtime, which outlives the app's.
 fn on_a_thread(uploads: Uploads) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new()

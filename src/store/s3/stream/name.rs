@@ -1,4 +1,4 @@
-//! What a segment is called, on disk and in the bucket.
+//! Names of segments, on disk and in the bucket.
 
 use std::{fmt, time::SystemTime};
 
@@ -6,20 +6,20 @@ use uuid::Uuid;
 
 use crate::util::time::timestamp;
 
-/// Of a segment; it stands in the name of its file, so that a restart finds the same key.
+/// The name of a segment. The file name contains it, so that a restart uses the same key.
 ///
 /// On disk `20261120T23_20261120T235959Z-1a2b3c4d5e6f-0000000042`, in the bucket
 /// `dt=2026-11-20/hh=23/20261120T235959Z-1a2b3c4d5e6f-0000000042.warc.gz`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Name {
-    /// `20261120T23`: the hour in which it was begun, in UTC.
+    /// The hour in which the segment was begun, in UTC: `20261120T23`.
     hour: String,
     pub(super) writer: String,
-    /// How many exchanges its writer had stored before.
+    /// The number of exchanges that the writer had stored before.
     sequence: u64,
 }
 
-/// `20261120T235959Z-1a2b3c4d5e6f`: in a listing, writers stand by age.
+/// `20261120T235959Z-1a2b3c4d5e6f`: sorts writers by age.
 pub(super) fn new_writer() -> String {
     let id = Uuid::new_v4().simple().to_string();
     format!("{}Z-{}", compact(SystemTime::now()), &id[..12])
@@ -41,7 +41,7 @@ impl Name {
         }
     }
 
-    /// The name in a file's, without its extensions.
+    /// Parses a file name without its extensions.
     pub(super) fn parse(stem: &str) -> Option<Self> {
         let (hour, rest) = stem.split_once('_')?;
         let (writer, sequence) = rest.rsplit_once('-')?;
@@ -58,11 +58,11 @@ impl Name {
                 .iter()
                 .all(u8::is_ascii_digit);
         let is_writer = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        // What does not come out as it went in is somebody else's.
+        // A name in another notation belongs to another program.
         (is_hour && writer.bytes().all(is_writer) && name.to_string() == stem).then_some(name)
     }
 
-    /// The name in what comes after the prefix.
+    /// Parses a key without the prefix.
     pub(super) fn of_key(key: &str) -> Option<Self> {
         let (date, rest) = key.strip_prefix("dt=")?.split_once("/hh=")?;
         let (hour, object) = rest.split_once('/')?;
@@ -76,7 +76,7 @@ impl Name {
         format!("{}-{:010}.warc.gz", self.writer, self.sequence)
     }
 
-    /// What comes after the prefix.
+    /// The key without the prefix.
     pub(super) fn key(&self) -> String {
         let (date, hour) = self.hour.split_at(8);
         let (year, day) = date.split_at(4);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_others_are_none() {
+    fn other_names_are_rejected() {
         for name in [
             "",
             "traffic",

@@ -1,4 +1,4 @@
-//! Whose files are whose: several processes may share a spool.
+//! Ownership of files in a spool that several processes share.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -10,8 +10,8 @@ use std::{
 use super::folder::{Folder, LOCK};
 use crate::store::StoreError;
 
-/// The right to the files of one writer: a lock on `<writer>.lock`, held until all who work on its
-/// files have let go.
+/// The right to the files of one writer: a lock on `<writer>.lock`, held until the last `Arc` is
+/// dropped.
 #[derive(Debug)]
 pub(super) struct Owner {
     pub(super) writer: String,
@@ -21,7 +21,7 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    /// Of files that are to come.
+    /// Creates the lock of a new writer.
     pub(super) fn new(folder: &Folder, writer: &str) -> Result<Arc<Self>, StoreError> {
         let path = path(folder, writer);
         let new = path.with_added_extension("new");
@@ -31,8 +31,8 @@ impl Owner {
             .create_new(true)
             .open(&new)
             .map_err(failed)?;
-        // Locked before it has its name: nobody shall take it for an orphan. Where a file system has
-        // no locks nobody else can take one either.
+        // Locked under a temporary name, so that no other process takes it for an orphan. On a file
+        // system without locks, no other process can adopt it either.
         let _ = lock.lock();
         fs::rename(&new, &path).map_err(failed)?;
         Ok(Arc::new(Self {
@@ -43,7 +43,7 @@ impl Owner {
         }))
     }
 
-    /// Of the files of a writer that is no more; `None` if it is alive.
+    /// Takes the lock of a dead writer; `None` if the writer is alive.
     pub(super) fn adopt(folder: &Folder, writer: &str) -> io::Result<Option<Arc<Self>>> {
         let path = path(folder, writer);
         let lock = OpenOptions::new()
@@ -66,7 +66,7 @@ impl Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        // The lock is still held: whoever waits for the file's name finds none of its segments.
+        // The lock is still held here, so no other process adopts the writer meanwhile.
         if self.folder.has_none_of(&self.writer) {
             let _ = fs::remove_file(&self.path);
         }

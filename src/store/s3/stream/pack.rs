@@ -1,4 +1,4 @@
-//! From a plain segment to a compressed one.
+//! Compression of segments, in the background.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -18,8 +18,8 @@ use crate::{
 
 const BUFFER: usize = 256 << 10;
 
-/// Cuts what its writer, which was killed, did not finish, and keeps that beside it
-/// (`....warc.torn`). Says whether there is an exchange in it.
+/// Moves the torn tail of a killed writer to a file beside the segment (`....warc.torn`). Returns
+/// whether the segment has an exchange.
 pub(super) fn repair(folder: &Folder, name: &Name) -> Result<bool, StoreError> {
     let path = folder.file(name, Kind::Plain);
     let failed = |error| StoreError::io("read the file", &path, error);
@@ -32,14 +32,14 @@ pub(super) fn repair(folder: &Folder, name: &Name) -> Result<bool, StoreError> {
         match item {
             Item::Torn(offset) => {
                 cut(&path, &folder.file(name, Kind::Torn), offset).map_err(|error| {
-                    StoreError::io("cut the torn end of the file", &path, error)
+                    StoreError::io("cut the torn tail of the file", &path, error)
                 })?;
                 tracing::warn!(
                     file = %path.display(), offset, bytes = len - offset,
-                    "the last exchange in a file of the spool is torn: its writer was killed",
+                    "torn tail found in the spool: the writer of the file was killed",
                 );
             }
-            // Something unreadable is not thrown away either.
+            // Unreadable records are kept too.
             _ => has_any = true,
         }
     }
@@ -55,9 +55,9 @@ fn cut(path: &Path, torn: &Path, offset: u64) -> io::Result<()> {
     OpenOptions::new().write(true).open(path)?.set_len(offset)
 }
 
-/// Makes the compressed file of a plain one, which is deleted then; gives its size.
+/// Compresses a plain file, deletes it, and returns the size of the compressed file.
 ///
-/// It is made under another name: under its own there is only ever a whole one.
+/// The compressed file gets its final name when it is complete.
 pub(super) fn pack(folder: &Folder, name: &Name) -> io::Result<u64> {
     let plain = folder.file(name, Kind::Plain);
     let part = folder.file(name, Kind::Part);
@@ -67,7 +67,7 @@ pub(super) fn pack(folder: &Folder, name: &Name) -> io::Result<u64> {
         let file = output
             .into_inner()
             .map_err(io::IntoInnerError::into_error)?;
-        // The plain file goes next, and a power cut must not take both.
+        // A power cut must not lose both files.
         file.sync_all()?;
         Ok(file.metadata()?.len())
     });
@@ -80,12 +80,12 @@ pub(super) fn pack(folder: &Folder, name: &Name) -> io::Result<u64> {
     Ok(size)
 }
 
-/// Runs a call on a thread of its own, which the system lets run only when others do not need the
-/// processor. A thread that was made so cannot be changed back, hence one for each call.
+/// Runs `call` on a new thread with the lowest priority. A thread cannot raise its priority again,
+/// hence one thread for each call.
 pub(super) fn in_the_background<T: Send>(call: impl FnOnce() -> T + Send) -> io::Result<T> {
     thread::scope(|scope| {
         let run = || {
-            yield_to_others();
+            lower_priority();
             call()
         };
         let thread = thread::Builder::new()
@@ -93,15 +93,16 @@ pub(super) fn in_the_background<T: Send>(call: impl FnOnce() -> T + Send) -> io:
             .spawn_scoped(scope, run)?;
         thread
             .join()
-            .map_err(|_| io::Error::other("packing a segment panicked"))
+            .map_err(|_| io::Error::other("compressing a segment panicked"))
     })
 }
 
-/// On Linux, niceness is a thread's; elsewhere a process's, which is not ours to change.
-fn yield_to_others() {
+/// Lowers the priority of this thread. Only Linux has a priority per thread; elsewhere this would
+/// change the whole process.
+fn lower_priority() {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     if let Err(error) = rustix::process::setpriority_process(None, 19) {
-        tracing::debug!(%error, "segments are packed at the usual priority");
+        tracing::debug!(%error, "segments are compressed at normal priority");
     }
 }
 
@@ -112,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_thread_in_the_background_yields() {
+    fn only_the_background_thread_has_low_priority() {
         let before = getpriority_process(None).unwrap();
         let inside = in_the_background(|| getpriority_process(None).unwrap());
         assert_eq!(inside.unwrap(), 19);

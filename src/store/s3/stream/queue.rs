@@ -1,4 +1,4 @@
-//! The segments that wait, and what became of others.
+//! The queue of sealed segments, and their counts.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -14,7 +14,7 @@ use tokio::{
 use super::{name::Name, owner::Owner, stats::S3Stats};
 use crate::{store::s3::backoff::Backoff, util::sync::lock};
 
-/// After a failure that may pass.
+/// The pauses after a transient failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
@@ -22,24 +22,24 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug)]
 pub(super) struct Sealed {
     pub(super) name: Name,
-    /// Bytes on disk.
+    /// The size on disk in bytes.
     pub(super) size: u64,
-    /// Its end may be torn.
+    /// Whether the tail may be torn.
     pub(super) needs_repair: bool,
-    /// Between attempts to pack it, and then to upload it.
+    /// The pauses between attempts to compress, and then to upload.
     pub(super) backoff: Backoff,
-    /// An attempt may have got through already.
+    /// Whether an earlier attempt may have succeeded.
     pub(super) was_tried: bool,
-    /// How often it was refused.
+    /// Number of refusals.
     pub(super) refusals: u32,
-    /// It was refused for what it is: trying again in this run is of no use.
+    /// Whether the cause of the refusal is the segment itself, so that a retry in this run is useless.
     pub(super) is_hopeless: bool,
-    /// The right to it, held by whoever works on it.
+    /// The lock on the file.
     pub(super) _owner: Arc<Owner>,
 }
 
 impl Sealed {
-    /// One that was not refused yet.
+    /// A segment without attempts.
     pub(super) fn new(name: Name, size: u64, owner: Arc<Owner>) -> Self {
         Self {
             name,
@@ -54,7 +54,7 @@ impl Sealed {
     }
 }
 
-/// A segment that is to be tried again.
+/// A segment with a scheduled retry.
 #[derive(Debug)]
 struct Later {
     at: Instant,
@@ -62,7 +62,7 @@ struct Later {
     is_packed: bool,
 }
 
-/// What the writer, the packer and the uploads share.
+/// The state that the writer, the compression and the uploads share.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -71,29 +71,29 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// When the segment that is open is old enough.
+    /// The time at which the open segment reaches its maximum age.
     pub(super) open_until: Option<Instant>,
     pub(super) to_pack: VecDeque<Sealed>,
     pub(super) to_send: VecDeque<Sealed>,
     later: Vec<Later>,
-    /// Sealed, and neither uploaded nor in quarantine.
+    /// Segments that are sealed, and neither uploaded nor in quarantine.
     pub(super) pending: BTreeSet<Name>,
     pub(super) in_quarantine: Vec<Sealed>,
     pub(super) refusal: Option<Refusal>,
-    /// How often the bucket refused.
+    /// Number of refusals by the bucket.
     pub(super) refusals: u64,
-    /// Without what is in quarantine, which is counted when it is asked for.
+    /// The counts, except for the quarantine, which [`stats`](Self::stats) counts.
     pub(super) stats: S3Stats,
-    /// Counts those who cannot wait.
-    hurries: u64,
-    /// How many of them still wait.
-    hurried: usize,
+    /// Number of flushes.
+    flushes: u64,
+    /// Number of flushes that are waiting now.
+    waiting_flushes: usize,
     is_closed: bool,
-    /// Nothing is uploaded any more.
+    /// Whether the uploads have ended.
     pub(super) has_ended: bool,
 }
 
-/// The bucket takes nothing at present.
+/// The current refusal of the bucket.
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
     pub(super) reason: String,
@@ -101,23 +101,23 @@ pub(super) struct Refusal {
 }
 
 impl Queue {
-    /// Looks, or changes something that nobody waits for.
+    /// Reads or changes the state, without waking waiters.
     pub(super) fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
         look(&mut lock(&self.state))
     }
 
-    /// Changes something, and wakes those who wait for that.
+    /// Changes the state, and wakes all waiters.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let changed = self.with(change);
         self.changed.notify_waiters();
         changed
     }
 
-    /// Waits for an answer.
+    /// Waits until `ask` returns a value.
     pub(super) async fn until<T>(&self, mut ask: impl FnMut(&mut State) -> Option<T>) -> T {
         loop {
             let changed = self.changed.notified();
-            // From here on no change is missed.
+            // Registered before the check, so that no change is missed.
             if let Some(answer) = self.with(&mut ask) {
                 return answer;
             }
@@ -125,38 +125,38 @@ impl Queue {
         }
     }
 
-    /// To be taken before what a [`pause`](Self::pause) comes after.
-    pub(super) fn hurries(&self) -> u64 {
-        self.with(|state| state.hurries)
+    /// The number of flushes, for a later [`pause`](Self::pause).
+    pub(super) fn flushes(&self) -> u64 {
+        self.with(|state| state.flushes)
     }
 
-    /// Waits so long, unless somebody is in a hurry, or was since this was counted.
-    pub(super) async fn pause(&self, time: Duration, hurries: u64) {
+    /// Waits for `time`, or until a flush begins that `flushes` does not count.
+    pub(super) async fn pause(&self, time: Duration, flushes: u64) {
         tokio::select! {
             () = sleep(time) => {}
-            () = self.until(|state| (state.hurries != hurries).then_some(())) => {}
+            () = self.until(|state| (state.flushes != flushes).then_some(())) => {}
         }
     }
 
-    /// Ends all pauses. While this is held, nothing is put off for the sake of others.
-    pub(super) fn hurry(&self) -> Hurry<'_> {
+    /// Begins a flush: ends all pauses, and makes the queue urgent until the guard is dropped.
+    pub(super) fn begin_flush(&self) -> FlushGuard<'_> {
         self.change(|state| {
-            state.hurries += 1;
-            state.hurried += 1;
+            state.flushes += 1;
+            state.waiting_flushes += 1;
             let now = Instant::now();
             state.later.iter_mut().for_each(|later| later.at = now);
             if let Some(refusal) = &mut state.refusal {
                 refusal.try_again = now;
             }
         });
-        Hurry(self)
+        FlushGuard(self)
     }
 
-    /// Takes a segment up again after its pause; until then the others have their turn.
-    pub(super) fn put_back(&self, mut sealed: Sealed, is_packed: bool, hurries: u64) {
+    /// Schedules a retry of a segment after its pause.
+    pub(super) fn put_back(&self, mut sealed: Sealed, is_packed: bool, flushes: u64) {
         let mut at = Instant::now() + sealed.backoff.next();
         self.change(|state| {
-            if state.hurries != hurries {
+            if state.flushes != flushes {
                 at = Instant::now();
             }
             state.later.push(Later {
@@ -167,14 +167,14 @@ impl Queue {
         });
     }
 
-    /// Gives back, when it is time, what was put back.
+    /// Queues segments again when their pause is over.
     pub(super) async fn give_back(&self) {
         let next = |state: &mut State| state.later.iter().map(|later| later.at).min();
         loop {
             let time = self.until(next).await;
             tokio::select! {
                 () = sleep_until(time) => self.change(|state| state.give_back(time)),
-                // Another is earlier, or somebody is in a hurry.
+                // An earlier retry was scheduled, or a flush began.
                 () = self.until(|state| (next(state) != Some(time)).then_some(())) => {}
             }
         }
@@ -190,17 +190,17 @@ impl Queue {
     }
 }
 
-/// Somebody who cannot wait.
-pub(super) struct Hurry<'a>(&'a Queue);
+/// A flush that is waiting.
+pub(super) struct FlushGuard<'a>(&'a Queue);
 
-impl Drop for Hurry<'_> {
+impl Drop for FlushGuard<'_> {
     fn drop(&mut self) {
-        self.0.with(|state| state.hurried -= 1);
+        self.0.with(|state| state.waiting_flushes -= 1);
     }
 }
 
 impl State {
-    /// Puts a sealed segment in, if it is not in already.
+    /// Queues a sealed segment unless it is queued.
     pub(super) fn push(&mut self, sealed: Sealed, is_packed: bool) {
         if self.pending.insert(sealed.name.clone()) {
             self.line(is_packed).push_back(sealed);
@@ -217,7 +217,7 @@ impl State {
         }
     }
 
-    /// Where segments wait for what is next.
+    /// The line for the next step of a segment.
     fn line(&mut self, is_packed: bool) -> &mut VecDeque<Sealed> {
         if is_packed {
             &mut self.to_send
@@ -226,12 +226,12 @@ impl State {
         }
     }
 
-    /// Whether somebody cannot wait.
-    pub(super) fn is_hurried(&self) -> bool {
-        self.hurried > 0
+    /// Whether a flush is waiting.
+    pub(super) fn is_flushing(&self) -> bool {
+        self.waiting_flushes > 0
     }
 
-    /// What became of the segments so far.
+    /// The counts, including the quarantine.
     pub(super) fn stats(&self) -> S3Stats {
         S3Stats {
             quarantined: self.in_quarantine.len() as u64,
@@ -243,23 +243,23 @@ impl State {
         self.pending.remove(name);
     }
 
-    /// Forgets a segment whose file is gone.
+    /// Removes a segment whose file is missing.
     pub(super) fn lose(&mut self, sealed: &Sealed) {
         self.stats.spooled -= 1;
         self.stats.spooled_bytes -= sealed.size;
         self.settle(&sealed.name);
     }
 
-    /// Puts a segment into quarantine.
+    /// Moves a segment into quarantine.
     pub(super) fn hold(&mut self, sealed: Sealed) {
         self.settle(&sealed.name);
         self.in_quarantine.push(sealed);
     }
 
-    /// Takes those segments out of quarantine that are to be. They are pending from then on, so that
-    /// nobody takes their files for those of others.
-    pub(super) fn release(&mut self, is_to_be: impl FnMut(&mut Sealed) -> bool) -> Vec<Sealed> {
-        let released: Vec<_> = self.in_quarantine.extract_if(.., is_to_be).collect();
+    /// Takes the selected segments out of quarantine. They are pending from then on, so that recovery
+    /// ignores their files.
+    pub(super) fn release(&mut self, select: impl FnMut(&mut Sealed) -> bool) -> Vec<Sealed> {
+        let released: Vec<_> = self.in_quarantine.extract_if(.., select).collect();
         let names = released.iter().map(|sealed| sealed.name.clone());
         self.pending.extend(names);
         released

@@ -1,4 +1,4 @@
-//! What earlier runs and writers that are no more left in the spool.
+//! Recovery of segments that earlier runs and dead writers left in the spool.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use super::{
 use crate::{store::StoreError, util::sync::lock};
 
 impl Spool {
-    /// Finds the segments of writers that are no more, and those that somebody put into the folder.
+    /// Queues the segments of dead writers, and those that a user moved into the folder.
     pub(super) fn recover(&self) -> Result<(), StoreError> {
         let writer = &mut *lock(&self.writer);
         let entries = match self.folder.entries() {
@@ -22,7 +22,7 @@ impl Spool {
         let segments = entries.iter().chain(&quarantined);
         let segments = segments.filter(|entry| entry.kind != Kind::Torn);
         let mut writers: Vec<_> = segments.map(|entry| entry.name.writer.clone()).collect();
-        // Those without a segment are only to be tidied up.
+        // Writers without segments only need a cleanup.
         writers.extend(self.folder.locks()?);
         writers.sort_unstable();
         writers.dedup();
@@ -39,11 +39,11 @@ impl Spool {
                 }
                 Err(error) => tracing::warn!(
                     %error, folder = %self.folder.path().display(),
-                    "segments of an earlier run stay in the spool: they cannot be locked"
+                    "segments of an earlier run stay in the spool: locking them failed"
                 ),
             }
         }
-        // Again: with the lock, nobody else changes what is there.
+        // Listed again: under the lock, the files no longer change.
         for entry in self.folder.entries()? {
             let mut ours = writer.adopted.iter().chain(&writer.owner);
             let Some(owner) = ours.find(|owner| owner.writer == entry.name.writer) else {
@@ -58,12 +58,12 @@ impl Spool {
             (sealed.needs_repair, sealed.was_tried) = (!is_packed, is_packed);
             let file = self.folder.file(&sealed.name, entry.kind);
             self.queue.change(|state| {
-                // It may have been uploaded, or put into quarantine, since the folder was listed.
+                // The segment may have been uploaded or quarantined since the folder was listed.
                 if state.pending.contains(&sealed.name) || !file.exists() {
                     return;
                 }
                 let mut held = state.in_quarantine.iter();
-                // Somebody may have taken it out of quarantine, and changed it there.
+                // A user may have moved it out of quarantine, with changes.
                 if let Some(place) = held.position(|held| held.name == sealed.name) {
                     let held = state.in_quarantine.remove(place);
                     state.stats.spooled_bytes -= held.size;
@@ -75,7 +75,7 @@ impl Spool {
                 state.push(sealed, is_packed);
             });
         }
-        // Where nothing is left, the lock goes too.
+        // A writer without segments loses its lock.
         let queue = &self.queue;
         writer.adopted.retain(|owner| {
             queue.with(|state| {
@@ -87,7 +87,7 @@ impl Spool {
         Ok(())
     }
 
-    /// Makes one file of what a writer left of each segment, and takes those in quarantine out.
+    /// Removes duplicate files of a dead writer, and empties its quarantine.
     fn tidy(&self, writer: &str) -> Result<(), StoreError> {
         let entries = self.folder.entries()?;
         let of_writer = |entry: &&Entry| entry.name.writer == writer;

@@ -1,4 +1,4 @@
-//! The segment that is being written.
+//! The open segment of a spool.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -13,18 +13,18 @@ use super::{
 };
 use crate::{format::warc::Writer, message::Exchange, store::StoreError};
 
-/// Written when it is this full: small enough to stay in the processor's cache until it is copied.
+/// The buffer is written at this size, which fits into the processor's cache.
 const WRITE_BUFFER: usize = 128 << 10;
-/// A buffer that grew beyond this for one large body is given back.
+/// A buffer that a large body made larger than this is freed.
 const KEPT_BUFFER: usize = 1 << 20;
 
-/// A file that is appended to, plain: packing it is for later, and for another thread.
+/// The file that exchanges are appended to, uncompressed.
 pub(super) struct Segment {
     pub(super) name: Name,
     pub(super) len: u64,
-    /// No exchange was appended.
+    /// Whether the segment has no exchanges.
     pub(super) is_empty: bool,
-    /// Part of an exchange may stand at its end.
+    /// Whether the file may end within an exchange.
     pub(super) is_torn: bool,
     path: PathBuf,
     file: File,
@@ -44,7 +44,7 @@ impl Segment {
         let mut opening = Vec::new();
         format.open(&mut opening, &name.object());
         if let Err(error) = file.write_all(&opening) {
-            // On a full disk there would otherwise be another empty file with every attempt.
+            // On a full disk every attempt would leave an empty file.
             let _ = fs::remove_file(&path);
             return Err(failed(error));
         }
@@ -59,12 +59,12 @@ impl Segment {
         })
     }
 
-    /// Whether its file is where it was made.
+    /// Whether the file exists.
     pub(super) fn is_there(&self) -> bool {
         self.path.exists()
     }
 
-    /// Appends exchanges, all or none; false if they need more bytes than there is room for.
+    /// Appends exchanges, all or none; false if they need more than `room` bytes.
     pub(super) fn append(
         &mut self,
         exchanges: &[Arc<Exchange>],
@@ -102,7 +102,7 @@ impl Segment {
         Ok(true)
     }
 
-    /// From here on nothing can be written, nor cut.
+    /// Makes all further writes and truncations fail.
     #[cfg(all(test, target_os = "linux"))]
     pub(super) fn break_file(&mut self) {
         let full = OpenOptions::new().append(true).open("/dev/full");

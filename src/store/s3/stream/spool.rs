@@ -1,4 +1,4 @@
-//! The spool: where exchanges are until S3 has them.
+//! The spool: exchanges on disk until they are uploaded.
 
 use std::{
     fs, mem,
@@ -25,22 +25,22 @@ use crate::{
 pub(super) struct Spool {
     pub(super) folder: Folder,
     pub(super) queue: Queue,
-    limit: u64,
-    segment_size: u64,
-    segment_age: Duration,
+    max_bytes: u64,
+    max_segment_bytes: u64,
+    max_segment_age: Duration,
     pub(super) writer: Mutex<Writer>,
 }
 
 #[derive(Default)]
 pub(super) struct Writer {
-    /// With the first exchange.
+    /// Set with the first exchange.
     pub(super) owner: Option<Arc<Owner>>,
-    /// Of writers that are no more.
+    /// The locks of dead writers.
     pub(super) adopted: Vec<Arc<Owner>>,
     pub(super) open: Option<Segment>,
-    /// Exchanges stored.
+    /// Number of stored exchanges.
     sequence: u64,
-    /// When the last segment was begun. A clock that is set back does not change their order.
+    /// The start of the last segment, so that a clock that is set back does not change their order.
     begun: Option<SystemTime>,
     buffer: Vec<u8>,
 }
@@ -48,47 +48,47 @@ pub(super) struct Writer {
 impl Spool {
     pub(super) fn new(
         folder: Folder,
-        limit: u64,
-        segment_size: u64,
-        segment_age: Duration,
+        max_bytes: u64,
+        max_segment_bytes: u64,
+        max_segment_age: Duration,
     ) -> Self {
         Self {
             folder,
             queue: Queue::default(),
-            limit,
-            segment_size,
-            segment_age: segment_age.min(FOREVER),
+            max_bytes,
+            max_segment_bytes,
+            max_segment_age: max_segment_age.min(FOREVER),
             writer: Mutex::default(),
         }
     }
 
-    /// Appends exchanges, all or none, to the segment that is open; seals it when it is full.
+    /// Appends exchanges, all or none, to the open segment, and seals it when it is full.
     pub(super) fn append(
         &self,
         exchanges: &[Arc<Exchange>],
         now: Instant,
     ) -> Result<(), StoreError> {
-        // A segment without exchanges would have the name of the next.
+        // An empty segment would have the name of the next one.
         if exchanges.is_empty() {
             return Ok(());
         }
         let writer = &mut *lock(&self.writer);
         let full = || StoreError::Full {
             location: self.folder.path().into(),
-            max_bytes: self.limit,
+            max_bytes: self.max_bytes,
         };
         let room = || {
             let held = self.queue.with(|state| state.stats.spooled_bytes);
-            self.limit.saturating_sub(held)
+            self.max_bytes.saturating_sub(held)
         };
-        // About what they need: no file is begun for what has no room.
+        // An estimate, which avoids a new file without room for the batch.
         let more: usize = exchanges.iter().map(|exchange| exchange.weight()).sum();
         if more as u64 > room() {
             return Err(full());
         }
-        // A file that was deleted would take everything and keep nothing.
+        // Exchanges appended to a deleted file would be lost.
         if writer.open.as_ref().is_some_and(|open| !open.is_there()) {
-            tracing::error!(folder = %self.folder.path().display(), "a file of the spool was deleted");
+            tracing::error!(folder = %self.folder.path().display(), "exchanges lost: a file of the spool was deleted");
             let lost = mem::take(&mut writer.open).map_or(0, |open| open.len);
             self.queue.change(|state| {
                 state.open_until = None;
@@ -99,7 +99,7 @@ impl Spool {
         if writer.open.is_none() {
             let segment = self.begin(writer)?;
             self.queue.change(|state| {
-                state.open_until = Some(now + self.segment_age);
+                state.open_until = Some(now + self.max_segment_age);
                 state.stats.spooled += 1;
                 state.stats.spooled_bytes += segment.len;
             });
@@ -113,11 +113,11 @@ impl Spool {
         let appended = appended.and_then(|has_room| has_room.then_some(()).ok_or_else(full));
         let grown = open.len - before;
         self.queue.with(|state| state.stats.spooled_bytes += grown);
-        // What is torn may have some of them, and is not to share its name with the next.
+        // A torn segment may contain some of them, and the next one needs another name.
         if appended.is_ok() || open.is_torn {
             writer.sequence += exchanges.len() as u64;
         }
-        if open.is_torn || open.len >= self.segment_size {
+        if open.is_torn || open.len >= self.max_segment_bytes {
             self.seal_open(writer);
         }
         appended
@@ -138,7 +138,7 @@ impl Spool {
         Segment::create(&self.folder, name)
     }
 
-    /// Seals the open segment, if there is one; only if it is old enough where that matters.
+    /// Seals the open segment; with `only_if_old_at`, only if it has reached its maximum age then.
     pub(super) fn seal(&self, only_if_old_at: Option<Instant>) {
         let writer = &mut *lock(&self.writer);
         let until = self.queue.with(|state| state.open_until);
@@ -153,7 +153,7 @@ impl Spool {
         };
         let mut sealed = Sealed::new(segment.name.clone(), segment.len, owner.clone());
         sealed.needs_repair = segment.is_torn || segment.is_empty;
-        // Closed before anybody else touches it.
+        // Closed before another thread opens it.
         drop(segment);
         self.queue.change(|state| {
             state.open_until = None;
@@ -162,7 +162,7 @@ impl Spool {
         });
     }
 
-    /// Sends segments again that were taken out of quarantine; false if one could not be moved.
+    /// Queues segments that were released from quarantine; false if a file could not be moved.
     pub(super) fn resend(&self, released: Vec<Sealed>) -> bool {
         let mut all = true;
         for sealed in released {
@@ -171,7 +171,7 @@ impl Spool {
                 Ok(()) => self.queue.change(|state| state.to_send.push_back(sealed)),
                 Err(error) if is_gone(&error) && !file.exists() => self.lose(&sealed, &error),
                 Err(error) => {
-                    tracing::warn!(%error, "a segment stays in quarantine");
+                    tracing::warn!(%error, "segment left in quarantine");
                     self.queue.change(|state| state.hold(sealed));
                     all = false;
                 }
@@ -180,30 +180,30 @@ impl Spool {
         all
     }
 
-    /// Goes on without a segment whose file is gone. If it comes back it is found.
+    /// Drops a segment whose file is missing. If the file returns, recovery finds it.
     pub(super) fn lose(&self, sealed: &Sealed, error: &StoreError) {
-        tracing::error!(%error, "a file of the spool was deleted");
+        tracing::error!(%error, "exchanges lost: a file of the spool was deleted");
         self.queue.change(|state| state.lose(sealed));
     }
 
-    /// Takes a segment out of quarantine.
+    /// Moves a segment out of quarantine.
     pub(super) fn release(&self, name: &Name, kind: Kind) -> Result<(), StoreError> {
         let from = self.folder.quarantined(name, kind);
         fs::rename(&from, self.folder.file(name, kind))
-            .map_err(|error| StoreError::io("take the file out of quarantine", &from, error))
+            .map_err(|error| StoreError::io("move the file out of quarantine", &from, error))
     }
 
-    /// Puts a segment into quarantine.
+    /// Moves a segment into quarantine.
     pub(super) fn quarantine(&self, name: &Name, kind: Kind) -> Result<(), StoreError> {
         Folder::create(&self.folder.quarantine())?;
         let from = self.folder.file(name, kind);
         fs::rename(&from, self.folder.quarantined(name, kind))
-            .map_err(|error| StoreError::io("put the file into quarantine", &from, error))
+            .map_err(|error| StoreError::io("move the file into quarantine", &from, error))
     }
 
-    /// Makes a compressed file of a plain one. `None` if there is no exchange in it, and it is
-    /// deleted.
-    pub(super) fn pack(&self, sealed: &Sealed, in_haste: bool) -> Result<Option<u64>, StoreError> {
+    /// Compresses a segment, on a thread of low priority unless `is_urgent`. `None` if the segment had
+    /// no exchanges, and was deleted.
+    pub(super) fn pack(&self, sealed: &Sealed, is_urgent: bool) -> Result<Option<u64>, StoreError> {
         let name = &sealed.name;
         let path = self.folder.file(name, Kind::Plain);
         if sealed.needs_repair && !pack::repair(&self.folder, name)? {
@@ -212,7 +212,7 @@ impl Spool {
             return Ok(None);
         }
         let pack = || pack::pack(&self.folder, name);
-        let packed = if in_haste {
+        let packed = if is_urgent {
             pack()
         } else {
             pack::in_the_background(pack).and_then(|packed| packed)
@@ -222,16 +222,16 @@ impl Spool {
             .map_err(|error| StoreError::io("compress the file", &path, error))
     }
 
-    /// Whether so much waits, or somebody does, that others can no longer go first.
+    /// Whether compression must not yield: the spool is three quarters full, or a flush is waiting.
     pub(super) fn is_urgent(&self) -> bool {
         self.queue.with(|state| self.is_urgent_in(state))
     }
 
     fn is_urgent_in(&self, state: &State) -> bool {
-        state.stats.spooled_bytes > self.limit - self.limit / 4 || state.is_hurried()
+        state.stats.spooled_bytes > self.max_bytes - self.max_bytes / 4 || state.is_flushing()
     }
 
-    /// Waits so long, or until it is urgent.
+    /// Waits for `time`, or until compression is urgent.
     pub(super) async fn rest(&self, time: Duration) {
         let urgent = |state: &mut State| self.is_urgent_in(state).then_some(());
         tokio::select! {
@@ -241,7 +241,7 @@ impl Spool {
     }
 }
 
-/// Whether a file is not there.
+/// Whether a file is missing.
 pub(super) fn is_gone(error: &StoreError) -> bool {
     matches!(error, StoreError::NotFound { .. })
 }
@@ -255,12 +255,12 @@ mod tests {
     use crate::store::Bucket;
 
     #[test]
-    fn nothing_is_put_off_while_somebody_waits() {
+    fn a_waiting_flush_makes_compression_urgent() {
         let folder = tempfile::tempdir().unwrap();
         let folder = Folder::of(Some(folder.path()), &Bucket::from("traffic"));
         let spool = Spool::new(folder, 1 << 20, 1 << 20, Duration::from_mins(1));
         assert!(!spool.is_urgent());
-        let waits = [spool.queue.hurry(), spool.queue.hurry()];
+        let waits = [spool.queue.begin_flush(), spool.queue.begin_flush()];
         assert!(spool.is_urgent());
         drop(waits);
         assert!(!spool.is_urgent());
@@ -305,7 +305,7 @@ mod tests {
         spool.append(&exchanges, Instant::now()).unwrap_err();
         assert!(spool.queue.with(|state| state.pending.contains(&torn)));
 
-        // As if it were packed by now: the file of that name is gone.
+        // As if it had been compressed.
         fs::remove_file(spool.folder.file(&torn, Kind::Plain)).unwrap();
         spool.append(&exchanges, Instant::now()).unwrap();
         let next = lock(&spool.writer).open.as_ref().unwrap().name.clone();

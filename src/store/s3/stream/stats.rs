@@ -1,21 +1,23 @@
-/// What became of the segments of a recording in S3, since this store was made.
+//! `S3Stats`: counts of segments.
+
+/// Counts of the segments of an [`S3`](super::super::S3) stream, since it was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct S3Stats {
-    /// Segments that were full, old enough, or flushed.
+    /// Segments that were sealed because they were full, old enough or flushed.
     pub sealed: u64,
-    /// Segments of earlier runs, or of processes that died, that were found in the spool.
+    /// Segments of earlier runs and of dead processes, found in the spool.
     pub recovered: u64,
-    /// Segments that are in the bucket, confirmed.
+    /// Segments whose upload was confirmed.
     pub uploaded: u64,
-    /// What they have there, in bytes.
+    /// The size of the uploaded segments in bytes.
     pub uploaded_bytes: u64,
-    /// Attempts that failed in a way that may pass.
+    /// Attempts with a transient failure.
     pub retried: u64,
     /// Segments in quarantine now.
     pub quarantined: u64,
-    /// Segments in the spool now, with the one that is being written and those in quarantine.
+    /// Segments in the spool now, including the open one and those in quarantine.
     pub spooled: u64,
-    /// What they have there, in bytes.
+    /// The size of the segments in the spool in bytes.
     pub spooled_bytes: u64,
 }

@@ -1,4 +1,4 @@
-//! What runs beside the recorder: seals what is old, packs what is sealed, uploads what is packed.
+//! Background tasks of the spool: seal, compress and upload segments.
 
 use std::{
     error::Error,
@@ -27,26 +27,26 @@ use crate::{
     util::panic::Guard,
 };
 
-/// Uploads at the same time: one that hangs does not hold up the others.
+/// The number of concurrent uploads, so that a hanging one does not block the others.
 const UPLOADS: usize = 3;
-/// How often the spool is looked through for segments of others that have died.
-const LOOK_AROUND: Duration = Duration::from_mins(1);
-/// After a refusal, until one segment is tried again.
+/// The interval of searches for segments of dead processes.
+const RECOVERY_INTERVAL: Duration = Duration::from_mins(1);
+/// The pauses after a refusal.
 const FIRST_REFUSED: Duration = Duration::from_secs(30);
 const LONGEST_REFUSED: Duration = Duration::from_mins(10);
-/// So many bytes a second are packed, and no more: on two processors even a thread that yields to all
-/// others slows down what the other one does.
-const PACKED_A_SECOND: u64 = 8 << 20;
-/// So often a segment is taken out of quarantine because others get through.
-const MOST_REFUSALS: u32 = 3;
+/// The maximum speed of compression in bytes per second: on two processors even a thread of low
+/// priority slows down the other processor.
+const PACKED_PER_SECOND: u64 = 8 << 20;
+/// The most releases of a segment from quarantine because other segments are accepted.
+const MAX_REFUSALS: u32 = 3;
 
 pub(super) struct Uploads {
     pub(super) spool: Arc<Spool>,
     pub(super) bucket: Bucket,
-    /// In bytes; larger segments go up in parts of this size.
+    /// The size of a part in bytes; larger segments are uploaded in parts.
     pub(super) part_size: u64,
     pub(super) on_error: Option<OnError>,
-    /// Whoever has it may try whether the bucket still refuses.
+    /// Held by the only upload that may test a bucket after a refusal.
     probe: Mutex<Backoff>,
     guard: Guard,
 }
@@ -75,7 +75,7 @@ impl Uploads {
         let sends = futures_util::future::join_all((0..UPLOADS).map(|_| self.send_all()));
         tokio::select! {
             () = self.seal_old() => {}
-            () = self.look_around() => {}
+            () = self.recover_all() => {}
             () = self.pack_all() => {}
             () = queue.give_back() => {}
             () = self.try_refused() => {}
@@ -86,7 +86,7 @@ impl Uploads {
         if left > 0 {
             tracing::warn!(
                 segments = left, folder = %folder.path().display(), bucket = %self.bucket,
-                "segments stay in the spool until something is recorded to this bucket again"
+                "segments stay in the spool until the next recording to this bucket"
             );
         }
     }
@@ -101,18 +101,18 @@ impl Uploads {
                     let now = Instant::now();
                     let _ = blocking(move || { spool.seal(Some(now)); Ok(()) }).await;
                 }
-                // It was full before.
+                // The segment was full before.
                 () = queue.until(|state| (state.open_until != Some(until)).then_some(())) => {}
             }
         }
     }
 
-    async fn look_around(&self) {
+    async fn recover_all(&self) {
         loop {
-            sleep(LOOK_AROUND).await;
+            sleep(RECOVERY_INTERVAL).await;
             let spool = self.spool.clone();
             if let Err(error) = blocking(move || spool.recover()).await {
-                tracing::debug!(%error, "the spool cannot be looked through");
+                tracing::debug!(%error, "recovery of the spool failed");
             }
         }
     }
@@ -123,13 +123,13 @@ impl Uploads {
             let sealed = queue.until(|state| state.to_pack.pop_front()).await;
             let size = sealed.size;
             self.pack(sealed).await;
-            let time = Duration::from_millis(size.saturating_mul(1000) / PACKED_A_SECOND);
+            let time = Duration::from_millis(size.saturating_mul(1000) / PACKED_PER_SECOND);
             self.spool.rest(time).await;
         }
     }
 
     async fn pack(&self, sealed: Sealed) {
-        let hurries = self.spool.queue.hurries();
+        let flushes = self.spool.queue.flushes();
         let (spool, segment) = (self.spool.clone(), sealed.clone());
         let packed = blocking(move || spool.pack(&segment, spool.is_urgent())).await;
         match packed {
@@ -139,13 +139,13 @@ impl Uploads {
             }
             Err(error) if is_gone(&error) => self.spool.lose(&sealed, &error),
             Err(error) => {
-                tracing::warn!(%error, "a segment of the spool cannot be compressed yet");
-                self.spool.queue.put_back(sealed, false, hurries);
+                tracing::warn!(%error, "compressing a segment failed; retrying");
+                self.spool.queue.put_back(sealed, false, flushes);
             }
         }
     }
 
-    /// Counts a segment that is packed, or had nothing in it.
+    /// Counts a compressed segment, or one without exchanges.
     fn packed(&self, mut sealed: Sealed, size: Option<u64>) {
         self.spool.queue.change(|state| {
             state.stats.spooled_bytes -= sealed.size;
@@ -169,16 +169,16 @@ impl Uploads {
         }
     }
 
-    /// Uploads a segment, however long S3 takes, or puts it into quarantine, or back if it cannot be
-    /// read.
+    /// Uploads a segment, with retries until it succeeds. A refused segment goes into quarantine, and an
+    /// unreadable one back into the queue.
     async fn send(&self, mut sealed: Sealed) {
         loop {
-            let hurries = self.spool.queue.hurries();
+            let flushes = self.spool.queue.flushes();
             let probe = self.admitted().await;
             match self.attempt(&sealed).await {
                 Ok(size) => return self.uploaded(sealed, size, probe).await,
-                Err(error) if is_for_good(&error) => {
-                    // An object in the way is in the way of one segment only.
+                Err(error) if is_permanent(&error) => {
+                    // An existing object blocks one segment only.
                     let is_hopeless = is_there_already(&error);
                     self.quarantine(sealed, Kind::Packed, is_hopeless, &error)
                         .await;
@@ -195,22 +195,22 @@ impl Uploads {
                         state.stats.retried == 1
                     });
                     if first {
-                        tracing::warn!(%error, "an upload failed and is tried again; later ones are only counted");
+                        tracing::warn!(%error, "upload failed; retrying (further failures are only counted)");
                     } else {
-                        tracing::debug!(%error, "an upload failed and is tried again");
+                        tracing::debug!(%error, "upload failed; retrying");
                     }
                     if !is_transient(&error) {
-                        return self.spool.queue.put_back(sealed, true, hurries);
+                        return self.spool.queue.put_back(sealed, true, flushes);
                     }
                 }
             }
             drop(probe);
             let pause = sealed.backoff.next();
-            self.spool.queue.pause(pause, hurries).await;
+            self.spool.queue.pause(pause, flushes).await;
         }
     }
 
-    /// Waits while the bucket refuses everything; then one at a time may try whether it still does.
+    /// Waits while the bucket refuses all segments. Then one upload at a time may test it.
     async fn admitted(&self) -> Option<MutexGuard<'_, Backoff>> {
         let queue = &self.spool.queue;
         queue.with(|state| state.refusal.as_ref().map(drop))?;
@@ -220,7 +220,7 @@ impl Uploads {
             let time = queue.with(try_again)?;
             tokio::select! {
                 () = sleep_until(time) => return Some(probe),
-                // An upload that was under way got through, or somebody is in a hurry.
+                // An upload in progress succeeded, or a flush began.
                 () = queue.until(|state| (try_again(state) != Some(time)).then_some(())) => {}
             }
         }
@@ -228,7 +228,7 @@ impl Uploads {
 
     fn refused(&self, error: &StoreError, probe: Option<MutexGuard<'_, Backoff>>) {
         let was_probe = probe.is_some();
-        // Uploads that were under way say nothing new.
+        // Only the testing upload extends the pause.
         let wait = match probe {
             Some(mut backoff) => backoff.next(),
             None => FIRST_REFUSED,
@@ -247,7 +247,7 @@ impl Uploads {
         if is_first {
             tracing::error!(
                 %error, folder = %self.spool.folder.quarantine().display(),
-                "the bucket takes no segments: they are kept, and one is tried now and then"
+                "the bucket refuses all segments: they are kept, and one is retried at intervals"
             );
         }
     }
@@ -269,7 +269,7 @@ impl Uploads {
             fs::remove_file(&file).map_err(|error| StoreError::io("delete the file", &file, error))
         });
         if let Err(error) = deleted.await {
-            tracing::warn!(%error, "a segment was uploaded, and its file stays in the spool");
+            tracing::warn!(%error, "uploaded segment left in the spool");
         }
         let (was_refused, released) = self.spool.queue.change(|state| {
             state.stats.uploaded += 1;
@@ -278,14 +278,14 @@ impl Uploads {
             state.stats.spooled_bytes -= sealed.size;
             state.settle(&sealed.name);
             let was_refused = state.refusal.take().is_some();
-            // Not for ever: what is refused when others are not is refused for itself.
+            // A limited number of times: the segment itself may be the cause.
             let released = state
-                .release(|held| was_refused && !held.is_hopeless && held.refusals <= MOST_REFUSALS);
+                .release(|held| was_refused && !held.is_hopeless && held.refusals <= MAX_REFUSALS);
             (was_refused, released)
         });
         if was_refused {
-            tracing::info!(bucket = %self.bucket, "the bucket takes segments again");
-            // Who holds it otherwise waited in vain, and begins anew too.
+            tracing::info!(bucket = %self.bucket, "the bucket accepts segments again");
+            // An upload that is waiting with it restarts its pauses.
             if let Some(mut backoff) = probe.or_else(|| self.probe.try_lock().ok()) {
                 backoff.reset();
             }
@@ -293,14 +293,14 @@ impl Uploads {
         self.resend(released).await;
     }
 
-    /// Tries a segment of those in quarantine now and then, if there is no other.
+    /// Retries a segment in quarantine at intervals while no other segment is pending.
     async fn try_refused(&self) {
         let queue = &self.spool.queue;
         loop {
             let try_again = |state: &mut State| {
                 let mut held = state.in_quarantine.iter();
-                let is_to_be = state.pending.is_empty() && held.any(|held| !held.is_hopeless);
-                let refusal = state.refusal.as_ref().filter(|_| is_to_be);
+                let is_due = state.pending.is_empty() && held.any(|held| !held.is_hopeless);
+                let refusal = state.refusal.as_ref().filter(|_| is_due);
                 refusal.map(|refusal| refusal.try_again)
             };
             let time = queue.until(try_again).await;
@@ -312,9 +312,9 @@ impl Uploads {
             let released = queue.change(|state| {
                 state.release(|held| !held.is_hopeless && std::mem::take(&mut is_first))
             });
-            let hurries = queue.hurries();
+            let flushes = queue.flushes();
             if !self.resend(released).await {
-                queue.pause(FIRST_REFUSED, hurries).await;
+                queue.pause(FIRST_REFUSED, flushes).await;
             }
         }
     }
@@ -334,9 +334,9 @@ impl Uploads {
     ) {
         let (spool, name) = (self.spool.clone(), sealed.name.clone());
         if let Err(error) = blocking(move || spool.quarantine(&name, kind)).await {
-            tracing::warn!(%error, "a refused segment stays where it is");
+            tracing::warn!(%error, "moving a refused segment into quarantine failed");
         }
-        tracing::warn!(%error, segment = %sealed.name, "a segment is put into quarantine");
+        tracing::warn!(%error, segment = %sealed.name, "segment moved into quarantine");
         if let Some(hook) = &self.on_error {
             self.guard.call("on_error", || hook(error));
         }
@@ -350,21 +350,21 @@ impl Uploads {
 }
 
 impl Drop for Uploads {
-    /// Also where their runtime is gone, before they began or in their midst.
+    /// Runs also when the runtime ends before or during the uploads.
     fn drop(&mut self) {
         self.spool.queue.change(|state| state.has_ended = true);
     }
 }
 
-/// Whether trying again cannot help before somebody has changed something.
-fn is_for_good(error: &StoreError) -> bool {
+/// Whether a retry is useless until a person changes the configuration.
+fn is_permanent(error: &StoreError) -> bool {
     match error {
         StoreError::Other(error) => error.is::<InvalidBucket>(),
         error => S3Problem::of(error).is_some_and(|problem| !problem.is_transient()),
     }
 }
 
-/// Whether a segment's file is none.
+/// Whether the file of a segment is not WARC.
 fn is_hopeless(error: &StoreError) -> bool {
     let is_format = |kind| matches!(kind, ErrorKind::InvalidData | ErrorKind::UnexpectedEof);
     let source = error.source().and_then(|source| source.downcast_ref());

@@ -1,4 +1,4 @@
-//! Objects as they come, for a reader that may have to go back.
+//! Reads an object while it is fetched, with seeking.
 
 use std::{
     collections::VecDeque,
@@ -17,20 +17,20 @@ use crate::store::{
     s3::objects::{Objects, is_transient},
 };
 
-/// What of a segment waits for its reader at most, in bytes: most segments are whole then, and
-/// no connection waits for a slow reader.
+/// The most bytes of a segment that are fetched ahead: all of most segments, so that a slow reader does
+/// not block a connection.
 const AHEAD: u32 = 8 << 20;
 
-/// What was read and is kept, in bytes, because a reader that finds damage looks again.
+/// The bytes behind the reader that are kept, because a reader that finds damage seeks back.
 const BEHIND: usize = 1 << 20;
 
-/// How often an object is taken up again where it broke off, without anything having come between.
+/// The number of resumes without progress.
 const RESUMED: u32 = 2;
 
-/// How often a segment is fetched from another place because its reader went back further.
-const WENT_BACK: u32 = 1000;
+/// The number of new requests for a segment because its reader seeks further back.
+const MAX_REFETCHES: u32 = 1000;
 
-/// An object on its way.
+/// An object that is being fetched.
 pub(super) struct Fetching {
     object: Object,
     pieces: mpsc::UnboundedReceiver<Piece>,
@@ -44,7 +44,7 @@ struct Object {
     runtime: Handle,
 }
 
-/// A part of it, and the room that it takes up until it is read.
+/// A chunk of the object, with its share of the buffer until it is read.
 type Piece = Result<(Bytes, OwnedSemaphorePermit), StoreError>;
 
 impl Fetching {
@@ -63,7 +63,7 @@ impl Fetching {
 }
 
 impl Object {
-    /// Fetches it from a place on.
+    /// Fetches the object from offset `from`.
     fn fetch(&self, from: u64) -> mpsc::UnboundedReceiver<Piece> {
         let (sender, pieces) = mpsc::unbounded_channel();
         let object = self.clone();
@@ -102,37 +102,37 @@ impl Object {
                                 return Ok(());
                             }
                         }
-                        // Shorter than it was when it was listed: the reader will see.
+                        // The object is shorter than listed: the reader reports that.
                         Ok(None) => return Ok(()),
                         Err(error) => break error,
                     }
                 },
-                // That was tried often enough.
+                // The request has no attempts left.
                 Err(error) => return Err(error),
             };
             resumed += 1;
             if resumed > RESUMED || !is_transient(&broken) {
                 return Err(broken);
             }
-            tracing::debug!(error = %broken, from, "an object broke off and is taken up again");
+            tracing::debug!(error = %broken, from, "download interrupted; resuming");
         }
         Ok(())
     }
 }
 
-/// An object as a file. For threads that may block.
+/// An object as a file, for threads that may block.
 pub(super) struct Fetched {
     object: Object,
     pieces: mpsc::UnboundedReceiver<Piece>,
-    /// What is here: read, being read, and from where on.
+    /// The buffered chunks, and the offset of the first one.
     held: VecDeque<Bytes>,
     held_from: u64,
-    /// The piece that is being read, and how far.
+    /// The current chunk, and the position in it.
     piece: usize,
     within: usize,
     position: u64,
-    went_back: u32,
-    /// Nothing comes any more.
+    refetches: u32,
+    /// Whether the fetch has ended.
     ended: bool,
 }
 
@@ -146,12 +146,12 @@ impl Fetched {
             piece: 0,
             within: 0,
             position: 0,
-            went_back: 0,
+            refetches: 0,
             ended: false,
         }
     }
 
-    /// Lets go of what was read long ago.
+    /// Drops chunks far behind the reader.
     fn forget(&mut self) {
         while self.piece > 0
             && let Some(oldest) = self.held.front()
@@ -168,7 +168,7 @@ impl Fetched {
             return Ok(false);
         }
         match self.pieces.blocking_recv() {
-            // Its room is given back: the next can come.
+            // Dropping the permit frees room for the next chunk.
             Some(Ok((bytes, _room))) => {
                 if !bytes.is_empty() {
                     self.held.push_back(bytes);
@@ -186,13 +186,13 @@ impl Fetched {
         }
     }
 
-    /// Where what is here ends.
+    /// The offset of the end of the buffer.
     fn held_to(&self) -> u64 {
         let held: usize = self.held.iter().map(Bytes::len).sum();
         self.held_from + held as u64
     }
 
-    /// Goes to a place that is here; false if it is not.
+    /// Seeks within the buffer; false if `to` is outside.
     fn go(&mut self, to: u64) -> bool {
         let Some(mut left) = to.checked_sub(self.held_from) else {
             return false;
@@ -258,7 +258,7 @@ impl Seek for Fetched {
         if self.go(to) {
             return Ok(to);
         }
-        // A little further on: it is on its way.
+        // A short way ahead: read on until it arrives.
         while let Some(distance) = to.checked_sub(self.held_to())
             && distance <= u64::from(AHEAD)
             && self.next_piece()?
@@ -270,11 +270,9 @@ impl Seek for Fetched {
         if to >= self.object.size {
             self.ended = true;
         } else {
-            self.went_back += 1;
-            if self.went_back > WENT_BACK {
-                return Err(io::Error::other(
-                    "it is damaged in too many places: the rest is skipped",
-                ));
+            self.refetches += 1;
+            if self.refetches > MAX_REFETCHES {
+                return Err(io::Error::other("too much damage: the rest is skipped"));
             }
             self.pieces = self.object.fetch(to);
             self.ended = false;

@@ -1,4 +1,4 @@
-//! Finds the segments of a recording.
+//! Lists the segments of a stream.
 
 use tokio::{runtime::Handle, sync::mpsc};
 
@@ -8,10 +8,10 @@ use crate::store::{
     s3::{objects::Objects, stream::name::Name},
 };
 
-/// Lists the segments and begins to fetch them, each when there is room for it.
+/// Lists the segments, and begins to fetch each one when the queue has room.
 pub(super) async fn segments(bucket: Bucket, pick: Pick, jobs: mpsc::Sender<Job>) {
     if let Err(error) = list(&bucket, &pick, &jobs).await {
-        // Nobody listening is no error: the stream was dropped.
+        // The stream may have been dropped.
         let _ = jobs.send(Job::Failed(error)).await;
     }
 }
@@ -26,36 +26,36 @@ async fn list(bucket: &Bucket, pick: &Pick, jobs: &mpsc::Sender<Job>) -> Result<
         let (date, hour) = hour.split_at("2026-11-20".len());
         format!("{base}dt={date}/hh={}", &hour[1..])
     };
-    // Sorts before everything of that hour.
+    // Sorts before all keys of that hour.
     let start_after = from.as_deref().map(key_of);
     let last = to.as_deref().map(key_of);
     let mut found = 0_u64;
-    let mut strange = 0_u64;
+    let mut foreign = 0_u64;
     let mut next: Option<String> = None;
     loop {
-        // A continued listing knows where it began.
+        // A continuation token includes the start.
         let after = start_after.as_deref().filter(|_| next.is_none());
         let page = objects.list(&prefix, after, next.as_deref(), None).await?;
         for object in page.objects {
             let rest = object.key.strip_prefix(&base).unwrap_or_default();
-            // Others' keys need not have a character's end there.
+            // Bytes, because the key of another program may have a character boundary elsewhere.
             let key = object.key.as_bytes();
             let hour = &key[..key.len().min(base.len() + "dt=2026-11-20/hh=23".len())];
             if last.as_deref().is_some_and(|last| hour > last.as_bytes()) {
                 return Ok(());
             }
             if Name::of_key(rest).is_none() {
-                strange += 1;
-                if strange == 1 {
+                foreign += 1;
+                if foreign == 1 {
                     tracing::warn!(
                         %bucket, key = object.key,
-                        "an object among the segments has no segment's name: it is passed over, and so are others"
+                        "object skipped: its name is not a segment's (further ones are only counted)"
                     );
                 }
                 continue;
             }
             found += 1;
-            if pick.has_name(rest) {
+            if pick.contains_segment(rest) {
                 let Ok(room) = jobs.reserve().await else {
                     return Ok(());
                 };
@@ -67,8 +67,8 @@ async fn list(bucket: &Bucket, pick: &Pick, jobs: &mpsc::Sender<Job>) -> Result<
             break;
         }
     }
-    if strange > 0 {
-        tracing::warn!(%bucket, objects = strange, "objects among the segments were passed over");
+    if foreign > 0 {
+        tracing::warn!(%bucket, objects = foreign, "objects skipped that are not segments");
     }
     if found == 0 && pick.is_all() {
         let location = bucket.to_string().into();

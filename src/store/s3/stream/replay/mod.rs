@@ -1,4 +1,4 @@
-//! Reads a recording in S3: listed page by page, a few segments ahead, an exchange at a time.
+//! Replay of a stream in S3: lists pages, fetches a few segments ahead, decodes one exchange at a time.
 
 mod fetch;
 mod list;
@@ -21,10 +21,10 @@ use crate::{
     },
 };
 
-/// How many segments are fetched ahead of the one that is read.
+/// Number of segments that are fetched ahead.
 const SEGMENTS_AHEAD: usize = 2;
 
-/// What there is to read.
+/// A step of the replay.
 enum Job {
     Segment(Segment),
     Failed(StoreError),
@@ -37,12 +37,11 @@ struct Segment {
 }
 
 impl Replay for S3 {
-    /// Segment after segment, in the order of their keys: by the hour in which they were begun, then by
-    /// writer, in the order in which it wrote. What [`began`](S3::began) and [`share`](S3::share)
-    /// leave out is not read.
+    /// Streams the segments in the order of their keys: by the hour in which they were begun, then by
+    /// writer, in written order. [`began`](S3::began) and [`share`](S3::share) select a part.
     ///
-    /// A place without any segment is an error ([`StoreError::NotFound`]): replaying nothing would
-    /// look like success.
+    /// A bucket and prefix without segments are an error ([`StoreError::NotFound`]), because an empty
+    /// replay would look like success.
     fn replay(&self) -> BoxStream<'static, Result<Exchange, StoreError>> {
         let bucket = self.settings.bucket.clone();
         let pick = self.settings.pick.clone();
@@ -53,11 +52,11 @@ impl Replay for S3 {
     }
 }
 
-/// Listing and fetching are tasks of the caller's runtime; a thread decodes what they bring. All of
-/// them end when the stream is dropped.
+/// Lists and fetches in tasks of the caller's runtime, and decodes on a thread. All end when the
+/// stream is dropped.
 fn start(bucket: Bucket, pick: Pick) -> BoxStream<'static, Result<Exchange, StoreError>> {
     let Ok(runtime) = Handle::try_current() else {
-        let error = StoreError::other("S3 can only be asked within a tokio runtime");
+        let error = StoreError::other("S3 needs a tokio runtime");
         return stream::iter([Err(error)]).boxed();
     };
     let (jobs, mut jobs_receiver) = mpsc::channel(SEGMENTS_AHEAD);
@@ -83,7 +82,7 @@ struct Decoding {
 }
 
 impl Decoding {
-    /// Reads what there is; false if nobody listens any more.
+    /// Runs a step; false if the stream was dropped.
     fn job(&mut self, job: Job) -> bool {
         match job {
             Job::Failed(error) => self.output.send(Err(error)),
@@ -107,7 +106,7 @@ impl Decoding {
         while let Some(item) = reader.next(Depth::Whole).map_err(failed)? {
             let item = match item {
                 Item::Exchange(_, exchange) | Item::Within(exchange) => {
-                    if !self.pick.has(exchange.began) {
+                    if !self.pick.contains(exchange.began) {
                         continue;
                     }
                     Ok(*exchange)
@@ -119,7 +118,7 @@ impl Decoding {
                 }
             };
             if let Err(error) = &item {
-                tracing::warn!(%error, "a part of a recording cannot be read");
+                tracing::warn!(%error, "part of a recording skipped");
             }
             if !self.output.send(item) {
                 return Ok(false);

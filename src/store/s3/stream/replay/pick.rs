@@ -1,4 +1,4 @@
-//! Which part of a recording is read.
+//! The selection of a part of a stream.
 
 use std::{
     ops::{Bound, RangeBounds},
@@ -10,15 +10,14 @@ use sha2::{Digest, Sha256};
 
 use crate::store::StoreError;
 
-/// How far a segment may be from the exchanges in it: it has the hour in which it was begun in its key,
-/// and exchanges that began before that, or come later.
+/// The maximum distance between the start of a segment, which is in its key, and of its exchanges.
 const SLACK: Duration = Duration::from_hours(1);
 
 #[derive(Clone, Debug)]
 pub(in super::super) struct Pick {
     from: Bound<SystemTime>,
     to: Bound<SystemTime>,
-    /// One of so many shares, counted from 0.
+    /// The index of the share, counted from 0, and the number of shares.
     share: (u32, u32),
 }
 
@@ -47,7 +46,7 @@ impl Pick {
             return Ok(());
         }
         Err(StoreError::other(format!(
-            "there is no share {index} of {of}: they are counted from 0"
+            "invalid share {index} of {of}: expected an index below {of}"
         )))
     }
 
@@ -55,14 +54,14 @@ impl Pick {
         matches!((self.from, self.to), (Bound::Unbounded, Bound::Unbounded)) && self.share.1 == 1
     }
 
-    /// Whether an exchange of this time is to be read.
-    pub(super) fn has(&self, began: SystemTime) -> bool {
+    /// Whether an exchange that began then is selected.
+    pub(super) fn contains(&self, began: SystemTime) -> bool {
         (self.from, self.to).contains(&began)
     }
 
-    /// Whether a segment is of the share. It depends on nothing but its name, so that shares that are
-    /// read at different times, while segments are added, still have each segment once.
-    pub(super) fn has_name(&self, name: &str) -> bool {
+    /// Whether the share contains a segment. Only its name decides, so that shares that are read at
+    /// different times, while segments are added, contain each segment once.
+    pub(super) fn contains_segment(&self, name: &str) -> bool {
         let (index, of) = self.share;
         let digest = Sha256::digest(name);
         let number = digest
@@ -72,7 +71,7 @@ impl Pick {
         number % u64::from(of) == u64::from(index)
     }
 
-    /// The hours of segments that may have something of it, as `2026-11-20T23`.
+    /// The first and the last hour of selected segments, as `2026-11-20T23`.
     pub(super) fn hours(&self) -> (Option<String>, Option<String>) {
         let time = |bound: Bound<SystemTime>| match bound {
             Bound::Included(time) | Bound::Excluded(time) => Some(time),
