@@ -13,7 +13,7 @@
 //! | choose a store or a format | [stores and formats](stores_and_formats) |
 //! | order the layers of a stack | [stacking] |
 
-// `tests/support/guides.rs` compiles and runs the code of the guides, with the crates that they use.
+// `tests/support/guides.rs` compiles and runs the code of the guides.
 #[cfg_attr(not(doctest), doc = include_str!("docs/chaos.md"))]
 pub mod chaos {}
 #[cfg_attr(not(doctest), doc = include_str!("docs/grpc.md"))]

@@ -1,4 +1,4 @@
-//! What `docs/stacking.md` claims of chaos among other layers.
+//! The claims of `src/docs/stacking.md` about chaos.
 
 use std::time::Duration;
 

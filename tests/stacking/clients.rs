@@ -1,5 +1,4 @@
-//! Which layer goes where around a client, and what goes wrong otherwise. The comment of each test is
-//! the claim that it holds.
+//! The claims of `src/docs/stacking.md` about clients. The comment of each test is its claim.
 
 use std::{
     sync::{

@@ -1,5 +1,4 @@
-//! What `docs/stacking.md` claims of the server side: which layer goes where, and what goes wrong
-//! otherwise. The client side is in `client_stacking.rs`.
+//! The claims of `src/docs/stacking.md` about servers.
 //!
 //! In a `Router`, the layer that is added last is outermost; in a `ServiceBuilder`, the first.
 
