@@ -1,4 +1,4 @@
-//! Which requests are one to a replay.
+//! Match keys: which requests find which recordings.
 
 use std::fmt::Write;
 
@@ -23,7 +23,7 @@ fn request(method: &str, uri: &str, fields: &[(&str, &str)], body: &str) -> Reco
     request.body(body).expect("a request").into()
 }
 
-/// Recordings on disk are found by these keys.
+/// Pinned, because recordings on disk are found by these keys.
 #[test]
 fn keys_are_what_they_were() {
     let json = [("content-type", "application/json"), ("accept", "a")];
@@ -57,7 +57,7 @@ fn keys_are_what_they_were() {
     }
 }
 
-/// The live request's body is not known: what its head says of it is not what is stored.
+/// Without the body, the headers that describe it are unknown, and ignored.
 #[test]
 fn what_redaction_makes_of_a_head_does_not_count_without_the_body() {
     let fields = [
@@ -93,7 +93,7 @@ fn what_redaction_makes_of_a_head_does_not_count_without_the_body() {
             assert_eq!(matching.key(&stored), matching.key(&live), "{matching:?}");
         }
     }
-    // The others do, and these too where no body is looked into.
+    // Other headers are part of the key, and these too if bodies are not redacted.
     let all = Matching::new()
         .ignore_body(true)
         .all_headers_except::<&str>([]);
@@ -104,7 +104,7 @@ fn what_redaction_makes_of_a_head_does_not_count_without_the_body() {
         keeping.key(&request("POST", "/", &fields[..2], "")),
         keeping.key(&request("POST", "/", &fields[..1], ""))
     );
-    // What was decoded has no coding any more.
+    // A decoded body has no coding.
     let packed = [fields[0], ("content-encoding", "gzip")];
     let (packed, unpacked) = (&packed[..], &packed[..1]);
     let is_same = |matching: &Matching| {
@@ -163,29 +163,30 @@ fn the_order_of_members_can_be_left_out() {
         (r#"{"\u0061":1}"#, r#"{"a":1}"#, true),
         (r#"{"a":1,"b":2}"#, r#"{"a":2,"b":1}"#, false),
         ("[1,2]", "[2,1]", false),
-        // Numbers lose no digit and gain no meaning.
+        // Numbers are compared digit by digit.
         ("[1]", "[1.0]", false),
         ("[1e2]", "[100]", false),
         ("[9007199254740993]", "[9007199254740992]", false),
         ("[1]", "[\"1\"]", false),
-        // Which of two is meant is for the reader to say: their order counts.
+        // The order of members with one name is compared, because readers differ on which one is
+        // valid.
         (r#"{"a":1,"a":2,"b":3}"#, r#"{"b":3,"a":1,"a":2}"#, true),
         (r#"{"a":1,"a":2}"#, r#"{"a":2,"a":1}"#, false),
-        // Containers are not the same as what is in them.
+        // A container differs from its contents.
         ("[[1],[2]]", "[[1,2]]", false),
         (r#"{"a":{"b":1}}"#, r#"{"a":"b","b":1}"#, false),
         (r#"["a,b"]"#, r#"["a","b"]"#, false),
         (r#"["\ud800"]"#, r#"["\\ud800"]"#, false),
         (r#"["\ud800"]"#, r#"["\ud801"]"#, false),
         ("{\"a\":1}\n{\"b\":1}", "{\"b\":1}\n{\"a\":1}", false),
-        // What is no JSON counts as it is.
+        // Invalid JSON is compared byte by byte.
         ("{\"a\":1", "{\"a\": 1", false),
         ("oops", "oops", true),
         ("", "", true),
         ("", "null", false),
     ];
     check(&matching, JSON, &cases);
-    // The same where it only looks like JSON.
+    // The same for undeclared JSON.
     check(&matching, FORM, &cases[..1]);
     check(
         &matching,
@@ -204,7 +205,7 @@ fn deep_and_wide_json_is_read_in_bounds() {
         &deep("{\"a\":1,\"b\":2}"),
         &deep("{\"b\":2,\"a\":1}")
     ));
-    // Too deep: byte for byte.
+    // Nested too deep: byte by byte.
     let deeper = |inside: &str| format!("{}{inside}{}", "[".repeat(200), "]".repeat(200));
     assert!(!same(
         &matching,
@@ -243,7 +244,7 @@ fn values_can_be_left_out() {
                 r#"{"meta":{"at":1,"by":3}}"#,
                 false,
             ),
-            // The order still counts.
+            // The order is still compared.
             (r#"{"a":1,"b":2}"#, r#"{"b":2,"a":1}"#, false),
         ],
     );
@@ -406,7 +407,8 @@ fn values_that_are_marked_sensitive_do_not_count() {
 
 // ---- a replay
 
-/// What a client sends is found by what counts of it, over a socket, and an explanation shows that.
+/// A client's request finds its recording over a socket, and an explanation shows the selected
+/// parts.
 #[tokio::test]
 async fn a_recording_answers_by_what_counts() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -490,7 +492,7 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// The same value, written in another way: every object the other way round, with white space.
+/// The same value in another form: members reversed, with white space.
 fn otherwise(value: &Value, out: &mut String) {
     match value {
         Value::Object(members) => {
@@ -511,7 +513,7 @@ fn otherwise(value: &Value, out: &mut String) {
             }
             out.push_str(" ]");
         }
-        // Every character of it escaped.
+        // With every character escaped.
         Value::String(text) => {
             out.push('"');
             for unit in text.encode_utf16() {
@@ -556,7 +558,7 @@ proptest! {
 
 #[test]
 fn what_counts_is_not_far_longer_than_the_body() {
-    // With each of the values, these are 100,000,000,000 bytes.
+    // Copying the rest for each value would copy 100,000,000,000 bytes.
     let name = "b".repeat(1_000_000);
     let body = |value: u8| {
         let values = format!("{{\"c\":1,\"d\":{value}}},").repeat(50_000);
@@ -565,7 +567,7 @@ fn what_counts_is_not_far_longer_than_the_body() {
     let json = [("content-type", "application/json")];
     let [one, two] = [1, 2].map(|value| request("POST", "/", &json, &body(value)));
     let matching = Matching::new().only_json(["/**/c"]);
-    // It counts as it is.
+    // The body is compared byte by byte.
     assert_eq!(matching.key(&one), matching.key(&one.clone()));
     assert_ne!(matching.key(&one), matching.key(&two));
     let matching = Matching::new().ignore_json("/a/*").ignore_json("/a/*/d");

@@ -7,8 +7,8 @@ use memchr::memchr2;
 use super::media_type::is_event_stream;
 use crate::message::HeaderList;
 
-/// Cuts a `text/event-stream` into events (WHATWG HTML, 9.2): each ends with an empty line, and lines
-/// end with LF, CR LF or CR.
+/// Cuts a `text/event-stream` into events (WHATWG HTML, 9.2): each ends with an empty line, and
+/// lines end with LF, CR LF or CR.
 #[derive(Default)]
 pub(crate) struct EventSplitter {
     /// The start of the current event, up to the limit.

@@ -1,7 +1,7 @@
 //! `Walk`: a tokenizer of JSON texts (RFC 8259) that yields the position and path of each value.
 //!
-//! Values are not parsed: secrets are replaced in place, and text that is cut is read up to its end.
-//! Memory is bounded by the depth.
+//! Values are not parsed: secrets are replaced in place, and text that is cut is read up to its
+//! end. Memory is bounded by the depth.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -24,7 +24,7 @@ pub(crate) struct Walk<'a> {
 
 /// A value, or a bracket around values.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Item {
+pub(crate) enum JsonItem {
     /// A string, a number or a word. If the text ends within it, so does the range.
     Value(Range<usize>),
     /// The position of the bracket that opens an object or an array.
@@ -123,10 +123,10 @@ impl<'a> Walk<'a> {
         loop {
             let (token, place) = self.next_token()?;
             return Some(match token {
-                Token::Value => Item::Value(place),
-                Token::Open => Item::Open(place.start),
-                Token::Close => Item::Close(place.end),
-                Token::Bad => Item::Bad(place.start),
+                Token::Value => JsonItem::Value(place),
+                Token::Open => JsonItem::Open(place.start),
+                Token::Close => JsonItem::Close(place.end),
+                Token::Bad => JsonItem::Bad(place.start),
                 Token::Name | Token::Colon | Token::Comma => continue,
             });
         }
@@ -239,7 +239,7 @@ impl<'a> Walk<'a> {
 pub(crate) fn is_json(text: &[u8]) -> bool {
     let mut walk = Walk::new(text);
     let mut items = std::iter::from_fn(|| walk.next());
-    !items.any(|item| matches!(item, Item::Bad(_)))
+    !items.any(|item| matches!(item, JsonItem::Bad(_)))
 }
 
 /// The length of the string at the start of `text`, quotes included; all of `text` if it is cut.
@@ -262,7 +262,8 @@ fn scalar(text: &[u8]) -> usize {
     end.unwrap_or(text.len())
 }
 
-/// Whether `text` is a number or one of the three words, or the beginning of one at the end of input.
+/// Whether `text` is a number or one of the three words, or the beginning of one at the end of
+/// input.
 fn is_scalar(text: &[u8], is_end: bool) -> bool {
     const WORDS: [&[u8]; 3] = [b"true", b"false", b"null"];
     let is_number = |byte: &u8| matches!(byte, b'-' | b'+' | b'.' | b'0'..=b'9' | b'e' | b'E');
@@ -366,7 +367,7 @@ mod tests {
         let mut items = Vec::new();
         while let Some(item) = walk.next() {
             items.push(match &item {
-                Item::Value(range) => {
+                JsonItem::Value(range) => {
                     let steps = walk.steps().map(|step| match step {
                         Step::Name(name) => String::from_utf8_lossy(name).into_owned(),
                         Step::Index(index) => index.to_string(),
@@ -374,11 +375,11 @@ mod tests {
                     let steps: Vec<_> = steps.collect();
                     format!("/{}={}", steps.join("/"), &text[range.clone()])
                 }
-                Item::Open(at) => text[*at..=*at].to_owned(),
-                Item::Close(at) => text[at - 1..*at].to_owned(),
-                Item::Bad(at) => format!("bad {at}"),
+                JsonItem::Open(at) => text[*at..=*at].to_owned(),
+                JsonItem::Close(at) => text[at - 1..*at].to_owned(),
+                JsonItem::Bad(at) => format!("bad {at}"),
             });
-            if matches!(item, Item::Bad(_)) {
+            if matches!(item, JsonItem::Bad(_)) {
                 break;
             }
         }

@@ -15,14 +15,14 @@ enum Space {
     None,
 }
 
-/// Indents `text`; `None` if it is not one JSON text, or would become too long. Text that is cut may
-/// end anywhere.
+/// Indents `text`; `None` if it is not one JSON text, or would become too long. Text that is cut
+/// may end anywhere.
 pub(crate) fn indented(text: &[u8], is_cut: bool) -> Option<Vec<u8>> {
     spaced(text, is_cut, Space::Indented).ok()
 }
 
-/// Removes the white space between the tokens of `text`. The error is the position up to which `text`
-/// is JSON.
+/// Removes the white space between the tokens of `text`. The error is the position up to which
+/// `text` is JSON.
 pub(crate) fn compacted(text: &[u8]) -> Result<Vec<u8>, usize> {
     spaced(text, false, Space::None)
 }

@@ -77,8 +77,8 @@ pub(crate) fn is_event_stream(content_type: &[u8]) -> bool {
     ContentKind::declared(Some(content_type)) == ContentKind::EventStream
 }
 
-/// Whether content can be shown as text, by its media type or its bytes. Content that is cut may end
-/// within a character.
+/// Whether content can be shown as text, by its media type or its bytes. Content that is cut may
+/// end within a character.
 pub(crate) fn is_text(content_type: Option<&[u8]>, content: &[u8], is_cut: bool) -> bool {
     let essence = essence(content_type.unwrap_or_default()).to_ascii_lowercase();
     (is_textual(&essence) && !content.contains(&0)) || looks_like_text(content, is_cut)

@@ -10,17 +10,17 @@ use percent_encoding::utf8_percent_encode;
 
 use super::{
     NOT_IN_URI,
-    node::{At, Bad},
+    node::{At, InvalidValue},
 };
 use crate::{message::HeaderList, redact::Redact};
 
-pub(super) fn method(at: &At<'_>) -> Result<Method, Bad> {
+pub(super) fn method(at: &At<'_>) -> Result<Method, InvalidValue> {
     let text = at.text()?;
     Method::from_bytes(text.as_bytes()).map_err(|_| at.bad(format!("invalid method {text:?}")))
 }
 
 /// Parses the URI of a request, without the fragment.
-pub(super) fn uri(at: &At<'_>, text: &str) -> Result<Uri, Bad> {
+pub(super) fn uri(at: &At<'_>, text: &str) -> Result<Uri, InvalidValue> {
     let text = text.split('#').next().unwrap_or_default();
     let encoded: String = utf8_percent_encode(text, NOT_IN_URI).collect();
     let uri: Uri = encoded
@@ -76,7 +76,13 @@ pub(super) struct Fields {
 
 impl Fields {
     /// Adds a header. An invalid one is left out and noted.
-    pub(super) fn add(&mut self, at: &At<'_>, name: &str, value: &[u8], notes: &mut Vec<Bad>) {
+    pub(super) fn add(
+        &mut self,
+        at: &At<'_>,
+        name: &str,
+        value: &[u8],
+        notes: &mut Vec<InvalidValue>,
+    ) {
         if let Some(pseudo) = name.strip_prefix(':') {
             let value = String::from_utf8_lossy(value).into_owned();
             self.pseudo.push((pseudo.to_ascii_lowercase(), value));
@@ -181,7 +187,7 @@ fn is_encoded(codings: &[u8], content: &[u8]) -> bool {
 }
 
 /// Decodes base64, which tools break into lines.
-pub(super) fn from_base64(at: &At<'_>, text: &str) -> Result<Bytes, Bad> {
+pub(super) fn from_base64(at: &At<'_>, text: &str) -> Result<Bytes, InvalidValue> {
     use base64::{
         Engine,
         alphabet::STANDARD,

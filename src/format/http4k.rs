@@ -1,8 +1,8 @@
 //! Messages as http4k writes them into `request.txt` and `response.txt`.
 //!
 //! The text is that of `HttpMessage.toMessage()` (org.http4k.core, http.kt, Headers.kt): the first
-//! line, the fields joined by CR LF with CR LF after them, CR LF, and the body. Without fields there
-//! are therefore two empty lines where one would do.
+//! line, the fields joined by CR LF with CR LF after them, CR LF, and the body. Without fields
+//! there are therefore two empty lines where one would do.
 //!
 //! http4k's parser (`Request.parse`, `Response.parse`, parser.kt) splits the whole text at CR LF
 //! and joins the lines of the body without it: http4k reads a body without its CR LFs. This reader

@@ -24,7 +24,7 @@ use std::io;
 use percent_encoding::{AsciiSet, CONTROLS};
 
 #[cfg(any(feature = "har", feature = "vcr"))]
-pub(crate) use self::reader_event::{Event, Fault, OnEvent};
+pub(crate) use self::reader_event::{OnEvent, ReadEvent, ReadFault};
 
 /// Characters that a URI cannot contain.
 const NOT_IN_URI: &AsciiSet = &CONTROLS

@@ -96,7 +96,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
 
 /// An error at a position in a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Bad {
+pub(crate) struct InvalidValue {
     /// As in `$.log.entries[3].request.url`.
     pub(crate) path: String,
     pub(crate) reason: String,
@@ -142,7 +142,9 @@ impl<'a> At<'a> {
     }
 
     /// The items of a list; empty if the list is missing.
-    pub(crate) fn items<'s>(&'s self) -> Result<impl Iterator<Item = At<'s>> + use<'s, 'a>, Bad> {
+    pub(crate) fn items<'s>(
+        &'s self,
+    ) -> Result<impl Iterator<Item = At<'s>> + use<'s, 'a>, InvalidValue> {
         let items: &[Node] = match self.node {
             Node::List(items) => items,
             Node::Null => &[],
@@ -188,7 +190,7 @@ impl<'a> At<'a> {
         (!self.is_missing()).then_some(self)
     }
 
-    pub(crate) fn object(self) -> Result<Self, Bad> {
+    pub(crate) fn object(self) -> Result<Self, InvalidValue> {
         if self.is_map() {
             Ok(self)
         } else {
@@ -196,7 +198,7 @@ impl<'a> At<'a> {
         }
     }
 
-    pub(crate) fn text(&self) -> Result<Cow<'a, str>, Bad> {
+    pub(crate) fn text(&self) -> Result<Cow<'a, str>, InvalidValue> {
         match self.node {
             Node::Text(text) | Node::Binary(text) => Ok(Cow::Borrowed(text)),
             Node::Number(number) => Ok(Cow::Owned(number.to_string())),
@@ -206,7 +208,7 @@ impl<'a> At<'a> {
     }
 
     /// The text; empty if the value is missing.
-    pub(crate) fn text_or_empty(&self) -> Result<Cow<'a, str>, Bad> {
+    pub(crate) fn text_or_empty(&self) -> Result<Cow<'a, str>, InvalidValue> {
         if self.is_missing() {
             return Ok(Cow::Borrowed(""));
         }
@@ -221,7 +223,7 @@ impl<'a> At<'a> {
         }
     }
 
-    pub(crate) fn number(&self) -> Result<f64, Bad> {
+    pub(crate) fn number(&self) -> Result<f64, InvalidValue> {
         let number = match self.node {
             Node::Number(number) => number.as_f64(),
             Node::Text(text) => text.trim().parse().ok().filter(|n: &f64| n.is_finite()),
@@ -230,15 +232,15 @@ impl<'a> At<'a> {
         number.ok_or_else(|| self.expected("a number"))
     }
 
-    pub(crate) fn expected(&self, what: &str) -> Bad {
+    pub(crate) fn expected(&self, what: &str) -> InvalidValue {
         match self.node {
             Node::Null => self.bad(format!("missing {what}")),
             node => self.bad(format!("expected {what}, found {}", node.kind())),
         }
     }
 
-    pub(crate) fn bad(&self, reason: impl Into<String>) -> Bad {
-        Bad {
+    pub(crate) fn bad(&self, reason: impl Into<String>) -> InvalidValue {
+        InvalidValue {
             path: self.to_string(),
             reason: reason.into(),
         }

@@ -2,22 +2,22 @@
 
 use std::io;
 
-use super::node::Bad;
+use super::node::InvalidValue;
 use crate::message::Exchange;
 
 /// The contents of a file, in order.
 #[derive(Debug)]
-pub(crate) enum Event {
+pub(crate) enum ReadEvent {
     Exchange(Box<Exchange>),
     /// An entry that is not a valid exchange.
-    Skipped(Bad),
+    Skipped(InvalidValue),
     /// A part of an entry was left out or changed; the exchange follows.
-    Noted(Bad),
+    Noted(InvalidValue),
 }
 
 /// The reason why a file cannot be read to its end.
 #[derive(Debug)]
-pub(crate) enum Fault {
+pub(crate) enum ReadFault {
     Io(io::Error),
     /// The text is invalid from this position.
     Syntax {
@@ -27,30 +27,30 @@ pub(crate) enum Fault {
     },
 }
 
-impl From<io::Error> for Fault {
+impl From<io::Error> for ReadFault {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
 }
 
 /// Called with each event; false stops the reader.
-pub(crate) type OnEvent<'a> = &'a mut dyn FnMut(Event) -> bool;
+pub(crate) type OnEvent<'a> = &'a mut dyn FnMut(ReadEvent) -> bool;
 
 /// Reports the notes of an entry, then its exchange; false stops the reader.
 pub(super) fn report(
-    notes: Vec<Bad>,
-    exchange: Result<Exchange, Bad>,
+    notes: Vec<InvalidValue>,
+    exchange: Result<Exchange, InvalidValue>,
     on_event: OnEvent<'_>,
 ) -> bool {
     let last = match exchange {
-        Ok(exchange) => Event::Exchange(Box::new(exchange)),
-        Err(bad) => Event::Skipped(bad),
+        Ok(exchange) => ReadEvent::Exchange(Box::new(exchange)),
+        Err(bad) => ReadEvent::Skipped(bad),
     };
-    notes.into_iter().map(Event::Noted).all(&mut *on_event) && on_event(last)
+    notes.into_iter().map(ReadEvent::Noted).all(&mut *on_event) && on_event(last)
 }
 
 /// Skips the byte order mark at the start of a file.
-pub(super) fn skip_mark(input: &mut impl io::BufRead) -> Result<(), Fault> {
+pub(super) fn skip_mark(input: &mut impl io::BufRead) -> Result<(), ReadFault> {
     let start = input.fill_buf()?;
     let reason = match start {
         [0xef, 0xbb, 0xbf, ..] => {
@@ -62,7 +62,7 @@ pub(super) fn skip_mark(input: &mut impl io::BufRead) -> Result<(), Fault> {
         }
         _ => return Ok(()),
     };
-    Err(Fault::Syntax {
+    Err(ReadFault::Syntax {
         line: 1,
         column: 1,
         reason: reason.to_owned(),

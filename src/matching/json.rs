@@ -3,7 +3,7 @@
 use std::{borrow::Cow, ops::Range};
 
 use crate::content::{
-    json::{self, Item, Walk},
+    json::{self, JsonItem, Walk},
     json_pointer::{Pointer, Step},
 };
 
@@ -44,11 +44,11 @@ impl Canonical {
         while let Some(item) = walk.next() {
             match item {
                 _ if writer.out.len() > most => return None,
-                Item::Bad(_) => return None,
-                Item::Open(_) if ignored > 0 => ignored += 1,
-                Item::Close(_) if ignored > 0 => ignored -= 1,
-                Item::Value(_) if ignored > 0 => {}
-                Item::Open(at) => {
+                JsonItem::Bad(_) => return None,
+                JsonItem::Open(_) if ignored > 0 => ignored += 1,
+                JsonItem::Close(_) if ignored > 0 => ignored -= 1,
+                JsonItem::Value(_) if ignored > 0 => {}
+                JsonItem::Open(at) => {
                     if self.is_ignored(&walk) {
                         ignored = 1;
                     } else if counting > 0 || self.counts(&walk) {
@@ -57,13 +57,13 @@ impl Canonical {
                         counting += 1;
                     }
                 }
-                Item::Close(end) => {
+                JsonItem::Close(end) => {
                     if counting > 0 {
                         counting -= 1;
                         writer.close(text[end - 1]);
                     }
                 }
-                Item::Value(place) => {
+                JsonItem::Value(place) => {
                     let is_cut =
                         text[place.start] == b'"' && !json::is_closed(&text[place.clone()]);
                     if is_cut {

@@ -9,7 +9,9 @@ mod selection;
 mod user_functions;
 
 pub use self::key::MatchKey;
-use self::{body::Contents, json::Canonical, selection::NameSelection, user_functions::Functions};
+use self::{
+    body::Contents, json::Canonical, selection::NameSelection, user_functions::MatchFunctions,
+};
 use crate::{content::json_pointer::Pointer, message::RecordedRequest, redact::Redact};
 
 /// Selects the parts of a request that a recorded request must have in common with it: by default
@@ -29,7 +31,7 @@ use crate::{content::json_pointer::Pointer, message::RecordedRequest, redact::Re
 /// let matching = Matching::new()
 ///     .header("accept")               // the same URI may come as JSON and as HTML
 ///     .ignore_query("nonce")          // new in every request
-///     .ignore_json_order(true)            // written by different libraries
+///     .ignore_json_order(true)        // written by different libraries
 ///     .ignore_json("/sent_at");       // and at different times
 /// # let _ = matching;
 /// ```
@@ -54,7 +56,7 @@ pub struct Matching {
     body: bool,
     contents: Contents,
     authority: bool,
-    functions: Functions,
+    functions: MatchFunctions,
     redact: Redact,
 }
 
@@ -66,7 +68,7 @@ impl Default for Matching {
             body: true,
             contents: Contents::default(),
             authority: true,
-            functions: Functions::default(),
+            functions: MatchFunctions::default(),
             redact: Redact::default(),
         }
     }

@@ -8,14 +8,14 @@ type Function = Arc<dyn Fn(&RecordedRequest) -> Vec<u8> + Send + Sync>;
 
 /// Functions whose results are part of the match key.
 #[derive(Clone, Default)]
-pub(super) struct Functions {
+pub(super) struct MatchFunctions {
     all: Vec<Function>,
     /// Whether the results are the whole match key.
     pub(super) only: bool,
     guard: Guard,
 }
 
-impl Functions {
+impl MatchFunctions {
     pub(super) fn add<M: AsRef<[u8]>>(
         &mut self,
         function: impl Fn(&RecordedRequest) -> M + Send + Sync + 'static,
@@ -35,9 +35,9 @@ impl Functions {
     }
 }
 
-impl fmt::Debug for Functions {
+impl fmt::Debug for MatchFunctions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Functions")
+        f.debug_struct("MatchFunctions")
             .field("all", &self.all.len())
             .field("only", &self.only)
             .finish_non_exhaustive()

@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::Extensions;
 
-/// Returns the client's address: from axum's `ConnectInfo`, else from a `SocketAddr` in the extensions.
+/// Returns the client's address: from axum's `ConnectInfo`, else from a `SocketAddr` in the
+/// extensions.
 ///
 /// An IPv4-mapped IPv6 address is returned as IPv4.
 pub(crate) fn client_address(extensions: &Extensions) -> Option<IpAddr> {

@@ -4,14 +4,14 @@ use std::ops::Range;
 
 use memchr::memchr2;
 
-use super::{edits::Edits, json::Values, mark::Mark};
+use super::{edits::Edits, json::SecretValues, mark::Mark};
 use crate::content::media_type::looks_like_json;
 
 /// Replaces the secrets in the data of each event; `None` if it has none.
 ///
 /// The data of an event may span several lines (WHATWG HTML, 9.2): they are redacted as one text,
 /// which is written back line by line.
-pub(super) fn redact(text: &[u8], values: &Values, mark: &Mark) -> Option<Vec<u8>> {
+pub(super) fn redact(text: &[u8], values: &SecretValues, mark: &Mark) -> Option<Vec<u8>> {
     let mut edits = Edits::new(text);
     let mut data: Vec<Range<usize>> = Vec::new();
     let mut at = match text {
@@ -42,7 +42,7 @@ pub(super) fn redact(text: &[u8], values: &Values, mark: &Mark) -> Option<Vec<u8
 fn event(
     text: &[u8],
     data: &mut Vec<Range<usize>>,
-    values: &Values,
+    values: &SecretValues,
     mark: &Mark,
     edits: &mut Edits<'_>,
 ) {

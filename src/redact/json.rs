@@ -10,7 +10,7 @@ use super::{
     names::{SecretNames, SecretRule},
 };
 use crate::content::{
-    json::{self, Item, Walk},
+    json::{self, JsonItem, Walk},
     json_pointer::Pointer,
 };
 
@@ -19,13 +19,13 @@ const LONGEST_NAME: usize = 64;
 
 /// The selection of secret values.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Values {
+pub(super) struct SecretValues {
     /// Names of members, at any depth.
     pub(super) names: SecretNames,
     pub(super) pointers: Vec<Pointer>,
 }
 
-impl Values {
+impl SecretValues {
     pub(super) fn is_empty(&self) -> bool {
         self.names.is_empty() && self.pointers.is_empty()
     }
@@ -64,8 +64,8 @@ impl Values {
         let mut secret: Option<(usize, usize)> = None;
         loop {
             match (walk.next(), &mut secret) {
-                (Some(Item::Open(_)), Some((_, depth))) => *depth += 1,
-                (Some(Item::Close(end)), Some((start, depth))) => {
+                (Some(JsonItem::Open(_)), Some((_, depth))) => *depth += 1,
+                (Some(JsonItem::Close(end)), Some((start, depth))) => {
                     *depth -= 1;
                     if *depth == 0 {
                         let place = *start..end;
@@ -73,30 +73,30 @@ impl Values {
                         replace(&mut edits, text, place, mark);
                     }
                 }
-                (Some(Item::Value(_)), Some(_)) | (Some(Item::Close(_)), None) => {}
-                (None | Some(Item::Bad(_)), Some((start, _))) => {
+                (Some(JsonItem::Value(_)), Some(_)) | (Some(JsonItem::Close(_)), None) => {}
+                (None | Some(JsonItem::Bad(_)), Some((start, _))) => {
                     replace(&mut edits, text, *start..text.len(), mark);
                     break;
                 }
-                (Some(Item::Open(start)), None) => {
+                (Some(JsonItem::Open(start)), None) => {
                     if self.rule(&walk, false).is_some() {
                         secret = Some((start, 1));
                     }
                 }
-                (Some(Item::Value(place)), None) => {
+                (Some(JsonItem::Value(place)), None) => {
                     let is_string = text[place.start] == b'"';
                     // `null` is not a secret.
                     if self.rule(&walk, is_string).is_some() && text[place.clone()] != *b"null" {
                         replace(&mut edits, text, place, mark);
                     }
                 }
-                (Some(Item::Bad(at)), None) if is_declared && self.has_named() => {
+                (Some(JsonItem::Bad(at)), None) if is_declared && self.has_named() => {
                     if !mark.is_mark(&text[at..]) {
                         edits.replace(at..text.len(), mark.of(&text[at..]).as_bytes());
                     }
                     break;
                 }
-                (Some(Item::Bad(at)), None) => {
+                (Some(JsonItem::Bad(at)), None) => {
                     self.scan(text, at, mark, &mut edits);
                     break;
                 }

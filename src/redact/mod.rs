@@ -17,7 +17,10 @@ use std::sync::Arc;
 use http::{HeaderValue, Uri};
 
 pub(crate) use self::user_functions::Panicked;
-use self::{body::Clean, json::Values, mark::Mark, names::SecretNames, user_functions::Functions};
+use self::{
+    body::Clean, json::SecretValues, mark::Mark, names::SecretNames,
+    user_functions::RedactFunctions,
+};
 use crate::{
     content::{json_pointer::Pointer, media_type::ContentKind},
     message::semantics,
@@ -42,11 +45,11 @@ struct Rules {
     headers: Vec<String>,
     query: SecretNames,
     form: SecretNames,
-    values: Values,
+    values: SecretValues,
     sensitive: bool,
     userinfo: bool,
     mark: Mark,
-    functions: Functions,
+    functions: RedactFunctions,
 }
 
 impl Default for Redact {
@@ -56,14 +59,14 @@ impl Default for Redact {
                 headers: names::HEADERS.map(String::from).into(),
                 query: SecretNames::usual(&names::QUERY),
                 form: SecretNames::usual(&names::QUERY),
-                values: Values {
+                values: SecretValues {
                     names: SecretNames::usual(&names::JSON),
                     pointers: Vec::new(),
                 },
                 sensitive: true,
                 userinfo: true,
                 mark: Mark::default(),
-                functions: Functions::default(),
+                functions: RedactFunctions::default(),
             }),
         }
     }
@@ -162,8 +165,9 @@ impl Redact {
         self.change(|rules| rules.values.pointers.push(Pointer::new(pointer.as_ref())))
     }
 
-    /// Leaves bodies unchanged, except for fields that you name with [`form_field`](Self::form_field),
-    /// [`json_field`](Self::json_field) or [`json_pointer`](Self::json_pointer).
+    /// Leaves bodies unchanged, except for fields that you name with
+    /// [`form_field`](Self::form_field), [`json_field`](Self::json_field) or
+    /// [`json_pointer`](Self::json_pointer).
     pub fn keep_bodies(self, keep: bool) -> Self {
         self.change(|rules| {
             rules.form.keeps_usual = keep;
@@ -178,7 +182,8 @@ impl Redact {
     /// [`RecordedBody::set_bytes`]; its `content-length` is then corrected.
     ///
     /// If the function panics, the exchange is dropped and counted
-    /// ([`DroppedCounts::redaction_failed`](crate::record::DroppedCounts::redaction_failed)), and a lookup is a miss.
+    /// ([`DroppedCounts::redaction_failed`](crate::record::DroppedCounts::redaction_failed)), and a
+    /// lookup is a miss.
     ///
     /// ```
     /// use tower_traffic::Redact;

@@ -11,7 +11,7 @@ type Function<M> = Arc<dyn Fn(&mut M) + Send + Sync>;
 
 /// Functions that are called with each message, in order.
 #[derive(Clone, Default)]
-pub(super) struct Functions {
+pub(super) struct RedactFunctions {
     pub(super) requests: Vec<Function<RecordedRequest>>,
     pub(super) responses: Vec<Function<RecordedResponse>>,
     guard: Guard,
@@ -21,7 +21,7 @@ pub(super) struct Functions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Panicked;
 
-impl Functions {
+impl RedactFunctions {
     pub(super) fn request(&self, request: &mut RecordedRequest) -> Result<(), Panicked> {
         self.call(&self.requests, request)
     }
@@ -38,9 +38,9 @@ impl Functions {
     }
 }
 
-impl fmt::Debug for Functions {
+impl fmt::Debug for RedactFunctions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Functions")
+        f.debug_struct("RedactFunctions")
             .field("requests", &self.requests.len())
             .field("responses", &self.responses.len())
             .finish_non_exhaustive()

@@ -1,4 +1,4 @@
-//! HAR files: those of others are read as far as they go, and ours are read back exactly.
+//! HAR files of other tools, and exact round trips of this crate's own.
 
 use std::{
     fs,
@@ -77,7 +77,7 @@ fn entry(request: Value, response: Value) -> Value {
     entry
 }
 
-/// What a HAR with one entry is read as, and what is noted of it.
+/// The exchange in a HAR with one entry, and the notes of reading it.
 fn read_noted(entry: &Value) -> (Exchange, Vec<String>) {
     let file = har(&json!([entry]));
     let (mut read, errors) = replay(&Har::new(&file.path));
@@ -120,7 +120,7 @@ fn bad(file: &File) -> Vec<(String, String)> {
         .collect()
 }
 
-// ---- reading what others wrote
+// ---- reading HARs of other tools
 
 #[test]
 fn a_browsers_entry_is_an_exchange() {
@@ -324,7 +324,7 @@ fn a_content_that_is_missing_never_answers() {
     assert_eq!(notes.len(), 1);
     assert_eq!(Matching::new().key_of(&exchange), None);
 
-    // But not where there is none by definition.
+    // By definition, these responses have no content.
     let exchange = read(json!({"method": "HEAD"}), json!({"content": {"size": 100}}));
     assert_eq!(response(&exchange).body.end, BodyEnd::Complete);
     let exchange = read(json!({}), json!({"status": 304}));
@@ -548,7 +548,7 @@ fn what_is_written_is_har_1_2() {
 /// A field, and whether its value has the right type.
 type Required = (&'static str, fn(&Value) -> bool);
 
-/// Every field that the specification asks for, with its type; and none that it does not know.
+/// Every field that the specification requires, with its type, and no unknown field.
 fn assert_valid(entry: &Value) {
     let check = |value: &Value, required: &[Required], optional: &[&str]| {
         for (name, is_right) in required {
@@ -630,7 +630,7 @@ fn assert_valid(entry: &Value) {
 fn a_har_is_whole_after_every_batch_and_grows_later() {
     let file = File::new();
     for round in 0..3 {
-        // A value of its own, as in another process.
+        // A new value, as in another process.
         let har = Har::new(&file.path);
         for name in ["a", "b"] {
             record(&har, [exchange(&format!("{round}{name}"))]);

@@ -1,4 +1,4 @@
-//! Cassettes of VCR, vcrpy and go-vcr are read as far as they go.
+//! Cassettes of VCR, vcrpy and go-vcr.
 
 use std::{
     fmt::Write,
@@ -15,7 +15,7 @@ use tower_traffic::{
     store::{FileReport, Source, Vcr, Which},
 };
 
-/// What replaying a cassette gives, and the report of reading it.
+/// The exchanges and errors of replaying a cassette, and the report of reading it.
 fn read(text: impl AsRef<[u8]>) -> (Vec<Exchange>, Vec<StoreError>, FileReport) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cassette.yaml");
@@ -25,7 +25,7 @@ fn read(text: impl AsRef<[u8]>) -> (Vec<Exchange>, Vec<StoreError>, FileReport) 
     (exchanges, errors, block_on(vcr.report()).unwrap())
 }
 
-/// What a cassette without anything wrong has.
+/// The exchanges of a cassette without errors and notes.
 fn read_good(text: &str) -> Vec<Exchange> {
     let (exchanges, errors, report) = read(text);
     assert!(errors.is_empty(), "{errors:?}");
@@ -179,7 +179,7 @@ fn pythons_cassettes_are_read() {
 version: 1
 ",
     );
-    // Still compressed: the coding stays, and the framing goes.
+    // Still compressed: the coding stays, the framing is removed.
     assert_eq!(
         response_lines(&exchanges[0]),
         ["content-encoding: gzip", "content-length: 25"]
@@ -190,7 +190,7 @@ version: 1
         lines(&exchanges[0].request.headers)[1],
         "user-agent: python"
     );
-    // Decoded when it was recorded: the coding goes. And what looks like a number is text.
+    // Decoded by the recorder: the coding is removed. A number stays text.
     assert_eq!(response_lines(&exchanges[1]), [""; 0]);
     assert_eq!(got(&exchanges[1]), b"007");
     assert_eq!(exchanges[1].request.method, Method::PATCH);
@@ -224,7 +224,7 @@ interactions:
 
 #[test]
 fn aliases_are_followed() {
-    // Ruby writes a string once that it has twice.
+    // Ruby writes an alias for a repeated string.
     let exchanges = read_good(
         "http_interactions:
 - request: {method: get, uri: &uri 'http://a/', body: &empty '', headers: &h {A: [b]}}

@@ -1,4 +1,4 @@
-//! Whatever HTTP allows is read from a folder as it was recorded.
+//! Exchanges with every property that HTTP allows are replayed from a folder as recorded.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,8 @@ use tower_traffic::{
 };
 
 proptest! {
-    // The cases are `PROPTEST_CASES`, or 256. A failure prints what to write a test from.
+    // `PROPTEST_CASES` sets the number of cases, 256 by default. A failure prints the values for a
+    // test.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
@@ -33,7 +34,7 @@ proptest! {
         let writer = Disk::new(folder.path())
             .max_segment_bytes(segment_size)
             .compress(compression);
-        // Reads the empty folder: from now on the writer's own index is kept up to date.
+        // Reads the empty folder: from now on the writer keeps its index up to date.
         block_on(writer.report()).unwrap();
         for batch in &batches {
             block_on(writer.store(batch.iter().cloned().map(Arc::new).collect())).unwrap();
@@ -61,7 +62,7 @@ proptest! {
     }
 }
 
-/// The exchanges that can answer, by what they answer to.
+/// The exchanges that can answer, by match key.
 fn by_key<'a>(
     source: &impl Source,
     recorded: &'a [Exchange],
@@ -167,7 +168,7 @@ fn authority() -> impl Strategy<Value = String> {
     })
 }
 
-/// Few enough that the same comes twice, and also what is odd but allowed.
+/// Few values, so that duplicates are common, and unusual but valid ones.
 fn path_and_query() -> impl Strategy<Value = String> {
     prop_oneof![
         select(vec![
@@ -199,7 +200,7 @@ fn headers() -> impl Strategy<Value = HeaderList> {
 }
 
 fn header_name() -> impl Strategy<Value = HeaderName> {
-    // Few enough that duplicates are common; the last of them mean something to the format.
+    // Few values, so that duplicates are common; the last ones have a meaning in the format.
     let known = select(vec![
         "accept",
         "set-cookie",
@@ -223,7 +224,7 @@ fn header_name() -> impl Strategy<Value = HeaderName> {
     ]
 }
 
-/// Any bytes that HTTP allows, without whitespace around them: HTTP takes that away.
+/// Bytes that HTTP allows, without white space around them, which HTTP removes.
 fn header_value() -> impl Strategy<Value = HeaderValue> {
     let byte = prop_oneof![
         4 => 0x20..=0x7e_u8,
@@ -260,11 +261,11 @@ fn content() -> impl Strategy<Value = Bytes> {
     prop_oneof![
         120 => Just(Vec::new()),
         200 => vec(any::<u8>(), 0..300),
-        // Line ends, and what stands at the start of lines.
+        // Line ends, and special characters at the start of lines.
         100 => vec(select(vec!["\r\n", "\n", "\r", "WARC/1.1", "WARC/", "a", ": ", "\0"]), 0..40)
             .prop_map(|parts| parts.concat().into()),
         60 => vec(Just(record_text), 1..4).prop_map(|records| records.concat().into()),
-        // At the edges of the buffers that are read and written through.
+        // At the bounds of the buffers for reading and writing.
         4 => (any::<u8>(), select(vec![8 << 10, 128 << 10, 256 << 10]), 0..700_usize)
             .prop_map(|(seed, size, less)| bytes(seed, size - less)),
         1 => (any::<u8>(), 1 << 20..=4_usize << 20).prop_map(|(seed, size)| bytes(seed, size)),
@@ -272,7 +273,7 @@ fn content() -> impl Strategy<Value = Bytes> {
     .prop_map(Bytes::from)
 }
 
-/// Cheap to make, and no two parts of it alike nearby.
+/// Cheap to make, without repetitions nearby.
 fn bytes(seed: u8, size: usize) -> Vec<u8> {
     let mut state = u32::from(seed) | 1;
     let mut block: Vec<u8> = Vec::new();
@@ -285,7 +286,7 @@ fn bytes(seed: u8, size: usize) -> Vec<u8> {
     bytes
 }
 
-/// What an error may say.
+/// The text of an error.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         select(vec![
@@ -302,7 +303,7 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// All that a date in the format can be.
+/// The range of dates in the format.
 fn began() -> impl Strategy<Value = SystemTime> {
     let seconds = prop_oneof![4 => 1_700_000_000..1_900_000_000_u64, 1 => 0..=253_402_300_799_u64];
     (seconds, nanos())

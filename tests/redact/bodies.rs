@@ -1,4 +1,4 @@
-//! Secrets in bodies never reach a store, and everything else of a body does.
+//! Redaction of bodies: no secret is stored, and all other bytes are.
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -16,7 +16,7 @@ fn post(content_type: &str, body: impl Into<Bytes>) -> RecordedRequest {
     request.body(body).expect("a request").into()
 }
 
-/// What becomes of a request's body; the response's becomes the same.
+/// The redacted body of a request; that of a response is equal.
 fn redacted(redact: &Redact, content_type: &str, body: impl Into<Bytes>) -> String {
     let mut request = post(content_type, body);
     let mut response = RecordedResponse::from(Response::new(request.body.to_bytes()));
@@ -110,7 +110,7 @@ fn usual_secrets_are_replaced_in_json_and_the_rest_stays_byte_for_byte() {
         &default,
         JSON,
         &[
-            // Only strings are likely to be secrets.
+            // By a usual name, only strings are secret.
             r#"{"token":5,"password":null,"secret":{"type":"string"},"pwd":false}"#,
             r#"{"tokens":"a","session":"b"}"#,
             "",
@@ -122,7 +122,7 @@ fn usual_secrets_are_replaced_in_json_and_the_rest_stays_byte_for_byte() {
         "application/problem+json; charset=utf-8",
         "Application/JSON",
         "application/x-ndjson",
-        // They do not say what they are, or the wrong thing.
+        // Missing or wrong media types.
         "",
         "text/plain",
         FORM,
@@ -184,7 +184,7 @@ fn nothing_is_replaced_in_bodies_when_that_is_switched_off() {
     unchanged(&some, JSON, &["{\"token\":\"x\"}"]);
 }
 
-// ---- what is named
+// ---- named secrets
 
 #[test]
 fn named_members_are_replaced_whatever_their_value_is() {
@@ -252,7 +252,7 @@ fn what_is_named_does_not_get_through_in_what_is_no_json() {
             (&deep, &format!("{}REDACTED", "[".repeat(128))),
         ],
     );
-    // Somewhere else than in JSON it was not said to be secret.
+    // Outside of JSON, this name is not secret.
     unchanged(&redact, "text/plain", &["[info] pin: 1234"]);
 }
 
@@ -316,7 +316,7 @@ fn multipart_forms_lose_their_secrets() {
         content_type,
         &[(&body("hun\r\nter2", "1"), &body(REDACTED, "\"REDACTED\""))],
     );
-    // No parts: then it is not known where the secrets are.
+    // Without parts, the position of secrets is unknown.
     for content_type in [content_type, "multipart/form-data"] {
         let after = redacted(&redact, content_type, "pin=1");
         assert_eq!(after, REDACTED);
@@ -324,7 +324,7 @@ fn multipart_forms_lose_their_secrets() {
     }
 }
 
-// ---- what a head says of its body
+// ---- headers that describe the body
 
 #[test]
 fn the_length_is_that_of_what_is_stored_and_digests_are_removed() {
@@ -341,7 +341,7 @@ fn the_length_is_that_of_what_is_stored_and_digests_are_removed() {
     assert_eq!(request.headers.get("digest"), None);
     let names: Vec<_> = request.headers.iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["content-length", "content-type", "x-after"]);
-    // Where there is no secret, nothing is touched.
+    // Without a secret, nothing changes.
     let before = kept.clone();
     Redact::default()
         .keep_json_field("token")
@@ -351,7 +351,7 @@ fn the_length_is_that_of_what_is_stored_and_digests_are_removed() {
 
 #[test]
 fn a_length_that_was_another_stays() {
-    // Of a body that was cut, the head says how long it was.
+    // The header of a cut body has the original length.
     let mut request = post(JSON, "{\"token\":\"x");
     request.headers = [(
         http::header::CONTENT_LENGTH,
@@ -394,7 +394,7 @@ fn what_is_compressed_is_stored_decoded_if_it_has_a_secret_that_was_named() {
     assert_eq!(request.headers.get("content-encoding"), None);
     assert_eq!(request.headers.get("content-length"), Some(&b"24"[..]));
 
-    // Without one it stays as it is, and so does what is only likely to be one.
+    // Without the feature, the body stays as it is; the same holds for usual names.
     for redact in [Redact::default().json_field("other"), Redact::default()] {
         let mut request = compressed("gzip", JSON, packed.clone());
         let before = request.clone();
@@ -420,7 +420,7 @@ fn what_is_compressed_and_was_cut_is_decoded_as_far_as_it_goes() {
         after.starts_with(b"{\"pin\":\"REDACTED\",\"a\":[0,"),
         "{after:?}"
     );
-    // The same, whole by what its end says: it is damaged.
+    // The same bytes in a complete body: damaged.
     let mut request = compressed("gzip", JSON, packed[..packed.len() / 2].to_vec());
     Redact::default().json_field("pin").request(&mut request);
     assert_eq!(request.body.to_bytes(), "\"REDACTED\"");
@@ -454,7 +454,7 @@ fn a_bomb_is_replaced_as_a_whole() {
     assert_eq!(request.body.to_bytes(), "\"REDACTED\"");
 }
 
-// ---- what is not as it usually is
+// ---- unusual and invalid content
 
 #[test]
 fn parts_of_forms_are_known_however_their_heads_are_written() {
@@ -520,7 +520,7 @@ fn events_after_a_byte_order_mark_are_looked_into() {
 #[test]
 fn a_long_name_is_not_read_again_with_every_value() {
     let named = Redact::none().json_pointer("/a/*");
-    // Read with each of them, these are 200,000,000,000 bytes.
+    // Reading the rest of the text for each of them would read 200,000,000,000 bytes.
     let name = "b".repeat(1_000_000);
     let body = format!("{{\"\\u0061{name}\":[{}1]}}", "1,".repeat(200_000));
     unchanged(&named, JSON, &[&body]);
@@ -580,7 +580,7 @@ fn what_is_named_is_found_in_what_is_compressed_and_not_declared() {
         let default = clean(&Redact::default(), content_type, gzip("{\"token\":\"x\"}"));
         assert_eq!(default, None, "{content_type}");
     }
-    // Too long to be looked into: what does not begin like JSON is none.
+    // Too long to decode: content that does not begin like JSON is not JSON.
     let long = "1".repeat(17 << 20);
     let found = clean(&json, "text/plain", gzip(&format!("[{long}]")));
     assert_eq!(found.as_deref(), Some("\"REDACTED\""));
@@ -600,7 +600,7 @@ fn parts_that_are_not_as_they_should_be_do_not_get_through() {
     let urlencoded = "Content-Type: application/x-www-form-urlencoded";
     let json = "Content-Type: application/json";
     for (before, after) in [
-        // No empty line, or not where it should be.
+        // Without an empty line, or with one in the wrong place.
         (format!("{pin}\r\n1234"), REDACTED.to_owned()),
         (format!("{pin}\r\n1234\r\n\r\n5"), REDACTED.to_owned()),
         ("pin=1234".to_owned(), REDACTED.to_owned()),
@@ -617,7 +617,7 @@ fn parts_that_are_not_as_they_should_be_do_not_get_through() {
             "Content-Disposition: form-data; name*0=p; name*1=in\r\n\r\n1234".to_owned(),
             format!("Content-Disposition: form-data; name*0=p; name*1=in\r\n\r\n{REDACTED}"),
         ),
-        // Parts that have secrets in them.
+        // Secrets inside of parts.
         (
             format!("{other}\r\n{urlencoded}\r\n\r\nx=1&pin=1234"),
             format!("{other}\r\n{urlencoded}\r\n\r\nx=1&pin={REDACTED}"),
@@ -647,7 +647,7 @@ fn parts_that_are_not_as_they_should_be_do_not_get_through() {
             "{before}"
         );
     }
-    // Outside of all parts.
+    // Text outside of all parts.
     let whole = form(&format!("{other}\r\n\r\n1"));
     assert_eq!(
         redacted(
@@ -666,7 +666,7 @@ fn parts_that_are_not_as_they_should_be_do_not_get_through() {
         content_type,
         &[&whole, &format!("\r\n{whole}\r\n"), "--b\r\n\r\n--b--"],
     );
-    // Nobody has named anything: only what is known to be secret is replaced.
+    // Without named secrets, only known places are replaced.
     let password = form("Content-Disposition: form-data; name=password\r\nhunter2");
     assert_eq!(
         redacted(&Redact::default(), content_type, password),

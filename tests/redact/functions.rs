@@ -1,4 +1,5 @@
-//! Functions that redact: they see each message once, both sides agree, and a panic lets nothing out.
+//! Redaction by functions: called once per message, equal on both sides of a lookup, and safe when
+//! they panic.
 
 use std::sync::{
     Arc,
@@ -14,7 +15,7 @@ use tower_traffic::{
     store::{Disk, Memory, Replay},
 };
 
-/// Hides which user it is.
+/// Hides the user's id.
 fn without_user() -> Redact {
     Redact::default()
         .request_with(|request| {
@@ -56,7 +57,7 @@ async fn what_functions_leave_is_stored_and_found() {
     let response = stored[0].response.as_ref().expect("one");
     assert_eq!(response.body.to_bytes(), "this is somebody");
     assert_eq!(response.headers.get("content-length"), Some(&b"16"[..]));
-    // The rules are applied to what functions leave.
+    // The other rules follow the functions.
     assert_eq!(response.headers.get("set-cookie"), Some(&b"REDACTED"[..]));
 
     let matching = tower_traffic::Matching::new().redact(without_user());

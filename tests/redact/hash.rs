@@ -1,4 +1,4 @@
-//! Secrets that are hashed: the same one looks the same everywhere, and none can be found again.
+//! Hashed secrets: equal secrets have equal marks, and no mark reveals its secret.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request};
@@ -107,7 +107,7 @@ fn what_only_looks_like_a_hash_is_hashed() {
     ] {
         assert_ne!(value(&hashing(), "x-api-key", secret), secret);
     }
-    // What was replaced without a hash has nothing left to be hashed.
+    // A mark without a hash is not hashed again.
     assert_eq!(value(&hashing(), "x-api-key", REDACTED), REDACTED);
     assert_eq!(value(&Redact::default(), "x-api-key", MARK), REDACTED);
 }
@@ -122,7 +122,7 @@ fn the_key_is_not_printed() {
         format!("{matching:?}"),
     ] {
         assert!(!text.contains("opensesame"), "{text}");
-        // Nor as the numbers of its bytes.
+        // Also not as the numbers of its bytes.
         assert!(!text.contains("111, 112, 101, 110"), "{text}");
     }
 }
@@ -136,7 +136,7 @@ fn requests_with_different_secrets_are_told_apart_by_who_has_the_key() {
         Matching::new().key(&ask("a")),
         Matching::new().key(&ask("b"))
     );
-    // A recording with hashes is found without the key too.
+    // A recording with hashes is found without the key.
     let mut stored = ask("a");
     hashing().request(&mut stored);
     assert_eq!(Matching::new().key(&stored), Matching::new().key(&ask("b")));

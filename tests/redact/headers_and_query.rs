@@ -1,4 +1,5 @@
-//! Secrets never reach a store, and a recording without them still answers.
+//! Redaction of headers and URIs: no secret is stored, and a recording without secrets still
+//! answers.
 
 use std::{fs, path::Path};
 
@@ -23,7 +24,7 @@ fn headers(redact: &Redact, map: &HeaderMap) -> HeaderList {
     headers
 }
 
-/// What becomes of a header field's value.
+/// The redacted value of a header.
 fn value(redact: &Redact, name: &'static str, value: impl AsRef<[u8]>) -> Vec<u8> {
     let mut map = HeaderMap::new();
     let value = HeaderValue::from_bytes(value.as_ref()).expect("a value");
@@ -36,7 +37,7 @@ fn text(redact: &Redact, name: &'static str, text: &str) -> String {
     String::from_utf8(value(redact, name, text)).expect("text")
 }
 
-/// What becomes of a request's URI.
+/// The redacted URI of a request.
 fn uri(redact: &Redact, uri: &str) -> String {
     let request = Request::get(uri).body(Bytes::new()).expect("a request");
     let mut request = RecordedRequest::from(request);
@@ -44,7 +45,7 @@ fn uri(redact: &Redact, uri: &str) -> String {
     request.uri.to_string()
 }
 
-// ---- header fields
+// ---- headers
 
 #[test]
 fn the_usual_secret_fields_are_replaced() {
@@ -93,7 +94,7 @@ fn values_that_are_marked_sensitive_are_replaced() {
     let after = headers(&Redact::default(), &map);
     assert_eq!(after.get("x-session"), Some(REDACTED.as_bytes()));
     assert_eq!(after.get("x-plain"), Some(&b"seen"[..]));
-    // Also where the name is one to keep.
+    // Even if the header is kept by name.
     let after = headers(&Redact::default().keep_header("x-session"), &map);
     assert_eq!(after.get("x-session"), Some(REDACTED.as_bytes()));
 }
@@ -124,7 +125,7 @@ fn nothing_is_replaced_when_it_is_switched_off() {
     map.get_mut("x-session").expect("it").set_sensitive(true);
     let after = headers(&none, &map);
     assert_eq!(after.get("x-session"), Some(SECRET.as_bytes()));
-    // And one can begin from there.
+    // Rules can be added to no rules.
     let only = Redact::none().header("x-session").query("nonce");
     assert_eq!(text(&only, "x-session", SECRET), REDACTED);
     assert_eq!(uri(&only, "/?nonce=1&token=2"), "/?nonce=REDACTED&token=2");
@@ -272,7 +273,7 @@ fn a_uri_that_is_not_utf_8_loses_its_secrets_and_nothing_else() {
     );
 }
 
-// ---- everything else of an exchange
+// ---- other parts of an exchange
 
 fn failed(error: &str) -> Exchange {
     let request = Request::get("/").body(Bytes::new()).expect("a request");
@@ -333,7 +334,7 @@ fn bodies_are_left_as_they_are() {
 
 // ---- end to end
 
-/// A request with a secret everywhere it is looked for.
+/// A request with a secret in every place that is searched.
 fn all_secrets(base: &str) -> Request<Body> {
     let sent = frames([
         data("content"),
@@ -401,11 +402,11 @@ async fn nothing_of_a_secret_is_in_the_files_of_a_recording() {
     let server = Server::start(app).await;
     for (number, client) in [http1(), http2()].into_iter().enumerate() {
         let answer = ask(&client, all_secrets(&server.url(""))).await;
-        // Who asked gets all of it.
+        // The client receives the original.
         assert_eq!(answer.headers["set-cookie"], "session=hunter2");
         settled(&record.recorder(), number as u64 + 1).await;
     }
-    // Clients fail with the URI in the text, and bodies break off with it.
+    // The errors of clients and bodies contain the URI.
     let failing = record.layer(service_fn(|_: Request<RequestBody<Body>>| async {
         Err::<Response<Body>, _>("cannot reach http://bob:hunter2@h/?token=hunter2")
     }));
@@ -431,7 +432,7 @@ async fn nothing_of_a_secret_is_in_the_files_of_a_recording() {
     assert!(contains(&bytes, REDACTED));
     assert!(!contains(&bytes, SECRET));
 
-    // The same without redaction: what is looked for above can be found.
+    // Without redaction, the search above finds every secret.
     let folder = tempfile::tempdir().expect("a folder");
     let record = RecordTraffic::disk(folder.path()).redact(Redact::none());
     ask(&record.layer(secretive()), all_secrets("")).await;
@@ -519,7 +520,7 @@ fn a_query_within_a_query_loses_its_secrets() {
 #[test]
 fn a_text_of_question_marks_is_read_once() {
     for text in ["?", "?a=", "?a&", "?token=REDACTED&", "#", "://", "#?"] {
-        // Its length squared is a million million.
+        // The square of its length is 10^12.
         let text = format!("/{}", text.repeat(1_000_000 / text.len()));
         assert_eq!(value(&Redact::default(), "referer", &text), text.as_bytes());
     }

@@ -1,4 +1,4 @@
-//! Wherever a secret stands that is looked for, none of it is stored, and everything else is.
+//! A secret in any place that is searched is never stored, and everything else is.
 
 use std::{fmt::Write, fs, path::Path};
 
@@ -12,7 +12,7 @@ use tower_traffic::{
     RecordedRequest, Redact,
 };
 
-/// Where a secret stands.
+/// The place of a secret.
 #[derive(Clone, Copy, Debug)]
 enum Place {
     Field(&'static str),
@@ -82,7 +82,7 @@ fn gzip(text: &str) -> Vec<u8> {
     packed
 }
 
-/// The type and the bytes of a content with a secret in it.
+/// The media type and bytes of a content with a secret.
 fn content(place: Place, secret: &str, rest: &str) -> Option<(&'static str, Vec<u8>)> {
     let rest_json = json(rest);
     let secret_json = json(secret);
@@ -123,7 +123,7 @@ fn content(place: Place, secret: &str, rest: &str) -> Option<(&'static str, Vec<
     Some((content_type, text.into()))
 }
 
-/// An exchange with a secret in one place of its request, and in the same of its response.
+/// An exchange with a secret in one place of its request, and in the same place of its response.
 fn exchange(place: Place, secret: &str, rest: &str) -> Exchange {
     let (content_type, bytes) = content(place, secret, rest).unwrap_or(("text/plain", rest.into()));
     let mut uri = "http://h/a?b=1".to_owned();
@@ -221,7 +221,7 @@ async fn pass(record: &RecordTraffic, exchange: &Exchange, pieces: usize) {
     ask(&record.layer(origin), request).await;
 }
 
-/// What is looked for below can be found, in every place that is stored as it is.
+/// Without redaction, the search below finds the secret, in every place that is stored as it is.
 #[tokio::test]
 async fn a_secret_that_is_not_redacted_is_in_the_files() {
     for place in &PLACES[..18] {
@@ -241,7 +241,7 @@ async fn a_secret_that_is_not_redacted_is_in_the_files() {
 const START: &str = "zQ7";
 
 fn secret() -> impl Strategy<Value = String> {
-    // What every place takes as it is, and what some must escape.
+    // Characters that every place accepts unescaped, and some that must be escaped.
     "[A-Za-z0-9._~+!-]{5,24}[a-z0-9]".prop_map(|rest| format!("{START}{rest}"))
 }
 
@@ -280,7 +280,7 @@ proptest! {
         rest in any::<String>(),
     ) {
         let mut found = exchange(place, &secret, &rest);
-        // What a secret's container is replaced by is a string.
+        // The replacement of a secret's container is a string.
         let mut expected = match place {
             Place::JsonPointer => {
                 let mut expected = exchange(place, REDACTED, &rest);
@@ -332,7 +332,7 @@ proptest! {
             let once = stored.clone();
             redact.request(&mut stored);
             prop_assert_eq!(&stored, &once);
-            // What hashes nothing finds it too.
+            // The recording is found without hashing too.
             let plain = all(self::redact());
             if !matches!(place, Place::Gzip) {
                 prop_assert_eq!(plain.key(&stored), plain.key(&live(&other)));

@@ -14,7 +14,7 @@ use crate::{
     format::{
         date,
         foreign_message::{self, Fields, from_base64},
-        node::{At, Bad},
+        node::{At, InvalidValue},
         warc::set_target,
     },
     message::{
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-pub(super) fn read(at: &At<'_>, notes: &mut Vec<Bad>) -> Result<Exchange, Bad> {
+pub(super) fn read(at: &At<'_>, notes: &mut Vec<InvalidValue>) -> Result<Exchange, InvalidValue> {
     let at = at.object()?;
     let request = request(&at.get("request"), notes)?;
     let response = response(&at.get("response"), &request, notes)?;
@@ -45,7 +45,7 @@ fn has_field(at: &At<'_>, name: &str) -> bool {
     at.fields().any(|(field, _)| field == name)
 }
 
-fn began(at: &At<'_>, notes: &mut Vec<Bad>) -> Result<SystemTime, Bad> {
+fn began(at: &At<'_>, notes: &mut Vec<InvalidValue>) -> Result<SystemTime, InvalidValue> {
     let time = date::parse(&at.text_or_empty()?);
     if time.is_none() {
         notes.push(at.bad("invalid date: expected ISO 8601; replaced with 1970"));
@@ -89,7 +89,7 @@ fn milliseconds(at: &At<'_>) -> Option<Duration> {
     (nanos >= 0.0).then(|| Duration::from_nanos(nanos as u64))
 }
 
-fn request(at: &At<'_>, notes: &mut Vec<Bad>) -> Result<RecordedRequest, Bad> {
+fn request(at: &At<'_>, notes: &mut Vec<InvalidValue>) -> Result<RecordedRequest, InvalidValue> {
     let at = at.object()?;
     let mut fields = fields(&at.get("headers"), notes)?;
     let method = match (at.get("method").some(), fields.pseudo("method")) {
@@ -148,7 +148,7 @@ fn target(at: &At<'_>, request: &mut RecordedRequest) {
     }
 }
 
-fn url(at: &At<'_>, fields: &Fields) -> Result<Uri, Bad> {
+fn url(at: &At<'_>, fields: &Fields) -> Result<Uri, InvalidValue> {
     let text = match (at.some(), fields.pseudo("path")) {
         (None, Some(path)) => Cow::Owned(path.to_owned()),
         _ => at.text()?,
@@ -165,8 +165,8 @@ fn url(at: &At<'_>, fields: &Fields) -> Result<Uri, Bad> {
 fn response(
     at: &At<'_>,
     request: &RecordedRequest,
-    notes: &mut Vec<Bad>,
-) -> Result<Result<RecordedResponse, NoResponse>, Bad> {
+    notes: &mut Vec<InvalidValue>,
+) -> Result<Result<RecordedResponse, NoResponse>, InvalidValue> {
     if !at.is_missing() && !at.is_map() {
         return Err(at.expected("an object"));
     }
@@ -224,7 +224,7 @@ fn response(
     }))
 }
 
-fn no_response(at: &At<'_>) -> Result<NoResponse, Bad> {
+fn no_response(at: &At<'_>) -> Result<NoResponse, InvalidValue> {
     if !at.get("_clientGone").is_missing() {
         return Ok(NoResponse::ClientGone);
     }
@@ -249,7 +249,7 @@ impl Exact {
 }
 
 /// The content of a response; `None` if it is missing in the file.
-fn content(at: &At<'_>) -> Result<Option<Bytes>, Bad> {
+fn content(at: &At<'_>) -> Result<Option<Bytes>, InvalidValue> {
     let text_at = at.get("text");
     let text = text_at.text_or_empty()?;
     if text.is_empty() {
@@ -260,7 +260,7 @@ fn content(at: &At<'_>) -> Result<Option<Bytes>, Bad> {
 }
 
 /// The headers of a message, as `{name, value}` or, from some tools, `[name, value]`.
-fn fields(at: &At<'_>, notes: &mut Vec<Bad>) -> Result<Fields, Bad> {
+fn fields(at: &At<'_>, notes: &mut Vec<InvalidValue>) -> Result<Fields, InvalidValue> {
     let mut fields = Fields::default();
     for field in at.items()? {
         let pair: Vec<_> = field
@@ -289,7 +289,11 @@ fn fields(at: &At<'_>, notes: &mut Vec<Bad>) -> Result<Fields, Bad> {
 }
 
 /// A body with the crate's own fields.
-fn body(at: &At<'_>, content: Bytes, notes: &mut Vec<Bad>) -> Result<RecordedBody, Bad> {
+fn body(
+    at: &At<'_>,
+    content: Bytes,
+    notes: &mut Vec<InvalidValue>,
+) -> Result<RecordedBody, InvalidValue> {
     let mut body = RecordedBody::from(content);
     let trailers = at.get("_trailers");
     if trailers.is_list() {

@@ -8,11 +8,11 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::format::{
     foreign_message::{Fields, from_base64},
-    node::{At, Bad},
+    node::{At, InvalidValue},
 };
 
 /// Decodes content that is stored as text or in base64.
-pub(super) fn decoded(at: &At<'_>, text: &str, encoding: &At<'_>) -> Result<Bytes, Bad> {
+pub(super) fn decoded(at: &At<'_>, text: &str, encoding: &At<'_>) -> Result<Bytes, InvalidValue> {
     match encoding.text_or_empty()?.to_ascii_lowercase().as_str() {
         "base64" => from_base64(at, text),
         _ => Ok(Bytes::copy_from_slice(text.as_bytes())),
@@ -20,7 +20,11 @@ pub(super) fn decoded(at: &At<'_>, text: &str, encoding: &At<'_>) -> Result<Byte
 }
 
 /// The content in `postData`: text, or the fields of a form.
-pub(super) fn post_data(at: &At<'_>, fields: &Fields, notes: &mut Vec<Bad>) -> Result<Bytes, Bad> {
+pub(super) fn post_data(
+    at: &At<'_>,
+    fields: &Fields,
+    notes: &mut Vec<InvalidValue>,
+) -> Result<Bytes, InvalidValue> {
     let text_at = at.get("text");
     let text = text_at.text_or_empty()?;
     if !text.is_empty() {
@@ -47,7 +51,7 @@ pub(super) fn post_data(at: &At<'_>, fields: &Fields, notes: &mut Vec<Bad>) -> R
     multipart(&params, boundary)
 }
 
-fn form(params: &[At<'_>]) -> Result<Bytes, Bad> {
+fn form(params: &[At<'_>]) -> Result<Bytes, InvalidValue> {
     let mut form = String::new();
     for param in params {
         if !form.is_empty() {
@@ -71,7 +75,7 @@ fn boundary(mime: &str) -> Option<&str> {
 }
 
 /// Builds the content of a form from its fields (RFC 7578).
-fn multipart(params: &[At<'_>], boundary: &str) -> Result<Bytes, Bad> {
+fn multipart(params: &[At<'_>], boundary: &str) -> Result<Bytes, InvalidValue> {
     let mut out = String::new();
     // Writing to a string cannot fail.
     for param in params {

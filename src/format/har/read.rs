@@ -6,15 +6,15 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 
 use super::entry;
 use crate::format::{
-    Event, Fault, OnEvent,
-    node::{At, Bad, Node},
+    OnEvent, ReadEvent, ReadFault,
+    node::{At, InvalidValue, Node},
     reader_event::{report, skip_mark},
 };
 
 const ENTRIES: &str = "$.log.entries";
 
 /// Reads a file until its end, or until `on_event` returns false.
-pub(crate) fn read(mut input: impl io::BufRead, on_event: OnEvent<'_>) -> Result<(), Fault> {
+pub(crate) fn read(mut input: impl io::BufRead, on_event: OnEvent<'_>) -> Result<(), ReadFault> {
     skip_mark(&mut input)?;
     let is_stopped = Cell::new(false);
     let mut json = serde_json::Deserializer::from_reader(input);
@@ -30,8 +30,8 @@ pub(crate) fn read(mut input: impl io::BufRead, on_event: OnEvent<'_>) -> Result
     match read {
         Ok(()) => Ok(()),
         Err(_) if is_stopped.get() => Ok(()),
-        Err(error) if error.is_io() => Err(Fault::Io(error.into())),
-        Err(error) => Err(Fault::Syntax {
+        Err(error) if error.is_io() => Err(ReadFault::Io(error.into())),
+        Err(error) => Err(ReadFault::Syntax {
             line: error.line(),
             column: error.column(),
             reason: without_place(&error.to_string()).to_owned(),
@@ -127,7 +127,7 @@ impl<'a> Inner<'a> for Entries<'a> {
 }
 
 fn missing(log: &mut Log<'_>, path: &str, what: &str) {
-    let event = Event::Skipped(Bad {
+    let event = ReadEvent::Skipped(InvalidValue {
         path: path.to_owned(),
         reason: format!("missing {what}"),
     });

@@ -12,7 +12,7 @@ use crate::{
     format::{
         date,
         foreign_message::{self, Fields, from_base64},
-        node::{At, Bad},
+        node::{At, InvalidValue},
     },
     message::{Exchange, RecordedRequest, RecordedResponse, semantics},
 };
@@ -45,7 +45,7 @@ const BODY: [&str; 3] = ["encoding", "string", "base64_string"];
 pub(super) type Reported = HashSet<String>;
 
 struct Notes<'a> {
-    notes: &'a mut Vec<Bad>,
+    notes: &'a mut Vec<InvalidValue>,
     reported: &'a mut Reported,
 }
 
@@ -64,9 +64,9 @@ impl Notes<'_> {
 
 pub(super) fn read(
     at: &At<'_>,
-    notes: &mut Vec<Bad>,
+    notes: &mut Vec<InvalidValue>,
     reported: &mut Reported,
-) -> Result<Exchange, Bad> {
+) -> Result<Exchange, InvalidValue> {
     let at = at.object()?;
     let mut notes = Notes { notes, reported };
     notes.only(&at, "", &INTERACTION);
@@ -82,7 +82,7 @@ pub(super) fn read(
 }
 
 /// Some dialects have no dates: 1970 is used instead.
-fn began(at: &At<'_>, notes: &mut Notes<'_>) -> Result<SystemTime, Bad> {
+fn began(at: &At<'_>, notes: &mut Notes<'_>) -> Result<SystemTime, InvalidValue> {
     if at.is_missing() {
         return Ok(SystemTime::UNIX_EPOCH);
     }
@@ -93,7 +93,7 @@ fn began(at: &At<'_>, notes: &mut Notes<'_>) -> Result<SystemTime, Bad> {
     Ok(time.unwrap_or(SystemTime::UNIX_EPOCH))
 }
 
-fn request(at: &At<'_>, notes: &mut Notes<'_>) -> Result<RecordedRequest, Bad> {
+fn request(at: &At<'_>, notes: &mut Notes<'_>) -> Result<RecordedRequest, InvalidValue> {
     let at = at.object()?;
     notes.only(&at, "request", &REQUEST);
     let mut fields = fields(&at.get("headers"), notes)?;
@@ -115,7 +115,7 @@ fn request(at: &At<'_>, notes: &mut Notes<'_>) -> Result<RecordedRequest, Bad> {
 }
 
 /// VCR writes methods in lower case.
-fn method(at: &At<'_>) -> Result<Method, Bad> {
+fn method(at: &At<'_>) -> Result<Method, InvalidValue> {
     let method = foreign_message::method(at)?;
     let mut name = method.as_str().bytes();
     if name.any(|byte| byte.is_ascii_uppercase()) {
@@ -125,7 +125,7 @@ fn method(at: &At<'_>) -> Result<Method, Bad> {
     Ok(Method::from_bytes(upper.as_bytes()).unwrap_or(method))
 }
 
-fn version(message: &At<'_>) -> Result<Version, Bad> {
+fn version(message: &At<'_>) -> Result<Version, InvalidValue> {
     let version = message.get("http_version");
     let text = match version.some() {
         Some(version) => version.text()?,
@@ -134,7 +134,11 @@ fn version(message: &At<'_>) -> Result<Version, Bad> {
     Ok(foreign_message::version(&text))
 }
 
-fn response(at: &At<'_>, method: &Method, notes: &mut Notes<'_>) -> Result<RecordedResponse, Bad> {
+fn response(
+    at: &At<'_>,
+    method: &Method,
+    notes: &mut Notes<'_>,
+) -> Result<RecordedResponse, InvalidValue> {
     let at = at.object()?;
     notes.only(&at, "response", &RESPONSE);
     let status = status(&at)?;
@@ -151,7 +155,7 @@ fn response(at: &At<'_>, method: &Method, notes: &mut Notes<'_>) -> Result<Recor
 }
 
 /// `{code: 200, message: OK}`, or `code: 200` beside `status: 200 OK`.
-fn status(response: &At<'_>) -> Result<StatusCode, Bad> {
+fn status(response: &At<'_>) -> Result<StatusCode, InvalidValue> {
     let status = response.get("status");
     let nested = status.get("code");
     let beside = response.get("code");
@@ -167,7 +171,7 @@ fn status(response: &At<'_>) -> Result<StatusCode, Bad> {
 }
 
 /// Each header has one value or a list of values.
-fn fields(at: &At<'_>, notes: &mut Notes<'_>) -> Result<Fields, Bad> {
+fn fields(at: &At<'_>, notes: &mut Notes<'_>) -> Result<Fields, InvalidValue> {
     if !at.is_missing() && !at.is_map() {
         return Err(at.expected("an object"));
     }
@@ -184,7 +188,12 @@ fn fields(at: &At<'_>, notes: &mut Notes<'_>) -> Result<Fields, Bad> {
     Ok(fields)
 }
 
-fn field(fields: &mut Fields, at: &At<'_>, name: &str, notes: &mut Notes<'_>) -> Result<(), Bad> {
+fn field(
+    fields: &mut Fields,
+    at: &At<'_>,
+    name: &str,
+    notes: &mut Notes<'_>,
+) -> Result<(), InvalidValue> {
     let text = at.text_or_empty()?;
     match at.binary() {
         Some(base64) => fields.add(at, name, &from_base64(at, base64)?, notes.notes),
@@ -193,7 +202,7 @@ fn field(fields: &mut Fields, at: &At<'_>, name: &str, notes: &mut Notes<'_>) ->
     Ok(())
 }
 
-fn body(at: &At<'_>, notes: &mut Notes<'_>) -> Result<Bytes, Bad> {
+fn body(at: &At<'_>, notes: &mut Notes<'_>) -> Result<Bytes, InvalidValue> {
     if !at.is_map() {
         return content(at, "");
     }
@@ -205,7 +214,7 @@ fn body(at: &At<'_>, notes: &mut Notes<'_>) -> Result<Bytes, Bad> {
     }
 }
 
-fn content(at: &At<'_>, encoding: &str) -> Result<Bytes, Bad> {
+fn content(at: &At<'_>, encoding: &str) -> Result<Bytes, InvalidValue> {
     let text = at.text_or_empty()?;
     if at.binary().is_some() || encoding == "base64" {
         return from_base64(at, &text);

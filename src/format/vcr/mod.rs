@@ -15,7 +15,7 @@ mod yaml;
 use std::{collections::HashSet, io::BufRead};
 
 use super::{
-    Fault, OnEvent,
+    OnEvent, ReadFault,
     node::At,
     reader_event::{report, skip_mark},
 };
@@ -25,13 +25,13 @@ const LISTS: [&str; 2] = ["http_interactions", "interactions"];
 
 /// Reads a cassette until its end, or until `on_event` returns false. The whole text is in memory,
 /// but only one interaction of its values.
-pub(crate) fn read(mut input: impl BufRead, on_event: OnEvent<'_>) -> Result<(), Fault> {
+pub(crate) fn read(mut input: impl BufRead, on_event: OnEvent<'_>) -> Result<(), ReadFault> {
     skip_mark(&mut input)?;
     let mut bytes = Vec::new();
     input.read_to_end(&mut bytes)?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        Fault::Syntax {
+        ReadFault::Syntax {
             line: 1 + memchr::memchr_iter(b'\n', good).count(),
             column: good.len() - memchr::memrchr(b'\n', good).map_or(0, |at| at + 1) + 1,
             reason: "expected UTF-8".to_owned(),

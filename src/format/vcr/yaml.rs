@@ -1,13 +1,13 @@
 //! Reads the items of a list in YAML, one at a time.
 //!
-//! JSON is YAML too (YAML 1.2, section 1.3). Scalars are not resolved to numbers or dates: a cassette
-//! has `http_version: 1.10` and `string: 007`, which are texts.
+//! JSON is YAML too (YAML 1.2, section 1.3). Scalars are not resolved to numbers or dates: a
+//! cassette has `http_version: 1.10` and `string: 007`, which are texts.
 
 use std::collections::HashMap;
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
 
-use crate::format::{Fault, node::Node};
+use crate::format::{ReadFault, node::Node};
 
 /// The limit of nesting.
 const DEEPEST: usize = 64;
@@ -24,7 +24,7 @@ pub(super) fn items(
     text: &str,
     lists: &'static [&'static str],
     on_item: OnItem<'_>,
-) -> Result<(), Fault> {
+) -> Result<(), ReadFault> {
     let mut options = granit_parser::Options::default();
     options.set_emit_comments(false);
     options.flow_nesting_limit = DEEPEST;
@@ -40,7 +40,7 @@ pub(super) fn items(
     };
     for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) = event.map_err(|error| syntax(&error))?;
-        let place = |reason: String| Fault::Syntax {
+        let place = |reason: String| ReadFault::Syntax {
             line: span.start.line(),
             column: span.start.col() + 1,
             reason,
@@ -53,15 +53,15 @@ pub(super) fn items(
         return Ok(());
     }
     let lists = lists.join("` or `");
-    Err(Fault::Syntax {
+    Err(ReadFault::Syntax {
         line: 1,
         column: 1,
         reason: format!("invalid cassette: missing list `{lists}`"),
     })
 }
 
-fn syntax(error: &ScanError) -> Fault {
-    Fault::Syntax {
+fn syntax(error: &ScanError) -> ReadFault {
+    ReadFault::Syntax {
         line: error.marker().line(),
         column: error.marker().col() + 1,
         reason: error.kind().to_string(),
@@ -81,10 +81,10 @@ struct Builder<'a> {
 
 struct Open {
     anchor: usize,
-    kind: Kind,
+    collection: Collection,
 }
 
-enum Kind {
+enum Collection {
     List(Vec<Node>),
     Map {
         fields: Vec<(String, Node)>,
@@ -108,19 +108,19 @@ impl Builder<'_> {
             }
             Event::SequenceStart(_, anchor, _) => {
                 self.has_list |= self.open.len() == 1 && self.list().is_some();
-                self.begin(anchor, Kind::List(Vec::new()))
+                self.begin(anchor, Collection::List(Vec::new()))
             }
             Event::MappingStart(_, anchor, _) => {
                 let fields = Vec::new();
-                self.begin(anchor, Kind::Map { fields, key: None })
+                self.begin(anchor, Collection::Map { fields, key: None })
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(open) = self.open.pop() else {
                     return Ok(true);
                 };
-                let node = match open.kind {
-                    Kind::List(items) => Node::List(items),
-                    Kind::Map { fields, .. } => Node::Map(fields),
+                let node = match open.collection {
+                    Collection::List(items) => Node::List(items),
+                    Collection::Map { fields, .. } => Node::Map(fields),
                 };
                 self.value(node, open.anchor)
             }
@@ -132,11 +132,11 @@ impl Builder<'_> {
         }
     }
 
-    fn begin(&mut self, anchor: usize, kind: Kind) -> Result<bool, String> {
+    fn begin(&mut self, anchor: usize, collection: Collection) -> Result<bool, String> {
         if self.open.len() >= DEEPEST {
             return Err(format!("nested deeper than {DEEPEST}"));
         }
-        self.open.push(Open { anchor, kind });
+        self.open.push(Open { anchor, collection });
         Ok(true)
     }
 
@@ -147,15 +147,15 @@ impl Builder<'_> {
         }
         if self.open.len() == 2
             && let Some(list) = self.list()
-            && let Kind::List(_) = self.open[1].kind
+            && let Collection::List(_) = self.open[1].collection
         {
             let index = self.index;
             self.index += 1;
             return Ok((self.on_item)(list, index, node));
         }
-        match self.open.last_mut().map(|open| &mut open.kind) {
-            Some(Kind::List(items)) => items.push(node),
-            Some(Kind::Map { fields, key }) => match key.take() {
+        match self.open.last_mut().map(|open| &mut open.collection) {
+            Some(Collection::List(items)) => items.push(node),
+            Some(Collection::Map { fields, key }) => match key.take() {
                 Some(key) => fields.push((key, node)),
                 None => *key = Some(name(node)),
             },
@@ -166,7 +166,7 @@ impl Builder<'_> {
 
     /// The name of the root's list that begins or is open.
     fn list(&self) -> Option<&'static str> {
-        let Kind::Map { key: Some(key), .. } = &self.open.first()?.kind else {
+        let Collection::Map { key: Some(key), .. } = &self.open.first()?.collection else {
             return None;
         };
         self.lists.iter().find(|list| *list == key).copied()

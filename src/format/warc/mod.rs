@@ -39,7 +39,7 @@ pub(crate) use self::pack::pack_gzip;
 pub(crate) use self::write::set_target;
 pub(crate) use self::{
     encode::Encoder,
-    read::{Depth, Item, Reader},
+    read::{Depth, Reader, SegmentItem},
     write::Writer,
 };
 

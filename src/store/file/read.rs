@@ -63,10 +63,10 @@ fn entries(
     read: impl FnOnce(
         std::io::BufReader<std::fs::File>,
         crate::format::OnEvent<'_>,
-    ) -> Result<(), crate::format::Fault>,
+    ) -> Result<(), crate::format::ReadFault>,
 ) -> Result<(), StoreError> {
     use crate::{
-        format::{Event, Fault},
+        format::{ReadEvent, ReadFault},
         store::Location,
     };
 
@@ -77,14 +77,14 @@ fn entries(
     let input = std::io::BufReader::with_capacity(BUFFER, file);
     let result = read(input, &mut |event| {
         on_item(match event {
-            Event::Exchange(exchange) => Item::Exchange(exchange),
-            Event::Skipped(bad) => {
+            ReadEvent::Exchange(exchange) => Item::Exchange(exchange),
+            ReadEvent::Skipped(bad) => {
                 let error =
                     StoreError::damaged(Location::new(path).at_json_path(bad.path), bad.reason);
                 tracing::warn!(%error, "a part of a recording cannot be read");
                 Item::Skipped(error)
             }
-            Event::Noted(bad) => Item::Noted(Note {
+            ReadEvent::Noted(bad) => Item::Noted(Note {
                 path: bad.path,
                 what: bad.reason,
                 count: 1,
@@ -92,8 +92,8 @@ fn entries(
         })
     });
     result.map_err(|fault| match fault {
-        Fault::Io(error) => failed(error),
-        Fault::Syntax {
+        ReadFault::Io(error) => failed(error),
+        ReadFault::Syntax {
             line,
             column,
             reason,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Method;
 
 use crate::{
-    format::fixture::{self, Fault},
+    format::fixture::{self, FixtureError},
     message::{Exchange, RecordedRequest, RecordedResponse},
     store::{Location, StoreError, atomic_dir::read_at_most},
 };
@@ -52,7 +52,7 @@ fn read_message<T>(
     folder: &Path,
     name: &str,
     other: &str,
-    parse: impl Fn(&[u8], &mut dyn FnMut(&str) -> io::Result<Bytes>) -> Result<T, Fault>,
+    parse: impl Fn(&[u8], &mut dyn FnMut(&str) -> io::Result<Bytes>) -> Result<T, FixtureError>,
 ) -> Result<T, StoreError> {
     let file = folder.join(name);
     let read = || {
@@ -77,11 +77,11 @@ fn read_message<T>(
             continue;
         }
         return Err(match fault {
-            Fault::Syntax { line, expected } => StoreError::damaged(
+            FixtureError::Syntax { line, expected } => StoreError::damaged(
                 Location::new(file).at_line(line),
                 format!("expected {expected}"),
             ),
-            Fault::File { name, error } => {
+            FixtureError::File { name, error } => {
                 StoreError::io("read the file", &folder.join(name), error)
             }
         });

@@ -9,7 +9,7 @@ use std::{
 
 use super::Repair;
 use crate::{
-    format::warc::{Depth, Item, Reader},
+    format::warc::{Depth, Reader, SegmentItem},
     message::Exchange,
     store::{Location, StoreError},
 };
@@ -82,14 +82,14 @@ fn read_with(
         Reader::new(BufReader::with_capacity(READ_BUFFER, file), len).map_err(failed)?;
     while let Some(item) = reader.next(depth).map_err(failed)? {
         let event = match item {
-            Item::Exchange(offset, exchange) => Event::Exchange(offset, exchange),
-            Item::Within(exchange) => Event::Unplaced(exchange),
-            Item::Bad(offset, reason) => {
+            SegmentItem::Exchange(offset, exchange) => Event::Exchange(offset, exchange),
+            SegmentItem::Within(exchange) => Event::Unplaced(exchange),
+            SegmentItem::Bad(offset, reason) => {
                 let error = damaged(path, offset, reason);
                 tracing::warn!(%error, "part of a recording skipped");
                 Event::Skipped(error)
             }
-            Item::Torn(offset) => match torn(path, offset, len) {
+            SegmentItem::Torn(offset) => match torn(path, offset, len) {
                 Some(repair) => Event::Repaired(repair),
                 None => continue,
             },
@@ -179,9 +179,11 @@ pub(super) fn read_at(path: &Path, offset: u64) -> Result<Arc<Exchange>, StoreEr
         .and_then(|mut reader| reader.next(Depth::Whole))
         .map_err(failed)?;
     match item {
-        Some(Item::Exchange(_, exchange) | Item::Within(exchange)) => Ok(Arc::from(exchange)),
-        Some(Item::Bad(_, reason)) => Err(damaged(path, offset, reason)),
-        Some(Item::Torn(_)) | None => Err(damaged(path, offset, "the file was truncated")),
+        Some(SegmentItem::Exchange(_, exchange) | SegmentItem::Within(exchange)) => {
+            Ok(Arc::from(exchange))
+        }
+        Some(SegmentItem::Bad(_, reason)) => Err(damaged(path, offset, reason)),
+        Some(SegmentItem::Torn(_)) | None => Err(damaged(path, offset, "the file was truncated")),
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) enum Depth {
 
 /// An item of a segment.
 #[derive(Debug)]
-pub(crate) enum Item {
+pub(crate) enum SegmentItem {
     /// A pair and its position.
     Exchange(u64, Box<Exchange>),
     /// A pair behind other records in one compressed member: it has no position to read it from.
@@ -67,7 +67,7 @@ struct Start {
 }
 
 /// The reason why a record cannot be read.
-enum Fault {
+enum RecordError {
     Io(io::Error),
     /// The input ends within the record.
     Torn,
@@ -79,7 +79,7 @@ enum Fault {
     Bad(String),
 }
 
-impl From<io::Error> for Fault {
+impl From<io::Error> for RecordError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
@@ -103,41 +103,41 @@ impl<R: BufRead + Seek> Reader<R> {
     }
 
     /// The next item of the segment, or `None` at its end.
-    pub(crate) fn next(&mut self, depth: Depth) -> io::Result<Option<Item>> {
+    pub(crate) fn next(&mut self, depth: Depth) -> io::Result<Option<SegmentItem>> {
         if let Some(reason) = self.text.broken() {
-            return Ok(Some(Item::Bad(0, reason)));
+            return Ok(Some(SegmentItem::Bad(0, reason)));
         }
         while self.pending.is_some() || !self.text.at_end() {
             let start = self.start();
             let place = start.place;
             match self.pair(depth) {
-                Ok(None) | Err(Fault::Nothing) => {}
+                Ok(None) | Err(RecordError::Nothing) => {}
                 Ok(Some(exchange)) => {
                     let exchange = Box::new(exchange);
                     return Ok(Some(if start.is_within {
-                        Item::Within(exchange)
+                        SegmentItem::Within(exchange)
                     } else {
-                        Item::Exchange(place, exchange)
+                        SegmentItem::Exchange(place, exchange)
                     }));
                 }
-                Err(Fault::Io(error)) => return Err(error),
-                Err(Fault::Bad(reason)) => return Ok(Some(Item::Bad(place, reason))),
-                Err(Fault::Lost(reason)) => {
+                Err(RecordError::Io(error)) => return Err(error),
+                Err(RecordError::Bad(reason)) => return Ok(Some(SegmentItem::Bad(place, reason))),
+                Err(RecordError::Lost(reason)) => {
                     if !self.find_next(place)? {
                         self.text.give_up();
                     }
-                    return Ok(Some(Item::Bad(place, reason)));
+                    return Ok(Some(SegmentItem::Bad(place, reason)));
                 }
-                Err(Fault::Torn) => {
+                Err(RecordError::Torn) => {
                     // A wrong length looks like a file that ends too early.
                     return Ok(Some(if self.find_next(place)? {
-                        Item::Bad(
+                        SegmentItem::Bad(
                             place,
                             "incomplete record: shorter than its Content-Length".to_owned(),
                         )
                     } else {
                         self.text.give_up();
-                        Item::Torn(place)
+                        SegmentItem::Torn(place)
                     }));
                 }
             }
@@ -157,7 +157,7 @@ impl<R: BufRead + Seek> Reader<R> {
     }
 
     /// Reads a pair; `None` for a record of another kind.
-    fn pair(&mut self, depth: Depth) -> Result<Option<Exchange>, Fault> {
+    fn pair(&mut self, depth: Depth) -> Result<Option<Exchange>, RecordError> {
         let start = self.text.place();
         let mut first = match self.pending.take() {
             Some((_, head)) => head,
@@ -187,7 +187,7 @@ impl<R: BufRead + Seek> Reader<R> {
             self.skip(first.length)?;
             // Records of other tools are skipped.
             return if first.checksum.is_some() && first.kind != "warcinfo" {
-                Err(Fault::Bad(format!(
+                Err(RecordError::Bad(format!(
                     "invalid record: {:?} without its pair",
                     first.kind
                 )))
@@ -197,16 +197,16 @@ impl<R: BufRead + Seek> Reader<R> {
         }
         let first_block = self.block(&first)?;
         if self.text.at_end() && first.kind == "request" {
-            return Err(Fault::Torn);
+            return Err(RecordError::Torn);
         }
         if self.text.at_end() {
-            return Err(Fault::Bad(
+            return Err(RecordError::Bad(
                 "invalid record: response without its request".to_owned(),
             ));
         }
         let second_start = self.start();
         let second = match self.head() {
-            Err(Fault::Nothing) => return Err(Fault::Torn),
+            Err(RecordError::Nothing) => return Err(RecordError::Torn),
             head => head?,
         };
         let belongs = second.concurrent_to.as_ref() == Some(&first.id)
@@ -217,7 +217,7 @@ impl<R: BufRead + Seek> Reader<R> {
         );
         if !belongs || !is_pair {
             self.pending = Some((second_start, second));
-            return Err(Fault::Bad(format!(
+            return Err(RecordError::Bad(format!(
                 "invalid record: {} without its pair",
                 first.kind
             )));
@@ -239,17 +239,21 @@ impl<R: BufRead + Seek> Reader<R> {
         };
         // Otherwise, damage to the segment's first record would affect all of them.
         self.info = first.info;
-        Ok(Some(read.map_err(Fault::Bad)?))
+        Ok(Some(read.map_err(RecordError::Bad)?))
     }
 
-    fn head(&mut self) -> Result<RecordHead, Fault> {
+    fn head(&mut self) -> Result<RecordHead, RecordError> {
         match self.next_line() {
             Ok(()) if self.line.starts_with(MARK) => {}
-            Err(Fault::Torn) if self.line.starts_with(MARK) || MARK.starts_with(&self.line) => {
-                return Err(Fault::Torn);
+            Err(RecordError::Torn)
+                if self.line.starts_with(MARK) || MARK.starts_with(&self.line) =>
+            {
+                return Err(RecordError::Torn);
             }
-            Err(fault @ (Fault::Io(_) | Fault::Nothing | Fault::Lost(_))) => return Err(fault),
-            _ => return Err(Fault::Lost("expected a WARC record".to_owned())),
+            Err(fault @ (RecordError::Io(_) | RecordError::Nothing | RecordError::Lost(_))) => {
+                return Err(fault);
+            }
+            _ => return Err(RecordError::Lost("expected a WARC record".to_owned())),
         }
         let mut head = RecordHead::default();
         let mut length = None;
@@ -265,7 +269,7 @@ impl<R: BufRead + Seek> Reader<R> {
             }
             size += self.line.len();
             if size > MAX_HEAD {
-                return Err(Fault::Lost(format!(
+                return Err(RecordError::Lost(format!(
                     "invalid record: header section longer than {MAX_HEAD} bytes"
                 )));
             }
@@ -274,7 +278,7 @@ impl<R: BufRead + Seek> Reader<R> {
                 .and_then(|line| line.split_once(':'));
             let Some((name, value)) = line else {
                 let line = self.line.escape_ascii();
-                return Err(Fault::Lost(format!(
+                return Err(RecordError::Lost(format!(
                     "invalid record: expected a header, found {line:?}"
                 )));
             };
@@ -282,21 +286,22 @@ impl<R: BufRead + Seek> Reader<R> {
             if name.eq_ignore_ascii_case("Content-Length") {
                 length = value.parse().ok();
             } else if name.eq_ignore_ascii_case("WARC-Type") && !head.kind.is_empty() {
-                return Err(Fault::Lost(
+                return Err(RecordError::Lost(
                     "incomplete record: another one begins in its header section".to_owned(),
                 ));
             } else {
                 head.field(name, value);
             }
         }
-        head.length = length
-            .ok_or_else(|| Fault::Lost("invalid record: missing Content-Length".to_owned()))?;
+        head.length = length.ok_or_else(|| {
+            RecordError::Lost("invalid record: missing Content-Length".to_owned())
+        })?;
         self.text.check(head.length)?;
         Ok(head)
     }
 
     /// Reads the next line into `self.line`, without its end.
-    fn next_line(&mut self) -> Result<(), Fault> {
+    fn next_line(&mut self) -> Result<(), RecordError> {
         self.line.clear();
         loop {
             let buffer = self.text.fill()?;
@@ -312,7 +317,7 @@ impl<R: BufRead + Seek> Reader<R> {
                 return Ok(());
             }
             if self.line.len() > MAX_HEAD {
-                return Err(Fault::Lost(
+                return Err(RecordError::Lost(
                     "invalid record: line without an end".to_owned(),
                 ));
             }
@@ -320,7 +325,7 @@ impl<R: BufRead + Seek> Reader<R> {
     }
 
     /// Reads and checks a record's block.
-    fn block(&mut self, head: &RecordHead) -> Result<Bytes, Fault> {
+    fn block(&mut self, head: &RecordHead) -> Result<Bytes, RecordError> {
         let block = self.text.read(head.length)?;
         self.record_end()?;
         let mut found = head.checked.clone();
@@ -331,21 +336,21 @@ impl<R: BufRead + Seek> Reader<R> {
         {
             // The length may be wrong.
             let kind = &head.kind;
-            return Err(Fault::Lost(format!("damaged {kind}: wrong checksum")));
+            return Err(RecordError::Lost(format!("damaged {kind}: wrong checksum")));
         }
         Ok(block.into())
     }
 
-    fn skip(&mut self, length: u64) -> Result<(), Fault> {
+    fn skip(&mut self, length: u64) -> Result<(), RecordError> {
         self.text.skip(length)?;
         self.record_end()
     }
 
-    fn record_end(&mut self) -> Result<(), Fault> {
+    fn record_end(&mut self) -> Result<(), RecordError> {
         let mut end = [0; 4];
         self.text.read_exact(&mut end)?;
         if end != *b"\r\n\r\n" {
-            return Err(Fault::Lost(
+            return Err(RecordError::Lost(
                 "invalid record: wrong Content-Length".to_owned(),
             ));
         }
@@ -365,7 +370,7 @@ impl<R: BufRead + Seek> Reader<R> {
                     self.text.seek(candidate)?;
                     return Ok(true);
                 }
-                Err(Fault::Io(error)) => return Err(error),
+                Err(RecordError::Io(error)) => return Err(error),
                 Ok(_) | Err(_) => from = candidate + 1,
             }
         }

@@ -6,7 +6,7 @@ use memchr::memmem;
 
 use super::{
     super::{MARK, MAX_COMPRESSED},
-    Fault,
+    RecordError,
     form::{Found, found},
 };
 
@@ -146,13 +146,13 @@ impl<R: BufRead + Seek> Text<R> {
     }
 
     /// The buffered text; never empty.
-    pub(super) fn fill(&mut self) -> Result<&[u8], Fault> {
+    pub(super) fn fill(&mut self) -> Result<&[u8], RecordError> {
         if let Some(members) = &mut self.members {
             members.fill(&mut self.file)
         } else {
             let bytes = self.file.fill()?;
             if bytes.is_empty() {
-                return Err(Fault::Torn);
+                return Err(RecordError::Torn);
             }
             Ok(bytes)
         }
@@ -166,12 +166,12 @@ impl<R: BufRead + Seek> Text<R> {
     }
 
     /// Whether the rest may have `len` bytes.
-    pub(super) fn check(&self, length: u64) -> Result<(), Fault> {
+    pub(super) fn check(&self, length: u64) -> Result<(), RecordError> {
         if self.members.is_none() && length > self.file.left() {
-            return Err(Fault::Torn);
+            return Err(RecordError::Torn);
         }
         if self.members.is_some() && length > MAX_COMPRESSED {
-            return Err(Fault::Lost(format!(
+            return Err(RecordError::Lost(format!(
                 "the record says that it has {length} bytes: from a compressed file at most \
                  {MAX_COMPRESSED} are read"
             )));
@@ -180,18 +180,18 @@ impl<R: BufRead + Seek> Text<R> {
     }
 
     /// Reads text of a length that was checked.
-    pub(super) fn read(&mut self, length: u64) -> Result<Vec<u8>, Fault> {
+    pub(super) fn read(&mut self, length: u64) -> Result<Vec<u8>, RecordError> {
         // Memory grows with the bytes that are there, not with the stated length.
         let room = match self.members {
             Some(_) => length.min(FIRST_ROOM),
             None => length,
         };
-        let mut text = Vec::with_capacity(usize::try_from(room).map_err(|_| Fault::Torn)?);
+        let mut text = Vec::with_capacity(usize::try_from(room).map_err(|_| RecordError::Torn)?);
         self.each(length, |bytes| text.extend_from_slice(bytes))?;
         Ok(text)
     }
 
-    pub(super) fn read_exact(&mut self, buffer: &mut [u8]) -> Result<(), Fault> {
+    pub(super) fn read_exact(&mut self, buffer: &mut [u8]) -> Result<(), RecordError> {
         let mut read = 0;
         self.each(buffer.len() as u64, |bytes| {
             buffer[read..read + bytes.len()].copy_from_slice(bytes);
@@ -199,17 +199,17 @@ impl<R: BufRead + Seek> Text<R> {
         })
     }
 
-    pub(super) fn skip(&mut self, length: u64) -> Result<(), Fault> {
+    pub(super) fn skip(&mut self, length: u64) -> Result<(), RecordError> {
         if self.members.is_some() {
             return self.each(length, |_| {});
         }
-        let distance = i64::try_from(length).map_err(|_| Fault::Torn)?;
+        let distance = i64::try_from(length).map_err(|_| RecordError::Torn)?;
         self.file.input.seek_relative(distance)?;
         self.file.position += length;
         Ok(())
     }
 
-    fn each(&mut self, length: u64, mut take: impl FnMut(&[u8])) -> Result<(), Fault> {
+    fn each(&mut self, length: u64, mut take: impl FnMut(&[u8])) -> Result<(), RecordError> {
         let mut left = length;
         while left > 0 {
             let bytes = self.fill()?;
@@ -222,7 +222,7 @@ impl<R: BufRead + Seek> Text<R> {
     }
 
     /// Marks the end of a record, which must be the end of its member.
-    pub(super) fn end_record(&mut self) -> Result<(), Fault> {
+    pub(super) fn end_record(&mut self) -> Result<(), RecordError> {
         match &mut self.members {
             Some(members) => members.end_record(&mut self.file),
             None => Ok(()),
@@ -241,7 +241,7 @@ impl<R: BufRead + Seek> Text<R> {
 }
 
 impl Members {
-    fn fill<R: BufRead + Seek>(&mut self, file: &mut Bounded<R>) -> Result<&[u8], Fault> {
+    fn fill<R: BufRead + Seek>(&mut self, file: &mut Bounded<R>) -> Result<&[u8], RecordError> {
         while self.from == self.to {
             let (start, has_text) = match self.place {
                 Place::Between => (file.position, false),
@@ -259,9 +259,9 @@ impl Members {
             if file.at_end() {
                 self.place = Place::Between;
                 return Err(if has_text {
-                    Fault::Torn
+                    RecordError::Torn
                 } else {
-                    Fault::Nothing
+                    RecordError::Nothing
                 });
             }
             self.decoder.reset();
@@ -274,18 +274,18 @@ impl Members {
         Ok(&self.decoded[self.from..self.to])
     }
 
-    fn step<R: BufRead + Seek>(&mut self, file: &mut Bounded<R>) -> Result<(), Fault> {
+    fn step<R: BufRead + Seek>(&mut self, file: &mut Bounded<R>) -> Result<(), RecordError> {
         let input = file.fill()?;
         let is_last = input.is_empty();
         let step = self
             .decoder
             .step(input, &mut self.decoded)
-            .map_err(Fault::Lost)?;
+            .map_err(RecordError::Lost)?;
         if step.read == 0 && step.written == 0 && !step.ended {
             return Err(if is_last {
-                Fault::Torn
+                RecordError::Torn
             } else {
-                Fault::Lost("incomplete member".to_owned())
+                RecordError::Lost("incomplete member".to_owned())
             });
         }
         file.consume(step.read);
@@ -300,7 +300,7 @@ impl Members {
         Ok(())
     }
 
-    fn end_record<R: BufRead + Seek>(&mut self, file: &mut Bounded<R>) -> Result<(), Fault> {
+    fn end_record<R: BufRead + Seek>(&mut self, file: &mut Bounded<R>) -> Result<(), RecordError> {
         while self.from == self.to {
             match self.place {
                 Place::Within { ended: false, .. } => self.step(file)?,

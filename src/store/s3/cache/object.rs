@@ -5,7 +5,7 @@ use std::{io::Cursor, path::Path};
 use bytes::Bytes;
 
 use crate::{
-    format::warc::{Depth, Encoder, Item, Reader},
+    format::warc::{Depth, Encoder, Reader, SegmentItem},
     message::Exchange,
     store::{Compression, Location, StoreError},
 };
@@ -28,9 +28,9 @@ pub(super) fn read(content: &[u8], url: &Path) -> Result<Exchange, StoreError> {
     let end = content.len() as u64;
     let mut reader = Reader::new(Cursor::new(content), end).map_err(failed)?;
     match reader.next(Depth::Whole).map_err(failed)? {
-        Some(Item::Exchange(_, exchange) | Item::Within(exchange)) => Ok(*exchange),
-        Some(Item::Bad(offset, reason)) => Err(damaged(url, offset, reason)),
-        Some(Item::Torn(offset)) => {
+        Some(SegmentItem::Exchange(_, exchange) | SegmentItem::Within(exchange)) => Ok(*exchange),
+        Some(SegmentItem::Bad(offset, reason)) => Err(damaged(url, offset, reason)),
+        Some(SegmentItem::Torn(offset)) => {
             let reason = "the object ends within the exchange";
             Err(damaged(url, offset, reason))
         }

@@ -12,7 +12,7 @@ use super::{
     name::Name,
 };
 use crate::{
-    format::warc::{Depth, Item, Reader, pack_gzip},
+    format::warc::{Depth, Reader, SegmentItem, pack_gzip},
     store::StoreError,
 };
 
@@ -30,7 +30,7 @@ pub(super) fn repair(folder: &Folder, name: &Name) -> Result<bool, StoreError> {
     let mut has_any = false;
     while let Some(item) = reader.next(Depth::Lookup).map_err(failed)? {
         match item {
-            Item::Torn(offset) => {
+            SegmentItem::Torn(offset) => {
                 cut(&path, &folder.file(name, Kind::Torn), offset).map_err(|error| {
                     StoreError::io("cut the torn tail of the file", &path, error)
                 })?;

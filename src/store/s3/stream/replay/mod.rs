@@ -13,7 +13,7 @@ use self::fetch::{Fetched, Fetching};
 pub(super) use self::pick::Pick;
 use super::S3;
 use crate::{
-    format::warc::{self, Depth, Item},
+    format::warc::{self, Depth, SegmentItem},
     message::Exchange,
     store::{
         BoxStream, Bucket, Location, Replay, StoreError,
@@ -105,14 +105,14 @@ impl Decoding {
         let mut reader = warc::Reader::new(input, size).map_err(failed)?;
         while let Some(item) = reader.next(Depth::Whole).map_err(failed)? {
             let item = match item {
-                Item::Exchange(_, exchange) | Item::Within(exchange) => {
+                SegmentItem::Exchange(_, exchange) | SegmentItem::Within(exchange) => {
                     if !self.pick.contains(exchange.began) {
                         continue;
                     }
                     Ok(*exchange)
                 }
-                Item::Bad(offset, reason) => Err(damaged(path, offset, reason)),
-                Item::Torn(offset) => {
+                SegmentItem::Bad(offset, reason) => Err(damaged(path, offset, reason)),
+                SegmentItem::Torn(offset) => {
                     let reason = "the object ends within the exchange";
                     Err(damaged(path, offset, reason))
                 }
