@@ -1,4 +1,4 @@
-//! Stores that keep one entry for each key.
+//! Checks of caches, which keep one entry for each key.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,9 +7,9 @@ use futures_util::future::join_all;
 use http::Response;
 
 use super::{
-    a_shared_source_is_the_same, emptiness_is_told,
+    a_shared_source_is_the_same, emptiness_is_reported,
     exchanges::{alike, began, numbered, varied},
-    found, same, store, went_well, what_can_answer_is_found_as_it_was_stored,
+    found, same, store, succeeded, what_can_answer_is_found_as_it_was_stored,
     what_was_cut_short_hides_nothing,
 };
 use crate::{
@@ -18,11 +18,11 @@ use crate::{
     store::{BoxFuture, Sink, Source, StoreError, Which},
 };
 
-/// Checks that a store keeps one entry for each key: the one stored last, exactly but for its times,
-/// and only what can answer.
+/// Checks that a store keeps one entry for each key: the last exchange stored, unchanged except for
+/// its times, and only exchanges that can answer.
 ///
-/// [`Which::Nth`] finds a key's only entry there, whatever the number. Times may be left out: a store
-/// that is to be compared by others writes the same bytes for the same exchange.
+/// [`Which::Nth`] must find the only entry of a key for every number. A store may drop times, so
+/// that the same exchange always makes the same bytes.
 ///
 /// ```
 /// # let root = tempfile::tempdir()?;
@@ -37,13 +37,13 @@ use crate::{
 /// ```
 ///
 /// # Panics
-/// If the store breaks a promise; the message says which.
+/// If the store violates a rule, which the message names.
 pub async fn cache<S: Sink + Source>(make: impl AsyncFn() -> S) {
     let make = async || Timeless(make().await);
     let mut exchanges = varied();
     exchanges.iter_mut().for_each(at_no_time);
 
-    emptiness_is_told(&make().await).await;
+    emptiness_is_reported(&make().await).await;
     what_cannot_answer_is_not_kept(&make().await).await;
     what_can_answer_is_found_as_it_was_stored(&make().await, exchanges).await;
     requests_that_differ_in_little_are_kept_apart(&make().await).await;
@@ -60,8 +60,8 @@ async fn what_cannot_answer_is_not_kept<S: Sink + Source>(s: &S) {
         .collect();
     store(s, unable.clone()).await;
     same(
-        "a cache that was given only what cannot answer is empty",
-        &went_well(s.is_empty().await),
+        "a cache does not store exchanges that cannot answer",
+        &succeeded(s.is_empty().await),
         &true,
     );
     for exchange in &unable {
@@ -80,7 +80,7 @@ async fn requests_that_differ_in_little_are_kept_apart<S: Sink + Source>(s: &S) 
     }
     for exchange in &exchanges {
         let key = s.matching().key_of(exchange);
-        // By a looser rule some of them are one.
+        // With a looser rule, some of them have the same key.
         let last = exchanges
             .iter()
             .rfind(|other| s.matching().key_of(other) == key);
@@ -122,7 +122,7 @@ async fn concurrent_entries_are_all_found<S: Sink + Source>(s: &S) {
     const WRITERS: usize = 8;
     let contended = |writer: usize| {
         let mut exchange = numbered(usize::MAX);
-        // Long enough to be seen half written.
+        // Long enough to be read while it is written.
         let body = format!("writer {writer}\n").repeat(5000);
         exchange.response = Ok(Response::new(Bytes::from(body)).into());
         exchange
@@ -138,7 +138,7 @@ async fn concurrent_entries_are_all_found<S: Sink + Source>(s: &S) {
             let found = found(s, &contended(0), Which::Latest).await;
             let is_whole = found.is_some_and(|found| (0..WRITERS).any(|w| found == contended(w)));
             same(
-                "an entry that several write at once is one of theirs, and whole",
+                "an entry with concurrent writers is complete, and from one of them",
                 &is_whole,
                 &true,
             );
@@ -154,14 +154,14 @@ async fn concurrent_entries_are_all_found<S: Sink + Source>(s: &S) {
     }
 }
 
-/// As `numbered` has it.
+/// Sets the times that `numbered` sets.
 fn at_no_time(exchange: &mut Exchange) {
     exchange.began = began();
     exchange.time_to_head = Some(Duration::ZERO);
     exchange.time_to_end = Duration::ZERO;
 }
 
-/// A store whose times do not count.
+/// A store whose times are ignored.
 struct Timeless<S>(S);
 
 impl<S: Sink> Sink for Timeless<S> {

@@ -1,4 +1,4 @@
-//! What stores are checked with.
+//! The exchanges of the checks.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +9,7 @@ use crate::message::{
     BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
 };
 
-/// An exchange that differs from others of the kind in everything that may count in a look-up.
+/// An exchange that differs from others with another `number` in each part of the match key.
 pub(super) fn numbered(number: usize) -> Exchange {
     let mut exchange = Exchange::new(
         Request::get(format!("/numbered/{number}"))
@@ -21,8 +21,8 @@ pub(super) fn numbered(number: usize) -> Exchange {
     exchange
 }
 
-/// Requests that a store may take for one another, or for something else, when it makes names of
-/// them.
+/// Requests that a store may confuse with each other or with special names when it derives names
+/// from them.
 pub(super) fn alike() -> Vec<Exchange> {
     let long = "segment".repeat(43);
     let longer = format!("/{}", "deep/".repeat(800));
@@ -103,12 +103,12 @@ pub(super) fn alike() -> Vec<Exchange> {
     exchanges
 }
 
-/// Windows counts in 100 nanoseconds.
+/// A time with the precision of Windows, 100 nanoseconds.
 pub(super) fn began() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::new(1_795_219_199, 987_654_300)
 }
 
-/// Every way in which a body may not be whole.
+/// Every way in which a body may be cut short.
 pub(super) fn cut_short() -> [BodyEnd; 4] {
     [
         BodyEnd::Limit,
@@ -118,7 +118,7 @@ pub(super) fn cut_short() -> [BodyEnd; 4] {
     ]
 }
 
-/// What HTTP allows and a store may get wrong; each under a URI or method of its own.
+/// Messages that HTTP allows and a store may get wrong, each with its own URI or method.
 pub(super) fn varied() -> Vec<Exchange> {
     let mut exchanges = Vec::new();
     let mut add = |change: &dyn Fn(&mut RecordedRequest, &mut RecordedResponse)| {
@@ -211,8 +211,8 @@ fn bodies() -> Vec<Bytes> {
     ]
 }
 
-/// Duplicates, apart from each other; bytes that are no UTF-8; fields that say something else about
-/// the body than the body does.
+/// Duplicate headers apart from each other, bytes that are not UTF-8, and headers that contradict
+/// the body.
 fn awkward_headers() -> HeaderList {
     let fields: [(&str, &[u8]); 11] = [
         ("x-twice", b"first"),

@@ -1,7 +1,7 @@
-//! What every store promises, as checks that any store can be run through.
+//! Conformance checks for stores.
 //!
-//! Give the checks a way to make an empty store; they panic with the name of the promise that was
-//! broken. For a store of your own, with feature `test-util` in your dev-dependencies:
+//! Each check takes a function that creates an empty store, and panics with the rule that the store
+//! violates. For a custom store, with the feature `test-util` in the dev-dependencies:
 //!
 //! ```
 //! # use tower_traffic::store::Memory as MyStore;
@@ -11,17 +11,17 @@
 //! // A sink that can be replayed: a stream.
 //! conformance::sink_and_replay(async || MyStore::new()).await;
 //!
-//! // A sink that can be looked up in, and keeps all that it was given.
+//! // A sink with look-ups that keeps every exchange.
 //! conformance::sink_and_source(async || MyStore::new()).await;
 //! # });
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! A store must keep times to 100 nanoseconds, and bytes exactly. After each `store` the checks
-//! call `flush`, so a sink may hold exchanges back until then.
+//! A store must keep times to 100 nanoseconds, and bytes exactly. The checks call `flush` after
+//! each `store`, so a sink may buffer exchanges until then.
 //!
-//! A store that keeps one entry for each key, and perhaps no times, is checked with [`cache`] in
-//! place of [`sink_and_source`].
+//! Use [`cache`] instead of [`sink_and_source`] for a store that keeps only one entry for each key,
+//! or no times.
 
 mod cache;
 mod exchanges;
@@ -43,15 +43,15 @@ use crate::{
     store::{Replay, Sink, Source, StoreError, Which},
 };
 
-/// Checks that what goes into a store comes out of its [`Replay`]: everything, exactly, in order,
-/// and each time from the start.
+/// Checks that a [`Replay`] streams all stored exchanges, unchanged, in order, and each time from
+/// the first.
 ///
 /// # Panics
-/// If the store breaks a promise; the message says which.
+/// If the store violates a rule, which the message names.
 pub async fn sink_and_replay<S: Sink + Replay>(make: impl AsyncFn() -> S) {
     exchanges_are_replayed_as_they_were_stored(&make().await).await;
     order_is_kept_across_batches(&make().await).await;
-    every_replay_starts_anew(&make().await).await;
+    every_replay_starts_again(&make().await).await;
     concurrent_batches_are_all_stored(&make().await).await;
 
     let shared = Arc::new(make().await);
@@ -66,13 +66,13 @@ pub async fn sink_and_replay<S: Sink + Replay>(make: impl AsyncFn() -> S) {
     );
 }
 
-/// Checks that what goes into a store is found through its [`Source`]: exactly, by its key and no
-/// other, the right one of several, and never one that was cut short.
+/// Checks that a [`Source`] finds stored exchanges: unchanged, by their key only, the selected one
+/// of several, and never an exchange that was cut short.
 ///
 /// # Panics
-/// If the store breaks a promise; the message says which.
+/// If the store violates a rule, which the message names.
 pub async fn sink_and_source<S: Sink + Source>(make: impl AsyncFn() -> S) {
-    emptiness_is_told(&make().await).await;
+    emptiness_is_reported(&make().await).await;
     what_can_answer_is_found_as_it_was_stored(&make().await, varied()).await;
     the_right_one_of_several_is_found(&make().await).await;
     what_was_cut_short_hides_nothing(&make().await).await;
@@ -84,7 +84,7 @@ async fn exchanges_are_replayed_as_they_were_stored<S: Sink + Replay>(s: &S) {
     store(s, exchanges.clone()).await;
     let replayed = replayed(s).await;
     same(
-        "a replay gives every exchange that was stored",
+        "a replay streams every stored exchange",
         &replayed.len(),
         &exchanges.len(),
     );
@@ -111,7 +111,7 @@ async fn order_is_kept_across_batches<S: Sink + Replay>(s: &S) {
     );
 }
 
-async fn every_replay_starts_anew<S: Sink + Replay>(s: &S) {
+async fn every_replay_starts_again<S: Sink + Replay>(s: &S) {
     store(s, [numbered(0), numbered(1)]).await;
     let mut begun = s.replay();
     let first = item(begun.next().await);
@@ -121,19 +121,19 @@ async fn every_replay_starts_anew<S: Sink + Replay>(s: &S) {
         &Some(numbered(0)),
     );
     same(
-        "a replay begins with the first exchange while another one is under way",
+        "a replay begins with the first exchange while another one is in progress",
         &uris(&replayed(s).await),
         &uris(&[numbered(0), numbered(1)]),
     );
     let second = item(begun.next().await);
     same(
-        "a replay is not moved on by another one",
+        "concurrent replays do not affect each other",
         &second,
         &Some(numbered(1)),
     );
     store(s, [numbered(2)]).await;
     same(
-        "a replay gives what was stored after an earlier one, too",
+        "a replay includes exchanges that were stored after an earlier replay",
         &uris(&replayed(s).await),
         &uris(&[numbered(0), numbered(1), numbered(2)]),
     );
@@ -164,28 +164,28 @@ async fn concurrent_batches_are_all_stored<S: Sink + Replay>(s: &S) {
     }
 }
 
-async fn emptiness_is_told<S: Sink + Source>(s: &S) {
-    let is_empty = async || went_well(s.is_empty().await);
+async fn emptiness_is_reported<S: Sink + Source>(s: &S) {
+    let is_empty = async || succeeded(s.is_empty().await);
     same(
         "a store without exchanges is empty",
         &is_empty().await,
         &true,
     );
     same(
-        "in an empty store nothing is found",
+        "a look-up in an empty store is a miss",
         &found(s, &numbered(0), Which::Latest).await,
         &None,
     );
     store(s, []).await;
     same(
-        "a store that was given an empty batch is empty",
+        "a store is empty after an empty batch",
         &is_empty().await,
         &true,
     );
-    // Asked before and after: an answer that is remembered must not become stale.
+    // Checked before and after, because a cached answer must not become stale.
     store(s, [numbered(0)]).await;
     same(
-        "a store that was given an exchange is not empty",
+        "a store is not empty after a batch with an exchange",
         &is_empty().await,
         &false,
     );
@@ -218,7 +218,7 @@ async fn what_can_answer_is_found_as_it_was_stored<S: Sink + Source>(
         }
     }
     same(
-        "nothing is found for a request that was not recorded",
+        "a look-up of an unrecorded request is a miss",
         &found(s, &numbered(usize::MAX), Which::Latest).await,
         &None,
     );
@@ -234,7 +234,7 @@ async fn the_right_one_of_several_is_found<S: Sink + Source>(s: &S) {
         )
     };
     let answers: Vec<_> = (0..4).map(answer).collect();
-    // Others stand between them, and they come in several batches.
+    // With other exchanges between them, in several batches.
     store(s, [answers[0].clone(), numbered(0), answers[1].clone()]).await;
     store(s, [numbered(1)]).await;
     store(s, [answers[2].clone()]).await;
@@ -304,17 +304,17 @@ async fn a_shared_source_is_the_same<S: Sink + Source>(s: S) {
     );
 }
 
-/// Panics with the promise if it is broken.
-fn same<A: PartialEq<B> + Debug, B: Debug + ?Sized>(promise: &str, is: &A, should_be: &B) {
+/// Panics with `rule` unless the values are equal.
+fn same<A: PartialEq<B> + Debug, B: Debug + ?Sized>(rule: &str, found: &A, expected: &B) {
     assert!(
-        is == should_be,
-        "the store breaks a promise: {promise}\n       is: {}\nshould be: {}",
-        shortened(is),
-        shortened(should_be)
+        found == expected,
+        "the store violates a rule: {rule}\n   found: {}\nexpected: {}",
+        shortened(found),
+        shortened(expected)
     );
 }
 
-/// A large body would hide the promise.
+/// Shortens a value, because a large body would hide the rule.
 fn shortened(value: &(impl Debug + ?Sized)) -> String {
     const LIMIT: usize = 4000;
     let mut text = format!("{value:?}");
@@ -325,29 +325,27 @@ fn shortened(value: &(impl Debug + ?Sized)) -> String {
     text
 }
 
-fn went_well<T>(result: Result<T, StoreError>) -> T {
-    result.unwrap_or_else(|error| {
-        panic!("the store breaks a promise: what is no fault of the caller succeeds\n{error}")
-    })
+fn succeeded<T>(result: Result<T, StoreError>) -> T {
+    result.unwrap_or_else(|error| panic!("the store violates a rule: valid calls succeed\n{error}"))
 }
 
 fn item(item: Option<Result<Exchange, StoreError>>) -> Option<Exchange> {
-    item.map(went_well)
+    item.map(succeeded)
 }
 
 async fn store(sink: &impl Sink, exchanges: impl Into<Vec<Exchange>>) {
     let exchanges = exchanges.into().into_iter().map(Arc::new).collect();
-    went_well(sink.store(exchanges).await);
-    went_well(sink.flush().await);
+    succeeded(sink.store(exchanges).await);
+    succeeded(sink.flush().await);
 }
 
 async fn replayed(replay: &impl Replay) -> Vec<Exchange> {
-    replay.replay().map(went_well).collect().await
+    replay.replay().map(succeeded).collect().await
 }
 
 async fn found(source: &impl Source, exchange: &Exchange, which: Which) -> Option<Exchange> {
     let key = source.matching().key(&exchange.request);
-    went_well(source.find(key, which).await).map(Arc::unwrap_or_clone)
+    succeeded(source.find(key, which).await).map(Arc::unwrap_or_clone)
 }
 
 fn uris(exchanges: &[Exchange]) -> Vec<String> {

@@ -12,14 +12,15 @@ use crate::store::{
 
 const PLAIN: &str = "text/plain";
 
-/// Checks that an S3 server does what the stores in S3 rely on: it keeps content and metadata, lists
-/// keys in order and in pages, takes uploads in parts, and refuses with the usual error codes.
+/// Checks that an S3 server does what the stores in S3 rely on: it keeps content and metadata,
+/// lists keys in order and in pages, takes uploads in parts, and refuses with the usual error
+/// codes.
 ///
 /// `bucket` needs an endpoint, a region and credentials, and an empty prefix. With
 /// `conditional_puts`, the server must also honor `If-None-Match: *` in a put.
 ///
 /// # Panics
-/// If the server does something else; the message says what.
+/// If the server violates an expectation, which the message names.
 pub async fn s3_server(bucket: Bucket, conditional_puts: bool) {
     let objects = &bucket.objects().await.expect("a usable bucket");
     objects_keep_content_and_metadata(&bucket, objects).await;

@@ -24,8 +24,8 @@ use crate::{
 /// The buffer is written when it has this many bytes.
 const WRITE_BUFFER: usize = 256 << 10;
 
-/// A HAR 1.2 file (HTTP Archive), the format that browsers, mitmproxy and Charles export and import.
-/// Clones share it.
+/// A HAR 1.2 file (HTTP Archive), the format that browsers, mitmproxy and Charles export and
+/// import. Clones share it.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -41,9 +41,9 @@ const WRITE_BUFFER: usize = 256 << 10;
 /// # }
 /// ```
 ///
-/// **Reading.** URIs in a HAR are absolute. At a server, whose requests have only a path, match with
-/// [`Matching::ignore_authority`]. Many files deviate from the specification, and are read as far as
-/// possible:
+/// **Reading.** URIs in a HAR are absolute. At a server, whose requests have only a path, match
+/// with [`Matching::ignore_authority`]. Many files deviate from the specification, and are read as
+/// far as possible:
 /// - Content that is stored decoded although `content-encoding` says `gzip` loses that header, and
 ///   `content-length` is corrected.
 /// - HTTP/2 pseudo-headers (`:authority`) become parts of the URI.
@@ -60,10 +60,10 @@ const WRITE_BUFFER: usize = 256 << 10;
 ///
 /// **Writing.** Exchanges are appended, and the file is a complete HAR after every batch. Files of
 /// other tools are never written to. Facts without a field in HAR (trailers, how a body ended, the
-/// bytes before decoding) are stored in fields whose names begin with `_`, which other tools ignore:
-/// reading returns exactly the exchange that was written. With the feature `decompress`, compressed
-/// content of up to 64 MiB is decoded, as HAR requires. Dates range from 1970 to 9999, durations up to
-/// a hundred days.
+/// bytes before decoding) are stored in fields whose names begin with `_`, which other tools
+/// ignore: reading returns exactly the exchange that was written. With the feature `decompress`,
+/// compressed content of up to 64 MiB is decoded, as HAR requires. Dates range from 1970 to 9999,
+/// durations up to a hundred days.
 ///
 /// A [replay](Replay) holds one or two entries in memory, a look-up all exchanges of the file.
 #[derive(Clone)]
@@ -168,8 +168,8 @@ impl Writer {
             .truncate(false)
             .open(path)
             .map_err(failed)?;
-        // Two writers would overwrite each other's entries. On a file system without locks, the user
-        // must prevent that.
+        // Two writers would overwrite each other's entries. On a file system without locks, the
+        // user must prevent that.
         if let Err(fs::TryLockError::WouldBlock) = file.try_lock() {
             let error = io::Error::other("another process is writing to it");
             return Err(failed(error));

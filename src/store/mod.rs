@@ -6,8 +6,8 @@
 //! | [`Source`] | looks up the recorded response for a request | [`ReplayCache`](crate::ReplayCache), [`Responder`](crate::Responder) |
 //! | [`Replay`] | streams exchanges in recorded order | [`ReplayStream`](crate::ReplayStream), [`Resend`](crate::Resend) |
 //!
-//! In a folder, [`Disk`] appends every exchange to WARC files, and [`DiskCache`] writes one entry for
-//! each request, as text that people edit. Both read folders of any layout.
+//! In a folder, [`Disk`] appends every exchange to WARC files, and [`DiskCache`] writes one entry
+//! for each request, as text that people edit. Both read folders of any layout.
 //!
 //! [`open`] detects the format of a recording and reads it: a folder of any layout, a WARC file, a
 //! HAR (`Har`), a VCR cassette (`Vcr`), or segments in S3.

@@ -31,9 +31,9 @@ const DEFAULT_MAX_SEGMENT_BYTES: u64 = 256 << 20;
 /// ([`max_segment_bytes`](Self::max_segment_bytes)). Several processes may record into one folder:
 /// each writes its own files.
 ///
-/// `Disk` does no I/O until it is used: the first exchange creates the folder, and the first look-up
-/// builds an index (a hash and a position for each exchange). Exchanges that another process records
-/// later are missing from this index.
+/// `Disk` does no I/O until it is used: the first exchange creates the folder, and the first
+/// look-up builds an index (a hash and a position for each exchange). Exchanges that another
+/// process records later are missing from this index.
 ///
 /// Each batch is handed to the operating system in one call, without `fsync`: stored exchanges
 /// survive the process, but not a power cut.
@@ -45,7 +45,8 @@ const DEFAULT_MAX_SEGMENT_BYTES: u64 = 256 << 20;
 ///
 /// # Any layout
 ///
-/// `Disk` and [`DiskCache`](crate::store::DiskCache) read everything in a folder and its subfolders:
+/// `Disk` and [`DiskCache`](crate::store::DiskCache) read everything in a folder and its
+/// subfolders:
 ///
 /// | layout | look-up order | replay order |
 /// |---|---|---|
@@ -54,8 +55,8 @@ const DEFAULT_MAX_SEGMENT_BYTES: u64 = 256 << 20;
 /// | http4k caches, by path | second | third |
 ///
 /// The folders of [http4k] contain a `request.txt` and a `response.txt` each. A folder named like a
-/// SHA-1 digest in base64 belongs to a cache, any other to a stream. What is read from http4k's
-/// folders and from entries has `began` at the Unix epoch.
+/// SHA-1 digest in base64 belongs to a cache, any other to a stream. Exchanges from http4k's
+/// folders and from entries have `began` at the Unix epoch.
 ///
 /// Hidden files and folders (`.git`) and links to folders are skipped. The
 /// [`report`](Self::report) counts all other files.
@@ -89,8 +90,8 @@ impl Disk {
     /// Opens the stream in `folder` and builds its index.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] if `folder` is missing, [`StoreError::Unsupported`] if it is a file,
-    /// [`StoreError::Io`] if it cannot be listed. Damage in its files is listed in the
+    /// [`StoreError::NotFound`] if `folder` is missing, [`StoreError::Unsupported`] if it is a
+    /// file, [`StoreError::Io`] if it cannot be listed. Damage in its files is listed in the
     /// [`report`](Self::report).
     pub async fn open(folder: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let disk = Self::new(folder);
@@ -188,9 +189,9 @@ impl Source for Disk {
 }
 
 impl Replay for Disk {
-    /// Streams WARC files in the order in which their writers began, then the
-    /// [other layouts](Self#any-layout). A missing folder is an error, because an empty replay would
-    /// look like success.
+    /// Streams WARC files in the order in which their writers began, then the [other
+    /// layouts](Self#any-layout). A missing folder is an error, because an empty replay would look
+    /// like success.
     fn replay(&self) -> BoxStream<'static, Result<Exchange, StoreError>> {
         self.folder.replay()
     }

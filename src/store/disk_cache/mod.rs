@@ -30,8 +30,8 @@ const MAX_NAMESAKES: usize = 1000;
 
 /// A cache in a folder: one entry for each match key, as text. Clones share it.
 ///
-/// An entry is a folder with two files, made to be read, edited, diffed and committed with the tests
-/// that need them:
+/// An entry is a folder with two files, made to be read, edited, diffed and committed with the
+/// tests that need them:
 ///
 /// ```text
 /// tests/fixtures/api.example.com/users/1/GET-5f0c9a1e2b3d4c5a/request.http
@@ -50,40 +50,41 @@ const MAX_NAMESAKES: usize = 1000;
 /// }
 /// ```
 ///
-/// **What is stored.** Only exchanges that can answer ([`Matching::key_of`]), one for each key: the
-/// last one stored, without its times. The same exchange always makes the same bytes. Exchanges read
+/// **Content.** Only exchanges that can answer ([`Matching::key_of`]), one for each key: the last
+/// one stored, without its times. The same exchange always makes the same bytes. Exchanges read
 /// from an entry have `began` at the Unix epoch.
 ///
 /// **Bodies.** Text follows the header section, with JSON indented
 /// ([`indent_json`](Self::indent_json)). Other bodies are stored in a file beside it
 /// (`response.body.1a2b3c4d.png`). With the feature `decompress`, a compressed body (gzip, deflate,
 /// br or zstd, up to 64 MiB) is stored decoded. Such a response is then served decoded too: without
-/// `content-encoding`, with the new length, and with its `ETag` and `Vary` unchanged. A response with
-/// a `content-range`, a digest or a signature stays compressed, because these headers describe the
-/// compressed bytes. A request's compressed body is stored in addition to its text, and is part of
-/// the match key until the text is edited. All other content is served byte for byte until it is
+/// `content-encoding`, with the new length, and with its `ETag` and `Vary` unchanged. A response
+/// with a `content-range`, a digest or a signature stays compressed, because these headers describe
+/// the compressed bytes. A request's compressed body is stored in addition to its text, and is part
+/// of the match key until the text is edited. All other content is served byte for byte until it is
 /// edited. [`exact`](Self::exact) stores all bodies unchanged.
 ///
 /// **Editing.** A response is read at each look-up and served as it stands, with its
 /// `content-length`, if present, set to the length of the body. An edited request takes effect when
-/// the folder is opened next. Two files written by hand are an entry, in a folder of any name. Lines
-/// may end with LF or CR LF. Line breaks at the end of a file are not part of the body, so editors
-/// may add one. Facts that HTTP text cannot express stand above it, in lines such as `# @json compact`
-/// (the body is JSON without white space), `# @final-newlines 1` (the body ends with a line break) or
-/// `# @trailer name: value`; delete such a line to have the text served as it stands. An entry with a
-/// mistake is skipped, and the others answer; the error ([`StoreError::Damaged`], also in the
-/// [`report`](Self::report)) has the file, the line and the expected text. A deleted entry is a miss:
-/// [`OnMiss::Record`](crate::OnMiss::Record) records it again. Of several entries with the same key,
-/// the first by path answers; the report counts the others as hidden.
+/// the folder is opened next. Two files written by hand are an entry, in a folder of any name.
+/// Lines may end with LF or CR LF. Line breaks at the end of a file are not part of the body, so
+/// editors may add one. Facts that HTTP text cannot express stand above it, in lines such as `#
+/// @json compact` (the body is JSON without white space), `# @final-newlines 1` (the body ends with
+/// a line break) or `# @trailer name: value`; delete such a line to have the text served as it
+/// stands. An entry with a mistake is skipped, and the others answer; the error
+/// ([`StoreError::Damaged`], also in the [`report`](Self::report)) has the file, the line and the
+/// expected text. A deleted entry is a miss: [`OnMiss::Record`](crate::OnMiss::Record) records it
+/// again. Of several entries with the same key, the first by path answers; the report counts the
+/// others as hidden.
 ///
 /// **Writing.** A new entry appears with one rename. An existing one is replaced file by file, each
 /// with one rename. Several processes may write to one folder; each finds the entries of the others
-/// when it opens the folder next. There is no `fsync`: stored entries survive the process, but not a
-/// power cut. Put `*.body.* -text` into `.gitattributes` to keep git from changing line ends in
+/// when it opens the folder next. There is no `fsync`: stored entries survive the process, but not
+/// a power cut. Put `*.body.* -text` into `.gitattributes` to keep git from changing line ends in
 /// binary bodies.
 ///
 /// **Sizes.** A file of more than 256 MiB is not read: its entry is listed as damaged. An exchange
-/// that would need such a file is not stored, and a warning is logged.
+/// that needs a larger file is not stored, and a warning is logged.
 ///
 /// **Names** are safe on every file system and show people what is where. They carry no meaning: a
 /// folder can be moved, and opened with another [`Matching`](Self::match_by).
@@ -124,8 +125,8 @@ impl DiskCache {
     /// Opens the cache in `folder` and builds its index.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] if `folder` is missing, [`StoreError::Unsupported`] if it is a file,
-    /// [`StoreError::Io`] if it cannot be listed. Mistakes in entries are listed in the
+    /// [`StoreError::NotFound`] if `folder` is missing, [`StoreError::Unsupported`] if it is a
+    /// file, [`StoreError::Io`] if it cannot be listed. Mistakes in entries are listed in the
     /// [`report`](Self::report).
     pub async fn open(folder: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let cache = Self::new(folder);
@@ -140,8 +141,8 @@ impl DiskCache {
         self
     }
 
-    /// Sets whether every body is stored unchanged (default `false`): JSON without added indentation,
-    /// compressed bodies compressed, in files of their own.
+    /// Sets whether every body is stored unchanged (default `false`): JSON without added
+    /// indentation, compressed bodies compressed, in files of their own.
     pub fn exact(mut self, exact: bool) -> Self {
         self.exact = exact;
         self

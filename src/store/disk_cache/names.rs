@@ -1,9 +1,9 @@
 //! The paths of entries in a `DiskCache`.
 //!
-//! Names are for people; no code reads them. They are safe on every file system: a small set of ASCII
-//! characters, without names that Windows reserves, without a dot at either end, in paths of about
-//! 150 bytes. The key at the end makes a path unique, even if two URIs map to the same name or the
-//! file system ignores case.
+//! Names are for people; no code reads them. They are safe on every file system: a small set of
+//! ASCII characters, without names that Windows reserves, without a dot at either end, in paths of
+//! about 150 bytes. The key at the end makes a path unique, even if two URIs map to the same name
+//! or the file system ignores case.
 
 use std::path::PathBuf;
 

@@ -15,8 +15,8 @@ pub struct FileReport {
     pub exchanges: usize,
     /// The parts that cannot be read, and were skipped.
     pub skipped: Vec<Arc<StoreError>>,
-    /// What was left out of exchanges or changed in them, because HTTP forbids it or the file lacks
-    /// it; at most 100 different notes.
+    /// Changes and omissions in exchanges, because HTTP forbids a value or the file lacks it; at
+    /// most 100 different ones.
     pub notes: Vec<Note>,
     /// For a folder, its contents by layout.
     pub folder: Option<Report>,

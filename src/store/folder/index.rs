@@ -141,7 +141,8 @@ impl Index {
                 self.files.push(Place::Folder(layout, path));
                 self.push(key, 0);
             }
-            // They come by layout and path: entries before http4k's, and of several the first answers.
+            // They come by layout and path: entries before http4k's, and of several the first
+            // answers.
             Layout::Fixture | Layout::Http4kCache => match self.entries.entry(key) {
                 Vacant(place) => {
                     place.insert((layout, path));

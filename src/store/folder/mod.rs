@@ -52,8 +52,8 @@ impl<W> Folder<W> {
         &self.path
     }
 
-    /// Locks the writer. The index is built under the same lock, so that no batch is missing from it
-    /// or in it twice.
+    /// Locks the writer. The index is built under the same lock, so that no batch is missing from
+    /// it or in it twice.
     pub(super) fn writer(&self) -> MutexGuard<'_, W> {
         lock(&self.shared.writer)
     }

@@ -31,16 +31,16 @@ pub struct Report {
     pub http4k_streams: usize,
     /// Number of folders of http4k caches.
     pub http4k_caches: usize,
-    /// Number of entries and http4k cache folders that never answer, because another one has the same
-    /// match key.
+    /// Number of entries and http4k cache folders that never answer, because another one has the
+    /// same match key.
     pub hidden: usize,
     /// Files that end within an exchange.
     pub repairs: Vec<Repair>,
     /// Parts that cannot be read ([`StoreError::Damaged`]), and files that cannot be read
     /// ([`StoreError::Io`]).
     ///
-    /// Response bodies in WARC files are not read for the report. Their damage is found by a look-up
-    /// or a replay.
+    /// Response bodies in WARC files are not read for the report. Their damage is found by a
+    /// look-up or a replay.
     pub skipped: Vec<Arc<StoreError>>,
     /// Number of other files, which are not read.
     pub others: usize,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Delays that double up to a maximum, each shortened at random by up to a half, so that many clients
-/// do not retry at the same time.
+/// Delays that double up to a maximum, each shortened at random by up to a half, so that many
+/// clients do not retry at the same time.
 #[derive(Clone, Debug)]
 pub(super) struct Backoff {
     first: Duration,

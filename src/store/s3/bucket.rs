@@ -18,13 +18,13 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// error ([`InvalidBucket`] in [`StoreError::Other`]).
 ///
 /// The AWS SDK provides credentials and region: from environment variables (`AWS_ACCESS_KEY_ID`,
-/// `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_PROFILE`), the files in `~/.aws`, single sign-on, a web
-/// identity, or the role of a container or an EC2 instance
-/// ([AWS SDKs: credential providers](https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html)).
+/// `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_PROFILE`), the files in `~/.aws`, single sign-on, a
+/// web identity, or the role of a container or an EC2 instance ([AWS SDKs: credential
+/// providers](https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html)).
 ///
-/// For `MinIO`, Garage and other servers, set [`endpoint`](Self::endpoint) or an environment variable
-/// (`AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`). With an endpoint, the bucket is part of the path
-/// ([`path_style`](Self::path_style) changes that), and the default region is `us-east-1`.
+/// For `MinIO`, Garage and other servers, set [`endpoint`](Self::endpoint) or an environment
+/// variable (`AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`). With an endpoint, the bucket is part of
+/// the path ([`path_style`](Self::path_style) changes that), and the default region is `us-east-1`.
 ///
 /// ```
 /// use tower_traffic::store::Bucket;
@@ -98,14 +98,14 @@ impl Bucket {
         self.set(|settings| settings.region = Some(region.into()))
     }
 
-    /// Sets whether the bucket is in the path of each URL (`true`, the default with an endpoint) or in
-    /// the host name (`false`, the default for AWS).
+    /// Sets whether the bucket is in the path of each URL (`true`, the default with an endpoint) or
+    /// in the host name (`false`, the default for AWS).
     pub fn path_style(self, path_style: bool) -> Self {
         self.set(|settings| settings.path_style = Some(path_style))
     }
 
-    /// Limits the time until a response begins, and between two chunks of it (default 30 s). An upload
-    /// may take a second longer for each 128 KiB.
+    /// Limits the time until a response begins, and between two chunks of it (default 30 s). An
+    /// upload may take a second longer for each 128 KiB.
     pub fn answer_timeout(self, timeout: Duration) -> Self {
         self.set(|settings| settings.answer_timeout = timeout.min(FOREVER))
     }

@@ -29,8 +29,8 @@ pub(crate) struct Parts<'a> {
 }
 
 impl Objects {
-    /// Uploads a file. If a part fails permanently, the upload is aborted. If this future is dropped,
-    /// the parts stay in the bucket until a lifecycle rule removes them.
+    /// Uploads a file. If a part fails permanently, the upload is aborted. If this future is
+    /// dropped, the parts stay in the bucket until a lifecycle rule removes them.
     pub(crate) async fn put_parts(
         &self,
         key: &str,

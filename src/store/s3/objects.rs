@@ -171,8 +171,8 @@ impl Objects {
         .map(drop)
     }
 
-    /// Lists a page of the objects under `prefix`: after `start_after`, or from the token `next`. The
-    /// server chooses the size of the page, up to `limit` and 1,000.
+    /// Lists a page of the objects under `prefix`: after `start_after`, or from the token `next`.
+    /// The server chooses the size of the page, up to `limit` and 1,000.
     pub(crate) async fn list(
         &self,
         prefix: &str,

@@ -150,8 +150,8 @@ fn unsent(detail: &str) -> S3Problem {
 }
 
 /// Classifies a status and an error code
-/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList>). A response to
-/// HEAD has no code.
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList>). A
+/// response to HEAD has no code.
 fn problem(status: u16, code: Option<&str>) -> S3Problem {
     match (status, code.unwrap_or_default()) {
         (_, "NoSuchBucket") => S3Problem::NoSuchBucket,

@@ -27,7 +27,8 @@ const PUTS: usize = 8;
 
 const CONTENT_TYPE: &str = "application/gzip";
 
-/// A cache in S3, with an object for each key. All machines see a new entry at once. Clones share it.
+/// A cache in S3, with an object for each key. All machines see a new entry at once. Clones share
+/// it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -44,12 +45,13 @@ const CONTENT_TYPE: &str = "application/gzip";
 /// let replay = ReplayCache::new(cache).on_miss(OnMiss::Record);
 /// ```
 ///
-/// - **Objects.** `<prefix>/key=3f/3f0c....warc.gz` has the match key in its name, and the exchange as
-///   WARC 1.1 with a gzip member for each record. Storing a key again replaces its object, so
+/// - **Objects.** `<prefix>/key=3f/3f0c....warc.gz` has the match key in its name, and the exchange
+///   as WARC 1.1 with a gzip member for each record. Storing a key again replaces its object, so
 ///   [`Which::Nth`] finds the last exchange too. Only exchanges that can answer are stored
-///   ([`Matching::key_of`]). A [stream](super::S3) with the same prefix is independent of the cache.
-/// - **Requests.** A look-up is one GET, for a hit and for a miss. [`is_empty`](Source::is_empty) is
-///   one LIST of one key. Storing is one PUT for each exchange.
+///   ([`Matching::key_of`]). A [stream](super::S3) with the same prefix is independent of the
+///   cache.
+/// - **Requests.** A look-up is one GET, for a hit and for a miss. [`is_empty`](Source::is_empty)
+///   is one LIST of one key. Storing is one PUT for each exchange.
 /// - **Time.** A look-up that exceeds [`timeout`](Self::timeout) is an error
 ///   ([`StoreError::TimedOut`]), which `ReplayCache` handles like a miss. Until then, transient
 ///   failures (500, 503, a broken connection) are retried.
@@ -92,16 +94,16 @@ impl S3Cache {
         self
     }
 
-    /// Limits the compressed size of the objects that are read (default 64 MiB). A larger object is an
-    /// error ([`S3Problem::TooLarge`]).
+    /// Limits the compressed size of the objects that are read (default 64 MiB). A larger object is
+    /// an error ([`S3Problem::TooLarge`]).
     pub fn max_object_bytes(mut self, bytes: usize) -> Self {
         self.max_object_bytes = bytes;
         self
     }
 
     /// Remembers a miss for `ttl`, without another request to S3 (default zero: every look-up is a
-    /// request). Exchanges that this process stores are found at once, those of other processes after
-    /// `ttl`. At most 10,000 misses are remembered.
+    /// request). Exchanges that this process stores are found at once, those of other processes
+    /// after `ttl`. At most 10,000 misses are remembered.
     pub fn miss_ttl(mut self, ttl: Duration) -> Self {
         self.misses = Arc::new(Misses::new(ttl));
         self

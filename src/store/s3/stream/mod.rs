@@ -79,7 +79,8 @@ struct State {
 impl S3 {
     /// A stream in `bucket`, which may be empty.
     ///
-    /// Every setting returns a value with a spool and uploads of its own: set them before recording.
+    /// Every setting returns a value with a spool and uploads of its own: set them before
+    /// recording.
     pub fn new(bucket: impl Into<Bucket>) -> Self {
         Self {
             settings: Arc::new(Settings {
@@ -97,39 +98,40 @@ impl S3 {
         }
     }
 
-    /// Sets the folder for segments that are not uploaded yet. Several stores and processes may share
-    /// it.
+    /// Sets the folder for segments that are not uploaded yet. Several stores and processes may
+    /// share it.
     pub fn spool(self, folder: impl Into<PathBuf>) -> Self {
         self.set(|settings| settings.spool = Some(folder.into()))
     }
 
     /// Limits the size of the spool (default 1 GiB). Exchanges beyond the limit are dropped
-    /// ([`StoreError::Full`]) and counted by the recorder. Compression temporarily needs about half a
-    /// segment more.
+    /// ([`StoreError::Full`]) and counted by the recorder. Compression temporarily needs about half
+    /// a segment more.
     pub fn max_spool_bytes(self, bytes: u64) -> Self {
         self.set(|settings| settings.max_spool_bytes = bytes)
     }
 
-    /// Seals a segment at `bytes` bytes before compression (default 8 MiB). A segment can exceed that
-    /// by one batch.
+    /// Seals a segment at `bytes` bytes before compression (default 8 MiB). A segment can exceed
+    /// that by one batch.
     pub fn max_segment_bytes(self, bytes: u64) -> Self {
         self.set(|settings| settings.max_segment_bytes = bytes)
     }
 
-    /// Seals a segment when its first exchange is `age` old (default 60 s). Until then, other machines
-    /// do not see an exchange, and losing the machine's disk loses it.
+    /// Seals a segment when its first exchange is `age` old (default 60 s). Until then, other
+    /// machines do not see an exchange, and losing the machine's disk loses it.
     pub fn max_segment_age(self, age: Duration) -> Self {
         self.set(|settings| settings.max_segment_age = age)
     }
 
-    /// Sets the size of a part (default 16 MiB, at least 5 MiB). A compressed segment that is larger is
-    /// uploaded in parts. Up to three parts are in memory at once.
+    /// Sets the size of a part (default 16 MiB, at least 5 MiB). A compressed segment that is
+    /// larger is uploaded in parts. Up to three parts are in memory at once.
     pub fn part_size(self, bytes: u64) -> Self {
         self.set(|settings| settings.part_size = bytes.max(MIN_PART_SIZE))
     }
 
-    /// Uploads on `runtime` (default: a thread with its own runtime, which outlives the app's). When
-    /// `runtime` ends, uploads end too: segments stay in the spool, and a flush of any is an error.
+    /// Uploads on `runtime` (default: a thread with its own runtime, which outlives the app's).
+    /// When `runtime` ends, uploads end too: segments stay in the spool, and a flush of any is an
+    /// error.
     pub fn runtime(self, runtime: Handle) -> Self {
         self.set(|settings| settings.runtime = Some(runtime))
     }
@@ -141,17 +143,18 @@ impl S3 {
 
     /// Replays only the exchanges that began in `range`, such as `from..to`.
     ///
-    /// The replay fetches the segments that were begun in `range`, or up to one hour before or after
-    /// it. It misses an exchange that ended more than an hour after the range, and exchanges in a
-    /// segment that was open for more than an hour ([`max_segment_age`](Self::max_segment_age)).
+    /// The replay fetches the segments that were begun in `range`, or up to one hour before or
+    /// after it. It misses an exchange that ended more than an hour after the range, and exchanges
+    /// in a segment that was open for more than an hour
+    /// ([`max_segment_age`](Self::max_segment_age)).
     pub fn began(self, range: impl RangeBounds<SystemTime>) -> Self {
         self.set(|settings| settings.pick.set_times(&range))
     }
 
-    /// Replays only share `index`, counted from 0, of `of` shares of the segments. `of` machines that
-    /// replay different shares of a recording replay every exchange once. The name of a segment
-    /// determines its share. In a share, the exchanges of a writer keep their order. If `index` is not
-    /// less than `of`, the replay is an error.
+    /// Replays only share `index`, counted from 0, of `of` shares of the segments. `of` machines
+    /// that replay different shares of a recording replay every exchange once. The name of a
+    /// segment determines its share. In a share, the exchanges of a writer keep their order. If
+    /// `index` is not less than `of`, the replay is an error.
     pub fn share(self, index: u32, of: u32) -> Self {
         self.set(|settings| settings.pick.set_share(index, of))
     }

@@ -32,7 +32,8 @@ pub(super) struct Sealed {
     pub(super) was_tried: bool,
     /// Number of refusals.
     pub(super) refusals: u32,
-    /// Whether the cause of the refusal is the segment itself, so that a retry in this run is useless.
+    /// Whether the cause of the refusal is the segment itself, so that a retry in this run is
+    /// useless.
     pub(super) is_hopeless: bool,
     /// The lock on the file.
     pub(super) _owner: Arc<Owner>,
@@ -256,8 +257,8 @@ impl State {
         self.in_quarantine.push(sealed);
     }
 
-    /// Takes the selected segments out of quarantine. They are pending from then on, so that recovery
-    /// ignores their files.
+    /// Takes the selected segments out of quarantine. They are pending from then on, so that
+    /// recovery ignores their files.
     pub(super) fn release(&mut self, select: impl FnMut(&mut Sealed) -> bool) -> Vec<Sealed> {
         let released: Vec<_> = self.in_quarantine.extract_if(.., select).collect();
         let names = released.iter().map(|sealed| sealed.name.clone());

@@ -201,8 +201,8 @@ impl Spool {
             .map_err(|error| StoreError::io("move the file into quarantine", &from, error))
     }
 
-    /// Compresses a segment, on a thread of low priority unless `is_urgent`. `None` if the segment had
-    /// no exchanges, and was deleted.
+    /// Compresses a segment, on a thread of low priority unless `is_urgent`. `None` if the segment
+    /// had no exchanges, and was deleted.
     pub(super) fn pack(&self, sealed: &Sealed, is_urgent: bool) -> Result<Option<u64>, StoreError> {
         let name = &sealed.name;
         let path = self.folder.file(name, Kind::Plain);

@@ -169,8 +169,8 @@ impl Uploads {
         }
     }
 
-    /// Uploads a segment, with retries until it succeeds. A refused segment goes into quarantine, and an
-    /// unreadable one back into the queue.
+    /// Uploads a segment, with retries until it succeeds. A refused segment goes into quarantine,
+    /// and an unreadable one back into the queue.
     async fn send(&self, mut sealed: Sealed) {
         loop {
             let flushes = self.spool.queue.flushes();

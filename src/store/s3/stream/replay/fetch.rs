@@ -17,8 +17,8 @@ use crate::store::{
     s3::objects::{Objects, is_transient},
 };
 
-/// The most bytes of a segment that are fetched ahead: all of most segments, so that a slow reader does
-/// not block a connection.
+/// The most bytes of a segment that are fetched ahead: all of most segments, so that a slow reader
+/// does not block a connection.
 const AHEAD: u32 = 8 << 20;
 
 /// The bytes behind the reader that are kept, because a reader that finds damage seeks back.

@@ -1,4 +1,5 @@
-//! Replay of a stream in S3: lists pages, fetches a few segments ahead, decodes one exchange at a time.
+//! Replay of a stream in S3: lists pages, fetches a few segments ahead, decodes one exchange at a
+//! time.
 
 mod fetch;
 mod list;
@@ -37,11 +38,11 @@ struct Segment {
 }
 
 impl Replay for S3 {
-    /// Streams the segments in the order of their keys: by the hour in which they were begun, then by
-    /// writer, in written order. [`began`](S3::began) and [`share`](S3::share) select a part.
+    /// Streams the segments in the order of their keys: by the hour in which they were begun, then
+    /// by writer, in written order. [`began`](S3::began) and [`share`](S3::share) select a part.
     ///
-    /// A bucket and prefix without segments are an error ([`StoreError::NotFound`]), because an empty
-    /// replay would look like success.
+    /// A bucket and prefix without segments are an error ([`StoreError::NotFound`]), because an
+    /// empty replay would look like success.
     fn replay(&self) -> BoxStream<'static, Result<Exchange, StoreError>> {
         let bucket = self.settings.bucket.clone();
         let pick = self.settings.pick.clone();
