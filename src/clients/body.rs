@@ -1,4 +1,4 @@
-//! Bodies for reqwest.
+//! Request and response bodies as bodies of reqwest.
 
 use std::{
     pin::Pin,
@@ -9,13 +9,15 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::BoxError;
-use crate::util::sync::{get_mut, lock};
+use crate::util::{
+    error::BoxError,
+    sync::{get_mut, lock},
+};
 
-/// The body of a request; `None` if it has none.
+/// Converts a request body; `None` if it is empty.
 ///
-/// A body that is there at once as one piece goes on as bytes: those reqwest can send a second time,
-/// after a 307 or on another connection, as it does with the bytes that it is given without a layer.
+/// A body that is available at once, in one frame, becomes bytes. reqwest can send bytes again:
+/// after a 307, or on another connection.
 pub(super) fn request_body<B>(body: B) -> Option<reqwest::Body>
 where
     B: Body<Data = Bytes> + Send + 'static,
@@ -26,9 +28,10 @@ where
     }
     let mut body = Box::pin(body);
     let mut first = None;
+    // A later poll registers the waker of its own task.
+    let mut cx = Context::from_waker(Waker::noop());
     if let Some(len) = body.size_hint().exact()
-        // Who reads on brings a waker of their own.
-        && let Poll::Ready(frame) = body.as_mut().poll_frame(&mut Context::from_waker(Waker::noop()))
+        && let Poll::Ready(frame) = body.as_mut().poll_frame(&mut cx)
     {
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
@@ -37,48 +40,49 @@ where
         {
             return Some(data.clone().into());
         }
-        first = Some(First { frame, len });
+        first = Some(FirstPoll { frame, len });
     }
-    Some(wrap_begun(first, body))
+    Some(wrap_polled(first, body))
 }
 
-/// A body as one of reqwest's, frame by frame.
+/// Wraps a body, which reqwest then reads frame by frame.
 #[cfg(feature = "reqwest-middleware")]
 pub(super) fn wrap<B>(body: B) -> reqwest::Body
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError> + Send,
 {
-    wrap_begun(None, Box::pin(body))
+    wrap_polled(None, Box::pin(body))
 }
 
-fn wrap_begun<B>(first: Option<First<B>>, rest: Pin<Box<B>>) -> reqwest::Body
+fn wrap_polled<B>(first: Option<FirstPoll<B>>, rest: Pin<Box<B>>) -> reqwest::Body
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError> + Send,
 {
-    reqwest::Body::wrap(Begun(Mutex::new(Inner { first, rest })))
+    reqwest::Body::wrap(PolledBody(Mutex::new(Inner { first, rest })))
 }
 
-/// What the first poll gave, and the length that was known before it.
-struct First<B: Body> {
+/// The result of the first poll, and the length of the body before it.
+struct FirstPoll<B: Body> {
     frame: Option<Result<Frame<Bytes>, B::Error>>,
     len: u64,
 }
 
 /// A body that may have been polled once.
 ///
-/// In a mutex, because reqwest asks for `Sync`, which bodies like axum's are not. Nobody waits for it.
-struct Begun<B: Body>(Mutex<Inner<B>>);
+/// The mutex is uncontended. It makes the body `Sync`, as reqwest requires and axum's bodies are
+/// not.
+struct PolledBody<B: Body>(Mutex<Inner<B>>);
 
 struct Inner<B: Body> {
-    first: Option<First<B>>,
+    first: Option<FirstPoll<B>>,
     rest: Pin<Box<B>>,
 }
 
-impl<B: Body> Unpin for Begun<B> {}
+impl<B: Body> Unpin for PolledBody<B> {}
 
-impl<B: Body<Data = Bytes>> Body for Begun<B> {
+impl<B: Body<Data = Bytes>> Body for PolledBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 

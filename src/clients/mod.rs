@@ -1,7 +1,7 @@
-//! The layers around HTTP clients.
+//! `ReqwestService` and `LayerMiddleware`: layers around an HTTP client.
 //!
-//! `hyper_util::client::legacy::Client` is a `Service` of [`http::Request`] itself: every layer goes
-//! around it as it is.
+//! `hyper_util::client::legacy::Client` is a `Service` of [`http::Request`]: layers wrap it
+//! directly.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -26,28 +26,30 @@
 //! # }
 //! ```
 //!
-//! Around a `reqwest::Client` there are two ways:
+//! For a `reqwest::Client` there are two adapters:
 //!
-//! | to keep | feature | take |
+//! | code | feature | adapter |
 //! |---|---|---|
-//! | a tower stack, of [`http::Request`] | `reqwest` | [`ReqwestService`], the client as a service |
-//! | reqwest's own way, `client.get(..).send()` | `reqwest-middleware` | [`LayerMiddleware`], a stack as a `reqwest_middleware::Middleware` |
+//! | calls a tower service with an [`http::Request`] | `reqwest` | [`ReqwestService`], the client as a service |
+//! | calls `client.get(..).send()` | `reqwest-middleware` | [`LayerMiddleware`], layers as a `reqwest_middleware::Middleware` |
 //!
-//! # What a layer sees of reqwest
+//! # Requests and responses around reqwest
 //!
-//! All layers are outside of reqwest, and see what it is asked for and what it gives:
+//! Layers are outside of reqwest, so they see:
 //!
-//! - One request and its last answer, where reqwest follows redirects or tries again by itself. To see
-//!   each step, switch that off: `redirect(Policy::none())`, `retry(never())`.
-//! - The content as reqwest decoded it, without `Content-Encoding` and `Content-Length`, if reqwest has
-//!   the feature `gzip`, `brotli`, `deflate` or `zstd` and was not told otherwise.
-//! - Not what reqwest adds below them: `default_headers`, `Accept`, cookies of its store, `Host`, a
-//!   proxy's credentials.
-//! - Its time-outs as its errors. They begin when the request gets to reqwest: time that it waits in a
-//!   layer is not counted.
+//! - one request and the final response, also if reqwest follows redirects or retries. To see each
+//!   step, disable both: `redirect(Policy::none())`, `retry(never())`.
+//! - decoded content, without `Content-Encoding` and `Content-Length`, if reqwest has the feature
+//!   `gzip`, `brotli`, `deflate` or `zstd`, and decoding is not disabled.
+//! - requests before reqwest adds `default_headers`, `Accept`, cookies of its store, `Host` and the
+//!   credentials of a proxy.
+//! - timeouts as errors of reqwest. A timeout starts when the request reaches reqwest, after any
+//!   wait in a layer.
 
 #[cfg(feature = "reqwest")]
 mod body;
+#[cfg(feature = "reqwest")]
+mod future;
 #[cfg(feature = "reqwest-middleware")]
 mod middleware;
 #[cfg(feature = "reqwest")]
@@ -56,7 +58,4 @@ mod reqwest_service;
 #[cfg(feature = "reqwest-middleware")]
 pub use self::middleware::{LayerError, LayerMiddleware, NextError, NextService};
 #[cfg(feature = "reqwest")]
-pub use self::reqwest_service::ReqwestService;
-
-#[cfg(feature = "reqwest")]
-use crate::util::error::BoxError;
+pub use self::{future::ResponseFuture, reqwest_service::ReqwestService};

@@ -1,4 +1,4 @@
-//! `ReqwestService`: reqwest's client as a service.
+//! `ReqwestService`: a `reqwest::Client` as a service.
 
 use std::{
     mem,
@@ -6,13 +6,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{FutureExt, future::BoxFuture};
 use http::header::AUTHORIZATION;
 use http_body::Body;
 use reqwest::{Client, ResponseBuilderExt, Url};
 use tower::Service;
 
-use super::{BoxError, body::request_body};
+use super::{body::request_body, future::ResponseFuture};
+use crate::util::error::BoxError;
 
 /// A `reqwest::Client` as a service of [`http::Request`] and [`http::Response`], for any body.
 ///
@@ -38,27 +38,40 @@ use super::{BoxError, body::request_body};
 /// # }
 /// ```
 ///
-/// - **The URI** must be absolute. Another is a `reqwest::Error` for which `is_builder` is true. User
-///   and password in it become `Authorization`, unless there is one.
-/// - **The body** goes out as it comes, trailers too. What has a known length goes with
-///   `Content-Length`, and what is empty with none. A body that is there at once is sent again where
-///   reqwest would (redirects with 307 and 308, a connection that went away); another cannot be.
-/// - **The version** of a request is a demand, as in reqwest: `HTTP_11`, the default, means any, and
-///   `HTTP_2` is an error on a connection that speaks HTTP/1.
-/// - **The response** has its URL, and `reqwest::Response::from(response)` has it too. Its extensions
-///   are reqwest's: an upgraded connection is got with `hyper::upgrade::on`.
-/// - **It is always ready.** Clones share the client's connections.
+/// - **The URI** must be absolute; any other is a `reqwest::Error` with `is_builder`. User and
+///   password become `Authorization`, unless the request has that header.
+/// - **The body** is streamed, with its trailers. A known length is sent as `Content-Length`; an
+///   empty body has none. reqwest can send a body again only if it is available at once (redirects
+///   with 307 and 308, a stale connection).
+/// - **The version** is a requirement, as in reqwest: `HTTP_11`, the default, allows any version,
+///   and `HTTP_2` is an error on an HTTP/1 connection.
+/// - **The response** keeps its URL, also in `reqwest::Response::from(response)`, and the
+///   extensions of reqwest: `hyper::upgrade::on` returns an upgraded connection.
+/// - **Clones** share the client's connections. The service is always ready.
 ///
-/// What layers see and what is below them: see [the module](super#what-a-layer-sees-of-reqwest).
+/// For what layers see of reqwest, see [the module](super#requests-and-responses-around-reqwest).
 #[derive(Clone, Debug, Default)]
 pub struct ReqwestService {
     client: Client,
 }
 
 impl ReqwestService {
-    /// The service of a client.
+    /// A service that sends requests with `client`.
+    #[must_use]
     pub fn new(client: Client) -> Self {
         Self { client }
+    }
+
+    /// The client.
+    #[must_use]
+    pub fn get_ref(&self) -> &Client {
+        &self.client
+    }
+
+    /// Unwraps the client.
+    #[must_use]
+    pub fn into_inner(self) -> Client {
+        self.client
     }
 }
 
@@ -75,7 +88,7 @@ where
 {
     type Response = http::Response<reqwest::Body>;
     type Error = reqwest::Error;
-    type Future = BoxFuture<'static, Result<Self::Response, reqwest::Error>>;
+    type Future = ResponseFuture<reqwest::Error>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), reqwest::Error>> {
         Poll::Ready(Ok(()))
@@ -83,14 +96,13 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let client = self.client.clone();
-        async move {
+        ResponseFuture::new(async move {
             let mut request = into_reqwest(request)?;
             move_user_info(&client, &mut request)?;
             let response = client.execute(request).await?;
             let url = response.url().clone();
             Ok(with_url(response.into(), url))
-        }
-        .boxed()
+        })
     }
 }
 
@@ -106,7 +118,7 @@ where
     Ok(request)
 }
 
-/// reqwest makes `Authorization` of it, but only in its own builder.
+/// Moves user and password from the URI to `Authorization`, which reqwest does only in its builder.
 fn move_user_info(client: &Client, request: &mut reqwest::Request) -> reqwest::Result<()> {
     let url = request.url();
     if url.username().is_empty() && url.password().is_none() {
@@ -123,8 +135,8 @@ fn move_user_info(client: &Client, request: &mut reqwest::Request) -> reqwest::R
     Ok(())
 }
 
-/// reqwest's own conversion into a [`http::Response`] forgets the URL, and the one back wants it in
-/// the extensions, in a type that is private.
+/// Adds the URL to a response. reqwest's conversion to [`http::Response`] drops it, and the one
+/// back reads it from an extension of a private type.
 pub(super) fn with_url<B>(mut response: http::Response<B>, url: Url) -> http::Response<B> {
     let mut builder = http::Response::builder().url(url);
     if let Some(extensions) = builder.extensions_mut() {

@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Metadata services outside the link-local ranges: Alibaba Cloud, Azure's wire server, Oracle Cloud.
+/// Metadata services outside the link-local ranges: Alibaba Cloud, Azure's wire server, Oracle
+/// Cloud.
 const METADATA_V4: [Ipv4Addr; 3] = [
     Ipv4Addr::new(100, 100, 100, 200),
     Ipv4Addr::new(168, 63, 129, 16),

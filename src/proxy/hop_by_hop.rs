@@ -49,7 +49,8 @@ pub(super) fn remove(headers: &mut HeaderMap, keep_upgrade: bool) {
 
 /// The protocol that a message upgrades to.
 ///
-/// Upgrades to HTTP are left out: requests on such a connection would bypass the checks of the proxy.
+/// Upgrades to HTTP are left out: requests on such a connection would bypass the checks of the
+/// proxy.
 pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     let is_http = |protocol: &[u8]| {
         let name = protocol.split(|&byte| byte == b'/').next();
@@ -66,8 +67,8 @@ pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     headers.get(header::UPGRADE).cloned()
 }
 
-/// Whether a message has a transfer coding other than chunked: its content would be unreadable without
-/// `Transfer-Encoding`.
+/// Whether a message has a transfer coding other than chunked: its content would be unreadable
+/// without `Transfer-Encoding`.
 pub(super) fn is_coded(headers: &HeaderMap) -> bool {
     tokens(headers, &header::TRANSFER_ENCODING)
         .any(|coding| !coding.eq_ignore_ascii_case(b"chunked"))

@@ -1,8 +1,8 @@
 //! `ProxyHost` and `Forward`: an HTTP proxy made of a layer and a client.
 //!
-//! [`ProxyHost`] aims each request at its origin, or at one fixed upstream, and applies the rules for
-//! intermediaries (RFC 9110, 7.6). [`Forward`] (feature `forward`) sends the request. A layer between
-//! the two sees each exchange as the origin does:
+//! [`ProxyHost`] aims each request at its origin, or at one fixed upstream, and applies the rules
+//! for intermediaries (RFC 9110, 7.6). [`Forward`] (feature `forward`) sends the request. A layer
+//! between the two sees each exchange as the origin does:
 //!
 //! ```no_run
 //! # #[cfg(feature = "forward")]

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::{
     Recorder,
     captured_body::CapturedBody,
-    queue::{Recording, Settled},
+    queue::{OnSettled, Recording},
 };
 use crate::{
     body::Tap,
@@ -65,7 +65,7 @@ struct Entries {
     response: CapturedBody,
     failure: Option<Box<str>>,
     time_to_end: Option<Duration>,
-    settled: Option<Settled>,
+    settled: Option<OnSettled>,
 }
 
 /// A response head without its headers.
@@ -99,12 +99,12 @@ impl InFlight {
     }
 
     /// Begins an exchange for a cache: its request was read already, it is recorded only if it can be
-    /// replayed, and `settled` is dropped when it is stored or given up.
+    /// replayed, and `settled` runs when it is stored or given up.
     pub(crate) fn begin_with(
         recorder: &Recorder,
         request: RecordedRequest,
         max_body_bytes: usize,
-        settled: Settled,
+        settled: OnSettled,
     ) -> Self {
         Self::new(recorder, |entries| {
             entries.max_body_bytes = max_body_bytes;

@@ -17,8 +17,8 @@ use std::{
 };
 
 pub(crate) use self::in_flight::Capture;
-pub(crate) use self::in_flight::InFlight;
 pub use self::stats::{DroppedCounts, RecorderStats};
+pub(crate) use self::{in_flight::InFlight, queue::OnSettled};
 use self::{
     in_flight::Log,
     queue::{RecordQueue, Recording},

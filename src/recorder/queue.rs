@@ -1,20 +1,34 @@
 //! The queue between the request path and the writer.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use super::in_flight::Log;
 use crate::util::worker::{Counts, DropReason, Gather, Job, Queue};
 
 pub(super) type RecordQueue = Queue<Recording>;
 
-/// Dropped when it is decided whether an exchange is stored.
-pub(crate) type Settled = Box<dyn Any + Send>;
+/// Runs a function when it is decided whether an exchange is stored, which is when this is dropped.
+pub(crate) struct OnSettled(Option<Box<dyn FnOnce() + Send>>);
+
+impl OnSettled {
+    pub(crate) fn new(run: impl FnOnce() + Send + 'static) -> Self {
+        Self(Some(Box::new(run)))
+    }
+}
+
+impl Drop for OnSettled {
+    fn drop(&mut self) {
+        if let Some(run) = self.0.take() {
+            run();
+        }
+    }
+}
 
 /// A finished exchange on its way to the store.
 pub(super) struct Recording {
     pub(super) log: Arc<Log>,
     pub(super) held: usize,
-    pub(super) settled: Option<Settled>,
+    pub(super) settled: Option<OnSettled>,
 }
 
 impl Job for Recording {

@@ -163,8 +163,8 @@ impl<B> fmt::Debug for ResponseBody<B> {
     }
 }
 
-/// The request body that [`ReplayCache`](super::ReplayCache) gives to the inner service: the client's
-/// body, with what was read for the look-up at its start.
+/// The request body that [`ReplayCache`](super::ReplayCache) gives to the inner service: the
+/// client's body, with what was read for the look-up at its start.
 pub struct RequestBody<B: Body> {
     inner: TeeBody<ReplayBody<B>, Capture>,
 }

@@ -10,8 +10,8 @@ use std::{
 use futures_util::future::BoxFuture;
 use http::Response;
 
-/// Response future of [`ReplayCache`](super::ReplayCache), [`ReplayStream`](super::ReplayStream) and
-/// [`Responder`](super::Responder).
+/// Response future of [`ReplayCache`](super::ReplayCache), [`ReplayStream`](super::ReplayStream)
+/// and [`Responder`](super::Responder).
 pub struct ResponseFuture<B, E>(BoxFuture<'static, Result<Response<B>, E>>);
 
 impl<B, E> ResponseFuture<B, E> {

@@ -62,8 +62,8 @@ impl Responder {
         Self::new(memory.clone())
     }
 
-    /// Answers with the responses of `replay` in recorded order, to any requests. Exchanges without a
-    /// complete response are skipped.
+    /// Answers with the responses of `replay` in recorded order, to any requests. Exchanges without
+    /// a complete response are skipped.
     pub fn in_order(replay: impl Replay) -> Self {
         Self {
             recording: Recording::Replay(Arc::new(Cursor::new(Arc::new(replay)))),

@@ -4,7 +4,6 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -13,19 +12,17 @@ use tokio::time::{Sleep, sleep, sleep_until};
 use tower::BoxError;
 
 use super::pace::Pace;
-use crate::chaos::{
-    body::InjectedError,
-    engine::ActiveGuard,
-    model::{
-        behavior::Change,
-        random::{For, Random},
+use crate::{
+    chaos::{
+        body::InjectedError,
+        engine::ActiveGuard,
+        model::{
+            behavior::Change,
+            random::{For, Random},
+        },
     },
+    util::time::BODY_ERROR_DELAY,
 };
-
-/// What was let through gets so much time to arrive before the body breaks off: a server, or a client,
-/// throws away what it has not sent by then, and `curl` over HTTP/2 what it has not read. It is more than
-/// the 40 ms for which Nagle's algorithm waits for an acknowledgement that Linux delays (`TCP_DELACK_MIN`).
-const LINGER: Duration = Duration::from_millis(100);
 
 /// What is done to a body.
 #[derive(Debug, Default)]
@@ -108,7 +105,8 @@ impl Faults {
             self.has_lingered = true;
             self.next = None;
         }
-        self.next.get_or_insert_with(|| Box::pin(sleep(LINGER)))
+        self.next
+            .get_or_insert_with(|| Box::pin(sleep(BODY_ERROR_DELAY)))
     }
 
     /// The next part of what there is, and when the one after it may come.

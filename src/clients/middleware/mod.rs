@@ -1,4 +1,4 @@
-//! `LayerMiddleware`: a stack of layers as a middleware of `reqwest-middleware`.
+//! `LayerMiddleware`: tower layers as a middleware of `reqwest-middleware`.
 
 mod next;
 
@@ -16,13 +16,13 @@ use tower::{Layer, Service, ServiceExt, util::BoxCloneService};
 
 use self::next::{Calls, answered_by};
 pub use self::next::{NextError, NextService};
-use super::{BoxError, body::wrap, reqwest_service::with_url};
-use crate::util::sync::lock;
+use super::{body::wrap, reqwest_service::with_url};
+use crate::util::{error::BoxError, sync::lock};
 
 type Stack = BoxCloneService<http::Request<reqwest::Body>, http::Response<reqwest::Body>, Error>;
 
-/// Any tower layer, or a `ServiceBuilder` with several, as a `reqwest_middleware::Middleware`: code
-/// that says `client.get(..).send()` stays as it is.
+/// A tower layer, or a `ServiceBuilder` with several, as a `reqwest_middleware::Middleware`, for
+/// code that calls `client.get(..).send()`.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -44,35 +44,34 @@ type Stack = BoxCloneService<http::Request<reqwest::Body>, http::Response<reqwes
 /// # }
 /// ```
 ///
-/// - **The services are made once**, in [`new`](Self::new), and cloned for each request: what they
-///   share, like the permits of a `ConcurrencyLimit`, all requests of the client share. A layer that
-///   needs a runtime to make its service, like tower's `Buffer`, needs it there.
-/// - **Inside** is the rest of the client, the middlewares that were added after this one and reqwest.
-///   A layer may call it never (a cache), several times (a retry), or at the same time (a hedge), but
-///   only while the request is on: what calls it later gets a [`NextError`].
-/// - **`Extensions`** of the middlewares pass by the layers, in both directions. A request that is
-///   given up half-way leaves none behind.
-/// - **Errors** of reqwest and of middlewares below come out as they are, `is_timeout` and `is_connect`
-///   included, unless a layer wraps them. Those of a layer come out as `Error::Middleware` of a
-///   [`LayerError`].
-/// - **The response** is as reqwest's, with its `url`, `remote_addr` and extensions. If a layer answered
-///   instead, its `url` is that of the request.
-/// - **A body** that was given as bytes goes on as bytes, so that redirects with 307 and 308, and a retry
-///   middleware below, can send it again.
+/// - **Services** are made once, in [`new`](Self::new), and cloned for each request: all requests
+///   of the client share their state, such as the permits of a `ConcurrencyLimit`. A layer that
+///   needs a runtime to make its service, such as tower's `Buffer`, needs it in `new`.
+/// - **The inner service** is the rest of the client: the middlewares that were added after this
+///   one, and reqwest. Layers may call it any number of times, also concurrently, until the request
+///   has completed; a later call gets a [`NextError`].
+/// - **`Extensions`** of the middlewares bypass the layers, in both directions. A cancelled call
+///   leaves them unchanged.
+/// - **Errors** of reqwest and of later middlewares keep their type, unless a layer wraps them.
+///   Errors of a layer become `Error::Middleware` of a [`LayerError`].
+/// - **The response** has the `url`, `remote_addr` and extensions of reqwest's. If a layer responds
+///   itself, its `url` is that of the request.
+/// - **A body** given as bytes is passed on as bytes, so that redirects with 307 and 308, and a
+///   later retry middleware, can send it again.
 ///
-/// What layers see and what is below them: see [the module](super#what-a-layer-sees-of-reqwest).
+/// For what layers see of reqwest, see [the module](super#requests-and-responses-around-reqwest).
 pub struct LayerMiddleware {
-    // In a mutex, so that services need not be `Sync`: it is locked for a clone.
+    // The mutex allows services that are not `Sync`; it is locked only to clone them.
     stack: Mutex<Stack>,
 }
 
-/// A layer failed: the source is its error.
+/// Error of a layer around the client; its source is the error of the layer.
 #[derive(Debug, Error)]
-#[error("a layer around the client failed")]
+#[error("layer around the client failed")]
 pub struct LayerError(#[source] BoxError);
 
 impl LayerMiddleware {
-    /// The middleware of a layer.
+    /// A middleware that calls the service of `layer`.
     pub fn new<L, R>(layer: L) -> Self
     where
         L: Layer<NextService>,
@@ -95,7 +94,7 @@ impl LayerMiddleware {
     }
 }
 
-/// What reqwest or a middleware below failed with comes out as it went in.
+/// Unwraps errors of reqwest and of later middlewares, and wraps those of layers.
 fn from_layer(error: BoxError) -> Error {
     let error = match error.downcast::<Error>() {
         Ok(error) => return *error,
@@ -117,7 +116,7 @@ impl Middleware for LayerMiddleware {
     ) -> reqwest_middleware::Result<reqwest::Response> {
         let stack = lock(&self.stack).clone();
         let mut url = request.url().clone();
-        // As reqwest does it.
+        // As in the URL of reqwest's responses.
         url.set_fragment(None);
         let request =
             http::Request::try_from(request).map_err(|error| error.with_url(url.clone()))?;
@@ -131,7 +130,7 @@ impl Middleware for LayerMiddleware {
                 biased;
                 answer = &mut answer => break answer?,
                 Some(left) = running.next() => {
-                    // What is tried again finds what the last try left.
+                    // A retry starts with the extensions of the previous call.
                     if let Some(left) = left {
                         *extensions = left;
                     }
@@ -146,7 +145,7 @@ impl Middleware for LayerMiddleware {
     }
 }
 
-/// Both share what the services share.
+/// Clones share the state of the services.
 impl Clone for LayerMiddleware {
     fn clone(&self) -> Self {
         Self {

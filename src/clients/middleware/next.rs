@@ -1,7 +1,7 @@
-//! The service inside the layers, and how a request gets from it to the rest of the client.
+//! `NextService`: the rest of the client as a service, and the channel to it.
 //!
-//! The service lives as long as the client, and `reqwest_middleware::Next` only as long as a request.
-//! Hence each request carries the sending end of a channel to where its `Next` is.
+//! The service lives as long as the client, but `reqwest_middleware::Next` only as long as a
+//! request. Each request therefore carries the sender of a channel to its `Next`.
 
 use std::{
     fmt,
@@ -10,7 +10,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{FutureExt, future::BoxFuture};
 use http::Extensions;
 use http_body::Body;
 use reqwest::Url;
@@ -23,22 +22,25 @@ use tokio::{
 };
 use tower::{Service, ServiceExt};
 
-use crate::clients::{BoxError, reqwest_service::into_reqwest};
+use crate::{
+    clients::{ResponseFuture, reqwest_service::into_reqwest},
+    util::error::BoxError,
+};
 
-/// The service inside the layers of a [`LayerMiddleware`](super::LayerMiddleware): the rest of the
-/// client.
+/// The inner service of the layers in a [`LayerMiddleware`](super::LayerMiddleware): the rest of
+/// the client.
 #[derive(Clone)]
 pub struct NextService(());
 
-/// Why a request could not be passed to the rest of the client.
+/// Error: a request that cannot be passed to the rest of the client.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NextError {
-    /// A layer made a request without the extensions of the one that it got, in another task.
-    #[error("a layer passed on a request without its extensions")]
+    /// A layer made a request in another task, without the extensions of the original one.
+    #[error("layer dropped the extensions of a request: copy them to the new request")]
     LostExtensions,
-    /// A layer called the service inside when the client's request had been answered or given up.
-    #[error("a layer passed on a request when the call was over")]
+    /// A layer called the inner service after the client's request had completed.
+    #[error("layer called the client after the request had completed")]
     CallIsOver,
 }
 
@@ -55,24 +57,23 @@ where
 {
     type Response = http::Response<reqwest::Body>;
     type Error = Error;
-    type Future = BoxFuture<'static, Result<Self::Response>>;
+    type Future = ResponseFuture<Error>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<()>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
-        // Layers that follow redirects make requests without extensions, but in the same task; a
-        // `Buffer` calls from another, but keeps the extensions.
+        // A layer that follows redirects drops the extensions, but stays in the task; a `Buffer`
+        // calls from another task, but keeps the extensions.
         let calls = request
             .extensions_mut()
             .remove::<Calls>()
             .or_else(|| CALLS.try_with(Calls::clone).ok());
-        async move {
+        ResponseFuture::new(async move {
             let calls = calls.ok_or_else(|| Error::middleware(NextError::LostExtensions))?;
             calls.pass(request).await
-        }
-        .boxed()
+        })
     }
 }
 
@@ -86,7 +87,7 @@ task_local! {
     static CALLS: Calls;
 }
 
-/// The way from the service inside to where `Next` is.
+/// The sender of calls to the `Next` of a request.
 #[derive(Clone)]
 pub(super) struct Calls(mpsc::Sender<Call>);
 
@@ -96,7 +97,7 @@ impl Calls {
         (Self(sender), receiver)
     }
 
-    /// Puts a request to the layers, with this as the way on.
+    /// Calls the layers with a request that carries this sender.
     pub(super) fn put<S, B>(
         self,
         mut request: http::Request<B>,
@@ -128,14 +129,14 @@ impl Calls {
     }
 }
 
-/// One request on its way to the rest of the client.
+/// A call of the rest of the client.
 pub(super) struct Call {
     request: reqwest::Request,
     reply: oneshot::Sender<Result<reqwest::Response>>,
 }
 
 impl Call {
-    /// Gives the extensions as the rest of the client left them; `None` if the layers gave up waiting.
+    /// Runs the call, and returns the extensions after it; `None` if the caller was dropped.
     pub(super) async fn run(
         self,
         next: Next<'_>,
@@ -143,22 +144,22 @@ impl Call {
     ) -> Option<Extensions> {
         let Self { request, mut reply } = self;
         let result = select! {
-            // First, so that nothing is begun for who is gone already.
+            // First, so that no request is sent for a caller that was dropped.
             biased;
             () = reply.closed() => return None,
             result = next.run(request, &mut extensions) => result,
         };
-        // If they give up just now, nobody needs it.
+        // The caller may have been dropped since.
         let _ = reply.send(result);
         Some(extensions)
     }
 }
 
-/// The URL that a response came from.
+/// The URL of a response from reqwest.
 #[derive(Clone)]
 struct AnsweredBy(Url);
 
-/// The URL that a response came from; `None` if a layer answered.
+/// The URL of a response; `None` if a layer made it.
 pub(super) fn answered_by<B>(response: &mut http::Response<B>) -> Option<Url> {
     let from = response.extensions_mut().remove::<AnsweredBy>();
     from.map(|AnsweredBy(url)| url)

@@ -18,10 +18,7 @@ use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::util::error::BoxError;
-
-/// Delay of an error: hyper discards everything unwritten when a body fails, even the head.
-const LINGER: Duration = Duration::from_millis(100);
+use crate::util::{error::BoxError, time::BODY_ERROR_DELAY};
 
 /// Response body of [`Forward`](super::Forward): the origin's, or the text of an error response.
 pub struct ForwardBody {
@@ -76,8 +73,10 @@ impl Body for ForwardBody {
                 let frame = ready!(Pin::new(body).poll_frame(cx));
                 match frame {
                     Some(Err(error)) => {
-                        self.source =
-                            BodySource::Failed(Box::pin(sleep(LINGER)), Some(error.into()));
+                        self.source = BodySource::Failed(
+                            Box::pin(sleep(BODY_ERROR_DELAY)),
+                            Some(error.into()),
+                        );
                         self.poll_frame(cx)
                     }
                     frame => Poll::Ready(frame.map(|frame| frame.map_err(UpstreamBodyError::from))),

@@ -16,8 +16,8 @@ use crate::util::time::FOREVER;
 /// An HTTP client as a service that cannot fail: every error is a response.
 ///
 /// It speaks HTTP/1.1, and HTTP/2 with origins that choose it in the TLS handshake; it keeps idle
-/// connections, and trusts the system's root certificates. The request target has to be absolute, as
-/// [`ProxyHost`](crate::proxy::ProxyHost) makes it.
+/// connections, and trusts the system's root certificates. The request target has to be absolute,
+/// as [`ProxyHost`](crate::proxy::ProxyHost) makes it.
 ///
 /// ```no_run
 /// # async fn serve(listener: tokio::net::TcpListener) -> std::io::Result<()> {
@@ -47,9 +47,9 @@ use crate::util::time::FOREVER;
 ///     .system_roots(true);
 /// ```
 ///
-/// Clones share their connections; a clone with a changed setting has connections of its own. Building
-/// does no I/O: the system's roots are read with the first request over HTTPS, on a blocking thread of
-/// tokio.
+/// Clones share their connections; a clone with a changed setting has connections of its own.
+/// Building does no I/O: the system's roots are read with the first request over HTTPS, on a
+/// blocking thread of tokio.
 ///
 /// # Error responses
 ///
@@ -64,20 +64,22 @@ use crate::util::time::FOREVER;
 ///
 /// The reason is in the body, and in `Proxy-Status` (RFC 9209); neither contains addresses or other
 /// details. After the response head, an error can only cut the body: it ends with
-/// [`UpstreamBodyError`](crate::proxy::UpstreamBodyError), at which a server cuts its own response, so
-/// that the client notices. That error is delayed by 100 ms, because hyper's servers discard unwritten
-/// data on an error; a slow client may still lose the end of what was received.
+/// [`UpstreamBodyError`](crate::proxy::UpstreamBodyError), at which a server cuts its own response,
+/// so that the client notices. That error is delayed by 100 ms, because hyper's servers discard
+/// unwritten data on an error; a slow client may still lose the end of what was received.
 ///
-/// Bodies have no timeout: a silent origin is waited for until the client disconnects.
+/// Bodies have no timeout: the response stays open while an origin is silent, until the client
+/// disconnects.
 ///
-/// A request is repeated once if a reused connection turns out to be closed, the method is idempotent
-/// (RFC 9110, 9.2.2) and the body is empty. Redirects are not followed, and content is not decoded.
+/// A request is repeated once if a reused connection turns out to be closed, the method is
+/// idempotent (RFC 9110, 9.2.2) and the body is empty. Redirects are not followed, and content is
+/// not decoded.
 ///
 /// # Upgrades and tunnels
 ///
 /// After a 101 (WebSocket, for example) or an allowed `CONNECT`, a task joins both connections: it
-/// copies in both directions, passes on the end of each, and finishes when both have ended or either
-/// fails. A silent tunnel stays open. Upgrade requests are sent over HTTP/1.1.
+/// copies in both directions, passes on the end of each, and finishes when both have ended or
+/// either fails. A silent tunnel stays open. Upgrade requests are sent over HTTP/1.1.
 #[derive(Clone)]
 #[must_use = "services do nothing unless called"]
 pub struct Forward {
@@ -132,13 +134,14 @@ impl Forward {
         }
     }
 
-    /// Limits the time for name resolution, connecting and the TLS handshake together; 10 s by default.
+    /// Limits the time for name resolution, connecting and the TLS handshake together; 10 s by
+    /// default.
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         self.set(|config| config.connect_timeout = timeout)
     }
 
-    /// Limits the wait for the response head, counted from the last frame of the request body; 60 s by
-    /// default. `None` disables the limit.
+    /// Limits the wait for the response head, counted from the last frame of the request body; 60 s
+    /// by default. `None` disables the limit.
     pub fn head_timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
         self.set(|config| config.head_timeout = timeout.into())
     }
@@ -153,8 +156,8 @@ impl Forward {
         self.set(|config| config.max_idle_per_host = connections)
     }
 
-    /// Speaks only HTTP/2; disabled by default. Plain connections then use prior knowledge (RFC 9113,
-    /// 3.3), as gRPC servers expect, and upgrades fail.
+    /// Speaks only HTTP/2; disabled by default. Plain connections then use prior knowledge (RFC
+    /// 9113, 3.3), as gRPC servers expect, and upgrades fail.
     pub fn http2_only(self, http2_only: bool) -> Self {
         self.set(|config| config.http2_only = http2_only)
     }
@@ -179,8 +182,8 @@ impl Forward {
         self.set(|config| config.roots.set_system(trust))
     }
 
-    /// Connects to `address` for `host`, instead of resolving the name. The port of `address` applies
-    /// to targets without a port; port 0 stands for the default of the scheme.
+    /// Connects to `address` for `host`, instead of resolving the name. The port of `address`
+    /// applies to targets without a port; port 0 stands for the default of the scheme.
     pub fn resolve(self, host: impl Into<String>, address: SocketAddr) -> Self {
         let host = host.into().into_boxed_str();
         self.set(|config| config.resolved.push((host, address)))

@@ -168,7 +168,8 @@ pin_project! {
     }
 }
 
-/// Whether a connection has carried a response. hyper's client attaches it to each response and error.
+/// Whether a connection has carried a response. hyper's client attaches it to each response and
+/// error.
 #[derive(Clone, Default)]
 pub(super) struct Answered(Arc<AtomicBool>);
 

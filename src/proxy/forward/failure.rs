@@ -109,7 +109,7 @@ fn tls(error: &rustls::Error) -> Refusal {
         rustls::Error::InvalidCertificate(error) => certificate(error),
         rustls::Error::AlertReceived(_) => "the origin aborted the TLS handshake",
         _ => {
-            "no common TLS version or cipher suite with the origin, or the origin does not speak TLS"
+            "TLS with the origin failed: it may not speak TLS, or share no version or cipher suite"
         }
     };
     bad_gateway(error_name, reason)

@@ -179,8 +179,7 @@ fn retry_of(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     Some(retry)
 }
 
-/// Whether the request failed on a reused connection that the origin has closed: such an error is
-/// independent of the request.
+/// Whether the request failed because a reused connection had been closed by the origin.
 fn was_closed_while_idle(error: &legacy::Error) -> bool {
     let mut extensions = http::Extensions::new();
     if let Some(connection) = error.connect_info() {

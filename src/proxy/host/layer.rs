@@ -13,8 +13,8 @@ use super::{
     via::ViaName,
 };
 
-/// A layer that aims each request at its origin, or at one fixed upstream: with an HTTP client as the
-/// inner service, such as [`Forward`](crate::proxy::Forward), it is a proxy.
+/// A layer that aims each request at its origin, or at one fixed upstream: with an HTTP client as
+/// the inner service, such as [`Forward`](crate::proxy::Forward), it is a proxy.
 ///
 /// ```no_run
 /// # #[cfg(feature = "forward")]
@@ -45,21 +45,21 @@ use super::{
 ///
 /// # Requests
 ///
-/// - The target becomes absolute. Its scheme is that of the mode; its host and port are those of the
-///   request target (`:authority` in HTTP/2), else those of `Host`. `Host` is removed: clients derive
-///   it from the target, and send `:authority` instead in HTTP/2.
-/// - Hop-by-hop headers are removed, with those that `Connection` names (RFC 9110, 7.6.1). Two stay:
-///   an upgrade to a WebSocket, or to any protocol other than HTTP, and `te: trailers`, for gRPC. A
-///   WebSocket over HTTP/2 (RFC 8441) becomes an upgrade (with the feature `forward`).
+/// - The target becomes absolute. Its scheme is that of the mode; its host and port are those of
+///   the request target (`:authority` in HTTP/2), else those of `Host`. `Host` is removed: clients
+///   derive it from the target, and send `:authority` instead in HTTP/2.
+/// - Hop-by-hop headers are removed, with those that `Connection` names (RFC 9110, 7.6.1). Two
+///   stay: an upgrade to a WebSocket, or to any protocol other than HTTP, and `te: trailers`, for
+///   gRPC. A WebSocket over HTTP/2 (RFC 8441) becomes an upgrade (with the feature `forward`).
 /// - `Via` is added (RFC 9110, 7.6.3), and [`Forwarded`](Self::forwarded) or
 ///   [`X-Forwarded-*`](Self::x_forwarded) if enabled. Some servers send uncompressed responses to
 ///   proxies because of `Via` (nginx, unless `gzip_proxied` is set).
 /// - `Max-Forwards` of `OPTIONS` and `TRACE` is decremented (RFC 9110, 7.6.2).
-/// - The version becomes HTTP/1.1, so that the client chooses the version for its connection. Several
-///   `Cookie` headers of HTTP/2 and HTTP/3 become one (RFC 9113, 8.2.3).
+/// - The version becomes HTTP/1.1, so that the client chooses the version for its connection.
+///   Several `Cookie` headers of HTTP/2 and HTTP/3 become one (RFC 9113, 8.2.3).
 ///
-/// Responses lose their hop-by-hop headers too, and get `Via`. Bodies and trailers pass unchanged in
-/// both directions.
+/// Responses lose their hop-by-hop headers too, and get `Via`. Bodies and trailers pass unchanged
+/// in both directions.
 ///
 /// # Refusals
 ///
@@ -72,8 +72,8 @@ use super::{
 /// | 502 | the origin responds to a WebSocket over HTTP/2 with a 2xx, without opening it |
 /// | 508 | the request has passed this proxy before, according to `Via` |
 ///
-/// The reason is in the body, and in `Proxy-Status` (RFC 9209). An `OPTIONS` with `Max-Forwards: 0` is
-/// addressed to the proxy, and gets a 200. `Forward` repeats the check of addresses after it has
+/// The reason is in the body, and in `Proxy-Status` (RFC 9209). An `OPTIONS` with `Max-Forwards: 0`
+/// is addressed to the proxy, and gets a 200. `Forward` repeats the check of addresses after it has
 /// resolved a name; other clients do not.
 #[derive(Clone, Debug)]
 #[must_use = "layers do nothing unless applied"]
@@ -100,19 +100,20 @@ impl ProxyHost {
         Self::new(TargetMode::Origin(OriginScheme::Http))
     }
 
-    /// Sends each request to the origin it names, over HTTPS. Port 80, the default of the HTTP client
-    /// in front, becomes 443.
+    /// Sends each request to the origin it names, over HTTPS. Port 80, the default of the HTTP
+    /// client in front, becomes 443.
     pub fn https() -> Self {
         Self::new(TargetMode::Origin(OriginScheme::Https))
     }
 
-    /// Sends each request to the origin it names, over HTTPS if the port is 443, else over plain HTTP.
+    /// Sends each request to the origin it names, over HTTPS if the port is 443, else over plain
+    /// HTTP.
     pub fn by_port() -> Self {
         Self::new(TargetMode::Origin(OriginScheme::ByPort))
     }
 
-    /// Sends every request to `uri`: a reverse proxy. The path of `uri` is a prefix of the path of each
-    /// request.
+    /// Sends every request to `uri`: a reverse proxy. The path of `uri` is a prefix of the path of
+    /// each request.
     ///
     /// ```
     /// use tower_traffic::ProxyHost;
@@ -146,8 +147,9 @@ impl ProxyHost {
     }
 
     /// Allows only these hosts, by the name in the request: `example.com`, `*.example.com` (all
-    /// subdomains), `192.0.2.1`, `[2001:db8::1]`, each with or without a port. All hosts are allowed by
-    /// default. A pattern of any other form matches nothing, and an upstream is always allowed.
+    /// subdomains), `192.0.2.1`, `[2001:db8::1]`, each with or without a port. All hosts are
+    /// allowed by default. A pattern of any other form matches nothing, and an upstream is always
+    /// allowed.
     ///
     /// The check applies to names, before they are resolved to addresses.
     pub fn allow_hosts(self, hosts: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
@@ -158,9 +160,9 @@ impl ProxyHost {
         self.set(|config| config.hosts = Some(patterns))
     }
 
-    /// Allows link-local addresses (`169.254.0.0/16`, `fe80::/10`) and the metadata services of clouds;
-    /// disabled by default. A metadata service gives its secrets to every local process, and an open
-    /// proxy extends that to all of its clients.
+    /// Allows link-local addresses (`169.254.0.0/16`, `fe80::/10`) and the metadata services of
+    /// clouds; disabled by default. A metadata service gives its secrets to every local process,
+    /// and an open proxy extends that to all of its clients.
     ///
     /// For names that resolve to such addresses, see
     /// [`Forward::allow_link_local`](crate::proxy::Forward::allow_link_local).
@@ -168,38 +170,40 @@ impl ProxyHost {
         self.set(|config| config.allow_link_local = allow)
     }
 
-    /// Allows tunnels (`CONNECT`) to allowed hosts and any port; disabled by default. The inner service
-    /// has to open them, as [`Forward`](crate::proxy::Forward) does. Layers do not see the content of a
-    /// tunnel, which usually is encrypted. Has no effect with [`upstream`](Self::upstream).
+    /// Allows tunnels (`CONNECT`) to allowed hosts and any port; disabled by default. The inner
+    /// service has to open them, as [`Forward`](crate::proxy::Forward) does. Layers do not see the
+    /// content of a tunnel, which usually is encrypted. Has no effect with
+    /// [`upstream`](Self::upstream).
     pub fn allow_connect(self, allow: bool) -> Self {
         self.set(|config| config.allow_connect = allow)
     }
 
-    /// Adds `Forwarded` (RFC 7239), with the client's address, host and scheme; disabled by default.
+    /// Adds `Forwarded` (RFC 7239), with the client's address, host and scheme; disabled by
+    /// default.
     ///
-    /// The address comes from axum's `into_make_service_with_connect_info::<SocketAddr>()`, or from a
-    /// `SocketAddr` in the request's extensions; else it is `unknown`.
+    /// The address comes from axum's `into_make_service_with_connect_info::<SocketAddr>()`, or from
+    /// a `SocketAddr` in the request's extensions; else it is `unknown`.
     pub fn forwarded(self, forwarded: bool) -> Self {
         self.set(|config| config.forwarded.standard = forwarded)
     }
 
-    /// Appends to `X-Forwarded-For`, and replaces `X-Forwarded-Host` and `X-Forwarded-Proto`; disabled
-    /// by default. A client can send the beginning of `X-Forwarded-For` itself: trust only its last
-    /// element, which is `unknown` without an address.
+    /// Appends to `X-Forwarded-For`, and replaces `X-Forwarded-Host` and `X-Forwarded-Proto`;
+    /// disabled by default. A client can send the beginning of `X-Forwarded-For` itself: trust only
+    /// its last element, which is `unknown` without an address.
     pub fn x_forwarded(self, x_forwarded: bool) -> Self {
         self.set(|config| config.forwarded.x = x_forwarded)
     }
 
-    /// The client's scheme for [`forwarded`](Self::forwarded) and [`x_forwarded`](Self::x_forwarded);
-    /// `http` by default. Behind TLS set `https`: an origin that requires it redirects for ever
-    /// otherwise.
+    /// The client's scheme for [`forwarded`](Self::forwarded) and
+    /// [`x_forwarded`](Self::x_forwarded); `http` by default. Behind TLS set `https`: an origin
+    /// that requires it redirects for ever otherwise.
     pub fn scheme(self, scheme: Scheme) -> Self {
         self.set(|config| config.scheme = scheme)
     }
 
-    /// The name in `Via` and `Proxy-Status`: a host name or a pseudonym, in which invalid characters
-    /// become `-`. Loops are detected by this name, so it has to be unique; the default, also for an
-    /// empty `name`, is random.
+    /// The name in `Via` and `Proxy-Status`: a host name or a pseudonym, in which invalid
+    /// characters become `-`. Loops are detected by this name, so it has to be unique; the default,
+    /// also for an empty `name`, is random.
     pub fn name(self, name: impl AsRef<str>) -> Self {
         self.set(|config| config.name = ViaName::new(name.as_ref()))
     }

@@ -51,27 +51,27 @@ use crate::{
 ///     .redact(Redact::default());
 /// ```
 ///
-/// - **Matching**: the store defines which requests match ([`Source::matching`]): by default those with
-///   equal method, URI and body, with secrets redacted on both sides. To change the rule, configure the
-///   store: `ReplayCache::new(DiskCache::new("./t").match_by(..))`.
+/// - **Matching**: the store defines which requests match ([`Source::matching`]): by default those
+///   with equal method, URI and body, with secrets redacted on both sides. To change the rule,
+///   configure the store: `ReplayCache::new(DiskCache::new("./t").match_by(..))`.
 /// - **Answers** are complete recordings; incomplete ones are never replayed.
-/// - **The inner service** is cloned and polled for readiness on each miss, so hits are answered while
-///   it is unavailable.
+/// - **The inner service** is cloned and polled for readiness on each miss, so hits are answered
+///   while it is unavailable.
 /// - **The request body** is read before the look-up, up to
 ///   [`max_request_body_bytes`](Self::max_request_body_bytes). A longer or incomplete one cannot be
 ///   matched, and passes through unchanged.
 /// - **Errors of the store** count as misses; see [`on_error`](Self::on_error).
 ///
-/// It does not implement HTTP caching (RFC 9111): recordings do not expire, and `Cache-Control` has no
-/// effect.
+/// It does not implement HTTP caching (RFC 9111): recordings do not expire, and `Cache-Control` has
+/// no effect.
 ///
 /// # Settings and handles
 ///
 /// Clones of the layer, its services and its [`recorder`](Self::recorder) share the store, the
 /// recorder, the position of [`AnswerOrder::Recorded`] and the decision of [`OnMiss::Once`].
 /// [`record_to`](Self::record_to), [`redact`](Self::redact) and [`on_error`](Self::on_error) change
-/// this shared state, and so apply to all of them. Every other setting belongs to one layer value and
-/// the services that it makes afterwards.
+/// this shared state, and so apply to all of them. Every other setting belongs to one layer value
+/// and the services that it makes afterwards.
 #[derive(Clone)]
 #[must_use = "layers do nothing unless applied"]
 pub struct ReplayCache {
@@ -79,7 +79,7 @@ pub struct ReplayCache {
     settings: Settings,
 }
 
-/// What a [`ReplayCache`] does if no recording matches a request.
+/// Action of a [`ReplayCache`] on a miss: a request that no recording matches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnMiss {
@@ -87,8 +87,8 @@ pub enum OnMiss {
     #[default]
     PassThrough,
     /// Calls the inner service, and records its response, which answers from then on. Concurrent
-    /// misses of the same request wait for the first, for up to 10 s, unless its response is an event
-    /// stream or exceeds [`max_body_bytes`](ReplayCache::max_body_bytes).
+    /// misses of the same request wait for the first, for up to 10 s, unless its response is an
+    /// event stream or exceeds [`max_body_bytes`](ReplayCache::max_body_bytes).
     Record,
     /// [`Record`](Self::Record) if the recording is empty at the first miss, else
     /// [`Refuse`](Self::Refuse) (VCR: `once`).
@@ -104,13 +104,14 @@ pub enum AnswerOrder {
     /// The last recording.
     #[default]
     Latest,
-    /// The first recording for the first such request, the second for the second, and so on; then the
-    /// last one again.
+    /// The first recording for the first such request, the second for the second, and so on; then
+    /// the last one again.
     Recorded,
 }
 
 impl ReplayCache {
-    /// Answers from `store`, and records misses into it with [`OnMiss::Record`] or [`OnMiss::Once`].
+    /// Answers from `store`, and records misses into it with [`OnMiss::Record`] or
+    /// [`OnMiss::Once`].
     pub fn new(store: impl Source + Sink) -> Self {
         let store = Arc::new(store);
         Self::with(store.clone(), Some(store))
@@ -155,7 +156,8 @@ impl ReplayCache {
 
     /// Records misses into `sink` instead of the store. For all clones and handles of this layer.
     ///
-    /// A [`read_only`](Self::read_only) cache without a sink passes misses through, and logs that once.
+    /// A [`read_only`](Self::read_only) cache without a sink passes misses through, and logs that
+    /// once.
     pub fn record_to(self, sink: impl Sink) -> Self {
         self.shared
             .recorder
@@ -182,15 +184,15 @@ impl ReplayCache {
         self
     }
 
-    /// Records responses with bodies of at most `bytes`; 16 MiB by default. Longer ones pass through
-    /// and are not recorded.
+    /// Records responses with bodies of at most `bytes`; 16 MiB by default. Longer ones pass
+    /// through and are not recorded.
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_body_bytes = bytes;
         self
     }
 
-    /// The secrets to remove from recorded misses. For all clones and handles of this layer. For the
-    /// look-up, see [`Matching::redact`](crate::Matching::redact).
+    /// The secrets to remove from recorded misses. For all clones and handles of this layer. For
+    /// the look-up, see [`Matching::redact`](crate::Matching::redact).
     pub fn redact(self, redact: Redact) -> Self {
         self.shared
             .recorder
@@ -198,8 +200,8 @@ impl ReplayCache {
         self
     }
 
-    /// Calls `hook` with every error of the store, on look-up and on recording; the first of each is
-    /// logged too. For all clones and handles of this layer.
+    /// Calls `hook` with every error of the store, on look-up and on recording; the first of each
+    /// is logged too. For all clones and handles of this layer.
     pub fn on_error(self, hook: impl Fn(&StoreError) + Send + Sync + 'static) -> Self {
         let hook = Arc::new(hook);
         *lock(&self.shared.on_error) = Some(hook.clone());

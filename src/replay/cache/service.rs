@@ -26,7 +26,7 @@ use crate::{
     content::media_type::is_event_stream,
     matching::MatchKey,
     message::{Exchange, RecordedBody, RecordedRequest},
-    recorder::{DEFAULT_MAX_BODY_BYTES, InFlight, Recorder},
+    recorder::{DEFAULT_MAX_BODY_BYTES, InFlight, OnSettled, Recorder},
     replay::{RequestBody, ResponseBody, ResponseFuture, StoredBody, response},
     store::{OnError, Sink, Source, StoreError, Which},
     util::sync::lock,
@@ -354,7 +354,8 @@ impl Answers {
         let lead = loop {
             let lead = match self.shared.coalescer.join(key) {
                 Role::Leader(lead) => Some(lead),
-                // The first leader stored nothing, and another miss leads now: do not queue behind it.
+                // The first leader stored nothing, and another miss leads now: do not queue behind
+                // it.
                 Role::Follower(_) if has_waited => return pass(inner, parts, body).await,
                 Role::Follower(follower) => {
                     follower.wait().await;
@@ -395,7 +396,7 @@ impl Answers {
             &self.shared.recorder,
             request,
             self.settings.max_body_bytes,
-            Box::new(lead),
+            OnSettled::new(move || drop(lead)),
         );
         // A body that is not part of the match key was not read ahead.
         let is_live = !self.shared.source.matching().needs_body();

@@ -121,8 +121,8 @@ impl Resend {
         }
     }
 
-    /// Whether the recorded body may be redacted, so that a new one must be redacted as a whole before
-    /// the comparison.
+    /// Whether the recorded body may be redacted, so that a new one must be redacted as a whole
+    /// before the comparison.
     fn may_be_redacted(&self, recorded: &[u8]) -> bool {
         let (_, functions) = self.redact.has_functions();
         functions || memmem::find(recorded, REDACTED.as_bytes()).is_some()

@@ -25,8 +25,8 @@ const VOLATILE: [&str; 5] = [
     "content-length",
 ];
 
-/// Sends every request of a recording to a service, one at a time, and compares each response with the
-/// recorded one.
+/// Sends every request of a recording to a service, one at a time, and compares each response with
+/// the recorded one.
 ///
 /// ```no_run
 /// # async fn resend() -> Result<(), Box<dyn std::error::Error>> {
@@ -80,8 +80,8 @@ impl Resend {
     }
 
     /// Sends the requests to `origin`: its scheme and authority replace the recorded ones, and the
-    /// client sets `Host`. By default, requests keep the recorded URI, which has no authority if they
-    /// were recorded at a server.
+    /// client sets `Host`. By default, requests keep the recorded URI, which has no authority if
+    /// they were recorded at a server.
     pub fn origin(mut self, origin: Uri) -> Self {
         self.origin = Some(origin);
         self
@@ -94,7 +94,8 @@ impl Resend {
         self
     }
 
-    /// Redacts new responses with `redact` before the comparison. Use the redaction of the recorder.
+    /// Redacts new responses with `redact` before the comparison. Use the redaction of the
+    /// recorder.
     pub fn redact(mut self, redact: Redact) -> Self {
         self.redact = redact;
         self

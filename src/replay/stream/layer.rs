@@ -18,9 +18,9 @@ use crate::{
 /// (http4k: `ReplayFrom`).
 ///
 /// The n-th request has to match the n-th recorded request, by method, URI and body, or as
-/// [`match_by`](Self::match_by) defines; it gets the n-th recorded response. Any other request gets a
-/// 400 that shows both requests, and the position in the recording stays. After the last exchange,
-/// every request gets a 400. The inner service is never called.
+/// [`match_by`](Self::match_by) defines; it gets the n-th recorded response. Any other request gets
+/// a 400 that shows both requests, and the position in the recording stays. After the last
+/// exchange, every request gets a 400. The inner service is never called.
 ///
 /// Clones of the layer and all its services share one position, so each exchange is replayed once,
 /// also under concurrent requests. Exchanges without a complete response are skipped.
