@@ -119,7 +119,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The next item; `None` at the end of the input, wherever that is.
-    pub(crate) fn next(&mut self) -> Option<Item> {
+    pub(crate) fn next(&mut self) -> Option<JsonItem> {
         loop {
             let (token, place) = self.next_token()?;
             return Some(match token {
