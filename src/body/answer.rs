@@ -9,7 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// The body of the service inside as it comes, or a text with which a layer answers itself.
+    /// The inner service's body, or the text of a layer's own answer.
     pub struct AnswerBody<B> {
         #[pin]
         kind: Kind<B>,
@@ -28,7 +28,7 @@ pin_project! {
 }
 
 impl<B> AnswerBody<B> {
-    /// The body as it comes.
+    /// Passes `body` unchanged.
     #[inline]
     pub(crate) fn live(body: B) -> Self {
         Self {
@@ -36,7 +36,7 @@ impl<B> AnswerBody<B> {
         }
     }
 
-    /// A body of this text.
+    /// A body of `text`.
     pub(crate) fn text(text: impl Into<Bytes>) -> Self {
         Self {
             kind: Kind::Text { text: text.into() },
@@ -44,7 +44,7 @@ impl<B> AnswerBody<B> {
     }
 }
 
-/// Nothing.
+/// An empty body.
 impl<B> Default for AnswerBody<B> {
     fn default() -> Self {
         Self::text("")

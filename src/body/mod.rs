@@ -1,4 +1,4 @@
-//! The bodies that the layers wrap messages in.
+//! Bodies that the layers share.
 
 mod answer;
 mod replay;

@@ -12,9 +12,8 @@ use http_body_util::BodyExt;
 
 use crate::message::{HeaderList, RecordedBody};
 
-/// A body that is stored, live, or begins with what was already read and goes on live.
-///
-/// It gives what it holds first, then what still comes, then the trailers.
+/// A body that is recorded, live, or read in part: first the frames that were read, then the live
+/// body, then the trailers.
 pub(crate) struct ReplayBody<B: Body> {
     held: VecDeque<Bytes>,
     rest: Rest<B>,
@@ -23,16 +22,16 @@ pub(crate) struct ReplayBody<B: Body> {
 
 enum Rest<B: Body> {
     Nothing,
-    // Boxed, because a body that was read ahead is moved afterwards.
+    // Boxed, because a body is moved after it is read ahead.
     Live(Pin<Box<B>>),
     Failed(B::Error),
 }
 
-// Nothing is pinned in place: the live body has a box of its own.
+// The only pinned part, the live body, is boxed.
 impl<B: Body> Unpin for ReplayBody<B> {}
 
 impl<B: Body> ReplayBody<B> {
-    /// The body as it comes.
+    /// Passes `body` unchanged.
     pub(crate) fn live(body: B) -> Self {
         Self {
             held: VecDeque::new(),
@@ -50,13 +49,13 @@ impl<B: Body> ReplayBody<B> {
         }
     }
 
-    /// A body of this text.
+    /// A body of `text`.
     pub(crate) fn text(text: impl Into<Bytes>) -> Self {
         Self::stored(&RecordedBody::from(text))
     }
 }
 
-/// Nothing.
+/// An empty body.
 impl<B: Body> Default for ReplayBody<B> {
     fn default() -> Self {
         Self::text("")
@@ -66,14 +65,14 @@ impl<B: Body> Default for ReplayBody<B> {
 /// Why a body could not be read ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotWhole {
-    /// It is longer than the limit.
+    /// The body is longer than the limit.
     Long,
-    /// It broke off.
+    /// The body failed.
     Failed,
 }
 
-/// Reads a body ahead, up to `limit` bytes. The body that comes back gives every frame again, and
-/// then goes on, or fails, as the original does.
+/// Reads a body ahead, up to `limit` bytes. The returned body repeats every frame, and then
+/// continues or fails as the original.
 pub(crate) async fn read_ahead<B>(
     body: B,
     limit: usize,
@@ -85,7 +84,7 @@ where
     let mut seen = RecordedBody::default();
     let mut len = 0;
     let (read, rest) = loop {
-        // Give up before reading what cannot fit. The hint is never trusted for more than that.
+        // The hint may end the reading early, but is not trusted for anything else.
         if body.size_hint().lower() > (limit - len) as u64 {
             break (Err(NotWhole::Long), Rest::Live(body));
         }
@@ -157,7 +156,7 @@ impl<B: Body<Data = Bytes>> Body for ReplayBody<B> {
         };
         let mut hint = SizeHint::new();
         hint.set_lower(held + lower);
-        // An exact size makes HTTP/1 send `Content-Length`, and then trailers have no place.
+        // With an exact size HTTP/1 sends `Content-Length`, which excludes trailers.
         if let (Some(upper), None) = (upper, &self.trailers) {
             hint.set_upper(held + upper);
         }

@@ -111,8 +111,8 @@ where
                     } else if let Some(trailers) = frame.trailers_ref() {
                         tap.trailers(trailers);
                     }
-                    // Trailers are the last frame. A reader that has them, or that knows the length,
-                    // stops before it polls `None`.
+                    // Trailers are the last frame. A reader that has them, or that knows the
+                    // length, stops before it polls `None`.
                     if frame.is_trailers() || this.inner.is_end_stream() {
                         finish(this.tap, BodyEnd::Complete);
                     }

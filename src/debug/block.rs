@@ -12,7 +12,7 @@ use std::{
 use http::{Method, StatusCode, Version};
 
 use super::{
-    message::{End, Message, What},
+    message::{End, Message, Subject},
     output::Styles,
     terminal::{self, hex, push},
 };
@@ -76,14 +76,14 @@ impl Blocks {
                 return;
             }
         };
-        match &message.what {
-            What::Request { method, version } => {
+        match &message.subject {
+            Subject::Request { method, version } => {
                 self.request_line(method, message.head.prefix(), *version, out);
                 self.fields(message.head.iter(), out);
                 self.body(message, out);
                 self.request_end(message, out);
             }
-            What::Response {
+            Subject::Response {
                 status,
                 version,
                 head,
@@ -94,7 +94,7 @@ impl Blocks {
                 self.body(message, out);
                 self.response_end(message, out);
             }
-            What::EventsBegin {
+            Subject::EventsBegin {
                 status,
                 version,
                 head,
@@ -103,7 +103,7 @@ impl Blocks {
                 self.fields(message.head.iter(), out);
                 self.note("events follow", out);
             }
-            What::Event { number, after } => {
+            Subject::Event { number, after } => {
                 push(out, format_args!("< event {number} ({})\n", Took(*after)));
                 self.event(message, out);
                 self.more(message, out);
@@ -111,7 +111,7 @@ impl Blocks {
                     self.note("not ended", out);
                 }
             }
-            What::EventsEnd { count, after } => {
+            Subject::EventsEnd { count, after } => {
                 push(
                     out,
                     format_args!("< end of {count} events ({})\n", Took(*after)),
@@ -119,11 +119,11 @@ impl Blocks {
                 self.trailers(message.trailers.as_ref(), out);
                 self.response_end(message, out);
             }
-            What::Failed { error, after } => {
+            Subject::Failed { error, after } => {
                 let start = format_args!("! failed after {}: ", Took(*after)).to_string();
                 self.failure(&start, Some(error), out);
             }
-            What::ClientGone { after } => {
+            Subject::ClientGone { after } => {
                 let text = format!("! client gone after {}, before a response", Took(*after));
                 self.failure(&text, None, out);
             }
@@ -264,8 +264,8 @@ impl Blocks {
         {
             Ok(Decoded { content, stop }) => (content, stop),
             Err(why) => {
-                let what = format!("{names}, not decoded: {why}");
-                return self.summary(message, seen, &what, out);
+                let reason = format!("{names}, not decoded: {why}");
+                return self.summary(message, seen, &reason, out);
             }
         };
         let len = content.len() as u64;
@@ -328,8 +328,8 @@ impl Blocks {
         terminal::lines(out, clean.as_deref().unwrap_or(&message.body), INDENT);
     }
 
-    fn summary(&self, message: &Message, len: u64, what: &str, out: Out<'_>) {
-        let mut text = format!("{}, {what}", Bytes(len));
+    fn summary(&self, message: &Message, len: u64, reason: &str, out: Out<'_>) {
+        let mut text = format!("{}, {reason}", Bytes(len));
         if let Some(content_type) = message.head.get("content-type") {
             text.push_str(", ");
             text.push_str(&String::from_utf8_lossy(content_type));

@@ -1,6 +1,6 @@
 use super::{
     block::{Blocks, Format},
-    message::{End, Message, What},
+    message::{End, Message, Subject},
 };
 use crate::{
     message::{BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody},
@@ -98,12 +98,12 @@ impl Formatter {
 
     fn request(&self, exchange: &Exchange, id: u64) -> Message {
         let request = &exchange.request;
-        let what = What::Request {
+        let subject = Subject::Request {
             method: request.method.clone(),
             version: request.version,
         };
         let target = request.uri.to_string();
-        let mut message = self.message(what, target.as_bytes(), &request.headers, &request.body);
+        let mut message = self.message(subject, target.as_bytes(), &request.headers, &request.body);
         message.id = id;
         message.at = exchange.began;
         message
@@ -113,18 +113,18 @@ impl Formatter {
         let end = exchange.time_to_end;
         let mut message = match &exchange.response {
             Ok(response) => {
-                let what = What::Response {
+                let subject = Subject::Response {
                     status: response.status,
                     version: response.version,
                     head: exchange.time_to_head.unwrap_or(end),
                     end,
                 };
-                self.message(what, b"", &response.headers, &response.body)
+                self.message(subject, b"", &response.headers, &response.body)
             }
             Err(why) => Message {
-                what: match why {
-                    NoResponse::ClientGone => What::ClientGone { after: end },
-                    NoResponse::Failed(error) => What::Failed {
+                subject: match why {
+                    NoResponse::ClientGone => Subject::ClientGone { after: end },
+                    NoResponse::Failed(error) => Subject::Failed {
                         error: error.clone(),
                         after: end,
                     },
@@ -139,13 +139,13 @@ impl Formatter {
 
     fn message(
         &self,
-        what: What,
+        subject: Subject,
         target: &[u8],
         headers: &HeaderList,
         body: &RecordedBody,
     ) -> Message {
         let mut message = Message {
-            what,
+            subject,
             max_body_bytes: self.max_body_bytes,
             ..Message::default()
         };

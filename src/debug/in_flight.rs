@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::{
     layer::Settings,
-    message::{Context, End, Message, What},
+    message::{Context, End, Message, Subject},
     printer::Printer,
 };
 use crate::{
@@ -104,7 +104,7 @@ impl Pending {
     pub(super) fn failed(&mut self, error: &impl fmt::Display) {
         if let Some(call) = self.0.take() {
             let error = error.to_string();
-            call.no_response(|after| What::Failed { error, after });
+            call.no_response(|after| Subject::Failed { error, after });
         }
     }
 
@@ -118,7 +118,7 @@ impl Drop for Pending {
     #[inline]
     fn drop(&mut self) {
         if let Some(call) = self.0.take() {
-            call.no_response(|after| What::ClientGone { after });
+            call.no_response(|after| Subject::ClientGone { after });
         }
     }
 }
@@ -169,11 +169,11 @@ impl Call {
         }
     }
 
-    fn no_response(&self, what: impl FnOnce(Duration) -> What) {
+    fn no_response(&self, subject: impl FnOnce(Duration) -> Subject) {
         let mut open = lock(&self.open);
         self.end_request(&mut open, End::Unread);
         let after = self.after();
-        self.print(self.message(after, |message| message.what = what(after)));
+        self.print(self.message(after, |message| message.subject = subject(after)));
     }
 
     fn begin_response<B>(&self, response: &Response<B>) {
@@ -184,14 +184,14 @@ impl Call {
         let is_events = self.prints_events && EventSplitter::can_read(response.headers());
         let message = self.message(head, |message| {
             message.head.set(&[], response.headers());
-            message.what = if is_events {
-                What::EventsBegin {
+            message.subject = if is_events {
+                Subject::EventsBegin {
                     status,
                     version,
                     head,
                 }
             } else {
-                What::Response {
+                Subject::Response {
                     status,
                     version,
                     head,
@@ -210,7 +210,7 @@ impl Call {
     fn event(&self, event: &mut Vec<u8>, seen: u64, number: u64, end: End) {
         let after = self.after();
         let mut message = self.message(after, |message| {
-            message.what = What::Event { number, after };
+            message.subject = Subject::Event { number, after };
             message.end = end;
             mem::swap(&mut message.body, event);
             message.seen = seen;
@@ -236,14 +236,14 @@ impl Call {
             }
             let count = events.count();
             let message = self.message(after, |message| {
-                message.what = What::EventsEnd { count, after };
+                message.subject = Subject::EventsEnd { count, after };
                 message.trailers = events.trailers.take();
                 message.set_end(end);
             });
             self.print(message);
         } else if let Some(mut message) = open.response.take() {
             let mut status = StatusCode::OK;
-            if let What::Response { status: s, end, .. } = &mut message.what {
+            if let Subject::Response { status: s, end, .. } = &mut message.subject {
                 status = *s;
                 *end = after;
             }

@@ -40,7 +40,7 @@ use crate::{redact::Redact, util::filter::RequestFilter};
 ///
 /// ```
 ///
-/// # When a block is printed
+/// # Time of printing
 ///
 /// Messages pass unchanged and undelayed, frame by frame; the layer copies the beginning of their
 /// bodies.
@@ -124,8 +124,8 @@ pub(super) struct Settings {
 }
 
 impl DebugDump {
-    /// Prints to a writer, for instance a file. Only the printer's thread writes to it, whole blocks
-    /// at a time, and flushes it after them.
+    /// Prints to a writer, for instance a file. Only the printer's thread writes to it, whole
+    /// blocks at a time, and flushes it after them.
     ///
     /// ```
     /// use std::fs::File;
@@ -151,8 +151,8 @@ impl DebugDump {
     }
 
     /// Prints through `tracing`: each block is an event at level DEBUG with the target
-    /// `tower_traffic::debug`, in the span of the call. Without a subscriber for that level, nothing
-    /// is copied.
+    /// `tower_traffic::debug`, in the span of the call. Without a subscriber for that level,
+    /// nothing is copied.
     pub fn tracing() -> Self {
         Self::with_output(Output::Tracing)
     }
@@ -178,9 +178,9 @@ impl DebugDump {
     /// # let _ = dump;
     /// ```
     ///
-    /// A disabled layer costs about 30 ns a request: it changes the types of both bodies, and so both
-    /// messages are moved once more. Leave it out if it is never enabled: an axum `Router` has the
-    /// same type with the layer and without.
+    /// A disabled layer costs about 30 ns a request: it changes the types of both bodies, and so
+    /// both messages are moved once more. Leave it out if it is never enabled: an axum `Router` has
+    /// the same type with the layer and without.
     ///
     /// ```
     /// use axum::Router;
@@ -196,15 +196,15 @@ impl DebugDump {
         self
     }
 
-    /// Prints at most `bytes` bytes of each body, and of each event; 16 KiB by default. A longer body
-    /// passes whole, and its block ends with the number of further bytes.
+    /// Prints at most `bytes` bytes of each body, and of each event; 16 KiB by default. A longer
+    /// body passes whole, and its block ends with the number of further bytes.
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_body_bytes = bytes;
         self
     }
 
-    /// Whether to print server-sent events (`text/event-stream`) as they pass, each in a block of its
-    /// own; `false` by default. A compressed stream is printed at its end.
+    /// Whether to print server-sent events (`text/event-stream`) as they pass, each in a block of
+    /// its own; `false` by default. A compressed stream is printed at its end.
     pub fn events(mut self, are_printed: bool) -> Self {
         self.settings.prints_events = are_printed;
         self
@@ -219,9 +219,9 @@ impl DebugDump {
         self
     }
 
-    /// Whether to indent JSON by two spaces; `false` by default. A setting of the printer. Only white
-    /// space between tokens changes; invalid JSON, and JSON nested deeper than 128, is printed as it
-    /// is.
+    /// Whether to indent JSON by two spaces; `false` by default. A setting of the printer. Only
+    /// white space between tokens changes; invalid JSON, and JSON nested deeper than 128, is printed
+    /// as it is.
     pub fn indent_json(self, is_indented: bool) -> Self {
         self.printer.set(|format| format.indents_json = is_indented);
         self
@@ -234,9 +234,9 @@ impl DebugDump {
         self
     }
 
-    /// Whether to print with color. A setting of the printer. By default the standard output and the
-    /// standard error are colored if they are a terminal at the first call, unless `NO_COLOR` is set
-    /// or `TERM` is `dumb`; a writer is not colored, and `tracing` never is.
+    /// Whether to print with color. A setting of the printer. By default the standard output and
+    /// the standard error are colored if they are a terminal at the first call, unless `NO_COLOR`
+    /// is set or `TERM` is `dumb`; a writer is not colored, and `tracing` never is.
     pub fn color(self, is_colored: bool) -> Self {
         self.printer.set(|format| format.color = Some(is_colored));
         self
@@ -249,8 +249,8 @@ impl DebugDump {
         self
     }
 
-    /// Buffers at most `bytes` bytes of messages, in flight and queued; 16 MiB by default. A setting
-    /// of the printer. Messages beyond it are not printed, and counted. The beginning of an
+    /// Buffers at most `bytes` bytes of messages, in flight and queued; 16 MiB by default. A
+    /// setting of the printer. Messages beyond it are not printed, and counted. The beginning of an
     /// [event](Self::events) that has not ended does not count.
     pub fn max_buffered_bytes(self, bytes: usize) -> Self {
         self.printer.queue().set_max_bytes(bytes);

@@ -14,13 +14,13 @@ use crate::{
     util::worker::Queue,
 };
 
-/// One block to be printed. The request path fills it with few copies and no formatting; the printer
-/// formats it, and makes it available to be filled again.
+/// One block to be printed. The request path fills it with few copies and no formatting; the
+/// printer formats it, and makes it available to be filled again.
 pub(super) struct Message {
     /// Pairs a request with its response.
     pub(super) id: u64,
     pub(super) at: SystemTime,
-    pub(super) what: What,
+    pub(super) subject: Subject,
     /// The request target, and the headers.
     pub(super) head: HeaderText,
     /// The beginning of the content.
@@ -39,7 +39,7 @@ pub(super) struct Message {
 
 /// The subject of a block. Durations start at the arrival of the request.
 #[derive(Clone)]
-pub(super) enum What {
+pub(super) enum Subject {
     Request {
         method: Method,
         version: Version,
@@ -110,7 +110,7 @@ impl Default for Message {
         Self {
             id: 0,
             at: SystemTime::UNIX_EPOCH,
-            what: What::ClientGone {
+            subject: Subject::ClientGone {
                 after: Duration::ZERO,
             },
             head: HeaderText::default(),
@@ -127,7 +127,7 @@ impl Default for Message {
 
 impl Message {
     pub(super) fn set_request(&mut self, parts: &request::Parts) {
-        self.what = What::Request {
+        self.subject = Subject::Request {
             method: parts.method.clone(),
             version: parts.version,
         };
@@ -183,8 +183,8 @@ impl Message {
         }
     }
 
-    /// The message as the user's functions that redact whole messages leave it; `None` if no function
-    /// applies to it.
+    /// The message as the user's functions that redact whole messages leave it; `None` if no
+    /// function applies to it.
     pub(super) fn redacted(&self, redact: &Redact) -> Option<Result<Self, Panicked>> {
         let (for_requests, for_responses) = redact.has_functions();
         if !for_requests && !for_responses {
@@ -192,8 +192,8 @@ impl Message {
         }
         let headers = self.head.to_list();
         let mut prefix = Vec::new();
-        let (headers, body) = match &self.what {
-            What::Request { method, version } if for_requests => {
+        let (headers, body) = match &self.subject {
+            Subject::Request { method, version } if for_requests => {
                 let mut request = RecordedRequest {
                     method: method.clone(),
                     // Always succeeds: the prefix was part of a URI.
@@ -208,10 +208,10 @@ impl Message {
                 prefix.extend(request.uri.to_string().bytes());
                 (request.headers, request.body)
             }
-            What::Response {
+            Subject::Response {
                 status, version, ..
             }
-            | What::EventsBegin {
+            | Subject::EventsBegin {
                 status, version, ..
             } if for_responses => {
                 let mut response = RecordedResponse {
@@ -226,7 +226,7 @@ impl Message {
                 (response.headers, response.body)
             }
             // The trailers: the functions need the whole response, which is gone.
-            What::EventsEnd { .. } if for_responses => (headers, RecordedBody::default()),
+            Subject::EventsEnd { .. } if for_responses => (headers, RecordedBody::default()),
             _ => return None,
         };
         let mut head = HeaderText::default();
@@ -235,7 +235,7 @@ impl Message {
         Some(Ok(Self {
             id: self.id,
             at: self.at,
-            what: self.what.clone(),
+            subject: self.subject.clone(),
             head,
             seen: body.len() as u64 + not_kept,
             body: body.to_bytes().to_vec(),

@@ -31,8 +31,9 @@ const MAX_SPARE_MESSAGES: usize = 512;
 
 /// A handle to a printer: [flushes](Self::flush) it, and switches it [on and off](Self::enable).
 ///
-/// Clones of the handle, the layer, its services and the calls in flight share one printer. When the
-/// last of them is dropped, that drop waits until everything is printed, or until the drain timeout.
+/// Clones of the handle, the layer, its services and the calls in flight share one printer. When
+/// the last of them is dropped, that drop waits until everything is printed, or until the drain
+/// timeout.
 #[derive(Clone)]
 pub struct Printer {
     shared: Arc<Shared>,
@@ -114,7 +115,7 @@ impl Printer {
     }
 
     /// Begins a call, with its number, and with its context for an event of `tracing`; `None` if
-    /// nobody reads the output.
+    /// the output is disabled.
     pub(super) fn begin(&self) -> Option<(u64, Option<Box<Context>>)> {
         let output = &self.shared.output;
         if !output.is_enabled() {
@@ -231,10 +232,13 @@ impl Printing {
         self.output.flush();
     }
 
+    #[expect(clippy::vec_box, reason = "messages move between threads as pointers")]
     fn give_back(&self, mut messages: Vec<Box<Message>>) {
         let held = messages.iter().map(|message| message.held).sum();
         messages.truncate(MAX_SPARE_MESSAGES);
-        messages.iter_mut().for_each(|message| message.reset());
+        for message in &mut messages {
+            message.reset();
+        }
         self.spare.give_back(messages);
         self.jobs.queue().release(held);
     }

@@ -1,7 +1,8 @@
 //! Bytes from the wire, made safe for a terminal: escaped, or dumped as hexadecimal numbers.
 //!
 //! Escaped are control characters (C0, DEL, C1), characters that change the direction of text, and
-//! invisible characters: all that can steer a terminal, or make text look different from what it is.
+//! invisible characters: all that can steer a terminal, or make text look different from what it
+//! is.
 
 use std::io::Write;
 

@@ -1,9 +1,12 @@
-//! Histograms in memory.
+//! `Histograms`: latency histograms in memory.
 
 use std::{
     collections::HashMap,
     fmt, mem,
-    sync::{Arc, Mutex, RwLock},
+    sync::{
+        Arc, Mutex, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,20 +22,20 @@ use crate::{
     util::sync::{get_mut, lock, read, write},
 };
 
-/// How many series there are at most.
+/// The default limit of series.
 const MAX_SERIES: usize = 200;
 
-/// What a time is rounded to, and the longest that is told from longer ones, in nanoseconds.
+/// The resolution of times, and the longest time that is distinguished, in nanoseconds.
 const RESOLUTION: u64 = 1_000;
 const LONGEST: u64 = 3_600_000_000_000;
 
-/// The decimal digits that are exact.
+/// The number of exact decimal digits.
 const DIGITS: u8 = 2;
 
-/// Histograms in memory, one pair for each method, route, status and way to end: times to the head
-/// and times to the end.
+/// Histograms in memory: one series for each method, route, status and kind of end, with times to
+/// the response head and times to the end.
 ///
-/// This is a handle: clones share the histograms.
+/// Clones share the histograms.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -57,33 +60,33 @@ const DIGITS: u8 = 2;
 /// # }
 /// ```
 ///
-/// Percentiles are off by at most 1 % or a microsecond, whichever is more, for times up to an hour;
-/// what took longer counts as an hour there. The number of times, the shortest, the longest and the
-/// mean are exact.
+/// The error of a percentile is at most 1 % or 1 µs, whichever is larger, for times up to an hour;
+/// longer times count as an hour. The number of times, the minimum, the maximum and the mean are
+/// exact.
 ///
-/// Memory is bounded: a series takes 60 KB, and there are at most 200 of them
-/// ([`max_series`](Self::max_series)). What would make one more goes into a series of its own,
-/// whose method and route are `*`.
+/// Memory is bounded: a series takes 60 KB, and at most 200 series are kept
+/// ([`max_series`](Self::max_series)). All further exchanges share one series, whose method and
+/// route are `*`.
 #[derive(Clone)]
 pub struct Histograms {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    max_series: usize,
+    max_series: AtomicUsize,
     table: RwLock<Table>,
 }
 
 #[derive(Default)]
 struct Table {
-    // By route, to look up without a copy of it; under a route there are few.
-    routes: HashMap<Box<str>, Vec<(Key, Mutex<Times>)>>,
+    // By route, for a look-up without a copy of it; a route has few series.
+    routes: HashMap<Box<str>, Vec<(SeriesKey, Mutex<Times>)>>,
     len: usize,
     rest: Option<Box<Mutex<Times>>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Key {
+struct SeriesKey {
     method: &'static str,
     status: Option<StatusCode>,
     ended: &'static str,
@@ -102,25 +105,21 @@ struct Recorded {
     sum: u128,
     min: Duration,
     max: Duration,
-    // Made with the first time.
+    // Allocated for the first time.
     histogram: Option<Histogram<u64>>,
 }
 
 impl Histograms {
-    /// Histograms without anything in them.
+    /// Empty histograms.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many series there are at most; 200 by default. The histograms are then others, without
-    /// anything in them.
+    /// Keeps at most `series` series; 200 by default. Applies to all clones.
+    #[must_use]
     pub fn max_series(self, series: usize) -> Self {
-        Self {
-            shared: Arc::new(Shared {
-                max_series: series,
-                table: RwLock::default(),
-            }),
-        }
+        self.shared.max_series.store(series, Ordering::Relaxed);
+        self
     }
 
     /// A reporter to these histograms, for [`ReportLatency::and`](super::ReportLatency::and).
@@ -133,20 +132,21 @@ impl Histograms {
     pub fn record(&self, measurement: &Measurement) {
         let shared = &self.shared;
         let route = measurement.route();
-        let key = Key::of(measurement);
+        let max_series = shared.max_series.load(Ordering::Relaxed);
+        let key = SeriesKey::of(measurement);
         {
             let table = read(&shared.table);
-            if let Some(times) = table.find(route, key, shared.max_series) {
+            if let Some(times) = table.find(route, key, max_series) {
                 return lock(times).add(measurement);
             }
         }
         let mut table = write(&shared.table);
-        get_mut(table.find_or_add(route, key, shared.max_series)).add(measurement);
+        get_mut(table.find_or_add(route, key, max_series)).add(measurement);
     }
 
-    /// What was recorded, as of now.
+    /// A copy of the current state.
     pub fn snapshot(&self) -> Snapshot {
-        // Copied under the lock and counted after it.
+        // Percentiles are computed without the lock.
         let copies: Vec<_> = {
             let table = read(&self.shared.table);
             let copy = |(route, key, times): (&str, _, &Mutex<Times>)| {
@@ -158,7 +158,7 @@ impl Histograms {
         snapshot(copies)
     }
 
-    /// Empties the histograms and gives what was in them: nothing is lost or counted twice.
+    /// Empties the histograms, and returns their last state. No exchange is lost or counted twice.
     pub fn reset(&self) -> Snapshot {
         let table = mem::take(&mut *write(&self.shared.table));
         let copies = table.series().map(|(route, key, times)| {
@@ -173,7 +173,7 @@ impl Default for Histograms {
     fn default() -> Self {
         Self {
             shared: Arc::new(Shared {
-                max_series: MAX_SERIES,
+                max_series: AtomicUsize::new(MAX_SERIES),
                 table: RwLock::default(),
             }),
         }
@@ -188,7 +188,7 @@ impl fmt::Debug for Histograms {
     }
 }
 
-type Copied = (String, Option<Key>, Recorded, Recorded);
+type Copied = (String, Option<SeriesKey>, Recorded, Recorded);
 
 fn snapshot(series: impl IntoIterator<Item = Copied>) -> Snapshot {
     let series = series.into_iter().map(|(route, key, head, end)| Series {
@@ -203,8 +203,8 @@ fn snapshot(series: impl IntoIterator<Item = Copied>) -> Snapshot {
 }
 
 impl Table {
-    /// The series, if it is there or if there is no room for it.
-    fn find(&self, route: &str, key: Key, max: usize) -> Option<&Mutex<Times>> {
+    /// The series of `key`, or the shared series if `max` is reached; `None` if it must be added.
+    fn find(&self, route: &str, key: SeriesKey, max: usize) -> Option<&Mutex<Times>> {
         let found = self
             .routes
             .get(route)
@@ -216,11 +216,11 @@ impl Table {
         }
     }
 
-    fn find_or_add(&mut self, route: &str, key: Key, max: usize) -> &mut Mutex<Times> {
+    fn find_or_add(&mut self, route: &str, key: SeriesKey, max: usize) -> &mut Mutex<Times> {
         if self.find(route, key, max).is_none() && self.len >= max {
             return self.rest.get_or_insert_default();
         }
-        // Another may have added it since it was looked for.
+        // Another thread may have added the series since the look-up.
         let series = self.routes.entry(route.into()).or_default();
         let at = series.iter().position(|(k, _)| *k == key);
         let at = at.unwrap_or_else(|| {
@@ -231,7 +231,7 @@ impl Table {
         &mut series[at].1
     }
 
-    fn series(&self) -> impl Iterator<Item = (&str, Option<Key>, &Mutex<Times>)> {
+    fn series(&self) -> impl Iterator<Item = (&str, Option<SeriesKey>, &Mutex<Times>)> {
         let series = self.routes.iter().flat_map(|(route, series)| {
             series
                 .iter()
@@ -241,7 +241,7 @@ impl Table {
     }
 }
 
-impl Key {
+impl SeriesKey {
     fn of(measurement: &Measurement) -> Self {
         Self {
             method: measurement.known_method(),
@@ -275,7 +275,7 @@ impl Recorded {
         self.sum = self.sum.saturating_add(time.as_nanos());
         self.count += 1;
         if self.histogram.is_none() {
-            // Cannot fail: the bounds are in order.
+            // Always succeeds: the bounds are in order.
             self.histogram = Histogram::new_with_bounds(RESOLUTION, LONGEST, DIGITS).ok();
         }
         if let Some(histogram) = &mut self.histogram {
@@ -285,7 +285,7 @@ impl Recorded {
 
     fn percentiles(&self) -> Option<Percentiles> {
         let histogram = self.histogram.as_ref()?;
-        // What stands in the middle is never beyond the ends.
+        // Rounding must not exceed the exact minimum and maximum.
         let at = |percentile| {
             let nanos = histogram.value_at_percentile(percentile);
             Duration::from_nanos(nanos).clamp(self.min, self.max)
@@ -303,7 +303,7 @@ impl Recorded {
     }
 }
 
-/// 584 years fit.
+/// Saturates after 584 years.
 fn nanos(nanos: u128) -> u64 {
     nanos.try_into().unwrap_or(u64::MAX)
 }

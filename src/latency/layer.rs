@@ -40,7 +40,8 @@ use crate::redact::Redact;
 /// 2. axum's `MatchedPath` (feature `axum`), such as `/users/{id}`. It is present if the layer is
 ///    added with `Router::layer`, also in and around nested routers. It is absent around the whole
 ///    router, in a fallback, and below `nest_service`;
-/// 3. the path, cut at 256 bytes, for the first 200 different paths ([`max_paths`](Self::max_paths));
+/// 3. the path, cut at 256 bytes, for the first 200 different paths
+///    ([`max_paths`](Self::max_paths));
 /// 4. [`OTHER`](super::OTHER).
 ///
 /// None of them contains the query, which may hold secrets. Secrets in the text of an error are
@@ -154,8 +155,8 @@ impl ReportLatency {
         self.set(|config| config.redact = redact)
     }
 
-    /// Whether the layer wraps a client instead of a server; `false` by default. For a client, a 4xx
-    /// is an [error](Measurement::error_type) too, and metrics have the names for clients.
+    /// Whether the layer wraps a client instead of a server; `false` by default. For a client, a
+    /// 4xx is an [error](Measurement::error_type) too, and metrics have the names for clients.
     pub fn client(self, is_client: bool) -> Self {
         self.set(|config| config.is_client = is_client)
     }

@@ -111,13 +111,13 @@ impl Measurement {
         self.ended_at - self.known.began
     }
 
-    /// How the exchange ended, apart from the request body:
+    /// The end of the exchange; the end of the request body does not matter:
     ///
     /// - [`Complete`](ExchangeEnd::Complete);
-    /// - [`ClientGone`](ExchangeEnd::ClientGone), with a [status](Self::status) if the response body was
-    ///   dropped before its end;
-    /// - [`Error`](ExchangeEnd::Error), with a status if the response body failed, and without one if the
-    ///   inner service failed or panicked.
+    /// - [`ClientGone`](ExchangeEnd::ClientGone), with a [status](Self::status) if the response
+    ///   body was dropped before its end;
+    /// - [`Error`](ExchangeEnd::Error), with a status if the response body failed, and without one
+    ///   if the inner service failed or panicked.
     pub fn end(&self) -> &ExchangeEnd {
         &self.outcome
     }
@@ -158,7 +158,8 @@ impl Measurement {
     }
 
     /// The URI's scheme if it is `http` or `https`, in a [client](super::ReportLatency::client) any
-    /// scheme; otherwise the default set by [`ReportLatency::scheme`](super::ReportLatency::scheme).
+    /// scheme; otherwise the default set by
+    /// [`ReportLatency::scheme`](super::ReportLatency::scheme).
     pub fn scheme(&self) -> &Scheme {
         let server = self.known.server.as_ref();
         // Clients of a server could invent any number of others.
@@ -173,8 +174,8 @@ impl Measurement {
             .unwrap_or(&Scheme::HTTP)
     }
 
-    /// The server's name or address, and its port, from the URI: present in a client, in a proxy and
-    /// in HTTP/2. Without a port in the URI, it is the default port of the scheme.
+    /// The server's name or address, and its port, from the URI: present in a client, in a proxy
+    /// and in HTTP/2. Without a port in the URI, it is the default port of the scheme.
     pub fn server(&self) -> Option<(&str, Option<u16>)> {
         let server = self.known.server.as_ref()?;
         let default = || match self.scheme().as_str() {

@@ -5,46 +5,46 @@ use metrics::{Label, SharedString, Unit, describe_histogram, histogram};
 use super::Measurement;
 use crate::message::semantics;
 
-/// The names of the histograms on one side.
-struct Names {
+/// The names of the histograms of a server or a client.
+struct MetricNames {
     duration: &'static str,
     time_to_head: &'static str,
 }
 
-const SERVER: Names = Names {
+const SERVER: MetricNames = MetricNames {
     duration: "http.server.request.duration",
     time_to_head: "http.server.request.time_to_head",
 };
 
-const CLIENT: Names = Names {
+const CLIENT: MetricNames = MetricNames {
     duration: "http.client.request.duration",
     time_to_head: "http.client.request.time_to_head",
 };
 
-/// A reporter to the recorder of the `metrics` crate, by OpenTelemetry's [semantic conventions for
+/// A reporter to the `metrics` crate, with the names of OpenTelemetry's [semantic conventions for
 /// HTTP](https://opentelemetry.io/docs/specs/semconv/http/http-metrics/).
 ///
-/// | histogram, in seconds | time |
+/// | histogram, in seconds | content |
 /// |---|---|
-/// | `http.server.request.duration` | to the end of the response's body |
-/// | `http.server.request.time_to_head` | to the response's head; the conventions have no name for it |
+/// | `http.server.request.duration` | time to the end of the response body |
+/// | `http.server.request.time_to_head` | time to the response head (no convention) |
 ///
 /// In a [client](super::ReportLatency::client) they are `http.client.request.duration` and
 /// `http.client.request.time_to_head`. An exchange without a response has no time to head. The
-/// attributes, which are labels here:
+/// attributes are labels:
 ///
 /// | attribute | value |
 /// |---|---|
 /// | `http.request.method` | [`known_method`](Measurement::known_method) |
 /// | `url.scheme` | [`scheme`](Measurement::scheme) |
-/// | `http.route` | [`matched_route`](Measurement::matched_route); not given for a path |
+/// | `http.route` | [`matched_route`](Measurement::matched_route), if there is one |
 /// | `http.response.status_code` | if there was a response |
 /// | `error.type` | [`error_type`](Measurement::error_type), if there was an error |
 /// | `network.protocol.version` | `1.0`, `1.1`, `2`, `3` |
 /// | `server.address`, `server.port` | [`server`](Measurement::server), in a client only |
 ///
-/// In a proxy that goes wherever its clients like, leave out
-/// [`client`](super::ReportLatency::client): each address would be a series of its own.
+/// In a proxy to any origin, leave out [`client`](super::ReportLatency::client): each address would
+/// be a series of its own.
 ///
 /// ```
 /// use tower_traffic::ReportLatency;
@@ -60,7 +60,7 @@ pub fn to_metrics() -> impl Fn(&Measurement) + Send + Sync + 'static {
         } else {
             (SERVER, &server)
         };
-        // Not when the layer is built: there may be no recorder yet.
+        // Later than the layer is built: the recorder may be installed after it.
         described.call_once(|| describe(&names));
         let labels = labels(measurement);
         if let Some(time) = measurement.time_to_head() {
@@ -70,16 +70,16 @@ pub fn to_metrics() -> impl Fn(&Measurement) + Send + Sync + 'static {
     }
 }
 
-fn describe(names: &Names) {
+fn describe(names: &MetricNames) {
     describe_histogram!(
         names.duration,
         Unit::Seconds,
-        "Time until the end of the response's body"
+        "Time to the end of the response body"
     );
     describe_histogram!(
         names.time_to_head,
         Unit::Seconds,
-        "Time until the response's head"
+        "Time to the response head"
     );
 }
 
@@ -112,7 +112,7 @@ fn labels(measurement: &Measurement) -> Vec<Label> {
         "network.protocol.version",
         version.trim_start_matches("HTTP/").into(),
     );
-    // At a server the request says this: whoever asks could make up any number of them.
+    // Clients of a server could invent any number of addresses.
     if let (true, Some((host, port))) = (measurement.is_client(), measurement.server()) {
         add("server.address", host.to_owned().into());
         if let Some(port) = port {

@@ -6,7 +6,7 @@
 //! | [`ReportLatency::labels`] | a function that takes http4k's label too |
 //! | [`ReportLatency::tracing`], [`to_tracing`] | `tracing`: one event for each exchange |
 //! | `ReportLatency::metrics`, `to_metrics` | the `metrics` crate (feature `metrics`) |
-//! | `ReportLatency::histograms`, `Histograms` | histograms in memory, printed as a table or as JSON (feature `histogram`) |
+//! | `ReportLatency::histograms`, `Histograms` | memory (feature `histogram`) |
 //! | [`ReportLatency::server_timing`] | the client, in a header of the response |
 
 mod body;

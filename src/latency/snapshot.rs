@@ -1,4 +1,4 @@
-//! What histograms held at a moment, to be read and printed.
+//! `Snapshot`: a copy of histograms, as a table and as JSON.
 
 use std::{fmt, time::Duration};
 
@@ -6,8 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::millis;
 
-/// What [`Histograms`](super::Histograms) held at a moment: it is printed as a table, and read as
-/// JSON.
+/// A copy of [`Histograms`](super::Histograms), displayed as a table and serialized as JSON.
 ///
 /// ```text
 /// to the end, ms
@@ -21,23 +20,23 @@ use super::millis;
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// The series, in the order of routes, then methods, then status codes; what ended well comes first.
+    /// The series, ordered by route, method and status code; complete exchanges first.
     pub series: Vec<Series>,
 }
 
-/// The times of one method, route, status and way to end.
+/// The times of one method, route, status and kind of end.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Series {
-    /// The method, `_OTHER` if it is not a known one, `*` for what there was no room for.
+    /// The method; `_OTHER` if it is unknown, `*` beyond the limit of series.
     pub method: &'static str,
-    /// The route, `*` for what there was no room for.
+    /// The route; `*` beyond the limit of series.
     pub route: String,
-    /// The status code, if there was a response.
+    /// The status code; `None` without a response.
     pub status: Option<u16>,
-    /// `complete`, `client gone` or `error`; `None` for what there was no room for.
+    /// `complete`, `client gone` or `error`; `None` beyond the limit of series.
     pub ended: Option<&'static str>,
-    /// Times to the head, if there was a response. In JSON `time_to_head_ms`.
+    /// Times to the response head; `None` without a response. In JSON `time_to_head_ms`.
     #[serde(rename = "time_to_head_ms")]
     pub time_to_head: Option<Percentiles>,
     /// Times to the end of the body. In JSON `time_to_end_ms`.
@@ -45,28 +44,28 @@ pub struct Series {
     pub time_to_end: Percentiles,
 }
 
-/// Where times lie. In JSON they are milliseconds.
+/// Percentiles of times. In JSON they are milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Percentiles {
-    /// How many there are.
+    /// The number of times.
     pub count: u64,
-    /// The shortest.
+    /// The minimum.
     #[serde(serialize_with = "as_millis")]
     pub min: Duration,
-    /// Half of them are at most this, which is the median.
+    /// The median.
     #[serde(serialize_with = "as_millis")]
     pub p50: Duration,
-    /// 90 % of them are at most this.
+    /// The 90th percentile.
     #[serde(serialize_with = "as_millis")]
     pub p90: Duration,
-    /// 99 % of them are at most this.
+    /// The 99th percentile.
     #[serde(serialize_with = "as_millis")]
     pub p99: Duration,
-    /// 99.9 % of them are at most this. In JSON `p99.9`.
+    /// The 99.9th percentile. In JSON `p99.9`.
     #[serde(rename = "p99.9", serialize_with = "as_millis")]
     pub p999: Duration,
-    /// The longest.
+    /// The maximum.
     #[serde(serialize_with = "as_millis")]
     pub max: Duration,
     /// The mean.
@@ -80,17 +79,18 @@ fn as_millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::
 
 impl Snapshot {
     pub(super) fn of(mut series: Vec<Series>) -> Self {
-        series.sort_by(|a, b| a.order().cmp(&b.order()));
+        series.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
         Self { series }
     }
 
     /// The snapshot as JSON: `{"series": [{"method": "GET", "route": "/users/{id}", "status": 200,
     /// "ended": "complete", "time_to_head_ms": {..}, "time_to_end_ms": {"count": 120, "min": 0.104,
-    /// "p50": 1.303, "p90": 3.901, "p99": 9.127, "p99.9": 12.003, "max": 12.003, "mean": 1.611}}]}`.
+    /// "p50": 1.303, "p90": 3.901, "p99": 9.127, "p99.9": 12.003, "max": 12.003, "mean":
+    /// 1.611}}]}`.
     ///
-    /// It is `Serialize` too, for axum's `Json` and others.
+    /// The snapshot is `Serialize` too, for instance for axum's `Json`.
     pub fn to_json(&self) -> String {
-        // Cannot fail: every key is a string.
+        // Always succeeds: every key is a string.
         serde_json::to_string(self).unwrap_or_default()
     }
 
@@ -104,7 +104,7 @@ impl Snapshot {
             "method", "route", "status", "count", "min", "p50", "p90", "p99", "p99.9", "max",
             "mean",
         ];
-        const TEXTS: usize = 3;
+        const LEFT_ALIGNED: usize = 3;
         let mut rows = vec![HEADINGS.map(str::to_owned)];
         for series in &self.series {
             if let Some(times) = times(series) {
@@ -119,7 +119,7 @@ impl Snapshot {
         for row in &rows {
             for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
                 let gap = if column == 0 { "" } else { "  " };
-                if column < TEXTS {
+                if column < LEFT_ALIGNED {
                     write!(f, "{gap}{cell:<width$}")?;
                 } else {
                     write!(f, "{gap}{cell:>width$}")?;
@@ -131,7 +131,7 @@ impl Snapshot {
     }
 }
 
-/// Two tables, one of times to the end and one of times to the head, in milliseconds.
+/// Two tables in milliseconds: times to the end, and times to the head.
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write_table(f, "to the end, ms", |series| Some(series.time_to_end))?;
@@ -141,7 +141,7 @@ impl fmt::Display for Snapshot {
 }
 
 impl Series {
-    fn order(&self) -> impl Ord + '_ {
+    fn sort_key(&self) -> impl Ord + '_ {
         let is_cut = self.ended != Some("complete");
         (&self.route, self.method, self.status, is_cut, self.ended)
     }

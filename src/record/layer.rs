@@ -22,10 +22,10 @@ use crate::{
 ///     .layer(RecordTraffic::disk("./t"));
 /// ```
 ///
-/// Requests and responses pass unchanged and undelayed, frame by frame; the layer keeps cheap clones
-/// of the frames. A finished exchange enters a queue that is bounded in bytes, and a thread of the
-/// recorder hands it to the store. A store that fails, hangs or is slow costs recordings, which are
-/// counted, but never a request.
+/// Requests and responses pass unchanged and undelayed, frame by frame; the layer keeps cheap
+/// clones of the frames. A finished exchange enters a queue that is bounded in bytes, and a thread
+/// of the recorder hands it to the store. A store that fails, hangs or is slow costs recordings,
+/// which are counted, but never a request.
 ///
 /// # All settings
 ///
@@ -57,8 +57,8 @@ use crate::{
 ///
 /// When the layer, its services, its handles and the exchanges in flight are all dropped, the last
 /// drop waits until the queue is stored and the store is flushed, for
-/// [`drain_timeout`](Self::drain_timeout) at most. This works after the app's runtime has ended too.
-/// `std::process::exit` runs no drops: call [`Recorder::flush`] before it.
+/// [`drain_timeout`](Self::drain_timeout) at most. This works after the app's runtime has ended
+/// too. `std::process::exit` runs no drops: call [`Recorder::flush`] before it.
 #[derive(Clone)]
 #[must_use = "layers do nothing unless applied"]
 pub struct RecordTraffic {
@@ -74,8 +74,8 @@ pub(super) struct Settings {
     pub(super) when_full: WhenFull,
 }
 
-/// The treatment of requests while the recorder buffers
-/// [as many bytes as it may](RecordTraffic::max_buffered_bytes).
+/// The treatment of requests while the recorder's buffer is
+/// [full](RecordTraffic::max_buffered_bytes).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhenFull {
@@ -139,8 +139,8 @@ impl RecordTraffic {
         Self::new(crate::store::S3::new(bucket))
     }
 
-    /// Records at most `bytes` bytes of each body; 16 MiB by default. A longer body passes whole; its
-    /// beginning is recorded and marked with [`BodyEnd::Limit`](crate::BodyEnd::Limit).
+    /// Records at most `bytes` bytes of each body; 16 MiB by default. A longer body passes whole;
+    /// its beginning is recorded and marked with [`BodyEnd::Limit`](crate::BodyEnd::Limit).
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_body_bytes = bytes;
         self
@@ -152,8 +152,8 @@ impl RecordTraffic {
         self
     }
 
-    /// Records only the requests for which `predicate` is true. All others pass as if the layer were
-    /// absent, and are not counted.
+    /// Records only the requests for which `predicate` is true. All others pass as if the layer
+    /// were absent, and are not counted.
     ///
     /// The predicate runs on the request path. A panic in it counts as `false`, and is logged once
     /// through `tracing`.
@@ -162,8 +162,8 @@ impl RecordTraffic {
         self
     }
 
-    /// Buffers at most `bytes` bytes of exchanges, in flight and queued; 64 MiB by default. A setting
-    /// of the recorder. See [`when_full`](Self::when_full) for requests beyond it.
+    /// Buffers at most `bytes` bytes of exchanges, in flight and queued; 64 MiB by default. A
+    /// setting of the recorder. See [`when_full`](Self::when_full) for requests beyond it.
     pub fn max_buffered_bytes(self, bytes: usize) -> Self {
         self.recorder.set_max_buffered_bytes(bytes);
         self
@@ -183,8 +183,8 @@ impl RecordTraffic {
         self
     }
 
-    /// Selects the secrets to redact before an exchange is stored; [`Redact::default`] by default. A
-    /// setting of the recorder.
+    /// Selects the secrets to redact before an exchange is stored; [`Redact::default`] by default.
+    /// A setting of the recorder.
     pub fn redact(self, redact: Redact) -> Self {
         self.recorder.set(|settings| settings.redact = redact);
         self

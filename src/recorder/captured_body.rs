@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::queue::RecordQueue;
 use crate::message::{BodyEnd, HeaderList, RecordedBody};
 
-/// Frames up to this length are copied: cheaper than to keep the network buffer that they are slices
-/// of, and many small frames become one piece.
+/// Frames up to this length are copied: cheaper than to keep the network buffer that they are
+/// slices of, and many small frames become one piece.
 const MAX_COPIED_BYTES: usize = 256;
 
 /// A body in flight, recorded up to a limit.

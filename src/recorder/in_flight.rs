@@ -31,8 +31,9 @@ use crate::{
     },
 };
 
-/// A handle to an exchange in flight. The response future has one, and so has each body that is still
-/// open. When the last handle is dropped, the exchange has ended and enters the recorder's queue.
+/// A handle to an exchange in flight. The response future has one, and so has each body that is
+/// still open. When the last handle is dropped, the exchange has ended and enters the recorder's
+/// queue.
 pub(crate) struct InFlight {
     log: Arc<Log>,
 }
@@ -98,8 +99,8 @@ impl InFlight {
         })
     }
 
-    /// Begins an exchange for a cache: its request was read already, it is recorded only if it can be
-    /// replayed, and `settled` runs when it is stored or given up.
+    /// Begins an exchange for a cache: its request was read already, it is recorded only if it can
+    /// be replayed, and `settled` runs when it is stored or given up.
     pub(crate) fn begin_with(
         recorder: &Recorder,
         request: RecordedRequest,

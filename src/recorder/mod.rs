@@ -1,8 +1,8 @@
 //! The recorder: takes exchanges from the request path to a store.
 //!
 //! An [`InFlight`] exchange captures both messages as they pass, enters the queue when it ends, and
-//! is stored by the writer on a thread of its own. `RecordTraffic`, and a `ReplayCache` that records
-//! its misses, use it.
+//! is stored by the writer on a thread of its own. `RecordTraffic`, and a `ReplayCache` that
+//! records its misses, use it.
 
 mod captured_body;
 mod in_flight;
@@ -42,9 +42,9 @@ const MAX_SPARE_LOGS: usize = 4096;
 
 /// A handle to a recorder: [flushes](Self::flush) it and reads its [counters](Self::stats).
 ///
-/// Clones of the handle, the layer, its services and the exchanges in flight share one recorder. When
-/// the last of them is dropped, that drop waits until everything is stored and the store is flushed,
-/// or until the drain timeout.
+/// Clones of the handle, the layer, its services and the exchanges in flight share one recorder.
+/// When the last of them is dropped, that drop waits until everything is stored and the store is
+/// flushed, or until the drain timeout.
 #[derive(Clone)]
 pub struct Recorder {
     shared: Arc<Shared>,

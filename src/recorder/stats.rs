@@ -21,7 +21,7 @@ pub struct RecorderStats {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DroppedCounts {
-    /// The recorder buffered as many bytes as it may: the store is slower than the traffic.
+    /// The recorder's buffer was full: the store is slower than the traffic.
     pub queue_full: u64,
     /// The store returned an error, or panicked.
     pub store_failed: u64,

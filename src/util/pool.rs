@@ -4,8 +4,8 @@ use std::sync::Mutex;
 
 use super::sync::lock;
 
-/// Spare values to be filled again. Memory that one thread allocates and another frees costs both of
-/// them a lock of the allocator.
+/// Spare values to be filled again. Memory that one thread allocates and another frees costs both
+/// of them a lock of the allocator.
 pub(crate) struct Pool<T> {
     spare: Mutex<Vec<T>>,
     max: usize,

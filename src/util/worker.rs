@@ -22,7 +22,7 @@ use super::{
     time::FOREVER,
 };
 
-/// How long a drop waits for the thread beyond the drain timeout, which the thread keeps too.
+/// The extra wait of a drop for the thread, which stops at the drain timeout itself.
 const GRACE: Duration = Duration::from_millis(200);
 
 /// The default of [`Queue::set_drain_timeout`].
@@ -50,8 +50,8 @@ pub(crate) trait Job: Send + 'static {
     fn log_first_drop(reason: DropReason, counts: &Counts);
 }
 
-/// How long a worker lets jobs gather, unless a caller waits or the queue is crowded. The request
-/// path wakes the worker once in that time instead of once for each job, which saves system calls.
+/// The time in which jobs gather, unless a caller waits or the queue is crowded. The request path
+/// wakes the worker once in that time instead of once for each job, which saves system calls.
 #[derive(Clone, Copy)]
 pub(crate) enum Gather {
     /// From the first job on.
@@ -109,8 +109,8 @@ impl<J: Job> Worker<J> {
         &self.queue
     }
 
-    /// Starts the thread, the first time: it runs the future that `make` prepares, on a runtime of its
-    /// own, because the app's may end earlier.
+    /// Starts the thread, the first time: it runs the future that `make` prepares, on a runtime of
+    /// its own, because the app's may end earlier.
     #[inline]
     pub(crate) fn start<R, F>(&self, make: impl FnOnce() -> R)
     where
@@ -255,8 +255,8 @@ impl<J: Job> Queue<J> {
         }
     }
 
-    /// Whether more than half of the limit is held. New requests that may wait should wait then: the
-    /// other half is for those in flight.
+    /// Whether more than half of the limit is held. New requests that may wait should wait then:
+    /// the other half is for those in flight.
     pub(crate) fn is_crowded(&self) -> bool {
         self.held.load(Ordering::Relaxed) > self.max_bytes.load(Ordering::Relaxed) / 2
     }
