@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 
 pin_project! {
     /// The inner service's body, or the text of a layer's own answer.
-    pub struct AnswerBody<B> {
+    pub(crate) struct AnswerBody<B> {
         #[pin]
         kind: Kind<B>,
     }

@@ -31,7 +31,7 @@ pin_project! {
     ///
     /// Trailers, `size_hint` and `is_end_stream` are those of the inner body.
     #[derive(Debug)]
-    pub struct TeeBody<B, T>
+    pub(crate) struct TeeBody<B, T>
     where
         T: Tap,
     {

@@ -16,13 +16,15 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use self::in_flight::Capture;
 pub use self::stats::{DroppedCounts, RecorderStats};
-pub(crate) use self::{in_flight::InFlight, queue::OnSettled};
 use self::{
     in_flight::Log,
     queue::{RecordQueue, Recording},
     writer::Writer,
+};
+pub(crate) use self::{
+    in_flight::{Capture, InFlight},
+    queue::OnSettled,
 };
 use crate::{
     redact::Redact,
