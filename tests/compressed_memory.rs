@@ -1,5 +1,4 @@
-//! What it costs to replay a few bytes that stand for gigabytes. Alone in its process: the memory of
-//! all of it is looked at.
+//! Memory use of the replay of decompression bombs. Alone in its process, whose memory is measured.
 #![cfg(target_os = "linux")]
 
 use std::{fs, thread, time::Duration};
@@ -11,7 +10,7 @@ use zstd::bulk::Compressor;
 const BODY: usize = 48 << 20;
 const COUNT: usize = 24;
 
-/// The most that this process had in memory so far, in bytes.
+/// The peak memory of this process in bytes.
 fn peak() -> usize {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -53,12 +52,12 @@ fn large_bodies_are_not_read_ahead() {
             assert_eq!(response.body.len(), BODY);
             count += 1;
             if count == 1 {
-                // The reader has the time to read ahead.
+                // Time for the reader to read ahead.
                 thread::sleep(Duration::from_secs(3));
             }
         }
     });
     assert_eq!(count, COUNT);
-    // To make the file took three.
+    // Creating the file took three.
     assert!(peak() < 6 * BODY, "{} MiB", peak() >> 20);
 }

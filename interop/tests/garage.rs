@@ -1,8 +1,8 @@
-//! A cluster of three Garage nodes under load: one is killed and started again, and every exchange is
-//! there once.
+//! A cluster of three Garage nodes under load: one is killed and started again, and the bucket has
+//! every exchange once.
 //!
-//! `.ci/garage up FOLDER 3` starts the cluster and prints the environment that this needs; without it,
-//! the test is reported as ignored.
+//! `.ci/garage up FOLDER 3` starts the cluster and prints the environment for this test. Without a
+//! cluster the test is reported as ignored.
 
 use std::{
     env,
@@ -25,7 +25,7 @@ use tokio::{
 };
 use tower_traffic::{RecordTraffic, store::S3};
 
-/// A cluster that has not taken everything by then hangs.
+/// The time after which the cluster is considered hanging.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 fn main() -> ExitCode {
@@ -61,7 +61,7 @@ async fn a_node_that_is_killed_loses_nothing() {
     assert_eq!(endpoints.len(), 3, "three nodes");
     let place = Place::new();
     let spool = tempfile::tempdir().unwrap();
-    // An app for each node: those of the two that stay may notice nothing.
+    // An app for each node: the apps of the other two nodes must not be affected.
     let stores: Vec<_> = endpoints
         .iter()
         .map(|endpoint| {
@@ -113,10 +113,10 @@ async fn a_node_that_is_killed_loses_nothing() {
     while stores[1].stats().retried == retried {
         sleep(Duration::from_millis(10)).await;
     }
-    // Two of three are enough for the others.
+    // Two of three nodes are enough for the other apps.
     uploaded(0, 2).await;
     garage("start", 2).await;
-    // Who flushes does not wait for another attempt's turn.
+    // A flush ends the pause before the next attempt.
     recorders[1].flush().await;
     uploaded(1, 2).await;
     stop.store(true, Ordering::Relaxed);
@@ -140,7 +140,7 @@ async fn a_node_that_is_killed_loses_nothing() {
     eprintln!("{asked} exchanges, each there once; attempts that failed, by node: {retried:?}");
 }
 
-/// Asks, each time for another number.
+/// Sends requests with increasing numbers.
 async fn load(url: String, numbers: Arc<AtomicU64>, stop: Arc<AtomicBool>) {
     let client = reqwest::Client::new();
     while !stop.load(Ordering::Relaxed) {
@@ -148,7 +148,7 @@ async fn load(url: String, numbers: Arc<AtomicU64>, stop: Arc<AtomicBool>) {
         let answer = client.get(format!("{url}/numbers/{number}")).send().await;
         let answer = answer.unwrap().error_for_status().unwrap();
         assert_eq!(answer.text().await.unwrap(), number.to_string());
-        // Three nodes and their clients share what is often two processors.
+        // Three nodes and their clients may share two processors.
         sleep(Duration::from_millis(1)).await;
     }
 }

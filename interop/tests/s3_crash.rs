@@ -1,5 +1,5 @@
-//! A process that records into S3 is killed while it writes, packs and uploads, and started again:
-//! what it stored is in the bucket, each exchange once.
+//! A process that records into S3 is killed while it writes, compresses and uploads, and is started
+//! again: the bucket has each stored exchange once.
 #![cfg(unix)]
 
 use std::{
@@ -24,9 +24,9 @@ use tower_traffic::{
     store::{Bucket, S3, Sink},
 };
 
-/// A process that has not done something by then hangs.
+/// The time after which a process is considered hanging.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// Exchanges that are stored at once.
+/// The size of a batch.
 const BATCH: u64 = 5;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -36,11 +36,11 @@ async fn kill_loses_nothing_that_was_stored() {
     let spool = tempfile::tempdir().unwrap();
     let proxy = Faults::before(&place.endpoint, always(Fault::None));
     let mut next = 0;
-    // Numbers that a process was killed with before it said whether they are stored.
+    // Numbers of batches without a confirmation when the process was killed.
     let mut unknown = Vec::new();
     let mut in_uploads = 0;
     for round in 0..kills {
-        // The upload that is under way has not arrived, or has and nobody knows; or all goes well.
+        // The upload in progress is lost, or only its response is, or neither.
         let fault = [Fault::SwallowRequest, Fault::SwallowAnswer, Fault::None][round % 3];
         proxy.plan(always(Fault::None));
         let before = proxy.seen().len();
@@ -58,7 +58,7 @@ async fn kill_loses_nothing_that_was_stored() {
             await_that(|| proxy.count("PUT") > puts);
             in_uploads += 1;
         } else {
-            // Anywhere in a write, in packing, in an upload.
+            // During a write, a compression or an upload.
             thread::sleep(Duration::from_micros(fastrand::u64(..20_000)));
         }
         let known = recorder.kill();
@@ -92,10 +92,10 @@ async fn kill_loses_nothing_that_was_stored() {
     );
 }
 
-/// A process that stores without a pause; killed when dropped.
+/// A process that stores continuously. Killed when dropped.
 struct Recorder {
     child: Child,
-    /// The number after the last that is stored.
+    /// The number after the last stored one.
     next: Arc<AtomicU64>,
     reader: Option<thread::JoinHandle<()>>,
 }
@@ -140,7 +140,7 @@ impl Recorder {
         await_that(|| self.next.load(Ordering::SeqCst) >= number);
     }
 
-    /// As `kill -9` does. Gives the number after the last that is known to be stored.
+    /// Kills the process (`kill -9`). Returns the number after the last confirmed one.
     fn kill(&mut self) -> u64 {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -172,7 +172,7 @@ fn content(number: u64) -> Bytes {
     number.to_be_bytes().repeat(100).into()
 }
 
-/// Not a test: the process that is killed.
+/// The process that is killed; not a test.
 #[tokio::test]
 #[ignore = "the process that a test here starts and kills"]
 async fn recorder() {
@@ -191,7 +191,7 @@ async fn recorder() {
         store.store(exchanges.collect()).await.unwrap();
         first += BATCH;
         println!("stored up to {first}");
-        // Not much faster than they are sent.
+        // Slow enough for the uploads.
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

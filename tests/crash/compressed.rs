@@ -1,5 +1,5 @@
-//! A process that writes a compressed recording is killed: what the recording has afterwards, and
-//! what others read meanwhile.
+//! A process that writes a compressed recording is killed: content of the recording afterwards, and
+//! concurrent reads.
 #![cfg(unix)]
 
 use std::{
@@ -25,7 +25,7 @@ const FORM: &str = "TOWER_TRAFFIC_FORM";
 const RUN: &str = "TOWER_TRAFFIC_RUN";
 const BATCH: usize = 10;
 
-/// Some are large, and some of those do not shrink, so that a write takes long enough to be killed in.
+/// Bodies of different sizes and compressibility, so that a kill can hit a write.
 fn nth(run: usize, n: usize) -> Exchange {
     let body = match n % 32 {
         0 => n.to_be_bytes().repeat(8 << 10),
@@ -49,7 +49,7 @@ fn noise() -> &'static [u8] {
     })
 }
 
-/// The process that is killed; no test.
+/// The process that is killed; not a test.
 #[test]
 #[ignore = "started by the others"]
 fn writes_until_it_is_killed() {
@@ -102,7 +102,7 @@ impl Writer {
         }
     }
 
-    /// Returns when so many are stored, or when it has ended.
+    /// Waits until `count` exchanges are stored, or the process has ended.
     fn await_stored(&mut self, count: usize) {
         let mut line = String::new();
         while self.stored < count && self.lines.read_line(&mut line).unwrap() > 0 {
@@ -115,7 +115,7 @@ impl Writer {
         }
     }
 
-    /// As `kill -9` does; gives how many it said that it stored.
+    /// Kills the process (`kill -9`). Returns the number of confirmed exchanges.
     fn kill(mut self) -> usize {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -131,7 +131,7 @@ impl Drop for Writer {
     }
 }
 
-/// Returns in the middle of a write, if that can be hit.
+/// Waits for the middle of a write, if possible.
 fn await_write(folder: &Path) {
     let size = || -> u64 {
         let files = files(folder);
@@ -168,7 +168,7 @@ fn survives_kills(form: &str) {
     let mut known = HashSet::new();
     for run in 0..ROUNDS {
         let mut writer = Writer::start(folder.path(), form, run);
-        // One gets as far as the files after the first, which have a dictionary from the start.
+        // One writer reaches its second file, which begins with a dictionary.
         writer.await_stored(if run == 2 { 600 } else { 30 });
         if run % 4 == 3 {
             thread::sleep(Duration::from_millis(run as u64));
@@ -178,7 +178,7 @@ fn survives_kills(form: &str) {
         let stored = writer.kill();
         assert!(stored >= 30, "it ended by itself");
 
-        // The new files by themselves: to read all again each time would take long.
+        // Only the new files: reading all files in each round takes too long.
         let alone = tempfile::TempDir::new_in(folder.path().parent().unwrap()).unwrap();
         for file in files(folder.path()) {
             if known.insert(file.clone()) {
@@ -196,7 +196,7 @@ fn survives_kills(form: &str) {
         let exchanges = replay_all(alone.path());
         assert_eq!(found.exchanges, exchanges.len());
         let count = exchanges.len();
-        // Perhaps a batch was stored that nobody heard of.
+        // A batch may be stored without a confirmation.
         assert!(
             (stored..stored + 2 * BATCH).contains(&count),
             "run {run}: {stored} were stored, {count} are there"

@@ -1,5 +1,5 @@
-//! Processes that record misses into one folder of fixtures, killed again and again: what the others
-//! read meanwhile, and what is there afterwards.
+//! Processes that record misses into one folder of fixtures, killed repeatedly: concurrent reads,
+//! and the content of the folder afterwards.
 #![cfg(unix)]
 
 use std::{
@@ -22,9 +22,9 @@ use tower_traffic::{Exchange, OnMiss, ReplayCache, replay::RequestBody, store::D
 
 const TEST: &str = "fixtures::processes_that_are_killed_leave_whole_entries";
 const FOLDER: &str = "FIXTURES_CRASH_FOLDER";
-/// So many entries come to the folder before the next kill.
+/// The number of new entries before the next kill.
 const ENOUGH: usize = 15;
-/// A writer that has written nothing by then hangs.
+/// The time after which a writer is considered hanging.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 #[test]
@@ -46,10 +46,10 @@ fn processes_that_are_killed_leave_whole_entries() {
             }
             thread::sleep(Duration::from_millis(1));
         }
-        // The other one goes on, and then works with the one that comes next.
+        // The other writer continues, together with the next one.
         let writer = &mut writers[round % 2];
         if round % 2 == 0 {
-            // In the middle of a write, if that can be hit; every other time anywhere.
+            // In the middle of a write, if possible; every second time anywhere.
             let before = leftovers(folder);
             while leftovers(folder) == before {
                 assert!(start.elapsed() < PATIENCE, "nothing is recorded");
@@ -63,14 +63,14 @@ fn processes_that_are_killed_leave_whole_entries() {
     let read = assert_whole(folder);
 
     let left = leftovers(folder);
-    // Past the capture of the test's output: to be seen in every log.
+    // Printed past the captured output, so that every log shows it.
     let _ = writeln!(
         io::stderr(),
         "{kills} kills: {} entries, {} leftovers",
         read.len(),
         left.len()
     );
-    // A writer that still lives would not take so long.
+    // Longer than a live writer takes.
     for leftover in left {
         let long_ago = SystemTime::now() - Duration::from_hours(2);
         let leftover = fs::File::open(leftover).unwrap();
@@ -87,7 +87,7 @@ fn processes_that_are_killed_leave_whole_entries() {
     }
 }
 
-/// Opens the folder and reads all that it serves.
+/// Opens the folder and reads all entries.
 fn assert_whole(folder: &Path) -> Vec<Exchange> {
     let cache = block_on(DiskCache::open(folder)).unwrap();
     let report = block_on(cache.report()).unwrap();
@@ -97,12 +97,12 @@ fn assert_whole(folder: &Path) -> Vec<Exchange> {
     assert!(errors.is_empty(), "{errors:?}");
     read.iter().for_each(assert_answers);
     let found = read.iter().filter_map(|it| find(&cache, it).unwrap());
-    // What came after the opening is found after the next.
+    // Entries written after the opening are found after the next one.
     assert_eq!(found.inspect(assert_answers).count(), report.exchanges);
     read
 }
 
-/// Whether head and body are of one writer, and the body is of this request.
+/// Whether header section and body are from one writer and for this request.
 fn assert_answers(exchange: &Exchange) {
     let response = exchange.response.as_ref().unwrap();
     let writer = response.headers.get("x-writer").unwrap();
@@ -111,7 +111,7 @@ fn assert_answers(exchange: &Exchange) {
     assert!(response.body.to_bytes() == answer(writer, n), "{n}");
 }
 
-/// A text for even numbers, and what goes into a file of its own for odd ones.
+/// A text for even numbers, and a binary body for odd ones.
 fn answer(writer: u32, n: usize) -> Bytes {
     let mut body = format!("{writer} answers {n}\n").repeat(2000).into_bytes();
     if n % 2 == 1 {
@@ -140,7 +140,7 @@ fn record_misses(folder: &Path) -> ! {
             let writer = response.headers()["x-writer"].to_str().unwrap().to_owned();
             let body = response.into_body().collect().await.unwrap().to_bytes();
             assert!(body == answer(writer.parse().unwrap(), n), "{n}");
-            // Or the numbers run ahead of what is stored.
+            // Otherwise the numbers run ahead of the stored entries.
             layer.recorder().flush().await;
         }
     });
@@ -149,7 +149,7 @@ fn record_misses(folder: &Path) -> ! {
     unreachable!("it is killed")
 }
 
-/// A process that records; killed and reaped when dropped.
+/// A process that records. Killed and reaped when dropped.
 struct Writer(Child);
 
 impl Writer {
@@ -159,7 +159,7 @@ impl Writer {
         Self(writer.stdout(Stdio::null()).spawn().unwrap())
     }
 
-    /// As `kill -9` does.
+    /// Kills the process (`kill -9`).
     fn kill(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
@@ -177,7 +177,7 @@ fn entries(folder: &Path) -> usize {
     fs::read_dir(folder.join("no-host")).map_or(0, Iterator::count)
 }
 
-/// What writers are at, or left.
+/// The temporary folders of writers.
 fn leftovers(folder: &Path) -> Vec<PathBuf> {
     let mut files = files(folder);
     files.retain(|file| file.file_name().unwrap().as_encoded_bytes()[0] == b'.');

@@ -1,4 +1,4 @@
-//! Recordings of processes that are killed with `kill -9`.
+//! Recordings of killed processes (`kill -9`).
 
 mod compressed;
 mod fixtures;

@@ -1,4 +1,4 @@
-//! An app that records is killed, or asked to end, under load: what the recording has afterwards.
+//! An app that records is killed or shut down under load: content of the recording afterwards.
 #![cfg(unix)]
 
 use std::{
@@ -32,11 +32,11 @@ use tower_traffic::{
     store::{Disk, Replay, Report},
 };
 
-/// How many clients ask at the same time.
+/// Number of concurrent clients.
 const CLIENTS: usize = 8;
-/// After how many answers an app is killed, or asked to end.
+/// Number of answers before an app is killed or shut down.
 const ENOUGH: usize = 150;
-/// An app that has not ended by then hangs.
+/// The time after which an app is considered hanging.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -55,7 +55,7 @@ async fn kill_loses_at_most_the_queue() {
         load.answered(ENOUGH).await;
         let known = app.stored().await;
         if round % 2 == 0 {
-            // In the middle of a write, if that can be hit; every other time anywhere.
+            // In the middle of a write, if possible; every second time anywhere.
             await_growth(folder.path(), &files);
         }
         app.kill().await;
@@ -86,7 +86,7 @@ async fn kill_loses_at_most_the_queue() {
     assert_eq!(report.segments, files.len());
     assert_undamaged(&report);
     assert!(stored > 0, "nothing was stored before a kill: no test");
-    // Past the capture of the test's output: to be seen in every log.
+    // Printed past the captured output, so that every log shows it.
     let _ = writeln!(
         io::stderr(),
         "{kills} kills: {torn} torn tails, {} of {} requests recorded, {stored} known to be stored",
@@ -109,7 +109,7 @@ async fn everything_is_on_disk_after(signal: &str) {
     let folder = tempfile::tempdir().unwrap();
     let app = App::start(folder.path()).await;
     let load = Load::start(&app.url, &Arc::default());
-    // Under way for a second: it began before the end, and must not be cut by it.
+    // A request that takes a second: it began before the shutdown, and must complete.
     let mut events = reqwest::get(format!("{}/sse", app.url)).await.unwrap();
     let first = events.chunk().await.unwrap();
     load.answered(ENOUGH).await;
@@ -143,12 +143,12 @@ async fn everything_is_on_disk_after(signal: &str) {
     }
 }
 
-/// The app of `examples/axum_app.rs`; killed and reaped when dropped.
+/// The app of `examples/axum_app.rs`. Killed and reaped when dropped.
 struct App {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
     url: String,
-    /// Of its own, and with an open connection: so little time passes before the kill.
+    /// A separate client with an open connection, so that the kill is fast.
     client: reqwest::Client,
 }
 
@@ -176,7 +176,7 @@ impl App {
         app
     }
 
-    /// How many exchanges are stored now.
+    /// Number of exchanges stored so far.
     async fn stored(&self) -> u64 {
         let request = self.client.get(format!("{}/stats", self.url));
         let answer = request.send().await.unwrap();
@@ -195,7 +195,7 @@ impl App {
         stored
     }
 
-    /// As `kill -9` does.
+    /// Kills the process (`kill -9`).
     async fn kill(&mut self) {
         self.child.kill().await.unwrap();
     }
@@ -206,7 +206,7 @@ impl App {
         assert!(status.success());
     }
 
-    /// Waits for the end; also gives the last line that the app printed.
+    /// Waits for the exit. Also returns the last line that the app printed.
     async fn exit(mut self) -> (ExitStatus, String) {
         let status = timeout(PATIENCE, self.child.wait()).await;
         let mut last = String::new();
@@ -226,15 +226,15 @@ impl Drop for App {
     }
 }
 
-/// The example's executable, built as this test is.
+/// The executable of the example, with the profile of this test.
 fn executable() -> &'static Path {
     static EXECUTABLE: OnceLock<PathBuf> = OnceLock::new();
     EXECUTABLE.get_or_init(|| {
         // target/<profile>/deps/crash-<hash>
         let test = env::current_exe().unwrap();
         let profile = test.ancestors().nth(2).unwrap();
-        // Cargo builds examples for `cargo test`, but not for `cargo test --test crash`, and then
-        // what is there may be old.
+        // `cargo test` builds the examples, but `cargo test --test crash` does not, so that the
+        // executable may be outdated.
         let mut build = Command::new(env!("CARGO"));
         build.args([
             "build",
@@ -254,8 +254,8 @@ fn executable() -> &'static Path {
     })
 }
 
-/// Clients that ask without a pause, each time with a number of its own in the path, until nobody
-/// answers.
+/// Clients that send requests continuously, each with its own number in the path, until the server
+/// is gone.
 struct Load {
     clients: JoinSet<Vec<u64>>,
     answers: watch::Receiver<usize>,
@@ -285,14 +285,14 @@ impl Load {
         Self { clients, answers }
     }
 
-    /// Returns when there were so many answers.
+    /// Waits for `count` answers.
     async fn answered(&self, count: usize) {
         let mut answers = self.answers.clone();
         let reached = answers.wait_for(|answers| *answers >= count).await;
         reached.expect("the app answers");
     }
 
-    /// Returns when nobody answers any more; gives the numbers that were answered.
+    /// Waits until the server is gone. Returns the answered numbers.
     async fn end(self) -> Vec<u64> {
         self.clients.join_all().await.concat()
     }
@@ -309,7 +309,7 @@ async fn ask(client: &reqwest::Client, url: &str, number: u64) -> reqwest::Resul
     response.bytes().await
 }
 
-/// Some are large, so that a write takes long enough to be killed in.
+/// Bodies of different sizes, so that a kill can hit a write.
 fn is_large(number: u64) -> bool {
     number.is_multiple_of(16)
 }
@@ -329,7 +329,7 @@ fn number(exchange: &Exchange) -> u64 {
     number.parse().unwrap()
 }
 
-/// The number of an exchange, which is what it should be.
+/// The number of an exchange, after checking its content.
 fn checked(exchange: &Exchange) -> u64 {
     let number = number(exchange);
     let response = exchange.response.as_ref().unwrap();
@@ -347,7 +347,7 @@ fn segments(folder: &Path) -> HashSet<PathBuf> {
     files.map(|file| file.unwrap().path()).collect()
 }
 
-/// Returns in the moment in which a new file is being written.
+/// Waits until a new file is being written.
 fn await_growth(folder: &Path, known: &HashSet<PathBuf>) {
     let size = || -> u64 {
         let files = segments(folder);
@@ -360,10 +360,9 @@ fn await_growth(folder: &Path, known: &HashSet<PathBuf>) {
     }
 }
 
-/// Opens and reads the files that are not known yet, by themselves: to read all rounds again after
-/// each would take too long.
+/// Opens and reads only the new files: reading all files after each round takes too long.
 async fn read_new(folder: &Path, known: &mut HashSet<PathBuf>) -> (Vec<Exchange>, Report) {
-    // The same file system, or there are no hard links; another folder, or it would be seen.
+    // On the same file system for hard links, but outside of the recording.
     let alone = TempDir::new_in(folder.parent().unwrap()).unwrap();
     for file in segments(folder) {
         if known.insert(file.clone()) {

@@ -89,7 +89,7 @@ fn a_cache_answers() {
 
 #[test]
 fn a_stored_request_without_a_response_is_an_exchange_without() {
-    // `shouldStore` may decide so (Sink.kt).
+    // `shouldStore` can skip responses (Sink.kt).
     let folder = stream(&IDS);
     fs::remove_file(folder.path().join(IDS[1]).join("response.txt")).unwrap();
     fs::remove_file(folder.path().join(IDS[2]).join("request.txt")).unwrap();

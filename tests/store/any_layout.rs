@@ -1,4 +1,4 @@
-//! One folder, any layout: what is found in it, what answers, and in which order it is replayed.
+//! Folders of several layouts: report, look-up order and replay order.
 
 use std::fs;
 
@@ -81,14 +81,14 @@ fn an_entry_answers_before_a_recording() {
             Some("edited")
         );
     }
-    // What is recorded later does not answer either: the entry is what somebody put there.
+    // A later recording does not answer either: the entry comes first.
     record(&disk, [exchange_of("both", "again")]);
     assert_eq!(
         disk.look(&exchange("both"), Which::Latest).as_deref(),
         Some("edited")
     );
 
-    // Until it is deleted.
+    // It answers when the entry is deleted.
     fs::remove_dir_all(folder.path().join("by hand/both")).unwrap();
     assert_eq!(
         disk.look(&exchange("both"), Which::Latest).as_deref(),
@@ -179,7 +179,7 @@ async fn what_record_traffic_recorded_replay_cache_answers() {
     assert_eq!(ask(&service, get("/b")).await.text(), "live");
     assert_eq!(origin.calls(), 1);
 
-    // The miss is an entry, beside the WARC file.
+    // The miss was recorded as an entry beside the WARC file.
     let found = Disk::open(folder.path())
         .await
         .unwrap()
@@ -236,7 +236,7 @@ async fn a_mistake_in_an_entry_is_heard_of_and_the_service_inside_answers() {
         "{error}"
     );
 
-    // Mended, it answers at once.
+    // When it is corrected, it answers at once.
     fs::write(file, "HTTP/1.1 200\n\nmended").unwrap();
     assert_eq!(ask(&service, get("/a")).await.text(), "mended");
     assert!(errors.try_recv().is_err());
@@ -244,7 +244,7 @@ async fn a_mistake_in_an_entry_is_heard_of_and_the_service_inside_answers() {
 
 // ---- helpers
 
-/// WARC files, entries, http4k's folders and others; `/both` is recorded and an entry.
+/// A folder with WARC files, entries, http4k's folders and other files; `/both` is recorded twice.
 fn mixed() -> TempDir {
     let folder = TempDir::new().unwrap();
     record(

@@ -1,5 +1,4 @@
-//! Compressed recordings: how large they are, that they are found and replayed as plain ones are,
-//! what other tools may have written, and what is built to exhaust a reader.
+//! Compressed recordings: size, look-up and replay, files of other tools, decompression bombs.
 
 use std::{fs, path::Path};
 
@@ -16,9 +15,9 @@ fn forms() -> Vec<Compression> {
     vec![Compression::None, Compression::Gzip, Compression::Zstd]
 }
 
-// ---- what this crate writes
+// ---- files of this crate
 
-/// All files of the recording, with everything in them, for each exchange.
+/// The size of the recording per exchange.
 fn bytes_per_exchange(compression: Compression) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let disk = Disk::new(folder.path()).compress(compression);
@@ -37,7 +36,7 @@ fn the_corpus_is_what_it_says() {
     let corpus = support::corpus::exchanges(CORPUS);
     let http: usize = corpus.iter().map(support::corpus::http_len).sum();
     assert_eq!(http / CORPUS, 1200);
-    // The same every time.
+    // The size is deterministic.
     let uri: Uri = "/v1/orders/55327416-1bbf-4475-ad5b-ca4696b343b3"
         .parse()
         .unwrap();
@@ -74,7 +73,7 @@ fn a_compressed_recording_is_replayed_and_found() {
         assert_eq!(found.exchanges, exchanges.len());
         assert!(found.skipped.is_empty() && found.repairs.is_empty());
 
-        // From an index that was read, and from one that was added to.
+        // With an index from the files, and with one that grew while recording.
         let reader = Disk::new(folder.path());
         let more = exchange("more");
         assert_eq!(find(&disk, &more).unwrap(), None);
@@ -129,16 +128,16 @@ fn a_later_run_begins_with_the_dictionary_of_the_one_before() {
     assert_eq!(begins_with(&second[0]), dictionary_magic);
     assert_eq!(replay_all(folder.path()).len(), exchanges.len());
 
-    // Each has a dictionary of its own: it is read without the others.
+    // Each file has its own dictionary, and is read without the others.
     for file in first {
         fs::remove_file(file).unwrap();
     }
     assert_eq!(replay_all(folder.path()), exchanges[1000..]);
 }
 
-// ---- what other tools write
+// ---- files of other tools
 
-/// A pair as simple as other tools write it.
+/// A minimal request and response, as other tools write them.
 fn pair(n: usize) -> [String; 2] {
     let record = |kind: &str, id: String, concurrent_to: &str, block: &str| {
         format!(
@@ -156,7 +155,7 @@ fn pair(n: usize) -> [String; 2] {
     ]
 }
 
-/// A file's answers, in their order, and what is told of it.
+/// The answers of a file in order, and its errors.
 fn read(name: &str, content: &[u8]) -> (Vec<String>, Vec<StoreError>) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join(name);
@@ -209,7 +208,7 @@ mod gzip {
         }
         assert_reads_pairs("a.warc.gz", &file);
 
-        // A checksum of the header (RFC 1952, 2.3.1), which nothing checks here.
+        // A checksum of the header (RFC 1952, 2.3.1), which readers here ignore.
         let mut member = member(pair(1).concat().as_bytes());
         member[3] |= 1 << 1;
         member.splice(10..10, [0, 0]);
@@ -247,7 +246,7 @@ mod gzip {
         );
         let disk = Disk::new(folder.path());
         let [first, second] = [exchange("1"), exchange("2")];
-        // The first stands where the file begins.
+        // The first exchange has an offset: the start of the file.
         assert_eq!(
             find(&disk, &first).unwrap().as_ref().map(answer).unwrap(),
             "answer 1"
@@ -274,9 +273,9 @@ mod gzip {
         let zeros = vec![0; 64 << 20];
         let huge = |length: &str| response.replace("Content-Length: 27", length);
         let bombs = [
-            // More than it says.
+            // More bytes than declared.
             [response.as_bytes(), &zeros].concat(),
-            // As much as it says, which is more than anybody has.
+            // As many bytes as declared, more than any memory.
             [huge("Content-Length: 1099511627776").as_bytes(), &zeros].concat(),
             [
                 huge("Content-Length: 18446744073709551615").as_bytes(),
@@ -316,7 +315,7 @@ mod gzip {
         assert_eq!((answers.len(), errors.len()), (1, 1));
     }
 
-    /// There is no checksum of ours in it.
+    /// The frames have no checksums of this crate.
     #[test]
     fn damage_in_another_tools_file_gives_no_wrong_answer() {
         let good: Vec<_> = (1..4)
@@ -333,7 +332,7 @@ mod gzip {
                 "{position}: {answers:?}"
             );
             assert!(answers.len() >= 2, "{position}: {answers:?} {errors:?}");
-            // The header says a few things that do not matter.
+            // A header with optional fields.
             assert!(answers.len() == 3 || !errors.is_empty(), "{position}");
         }
     }
@@ -379,7 +378,7 @@ mod zstandard {
             let mut compressor = Compressor::with_dictionary(3, &dictionary).unwrap();
             let mut file = skippable(0x184d_2a5d, dictionary_frame);
             for record in (1..4).flat_map(pair) {
-                // In two frames, with something of others between and after them.
+                // In two frames, with skippable frames between and after them.
                 let (first, second) = record.split_at(record.len() / 2);
                 file.extend(frame(&mut compressor, first));
                 file.extend(skippable(0x184d_2a50, b"an extension"));

@@ -1,4 +1,4 @@
-//! The crate's own stores, and one as a user would write it, keep the promises of a store.
+//! The conformance checks, run against the stores of this crate, and against faulty ones.
 
 use std::{
     cell::Cell,
@@ -14,7 +14,7 @@ use tower_traffic::{
     store::{BoxFuture, BoxStream, Disk, DiskCache, MatchKey, Memory, Replay, Sink, Source, Which},
 };
 
-/// Makes a new recording with each call, all in one folder that is deleted in the end.
+/// Creates a new recording for each call, in one temporary folder.
 struct Folders {
     root: TempDir,
     count: Cell<usize>,
@@ -92,7 +92,7 @@ async fn disk_cache_with_another_matching() {
     conformance::cache(async || next()).await;
 }
 
-/// Disk does its work on threads of its own where there is no runtime.
+/// `Disk` works without a runtime too.
 #[test]
 fn disk_without_tokio() {
     let folders = Folders::new();
@@ -144,7 +144,7 @@ async fn a_users_cache() {
 }
 
 #[tokio::test]
-#[should_panic(expected = "a cache that was given only what cannot answer is empty")]
+#[should_panic(expected = "a cache does not store exchanges that cannot answer")]
 async fn a_cache_that_keeps_what_cannot_answer_is_found_out() {
     conformance::cache(async || Memory::new()).await;
 }
@@ -161,7 +161,7 @@ async fn a_cache_that_folds_case_is_found_out() {
     conformance::cache(async || Pigeonholes::with(Fault::FoldsCase)).await;
 }
 
-/// A cache as a user would write it: an entry for each key.
+/// A custom cache with an entry for each key.
 #[derive(Default)]
 struct Pigeonholes {
     matching: Matching,
@@ -224,7 +224,7 @@ impl Source for Pigeonholes {
     }
 }
 
-/// A store as a user would write it: a list, and where in it a key's exchanges stand.
+/// A custom store: a list, and the positions of each key's exchanges.
 #[derive(Default)]
 struct Shelf {
     matching: Matching,
@@ -238,7 +238,7 @@ struct Held {
     by_key: HashMap<MatchKey, Vec<usize>>,
 }
 
-/// What a user may get wrong.
+/// A fault in a custom store.
 #[derive(Clone, Copy, PartialEq)]
 enum Fault {
     NewestBatchFirst,

@@ -1,4 +1,4 @@
-//! Fixtures on disk: what they look like, what may be edited, and what is served of it.
+//! `DiskCache`: the text of entries, editing, and the responses they serve.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -17,7 +17,7 @@ use tower_traffic::{
     store::{DiskCache, Sink, Source},
 };
 
-// ---- what is written
+// ---- writing
 
 #[test]
 fn an_entry_is_two_texts() {
@@ -88,7 +88,7 @@ fn recording_the_same_twice_gives_the_same_bytes() {
     again.record(later.clone());
     assert_eq!(again.snapshot(), before);
 
-    // What is the same is not even touched, so that nobody who watches the folder wakes up.
+    // Equal files keep their modification times, so that file watchers stay idle.
     let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
     for file in before.keys() {
         let file = fs::File::options()
@@ -459,13 +459,13 @@ fn an_edited_request_answers_what_it_says() {
     assert_eq!(find(&cache, &exchange("a")).unwrap(), None);
     assert_eq!(body(&cache, &exchange("b")), "a");
 
-    // What is recorded for the old request does not take its place.
+    // A recording of the old request does not replace it.
     record(&cache, [exchange_of("a", "new")]);
     for cache in [cache, fixtures.open()] {
         assert_eq!(body(&cache, &exchange("a")), "new");
         assert_eq!(body(&cache, &exchange("b")), "a");
     }
-    // It does where what is recorded is the same request, wherever that stands.
+    // A recording of the same request does, whatever the name of the entry.
     fixtures.record([exchange_of("b", "newer")]);
     assert_eq!(fixtures.entries().len(), 2);
     assert_eq!(body(&fixtures.open(), &exchange("b")), "newer");
@@ -554,7 +554,7 @@ fn a_folder_answers_by_another_rule() {
     let rule = Matching::new().ignore_query("nonce");
     let cache = fixtures.cache().match_by(rule);
     assert_eq!(body(&cache, &exchange("a?nonce=2")), "a?nonce=1");
-    // What is the same by that rule takes the entry's place.
+    // A request with the same key by that rule replaces the entry.
     record(&cache, [exchange("a?nonce=3")]);
     assert_eq!(fixtures.entries().len(), 1);
     assert_eq!(body(&fixtures.open(), &exchange("a?nonce=3")), "a?nonce=3");
@@ -691,7 +691,8 @@ fn a_mistake_in_a_response_is_told_and_the_rest_is_served() {
     }
 }
 
-/// This text in an entry is told with file and line, and the other entry is served.
+/// Asserts that `text` in an entry is reported with file and line, and that the other entry
+/// answers.
 fn assert_told(file: &str, text: &str, line: usize, expected: &str) {
     let fixtures = Fixtures::new();
     fixtures.record([exchange("a")]);
@@ -734,7 +735,7 @@ fn a_mistake_made_meanwhile_is_told_when_it_is_looked_up() {
         matches!(&error, StoreError::Damaged { location, .. } if location.line() == Some(1)),
         "{error}"
     );
-    // What a person works at is not replaced.
+    // An entry with a mistake is not replaced.
     record(&fixtures.open(), [exchange_of("a", "new")]);
     assert_eq!(body(&fixtures.open(), &exchange("a")), "new");
     assert!(fixtures.entries().iter().any(|entry| {
@@ -839,7 +840,7 @@ fn names_that_differ_in_case_alone_do_not_collide() {
     assert_eq!(folded.len(), paths.len());
 }
 
-// ---- what is left behind, and left alone
+// ---- leftovers, and other files
 
 #[test]
 fn what_a_killed_writer_left_is_no_entry_and_goes() {
@@ -878,7 +879,7 @@ fn a_store_that_fails_leaves_nothing_behind() {
         let error = block_on(cache.store(vec![exchange("a").into()])).unwrap_err();
         assert!(matches!(error, StoreError::Unsupported { .. }), "{error:?}");
     }
-    // What cannot answer does not even make the folder.
+    // An exchange that cannot answer does not create the folder.
     let cache = DiskCache::new(root.path().join("new"));
     let mut cut = exchange("a");
     cut.response.as_mut().unwrap().body.end = BodyEnd::Dropped;
@@ -945,14 +946,14 @@ impl Fixtures {
         snapshot(self.path())
     }
 
-    /// Whoever opens the folder finds this, but for its times.
+    /// Asserts that the folder has this exchange, without its times.
     fn assert_found(&self, exchange: &Exchange) {
         let found = find(&self.open(), exchange).unwrap().map(timeless);
         assert_eq!(found, Some(timeless(exchange.clone())));
     }
 }
 
-/// The files within, with their content.
+/// The files of a folder with their content.
 fn snapshot(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut open = vec![folder.to_owned()];
@@ -1025,7 +1026,7 @@ fn timeless(mut exchange: Exchange) -> Exchange {
     exchange
 }
 
-/// The text that answers a request like this.
+/// The text of the response to a request.
 fn body(cache: &DiskCache, exchange: &Exchange) -> String {
     let found = find(cache, exchange).unwrap().expect("an answer");
     String::from_utf8(found.response.unwrap().body.to_bytes().to_vec()).unwrap()

@@ -1,4 +1,4 @@
-//! Fixtures that several write and read at once, and that a writer leaves when it is killed.
+//! `DiskCache` with concurrent writers and readers, and with killed writers.
 
 use std::{
     env, fs,
@@ -14,7 +14,7 @@ use http::{HeaderName, HeaderValue};
 use support::stores::{exchange, find, record, replay};
 use tower_traffic::{Exchange, store::DiskCache};
 
-/// An answer whose parts all say who wrote it, in texts and in files of their own.
+/// An exchange whose texts and body files all contain `writer`.
 fn answer(path: &str, writer: u8) -> Exchange {
     let mut it = exchange(path);
     let response = it.response.as_mut().unwrap();
@@ -55,7 +55,7 @@ fn whoever_reads_an_entry_that_is_written_finds_it_whole() {
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| {
                 let folder = &folder;
-                // A value of its own, as in another process.
+                // A separate value, as in another process.
                 scope.spawn(move || {
                     let cache = DiskCache::new(folder.path());
                     for round in 0..40 {

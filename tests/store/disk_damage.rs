@@ -1,5 +1,5 @@
-//! A damaged recording: what is good is read, what is bad is told with file and offset, only a torn
-//! tail is cut, and nothing is read that was not recorded.
+//! Damaged WARC files: intact exchanges are read, damage is reported with file and offset, only
+//! torn tails are cut, and no exchange is invented.
 
 use std::{
     fs::{self, OpenOptions},
@@ -65,7 +65,7 @@ fn a_file_that_is_being_written_is_not_cut() {
     let writer = Disk::new(folder.path());
     record(&writer, [exchange("whole")]);
     let file = files(folder.path()).remove(0);
-    // As if the writer were in the middle of its next exchange.
+    // As if the writer were writing its next exchange.
     append(&file, b"WARC/1.1\r\nWARC-Type: request\r\n");
     let before = fs::read(&file).unwrap();
 
@@ -85,7 +85,7 @@ fn a_file_that_is_being_written_is_not_cut() {
     assert!(fs::read(&file).unwrap().len() < before.len());
 }
 
-// ---- damage within
+// ---- damage inside a file
 
 #[test]
 fn a_flipped_byte_costs_one_exchange_at_most() {
@@ -227,7 +227,7 @@ fn a_look_up_of_a_damaged_response_names_file_and_offset() {
     assert_told(&[Arc::new(error)], damaged.file, good.starts[1]);
 }
 
-// ---- what is no recording
+// ---- other content
 
 #[test]
 fn a_file_that_is_no_warc_is_told_and_left_alone() {
@@ -300,7 +300,7 @@ fn another_tools_file_is_read_and_never_cut() {
     fs::write(&file, &whole).unwrap();
     assert_eq!(bodies(folder.path()), ["answer 1", "answer 2", "answer 3"]);
 
-    // Its end is missing.
+    // A truncated file.
     fs::write(&file, &whole[..whole.len() - 10]).unwrap();
     assert_eq!(bodies(folder.path()), ["answer 1", "answer 2"]);
     let found = report(folder.path());
@@ -315,9 +315,9 @@ fn another_tools_file_is_read_and_never_cut() {
     assert_eq!(fs::read(&file).unwrap(), broken.as_bytes());
 }
 
-// ---- what looks like a recording
+// ---- bodies that look like recordings
 
-/// A body that holds a recording, with all that a reader could take for an exchange.
+/// A body with a recording in it, which a reader could take for exchanges.
 fn body_with_fakes() -> Vec<u8> {
     let stolen = Recorded::new(vec![exchange("fake"), exchange("fake2")]);
     let text = foreign_record("request", "q", "", "GET /fake HTTP/1.1\r\n\r\n")
@@ -364,7 +364,7 @@ fn exchanges_in_a_recorded_body_are_never_read() {
     }
 }
 
-/// Wrong, and just so that the reader finds a record where the length says: in the body.
+/// A wrong length that points to a record inside the body.
 #[test]
 fn a_length_that_leads_into_a_body_leads_nowhere() {
     let fakes = body_with_fakes();
@@ -458,7 +458,7 @@ fn a_damaged_dictionary_is_told_and_nothing_wrong_is_read() {
         bytes[position] ^= 1 << (position % 8);
         let damaged = good.with(&bytes);
         let (read, errors) = replay(&Disk::new(damaged.folder()));
-        // A length that is a little off, and a bit that says nothing, leave the dictionary as it is.
+        // A slightly wrong length and an unused bit do not change the dictionary.
         let is_unharmed = read == good.exchanges;
         let is_told = read.is_empty() && !errors.is_empty();
         assert!(is_unharmed || is_told, "{position}: {read:?} {errors:?}");
@@ -508,7 +508,7 @@ fn what_is_appended_to_a_compressed_file_is_told_and_left_alone() {
     }
 }
 
-/// A recorded download of a recording: it cannot be compressed again, and stands there as it is.
+/// A recorded download of a recording, which does not compress further.
 #[test]
 fn members_in_a_recorded_body_are_never_read() {
     for fakes in compressed(&[exchange("fake"), exchange("fake2")]) {
@@ -541,7 +541,7 @@ fn compressed(exchanges: &[Exchange]) -> Vec<Recorded> {
     forms.into_iter().map(record).collect()
 }
 
-/// Records what a dictionary can be made of.
+/// Records enough exchanges for a dictionary.
 fn teach(folder: &Path) {
     let disk = Disk::new(folder).compress(Compression::Zstd);
     for n in 0..6 {
@@ -551,11 +551,11 @@ fn teach(folder: &Path) {
     assert_eq!(files(folder).len(), 2);
 }
 
-/// A file without damage, and what is in it.
+/// An intact file and its exchanges.
 struct Recorded {
     exchanges: Vec<Exchange>,
     bytes: Vec<u8>,
-    /// Where each exchange begins.
+    /// The offset of each exchange.
     starts: Vec<usize>,
     folder: TempDir,
     file: PathBuf,
@@ -614,7 +614,7 @@ impl Recorded {
         assert_eq!(repair.bytes, (len - start) as u64, "{len}");
         assert!(repair.cut, "{len}");
         assert_eq!(damaged.bytes(), self.bytes[..start], "{len}");
-        // What was cut is kept: it may be more than a torn tail.
+        // The cut bytes are kept.
         let kept = fs::read(damaged.file.with_added_extension("torn")).unwrap();
         assert_eq!(kept, self.bytes[start..len], "{len}");
         assert_eq!(
@@ -631,8 +631,8 @@ impl Recorded {
         );
     }
 
-    /// The segment is damaged at one place. Whatever does not stand there is read; what does is
-    /// read as it was recorded, or told.
+    /// Asserts that a file with damage in one place gives all other exchanges, and the damaged one
+    /// unchanged or as an error.
     fn assert_one_is_damaged(&self, at: usize, bytes: &[u8], what: &str) {
         let damaged = self.with(bytes);
         let hit = self.starts.iter().rposition(|&start| start <= at);
@@ -640,7 +640,7 @@ impl Recorded {
         let (read, errors) = replay(&disk);
         let found = block_on(disk.report()).unwrap();
 
-        // Nothing wrong is given, and nothing is missing but what was hit.
+        // No wrong exchange, and no other exchange missing.
         let mut left = self.exchanges.clone();
         if read.len() < left.len()
             && let Some(hit) = hit
@@ -651,7 +651,7 @@ impl Recorded {
         }
         assert_eq!(read, left, "{what}");
 
-        // What a look-up gives, too.
+        // Look-ups find the same exchanges.
         for (n, exchange) in self.exchanges.iter().enumerate() {
             let answer = find(&disk, exchange);
             if hit == Some(n) {
@@ -681,7 +681,7 @@ impl Recorded {
         }
     }
 
-    /// Where the dictionary that the file begins with ends.
+    /// The end of the dictionary at the start of the file.
     fn dictionary_end(&self) -> usize {
         match self.bytes.split_at_checked(8) {
             Some(([0x5d, 0x2a, 0x4d, 0x18, length @ ..], _)) => {
@@ -691,7 +691,7 @@ impl Recorded {
         }
     }
 
-    /// Where the lengths of the records of exchanges stand.
+    /// The positions of the lengths of records.
     fn lengths(&self) -> Vec<Range<usize>> {
         const FIELD: &[u8] = b"\r\nContent-Length: ";
         let mut lengths = Vec::new();
@@ -755,7 +755,7 @@ fn varied() -> Vec<Exchange> {
     vec![whole, cut, failed]
 }
 
-/// A record as simple as other tools write it.
+/// A minimal record, as other tools write it.
 fn foreign_record(kind: &str, id: &str, concurrent_to: &str, block: &str) -> String {
     let concurrent_to = match concurrent_to {
         "" => String::new(),
@@ -768,7 +768,7 @@ fn foreign_record(kind: &str, id: &str, concurrent_to: &str, block: &str) -> Str
     )
 }
 
-/// The first error, and the only one, names file and offset.
+/// Asserts that the only error names file and offset.
 fn assert_told(errors: &[Arc<StoreError>], file: &Path, offset: usize) {
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert_names(&errors[0], file);

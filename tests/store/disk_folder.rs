@@ -1,4 +1,4 @@
-//! The folder of a recording: missing, no folder at all, odd, read-only, full, deleted, shared.
+//! `Disk` with a folder that is missing, a file, read-only, full, deleted or shared.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use tower_traffic::{
     store::{Disk, Source},
 };
 
-// ---- what is named
+// ---- odd folders
 
 #[test]
 fn a_missing_folder_is_told_to_a_reader_and_empty_to_a_look_up() {
@@ -94,7 +94,7 @@ fn a_folder_that_is_deleted_is_made_again() {
 
     assert_eq!(replay_all(&folder), std::slice::from_ref(&second));
     assert_eq!(find(&disk, &second).unwrap(), Some(second));
-    // What was deleted is told, and not answered with something else.
+    // The look-up of a deleted file is an error.
     let error = find(&disk, &exchange("1")).unwrap_err();
     assert_names(&error, &folder);
 }
@@ -108,7 +108,7 @@ fn several_writers_share_a_folder() {
     let folder = tempfile::tempdir().unwrap();
     let name = |writer: usize, n: usize| format!("{writer}/{n}");
     let write = |writer: usize| {
-        // A value of its own, as in another process.
+        // A separate value, as in another process.
         let disk = Disk::new(folder.path()).max_segment_bytes(4 << 10);
         for batch in 0..BATCHES {
             let batch = [2 * batch, 2 * batch + 1].map(|n| exchange(&name(writer, n)));
@@ -120,7 +120,7 @@ fn several_writers_share_a_folder() {
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| scope.spawn(move || write(writer)))
             .collect();
-        // A reader that comes in between sees no damage, and does none.
+        // A concurrent reader neither sees nor causes damage.
         let reader = scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 let found = report(folder.path());
@@ -262,7 +262,7 @@ mod confined {
         record_until_full(&folder, ErrorKind::StorageFull);
         let before = replay_all(&folder);
 
-        // Not even room for a file's first record: no empty files are left behind.
+        // Without room for the first record, no empty files are left.
         let mut file = fs::File::create(root.join("more")).unwrap();
         while file.write_all(&[0]).is_ok() {}
         let other = root.join("other");
@@ -290,7 +290,7 @@ mod confined {
         };
         keep(exchange("first")).unwrap();
 
-        // Larger than the disk: written in parts, and taken back. The small one before it too.
+        // A batch that does not fit is removed completely.
         let large = exchange_of("large", vec![b'x'; 1 << 20]);
         let error = try_record(&disk, [exchange("before"), large]).unwrap_err();
         assert_io(&error, folder);
@@ -372,7 +372,7 @@ mod confined {
 
 // ---- helpers
 
-/// What each use of a folder that cannot be used says.
+/// The error of each use of an unusable folder.
 fn errors(folder: &Path) -> Vec<StoreError> {
     let disk = Disk::new(folder);
     let (read, mut errors) = replay(&disk);

@@ -1,4 +1,4 @@
-//! Stores: folders, single files, and what any store must do.
+//! Stores: folders, single files, and the conformance checks.
 
 mod any_layout;
 mod compression;

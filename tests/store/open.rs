@@ -1,4 +1,4 @@
-//! `store::open` finds out what is at a location.
+//! `store::open` detects the format of a recording.
 
 use std::{fs, path::Path};
 
@@ -14,7 +14,7 @@ fn opened(path: impl AsRef<Path>) -> Recording {
     block_on(open(path.as_ref())).unwrap()
 }
 
-/// It replays, finds and reports these exchanges.
+/// Asserts that a recording replays, finds and reports these exchanges.
 fn assert_has(recording: &Recording, exchanges: &[Exchange]) {
     let (read, errors) = replay(recording);
     assert!(errors.is_empty(), "{errors:?}");
@@ -36,7 +36,7 @@ fn a_folder_and_a_file_in_it_are_opened() {
     assert_eq!(recording.format(), Format::Folder);
     assert_has(&recording, &exchanges);
 
-    // Whatever its name.
+    // Whatever the file name is.
     let file = folder.path().join("renamed");
     fs::rename(&files(folder.path())[0], &file).unwrap();
     let recording = opened(&file);

@@ -1,5 +1,4 @@
-//! `S3Cache` and `ReplayCache::s3`: what is asked of the bucket, what a fleet sees, and what happens
-//! when the bucket fails.
+//! `S3Cache` and `ReplayCache::s3`: requests, visibility for other machines, and failures.
 
 use std::{
     sync::{Arc, Mutex},
@@ -125,7 +124,7 @@ async fn a_stream_in_the_same_place_is_not_seen() {
     assert_eq!(stream.replay().count().await, 1);
 }
 
-// ---- misses that are remembered
+// ---- remembered misses
 
 #[tokio::test]
 async fn a_miss_is_remembered_only_if_asked_for_and_for_its_time() {
@@ -144,7 +143,7 @@ async fn a_miss_is_remembered_only_if_asked_for_and_for_its_time() {
         assert_eq!(find(&cache, &exchange).await.unwrap(), None);
         assert_eq!(proxy.count("GET"), 3);
     }
-    // Another process stores it: that is seen when the time is over.
+    // An exchange of another process is found when the time is over.
     store(&forgetful, &exchange).await;
     assert_eq!(find(&cache, &exchange).await.unwrap(), None);
     tokio::time::pause();
@@ -175,7 +174,7 @@ async fn an_error_is_not_remembered_as_a_miss() {
     assert!(find(&cache, &exchange).await.unwrap().is_some());
 }
 
-// ---- what fails
+// ---- failures
 
 #[tokio::test]
 async fn objects_that_are_no_entries_are_told_and_answer_like_misses() {
@@ -327,6 +326,6 @@ async fn an_object_that_stands_for_much_holds_up_nobody() {
         }
     };
     assert!(found.unwrap().is_some());
-    // It takes a while, and this thread is free meanwhile.
+    // Decoding takes a while, and this thread is free meanwhile.
     assert!(ticks > 3, "{ticks}");
 }

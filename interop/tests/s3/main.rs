@@ -1,4 +1,4 @@
-//! Recordings and caches in S3.
+//! Streams and caches in S3.
 
 mod cache;
 mod conformance;

@@ -1,4 +1,4 @@
-//! Replaying what is in S3: all of it, in order, a part of it, and what can be read of it.
+//! Replay of S3 streams: completeness, order, selection and damage.
 
 use std::{
     collections::BTreeSet,
@@ -31,7 +31,7 @@ fn number(exchange: &Exchange) -> usize {
     exchange.request.uri.path()[1..].parse().unwrap()
 }
 
-/// A segment as it stands in a bucket.
+/// The content of a segment.
 fn segment(exchanges: impl IntoIterator<Item = Exchange>) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let disk = Disk::new(folder.path()).compress(Compression::Gzip);
@@ -45,7 +45,7 @@ fn key(hour: &str, writer: &str, sequence: usize) -> String {
     format!("dt=2026-11-20/hh={hour}/20261120T000000Z-{writer}-{sequence:010}.warc.gz")
 }
 
-/// Numbers that were read, and what is told.
+/// The numbers that were read, and the errors.
 async fn read(replay: &S3) -> (Vec<usize>, Vec<StoreError>) {
     collect(replay.replay()).await
 }
@@ -160,12 +160,12 @@ async fn objects_of_others_are_passed_over_or_told() {
     ] {
         place.put(rest, good.clone()).await;
     }
-    // The place beside this one, whose name begins the same.
+    // Another prefix that begins with this one.
     let beside = format!("{}-2/{}", place.prefix, key("00", "a", 1));
     let put = place.client().put_object().bucket(&place.name).key(beside);
     put.body(good.clone().into()).send().await.unwrap();
     place.put(&key("00", "a", 1), good.clone()).await;
-    // The right name, but no segment.
+    // A segment's name without a segment.
     place.put(&key("00", "a", 2), "no segment\n").await;
     place.put(&key("00", "a", 3), "").await;
     place
@@ -191,7 +191,7 @@ async fn a_name_that_is_not_ascii_hides_nothing() {
     place
         .put(&key("00", "a", 1), segment([exchange(1, 10)]))
         .await;
-    // Where the hour ends, this one is in the middle of a character.
+    // This key has a multi-byte character at the end of the hour.
     place
         .put("dt=2026-11-20/hh=0\u{e9}/notes.txt", "notes")
         .await;
@@ -221,7 +221,7 @@ async fn damage_costs_what_it_hits() {
             "{errors:?}"
         );
     }
-    // Its end is missing.
+    // A truncated segment.
     place
         .put(&key("00", "a", 0), whole[..whole.len() - 10].to_vec())
         .await;
@@ -230,7 +230,7 @@ async fn damage_costs_what_it_hits() {
     assert_eq!(errors.len(), 1, "{errors:?}");
 }
 
-/// The reader goes back further than is kept, and the object is fetched from there again.
+/// The reader seeks back further than the buffer, and the object is fetched again from there.
 #[tokio::test]
 async fn damage_to_a_large_exchange_costs_what_it_hits() {
     let place = Place::new();
@@ -256,7 +256,7 @@ async fn what_breaks_off_is_taken_up_again() {
     ten_segments(&place).await;
     let proxy = Faults::before(&place.endpoint, {
         let mut cut = BTreeSet::new();
-        // Each segment breaks off once, in another place.
+        // The download of each segment breaks once, at different positions.
         move |parts: &Parts| match (0..10).find(|n| is_for(parts, n * 10)) {
             Some(n) if cut.insert(n) => Fault::CutAnswerAfter(n * 20_000),
             _ => Fault::None,
@@ -275,7 +275,7 @@ async fn a_segment_that_breaks_off_for_good_or_vanishes_is_told_and_the_rest_goe
         let mut asked = 0;
         move |parts: &Parts| {
             if is_for(parts, 20) {
-                // Gone since it was listed.
+                // Deleted since the listing.
                 return Fault::Answer(404, "NoSuchKey");
             }
             if is_for(parts, 50) {
@@ -345,7 +345,7 @@ async fn a_range_of_times_reads_only_what_may_be_in_it() {
     let midnight = SystemTime::UNIX_EPOCH + Duration::from_hours(24 * 20_777);
     let at = |minutes: u64| midnight + Duration::from_mins(minutes);
     for hour in 0..8 {
-        // Begun some minutes before the segment's hour, and in it.
+        // Exchanges that began some minutes before the segment's hour, and in it.
         let minutes = [60 * hour + 55, 60 * hour + 60, 60 * hour + 90];
         let exchanges = minutes.map(|minutes| {
             let mut exchange = exchange(usize::try_from(minutes).unwrap(), 10);
@@ -384,7 +384,7 @@ async fn a_range_of_times_reads_only_what_may_be_in_it() {
         read_all(&replay.clone().began(at(55)..=at(60))).await,
         [55, 60]
     );
-    // Nothing in the range is no error: there is a recording.
+    // An empty range is not an error, because the recording exists.
     assert_eq!(
         read_all(&replay.clone().began(at(2000)..at(2100))).await,
         [0; 0]
@@ -494,7 +494,7 @@ async fn a_replay_that_is_let_go_fetches_no_more() {
     let mut replay = store.replay();
     assert_eq!(number(&soon(replay.next()).await.unwrap().unwrap()), 0);
     drop(replay);
-    // A later one shows that there was time enough for the first to go on.
+    // A later replay shows that the first had enough time to continue.
     assert_eq!(read_all(&store).await.len(), 3000);
     assert!(proxy.count("GET") <= 2 + 5 + 30, "{}", proxy.count("GET"));
 }

@@ -1,4 +1,4 @@
-//! Recordings in S3: what gets there, when, and how often, whatever happens on the way.
+//! S3 streams: uploads, retries, quarantine and recovery, with faults on the way.
 
 use std::{
     collections::BTreeSet,
@@ -23,9 +23,9 @@ use tower_traffic::{
     store::{Bucket, S3, S3Problem, Sink},
 };
 
-/// Nobody listens there.
+/// An address without a server.
 const NOWHERE: &str = "http://127.0.0.1:1";
-/// So long a test waits for a server that is to hang.
+/// The time that a test waits for a hanging server.
 const SHORT: Duration = Duration::from_millis(300);
 
 struct Fixture {
@@ -41,7 +41,7 @@ impl Fixture {
         }
     }
 
-    /// A recorder's store, as after a start of the app.
+    /// A new store, as after a start of the app.
     fn store(&self) -> S3 {
         self.store_at(&self.place.endpoint)
     }
@@ -54,7 +54,7 @@ impl Fixture {
         Faults::before(&self.place.endpoint, plan)
     }
 
-    /// The numbers of all exchanges in the bucket. Fails if one is there twice.
+    /// The numbers of all exchanges in the bucket. Fails for duplicates.
     async fn recorded(&self) -> BTreeSet<u64> {
         self.place.recorded().await.into_keys().collect()
     }
@@ -64,7 +64,7 @@ impl Fixture {
     }
 }
 
-/// The files that wait, with those in quarantine.
+/// The files in the spool and in quarantine.
 fn spooled(store: &S3) -> Vec<String> {
     let folder = store.spool_folder();
     let folders = [folder.clone(), folder.join("quarantine")];
@@ -78,7 +78,7 @@ fn names_in(folder: &Path) -> Vec<String> {
     names.filter(|name| name.contains(".warc")).collect()
 }
 
-/// `GET /numbers/{number}`, answered with so many bytes that do not compress.
+/// `GET /numbers/{number}`, answered with `size` bytes that do not compress.
 fn exchange(number: u64, len: usize) -> Arc<Exchange> {
     Arc::new(Exchange::new(
         Request::get(format!("http://h/numbers/{number}"))
@@ -98,7 +98,7 @@ async fn flush(sink: &S3) {
     soon(sink.flush()).await.unwrap();
 }
 
-/// Waits until it is so; for what happens in the background.
+/// Waits until a background task makes the condition true.
 async fn until(mut is_so: impl FnMut() -> bool) {
     soon(async {
         while !is_so() {
@@ -164,7 +164,7 @@ async fn everything_that_was_asked_is_in_the_bucket() {
 
 #[test]
 fn building_it_does_nothing() {
-    // Without a runtime, and of something that is no bucket.
+    // Without a runtime, and with an invalid bucket.
     let record = RecordTraffic::s3("not a bucket");
     let service = record.layer(Origin::saying("hello"));
     drop(service);
@@ -223,7 +223,7 @@ fn without_its_runtime_a_flush_fails() {
         assert_eq!(spooled(&sink).len(), 1);
         drop(sink);
 
-        // What is there is for the next.
+        // The files stay for the next store.
         runtime.block_on(until_flushed(&fixture.store(), 1));
         assert_eq!(runtime.block_on(fixture.recorded()), (0..3).collect());
     }
@@ -240,7 +240,7 @@ async fn puts_are_as_few_as_the_size_allows() {
     }
     flush(&sink).await;
     assert_eq!(fixture.recorded().await, (0..200).collect());
-    // As they were in the spool.
+    // With the names that they had in the spool.
     let segments = fixture.place.objects().await;
     let bytes: u64 = segments.values().map(|packed| plain_len(packed)).sum();
     let puts = proxy.count("PUT") as u64;
@@ -255,7 +255,7 @@ fn plain_len(packed: &[u8]) -> u64 {
     std::io::copy(plain, &mut std::io::sink()).unwrap()
 }
 
-/// Keeps a paused clock from running ahead while a test waits for a socket.
+/// Keeps a paused clock from advancing while a test waits for a socket.
 struct Still(#[allow(dead_code)] std::sync::mpsc::Sender<()>);
 
 fn still() -> Still {
@@ -278,7 +278,7 @@ async fn a_segment_is_sealed_by_its_age() {
     until(|| sink.stats().uploaded == 1).await;
     assert_eq!(fixture.recorded().await, (0..4).collect());
 
-    // The next one has an age of its own.
+    // The next segment has its own age.
     store(&sink, 4..5).await;
     tokio::time::advance(Duration::from_secs(59)).await;
     store(&sink, 5..6).await;
@@ -297,7 +297,7 @@ async fn a_failed_upload_waits_longer_each_time() {
     let sink = sink.runtime(Handle::current());
     store(&sink, 0..1).await;
     until(|| sink.stats().retried == 1).await;
-    // 500 ms, 1 s, 2 s and so on, less up to a half; 60 s at last.
+    // 500 ms, doubled up to 60 s, each shortened by up to a half.
     for (n, whole) in [
         500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000,
     ]
@@ -330,27 +330,27 @@ async fn what_an_outage_left_is_sent_by_the_next_start() {
     drop(sink);
 
     let sink = fixture.store();
-    // The former writer may need a moment to let go.
+    // The former writer may need a moment to release its lock.
     until_flushed(&sink, 5).await;
     assert_eq!(sink.stats().recovered, 5);
     assert_eq!(fixture.recorded().await, (0..5).collect());
     assert_eq!(spooled(&sink), [""; 0]);
-    // Under the keys that the files' names say.
+    // With the keys from the file names.
     let keys: BTreeSet<_> = fixture.keys().await.iter().map(|key| object(key)).collect();
     assert_eq!(keys, waiting);
-    // Nothing is left of the writer that is no more.
+    // The files of the dead writer are gone.
     drop(sink);
     let folder = fixture.spool.path();
     until(|| files(&files(folder)[0]).is_empty()).await;
 }
 
-/// `<writer>-<sequence>`, of a file's name or of a key.
+/// `<writer>-<sequence>`, from a file name or a key.
 fn object(name: &str) -> String {
     let object = name.rsplit(['/', '_']).next().unwrap();
     object.split('.').next().unwrap().to_owned()
 }
 
-/// What a file's name says of the key, after the prefix.
+/// The key of a file, without the prefix.
 fn key(name: &str) -> String {
     let (hour, _) = name.split_once('_').unwrap();
     let (date, hour) = hour.split_once('T').unwrap();
@@ -415,7 +415,7 @@ async fn a_spool_that_is_full_drops_and_counts() {
     for number in 0..50 {
         let answer = ask(&app, get(format!("http://h/numbers/{number}"))).await;
         assert_eq!(answer.body.len(), 5_000);
-        // One by one, so that a batch is one exchange.
+        // One at a time, so that each batch is one exchange.
         soon(recorder.flush()).await;
         if recorder.stats().dropped.store_failed > 2 {
             break;
@@ -440,7 +440,7 @@ async fn a_spool_that_is_full_drops_and_counts() {
         "{error}"
     );
 
-    // There is room again when S3 takes what is there.
+    // Uploads make room again.
     proxy.plan(always(Fault::None));
     flush(&sink).await;
     assert_eq!(fixture.recorded().await.len() as u64, stats.stored);
@@ -461,7 +461,7 @@ async fn a_refusal_quarantines_and_heals() {
         .on_error(move |error| hook.lock().unwrap().push(problem(error)));
     store(&sink, 0..1).await;
     until(|| sink.stats().quarantined == 1).await;
-    // While it refuses, the others wait where they are.
+    // During the refusal, other segments stay in the spool.
     store(&sink, 1..5).await;
     let error = soon(sink.flush()).await.unwrap_err();
     let folder = quarantine(&error);
@@ -469,7 +469,7 @@ async fn a_refusal_quarantines_and_heals() {
     assert_eq!(folder, sink.spool_folder().join("quarantine"));
     let held = names_in(folder).len();
     assert!((1..=2).contains(&held), "{held}");
-    // Until none is being packed: a file that is renamed may be missing in a list.
+    // Wait for the compression: a listing may miss a file that is being renamed.
     let waiting = || -> BTreeSet<_> { spooled(&sink).iter().map(|name| object(name)).collect() };
     until(|| waiting().len() == 5).await;
     assert_eq!(told.lock().unwrap()[0], S3Problem::Denied);
@@ -514,7 +514,7 @@ async fn a_bucket_that_refuses_is_tried_now_and_then() {
     tokio::time::advance(Duration::from_secs(16)).await;
     until(|| sink.stats().quarantined == 2).await;
 
-    // Somebody creates it.
+    // A user creates the bucket.
     proxy.plan(always(Fault::None));
     tokio::time::advance(Duration::from_mins(1)).await;
     until(|| sink.stats().spooled == 0).await;
@@ -535,7 +535,7 @@ async fn quarantine_is_sent_again_by_the_next_start_and_by_hand() {
     assert_eq!(fixture.recorded().await, [0].into());
     drop(sink);
 
-    // By hand: moved to where it came from.
+    // A user moves the file back.
     let sink = fixture.store_at(&proxy.url()).max_segment_bytes(1);
     store(&sink, 1..2).await;
     until(|| sink.stats().quarantined == 1).await;
@@ -584,7 +584,7 @@ async fn a_deleted_segment_holds_up_no_other() {
     })
     .await;
     until(|| sink.stats().retried >= 3).await;
-    // Somebody makes room.
+    // A user makes room.
     for name in names_in(&sink.spool_folder()) {
         fs::remove_file(sink.spool_folder().join(name)).unwrap();
     }
@@ -597,7 +597,7 @@ async fn a_deleted_segment_holds_up_no_other() {
     assert_eq!(stats.spooled_bytes, 0);
 }
 
-/// Puts a folder where the file was, so that nobody can read it; gives where it is now.
+/// Replaces the file by a folder, so that reading fails. Returns the new path of the file.
 fn make_unreadable(folder: &Path, name: &str) -> PathBuf {
     let kept = folder.join(name).with_extension("kept");
     fs::rename(folder.join(name), &kept).unwrap();
@@ -678,7 +678,7 @@ async fn a_segment_that_was_deleted_in_quarantine_is_forgotten() {
     for name in names_in(&folder) {
         fs::remove_file(folder.join(name)).unwrap();
     }
-    // When it is its turn again.
+    // At its next attempt.
     tokio::time::advance(Duration::from_secs(31)).await;
     until(|| sink.stats().spooled == 0).await;
     let stats = sink.stats();
@@ -726,7 +726,7 @@ async fn an_object_of_somebody_else_is_not_replaced() {
     until(|| sink.stats().retried > 0).await;
     let folder = sink.spool_folder();
     drop(sink);
-    // What was being packed is at rest now, or at least its name is known.
+    // Compression has ended, or at least the name is known.
     let mut names = names_in(&folder);
     names.sort_by_key(|name| object(name));
     names.dedup_by_key(|name| object(name));
@@ -747,7 +747,7 @@ async fn an_object_of_somebody_else_is_not_replaced() {
     assert_eq!(objects[&fixture.place.key(&rest)], "somebody else's");
     assert_eq!(spooled(&sink).len(), 1);
 
-    // It is in the way of nothing else.
+    // It does not block other segments.
     store(&sink, 3..4).await;
     soon(sink.flush()).await.unwrap_err();
     assert_eq!(sink.stats().uploaded, 3);
@@ -829,7 +829,7 @@ async fn a_412_for_what_is_not_there_is_no_confirmation() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_or_twice_with_all_faults_under_load() {
     let fixture = Fixture::new();
-    // Every third request meets one of them; which, is the same each time.
+    // Every third request has a fault, from a fixed sequence.
     let mut random = fastrand::Rng::with_seed(7);
     let proxy = fixture.faults(move |_| match random.u8(..18) {
         0 => Fault::Answer(500, "InternalError"),
@@ -856,7 +856,7 @@ async fn nothing_is_lost_or_twice_with_all_faults_under_load() {
                 let path = format!("/numbers/{number}");
                 let answer = ask(&app, get(format!("http://h{path}"))).await;
                 assert_eq!((answer.status, answer.text()), (200, path));
-                // A batch of the recorder is then a few exchanges.
+                // Pauses make batches of a few exchanges.
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
@@ -929,7 +929,7 @@ async fn a_completion_whose_answer_was_lost_is_confirmed() {
     let mut posts = 0;
     let proxy = fixture.faults(move |parts| {
         posts += u32::from(parts.method == "POST");
-        // The first begins the upload.
+        // The first request begins the upload.
         if parts.method == "POST" && posts == 2 {
             Fault::CutAnswer
         } else {
@@ -957,13 +957,13 @@ async fn those_who_share_a_spool_keep_off_each_others_files() {
     assert_eq!(fixture.recorded().await, (3..6).collect());
     assert_eq!(second.stats().recovered, 0);
 
-    // Nor what is for another place.
+    // Segments of another prefix stay too.
     let elsewhere = S3::new(fixture.place.bucket_at(NOWHERE)).spool(fixture.spool.path());
     assert_eq!(elsewhere.spool_folder(), first.spool_folder());
     let elsewhere = S3::new(Bucket::from("another").endpoint(NOWHERE)).spool(fixture.spool.path());
     assert_ne!(elsewhere.spool_folder(), first.spool_folder());
 
-    // Until it is nobody's.
+    // They are adopted when their writer is dead.
     drop(first);
     until_flushed(&second, 2).await;
     assert_eq!(fixture.recorded().await, (0..6).collect());

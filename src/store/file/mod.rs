@@ -11,7 +11,7 @@ use std::{
 use futures_util::FutureExt;
 
 use self::read::read;
-pub(super) use self::read::{FileFormat, Item};
+pub(super) use self::read::{FileFormat, FileItem};
 pub use self::report::{FileReport, Note};
 use super::{
     BoxFuture, BoxStream, Memory, Replay, Source, StoreError, Which, blocking,
@@ -91,12 +91,12 @@ impl RecordingFile {
         let mut report = FileReport::default();
         let result = read(&self.path, self.format, &mut |item| {
             match item {
-                Item::Exchange(exchange) => {
+                FileItem::Exchange(exchange) => {
                     report.exchanges += 1;
                     on_exchange(*exchange);
                 }
-                Item::Skipped(error) => report.skipped.push(Arc::new(error)),
-                Item::Noted(note) => report.add(note),
+                FileItem::Skipped(error) => report.skipped.push(Arc::new(error)),
+                FileItem::Noted(note) => report.add(note),
             }
             true
         });
@@ -170,9 +170,9 @@ impl Replay for RecordingFile {
         let (path, format) = (self.path.clone(), self.format);
         on_a_thread(move |reader| {
             let result = read(&path, format, &mut |item| match item {
-                Item::Exchange(exchange) => reader.send(Ok(*exchange)),
-                Item::Skipped(error) => reader.send(Err(error)),
-                Item::Noted(..) => true,
+                FileItem::Exchange(exchange) => reader.send(Ok(*exchange)),
+                FileItem::Skipped(error) => reader.send(Err(error)),
+                FileItem::Noted(..) => true,
             });
             if let Err(error) = result {
                 // The stream may have been dropped.

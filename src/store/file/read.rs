@@ -7,7 +7,7 @@ use crate::{
     message::Exchange,
     store::{
         StoreError,
-        folder::segment::{self, Event},
+        folder::segment::{self, SegmentEvent},
     },
 };
 
@@ -20,7 +20,7 @@ pub(in crate::store) enum FileFormat {
 }
 
 /// An item of a file, in order.
-pub(in crate::store) enum Item {
+pub(in crate::store) enum FileItem {
     Exchange(Box<Exchange>),
     Skipped(StoreError),
     #[cfg_attr(not(any(feature = "har", feature = "vcr")), allow(dead_code))]
@@ -31,15 +31,15 @@ pub(in crate::store) enum Item {
 pub(in crate::store) fn read(
     path: &Path,
     format: FileFormat,
-    on_item: &mut dyn FnMut(Item) -> bool,
+    on_item: &mut dyn FnMut(FileItem) -> bool,
 ) -> Result<(), StoreError> {
     match format {
         FileFormat::Warc => segment::read_unchanged(path, |event| match event {
-            Event::Exchange(_, exchange) | Event::Unplaced(exchange) => {
-                on_item(Item::Exchange(exchange))
+            SegmentEvent::Exchange(_, exchange) | SegmentEvent::Unplaced(exchange) => {
+                on_item(FileItem::Exchange(exchange))
             }
-            Event::Skipped(error) => on_item(Item::Skipped(error)),
-            Event::Repaired(_) => true,
+            SegmentEvent::Skipped(error) => on_item(FileItem::Skipped(error)),
+            SegmentEvent::Repaired(_) => true,
         }),
         #[cfg(feature = "har")]
         FileFormat::Har => entries(path, on_item, |input, on_event| {
@@ -59,7 +59,7 @@ pub(in crate::store) fn read(
 #[cfg(any(feature = "har", feature = "vcr"))]
 fn entries(
     path: &Path,
-    on_item: &mut dyn FnMut(Item) -> bool,
+    on_item: &mut dyn FnMut(FileItem) -> bool,
     read: impl FnOnce(
         std::io::BufReader<std::fs::File>,
         crate::format::OnEvent<'_>,
@@ -77,14 +77,14 @@ fn entries(
     let input = std::io::BufReader::with_capacity(BUFFER, file);
     let result = read(input, &mut |event| {
         on_item(match event {
-            ReadEvent::Exchange(exchange) => Item::Exchange(exchange),
+            ReadEvent::Exchange(exchange) => FileItem::Exchange(exchange),
             ReadEvent::Skipped(bad) => {
                 let error =
                     StoreError::damaged(Location::new(path).at_json_path(bad.path), bad.reason);
                 tracing::warn!(%error, "a part of a recording cannot be read");
-                Item::Skipped(error)
+                FileItem::Skipped(error)
             }
-            ReadEvent::Noted(bad) => Item::Noted(Note {
+            ReadEvent::Noted(bad) => FileItem::Noted(Note {
                 path: bad.path,
                 what: bad.reason,
                 count: 1,

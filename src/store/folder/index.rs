@@ -13,7 +13,7 @@ use std::{
 use super::{
     Report, fixture,
     scan::{Layout, scan},
-    segment::{self, Event},
+    segment::{self, SegmentEvent},
 };
 use crate::{
     format::warc::Depth,
@@ -101,15 +101,15 @@ impl Index {
         let mut unplaced = 0;
         let read = segment::read(file, Depth::Lookup, |event| {
             match event {
-                Event::Exchange(offset, exchange) => {
+                SegmentEvent::Exchange(offset, exchange) => {
                     self.add(file, offset, matching.key_of(&exchange));
                 }
-                Event::Unplaced(_) => {
+                SegmentEvent::Unplaced(_) => {
                     self.report.exchanges += 1;
                     unplaced += 1;
                 }
-                Event::Skipped(error) => self.report.skipped.push(Arc::new(error)),
-                Event::Repaired(repair) => self.report.repairs.push(repair),
+                SegmentEvent::Skipped(error) => self.report.skipped.push(Arc::new(error)),
+                SegmentEvent::Repaired(repair) => self.report.repairs.push(repair),
             }
             true
         });

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use super::{
     scan::{Found, scan},
-    segment::{self, Event},
+    segment::{self, SegmentEvent},
 };
 use crate::{
     format::warc::Depth,
@@ -64,9 +64,9 @@ fn read_segment(file: &Path, may_repair: bool, send: Send<'_>) -> Result<(), Dro
     let mut outcome = Ok(());
     let on_event = |event| {
         let item = match event {
-            Event::Exchange(_, exchange) | Event::Unplaced(exchange) => Ok(*exchange),
-            Event::Skipped(error) => Err(error),
-            Event::Repaired(_) => return true,
+            SegmentEvent::Exchange(_, exchange) | SegmentEvent::Unplaced(exchange) => Ok(*exchange),
+            SegmentEvent::Skipped(error) => Err(error),
+            SegmentEvent::Repaired(_) => return true,
         };
         outcome = send(item);
         outcome.is_ok()

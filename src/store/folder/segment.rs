@@ -30,7 +30,7 @@ pub(super) fn is_segment(name: &[u8]) -> bool {
 }
 
 /// A part of a file, in order.
-pub(in crate::store) enum Event {
+pub(in crate::store) enum SegmentEvent {
     /// An exchange and its offset.
     Exchange(u64, Box<Exchange>),
     /// An exchange without an offset, in a file that is compressed as a whole.
@@ -45,7 +45,7 @@ pub(in crate::store) enum Event {
 pub(in crate::store) fn read(
     path: &Path,
     depth: Depth,
-    on_event: impl FnMut(Event) -> bool,
+    on_event: impl FnMut(SegmentEvent) -> bool,
 ) -> Result<(), StoreError> {
     read_with(path, depth, repair, on_event)
 }
@@ -53,16 +53,16 @@ pub(in crate::store) fn read(
 /// Reads a file without changing it: a torn tail is an error.
 pub(in crate::store) fn read_unchanged(
     path: &Path,
-    mut on_event: impl FnMut(Event) -> bool,
+    mut on_event: impl FnMut(SegmentEvent) -> bool,
 ) -> Result<(), StoreError> {
     read_with(path, Depth::Whole, find_torn, |event| {
         on_event(match event {
-            Event::Repaired(torn) => {
+            SegmentEvent::Repaired(torn) => {
                 let reason = format!(
                     "the file ends within this exchange, after {} bytes",
                     torn.bytes
                 );
-                Event::Skipped(damaged(path, torn.offset, reason))
+                SegmentEvent::Skipped(damaged(path, torn.offset, reason))
             }
             event => event,
         })
@@ -73,7 +73,7 @@ fn read_with(
     path: &Path,
     depth: Depth,
     torn: fn(&Path, u64, u64) -> Option<Repair>,
-    mut on_event: impl FnMut(Event) -> bool,
+    mut on_event: impl FnMut(SegmentEvent) -> bool,
 ) -> Result<(), StoreError> {
     let failed = |error| StoreError::io("read the file", path, error);
     let file = File::open(path).map_err(failed)?;
@@ -82,15 +82,15 @@ fn read_with(
         Reader::new(BufReader::with_capacity(READ_BUFFER, file), len).map_err(failed)?;
     while let Some(item) = reader.next(depth).map_err(failed)? {
         let event = match item {
-            SegmentItem::Exchange(offset, exchange) => Event::Exchange(offset, exchange),
-            SegmentItem::Within(exchange) => Event::Unplaced(exchange),
+            SegmentItem::Exchange(offset, exchange) => SegmentEvent::Exchange(offset, exchange),
+            SegmentItem::Within(exchange) => SegmentEvent::Unplaced(exchange),
             SegmentItem::Bad(offset, reason) => {
                 let error = damaged(path, offset, reason);
                 tracing::warn!(%error, "part of a recording skipped");
-                Event::Skipped(error)
+                SegmentEvent::Skipped(error)
             }
             SegmentItem::Torn(offset) => match torn(path, offset, len) {
-                Some(repair) => Event::Repaired(repair),
+                Some(repair) => SegmentEvent::Repaired(repair),
                 None => continue,
             },
         };

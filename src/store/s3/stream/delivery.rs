@@ -6,8 +6,8 @@ use bytes::Bytes;
 use crc32fast::Hasher;
 
 use super::{
-    folder::{Folder, Kind},
-    name::Name,
+    folder::{FileKind, SpoolFolder},
+    name::SegmentName,
 };
 use crate::store::{
     Bucket, S3Problem, StoreError, blocking,
@@ -28,8 +28,8 @@ const PUT: &str = "put the object";
 /// A segment to upload, and whether an earlier attempt may have succeeded.
 pub(super) struct Delivery<'a> {
     pub(super) bucket: &'a Bucket,
-    pub(super) folder: &'a Folder,
-    pub(super) name: &'a Name,
+    pub(super) folder: &'a SpoolFolder,
+    pub(super) name: &'a SegmentName,
     /// The size of a part in bytes; larger segments are uploaded in parts.
     pub(super) part_size: u64,
     pub(super) was_tried: bool,
@@ -42,7 +42,7 @@ impl Delivery<'_> {
         // The caller schedules the next attempt of the whole segment.
         let once = objects.clone().attempts(1);
         let key = self.bucket.key(&self.name.key());
-        let file = self.folder.file(self.name, Kind::Packed);
+        let file = self.folder.file(self.name, FileKind::Packed);
         let (size, checksum, whole) = read(file.clone(), self.part_size).await?;
         if self.was_tried {
             // Saves a second upload. It also protects the object on servers that ignore

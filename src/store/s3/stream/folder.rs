@@ -10,7 +10,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::name::Name;
+use super::name::SegmentName;
 use crate::store::{Bucket, StoreError};
 
 pub(super) const LOCK: &str = "lock";
@@ -23,25 +23,25 @@ const QUARANTINE: &str = "quarantine";
 
 /// The folder of one bucket and prefix in a spool.
 #[derive(Clone, Debug)]
-pub(super) struct Folder(Arc<Path>);
+pub(super) struct SpoolFolder(Arc<Path>);
 
 /// A file of a spool.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) name: Name,
-    pub(super) kind: Kind,
+pub(super) struct SpoolFile {
+    pub(super) name: SegmentName,
+    pub(super) kind: FileKind,
     pub(super) size: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FileKind {
     Plain,
     Packed,
     Part,
     Torn,
 }
 
-impl Folder {
+impl SpoolFolder {
     /// `<spool>/<bucket>-<hash of bucket and prefix>`: each bucket and prefix has its own segments.
     pub(super) fn of(spool: Option<&Path>, bucket: &Bucket) -> Self {
         let spool = spool.map_or_else(default_spool, Path::to_owned);
@@ -74,22 +74,22 @@ impl Folder {
         })
     }
 
-    pub(super) fn file(&self, name: &Name, kind: Kind) -> PathBuf {
+    pub(super) fn file(&self, name: &SegmentName, kind: FileKind) -> PathBuf {
         self.0.join(format!("{name}.{}", kind.extension()))
     }
 
-    pub(super) fn quarantined(&self, name: &Name, kind: Kind) -> PathBuf {
+    pub(super) fn quarantined(&self, name: &SegmentName, kind: FileKind) -> PathBuf {
         self.quarantine()
             .join(format!("{name}.{}", kind.extension()))
     }
 
     /// The files of segments, oldest first.
-    pub(super) fn entries(&self) -> Result<Vec<Entry>, StoreError> {
+    pub(super) fn entries(&self) -> Result<Vec<SpoolFile>, StoreError> {
         entries(&self.0)
     }
 
     /// The files of segments in quarantine.
-    pub(super) fn in_quarantine(&self) -> Result<Vec<Entry>, StoreError> {
+    pub(super) fn in_quarantine(&self) -> Result<Vec<SpoolFile>, StoreError> {
         match entries(&self.quarantine()) {
             Err(StoreError::NotFound { .. }) => Ok(Vec::new()),
             entries => entries,
@@ -108,17 +108,17 @@ impl Folder {
 
     /// Whether all segments of a writer are gone.
     pub(super) fn has_none_of(&self, writer: &str) -> bool {
-        let is_free = |entries: Result<Vec<Entry>, StoreError>| {
+        let is_free = |entries: Result<Vec<SpoolFile>, StoreError>| {
             entries.is_ok_and(|entries| {
                 let mut entries = entries.iter();
-                entries.all(|entry| entry.name.writer != writer || entry.kind == Kind::Torn)
+                entries.all(|entry| entry.name.writer != writer || entry.kind == FileKind::Torn)
             })
         };
         is_free(self.entries()) && is_free(self.in_quarantine())
     }
 }
 
-impl Kind {
+impl FileKind {
     fn extension(self) -> &'static str {
         match self {
             Self::Plain => PLAIN,
@@ -129,16 +129,21 @@ impl Kind {
     }
 }
 
-fn entries(folder: &Path) -> Result<Vec<Entry>, StoreError> {
+fn entries(folder: &Path) -> Result<Vec<SpoolFile>, StoreError> {
     let mut entries: Vec<_> = file_names(folder)?
         .into_iter()
         .filter_map(|file| {
             let (stem, extension) = file.split_once('.')?;
-            let kinds = [Kind::Plain, Kind::Packed, Kind::Part, Kind::Torn];
+            let kinds = [
+                FileKind::Plain,
+                FileKind::Packed,
+                FileKind::Part,
+                FileKind::Torn,
+            ];
             // A file that vanishes meanwhile belongs to a live process.
             let metadata = fs::metadata(folder.join(&file)).ok()?;
-            metadata.is_file().then_some(Entry {
-                name: Name::parse(stem)?,
+            metadata.is_file().then_some(SpoolFile {
+                name: SegmentName::parse(stem)?,
                 kind: kinds
                     .into_iter()
                     .find(|kind| kind.extension() == extension)?,

@@ -29,7 +29,7 @@ use tokio::{
 };
 
 pub use self::stats::S3Stats;
-use self::{folder::Folder, replay::Pick, spool::Spool, uploads::Uploads};
+use self::{folder::SpoolFolder, replay::Selection, spool::Spool, uploads::Uploads};
 use super::Bucket;
 use crate::{
     message::Exchange,
@@ -52,7 +52,7 @@ const MIN_PART_SIZE: u64 = 5 << 20;
 #[must_use]
 pub struct S3 {
     settings: Arc<Settings>,
-    state: Arc<State>,
+    shared: Arc<Shared>,
 }
 
 #[derive(Clone)]
@@ -64,13 +64,13 @@ struct Settings {
     max_segment_age: Duration,
     part_size: u64,
     runtime: Option<Handle>,
-    pick: Pick,
+    selection: Selection,
     on_error: Option<OnError>,
 }
 
 /// State shared by clones. Dropping it ends the uploads.
 #[derive(Default)]
-struct State {
+struct Shared {
     spool: OnceLock<Arc<Spool>>,
     /// Whether the uploads have started.
     has_begun: Mutex<bool>,
@@ -91,10 +91,10 @@ impl S3 {
                 max_segment_age: DEFAULT_MAX_SEGMENT_AGE,
                 part_size: DEFAULT_PART_SIZE,
                 runtime: None,
-                pick: Pick::default(),
+                selection: Selection::default(),
                 on_error: None,
             }),
-            state: Arc::default(),
+            shared: Arc::default(),
         }
     }
 
@@ -148,7 +148,7 @@ impl S3 {
     /// in a segment that was open for more than an hour
     /// ([`max_segment_age`](Self::max_segment_age)).
     pub fn began(self, range: impl RangeBounds<SystemTime>) -> Self {
-        self.set(|settings| settings.pick.set_times(&range))
+        self.set(|settings| settings.selection.set_times(&range))
     }
 
     /// Replays only share `index`, counted from 0, of `of` shares of the segments. `of` machines
@@ -156,7 +156,7 @@ impl S3 {
     /// segment determines its share. In a share, the exchanges of a writer keep their order. If
     /// `index` is not less than `of`, the replay is an error.
     pub fn share(self, index: u32, of: u32) -> Self {
-        self.set(|settings| settings.pick.set_share(index, of))
+        self.set(|settings| settings.selection.set_share(index, of))
     }
 
     /// The bucket.
@@ -174,7 +174,7 @@ impl S3 {
     /// Counts of segments so far.
     #[must_use]
     pub fn stats(&self) -> S3Stats {
-        let spool = self.state.spool.get();
+        let spool = self.shared.spool.get();
         spool.map_or_else(S3Stats::default, |spool| {
             spool.queue.with(|state| state.stats())
         })
@@ -182,16 +182,16 @@ impl S3 {
 
     fn set(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(Arc::make_mut(&mut self.settings));
-        self.state = Arc::default();
+        self.shared = Arc::default();
         self
     }
 
     fn spool_of(&self) -> &Arc<Spool> {
-        self.state.spool.get_or_init(|| {
+        self.shared.spool.get_or_init(|| {
             let settings = &self.settings;
             let spool: Option<&Path> = settings.spool.as_deref();
             Arc::new(Spool::new(
-                Folder::of(spool, &settings.bucket),
+                SpoolFolder::of(spool, &settings.bucket),
                 settings.max_spool_bytes,
                 settings.max_segment_bytes,
                 settings.max_segment_age,
@@ -201,7 +201,7 @@ impl S3 {
 
     /// Starts the uploads unless they have started.
     fn begin(&self) -> Result<(), StoreError> {
-        let mut has_begun = lock(&self.state.has_begun);
+        let mut has_begun = lock(&self.shared.has_begun);
         if *has_begun {
             return Ok(());
         }
@@ -297,7 +297,7 @@ fn on_a_thread(uploads: Uploads) -> io::Result<()> {
         .map(drop)
 }
 
-impl Drop for State {
+impl Drop for Shared {
     fn drop(&mut self) {
         if let Some(spool) = self.spool.get() {
             spool.queue.close();

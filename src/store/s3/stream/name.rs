@@ -11,7 +11,7 @@ use crate::util::time::timestamp;
 /// On disk `20261120T23_20261120T235959Z-1a2b3c4d5e6f-0000000042`, in the bucket
 /// `dt=2026-11-20/hh=23/20261120T235959Z-1a2b3c4d5e6f-0000000042.warc.gz`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Name {
+pub(super) struct SegmentName {
     /// The hour in which the segment was begun, in UTC: `20261120T23`.
     hour: String,
     pub(super) writer: String,
@@ -30,7 +30,7 @@ fn compact(time: SystemTime) -> String {
     text.replace(['-', ':', 'Z'], "")
 }
 
-impl Name {
+impl SegmentName {
     pub(super) fn new(begun: SystemTime, writer: &str, sequence: u64) -> Self {
         let mut hour = compact(begun);
         hour.truncate("20261120T23".len());
@@ -86,7 +86,7 @@ impl Name {
     }
 }
 
-impl fmt::Display for Name {
+impl fmt::Display for SegmentName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}_{}-{:010}", self.hour, self.writer, self.sequence)
     }
@@ -101,17 +101,17 @@ mod tests {
     #[test]
     fn a_file_name_gives_the_key() {
         let begun = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_219_199);
-        let name = Name::new(begun, "20261120T235959Z-1a2b3c4d5e6f", 42);
+        let name = SegmentName::new(begun, "20261120T235959Z-1a2b3c4d5e6f", 42);
         let file = "20261120T23_20261120T235959Z-1a2b3c4d5e6f-0000000042";
         assert_eq!(name.to_string(), file);
-        assert_eq!(Name::parse(file), Some(name.clone()));
+        assert_eq!(SegmentName::parse(file), Some(name.clone()));
         assert_eq!(
             name.key(),
             "dt=2026-11-20/hh=23/20261120T235959Z-1a2b3c4d5e6f-0000000042.warc.gz"
         );
-        assert_eq!(Name::of_key(&name.key()), Some(name.clone()));
+        assert_eq!(SegmentName::of_key(&name.key()), Some(name.clone()));
         assert_eq!(
-            Name::parse(&Name::new(begun, &new_writer(), 0).to_string())
+            SegmentName::parse(&SegmentName::new(begun, &new_writer(), 0).to_string())
                 .unwrap()
                 .sequence,
             0
@@ -129,7 +129,7 @@ mod tests {
             "é0261120T2_w-0000000042",
             "20261120T23_../w-0000000042",
         ] {
-            assert_eq!(Name::parse(name), None, "{name}");
+            assert_eq!(SegmentName::parse(name), None, "{name}");
         }
         for key in [
             "",
@@ -139,7 +139,7 @@ mod tests {
             "dt=20261120/hh=23/w-0000000042.warc.gz",
             "dt=2026-11-20/hh=2\u{e9}/w-0000000042.warc.gz",
         ] {
-            assert_eq!(Name::of_key(key), None, "{key}");
+            assert_eq!(SegmentName::of_key(key), None, "{key}");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::folder::{Folder, LOCK};
+use super::folder::{LOCK, SpoolFolder};
 use crate::store::StoreError;
 
 /// The right to the files of one writer: a lock on `<writer>.lock`, held until the last `Arc` is
@@ -15,14 +15,14 @@ use crate::store::StoreError;
 #[derive(Debug)]
 pub(super) struct Owner {
     pub(super) writer: String,
-    folder: Folder,
+    folder: SpoolFolder,
     path: PathBuf,
     _lock: File,
 }
 
 impl Owner {
     /// Creates the lock of a new writer.
-    pub(super) fn new(folder: &Folder, writer: &str) -> Result<Arc<Self>, StoreError> {
+    pub(super) fn new(folder: &SpoolFolder, writer: &str) -> Result<Arc<Self>, StoreError> {
         let path = path(folder, writer);
         let new = path.with_added_extension("new");
         let failed = |error| StoreError::io("create the file", &new, error);
@@ -44,7 +44,7 @@ impl Owner {
     }
 
     /// Takes the lock of a dead writer; `None` if the writer is alive.
-    pub(super) fn adopt(folder: &Folder, writer: &str) -> io::Result<Option<Arc<Self>>> {
+    pub(super) fn adopt(folder: &SpoolFolder, writer: &str) -> io::Result<Option<Arc<Self>>> {
         let path = path(folder, writer);
         let lock = OpenOptions::new()
             .write(true)
@@ -73,7 +73,7 @@ impl Drop for Owner {
     }
 }
 
-fn path(folder: &Folder, writer: &str) -> PathBuf {
+fn path(folder: &SpoolFolder, writer: &str) -> PathBuf {
     let path: &Path = folder.path();
     path.join(format!("{writer}.{LOCK}"))
 }

@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::{
-    folder::{Folder, Kind},
-    name::Name,
+    folder::{FileKind, SpoolFolder},
+    name::SegmentName,
 };
 use crate::{
     format::warc::{Depth, Reader, SegmentItem, pack_gzip},
@@ -20,8 +20,8 @@ const BUFFER: usize = 256 << 10;
 
 /// Moves the torn tail of a killed writer to a file beside the segment (`....warc.torn`). Returns
 /// whether the segment has an exchange.
-pub(super) fn repair(folder: &Folder, name: &Name) -> Result<bool, StoreError> {
-    let path = folder.file(name, Kind::Plain);
+pub(super) fn repair(folder: &SpoolFolder, name: &SegmentName) -> Result<bool, StoreError> {
+    let path = folder.file(name, FileKind::Plain);
     let failed = |error| StoreError::io("read the file", &path, error);
     let file = File::open(&path).map_err(failed)?;
     let len = file.metadata().map_err(failed)?.len();
@@ -31,7 +31,7 @@ pub(super) fn repair(folder: &Folder, name: &Name) -> Result<bool, StoreError> {
     while let Some(item) = reader.next(Depth::Lookup).map_err(failed)? {
         match item {
             SegmentItem::Torn(offset) => {
-                cut(&path, &folder.file(name, Kind::Torn), offset).map_err(|error| {
+                cut(&path, &folder.file(name, FileKind::Torn), offset).map_err(|error| {
                     StoreError::io("cut the torn tail of the file", &path, error)
                 })?;
                 tracing::warn!(
@@ -58,9 +58,9 @@ fn cut(path: &Path, torn: &Path, offset: u64) -> io::Result<()> {
 /// Compresses a plain file, deletes it, and returns the size of the compressed file.
 ///
 /// The compressed file gets its final name when it is complete.
-pub(super) fn pack(folder: &Folder, name: &Name) -> io::Result<u64> {
-    let plain = folder.file(name, Kind::Plain);
-    let part = folder.file(name, Kind::Part);
+pub(super) fn pack(folder: &SpoolFolder, name: &SegmentName) -> io::Result<u64> {
+    let plain = folder.file(name, FileKind::Plain);
+    let part = folder.file(name, FileKind::Part);
     let input = BufReader::with_capacity(BUFFER, File::open(&plain)?);
     let mut output = BufWriter::with_capacity(BUFFER, File::create(&part)?);
     let packed = pack_gzip(input, &mut output).and_then(|()| {
@@ -75,7 +75,7 @@ pub(super) fn pack(folder: &Folder, name: &Name) -> io::Result<u64> {
         let _ = fs::remove_file(&part);
     }
     let size = packed?;
-    fs::rename(&part, folder.file(name, Kind::Packed))?;
+    fs::rename(&part, folder.file(name, FileKind::Packed))?;
     fs::remove_file(&plain)?;
     Ok(size)
 }

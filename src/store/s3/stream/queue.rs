@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use super::{name::Name, owner::Owner, stats::S3Stats};
+use super::{name::SegmentName, owner::Owner, stats::S3Stats};
 use crate::{store::s3::backoff::Backoff, util::sync::lock};
 
 /// The pauses after a transient failure.
@@ -21,7 +21,7 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// A sealed segment.
 #[derive(Clone, Debug)]
 pub(super) struct Sealed {
-    pub(super) name: Name,
+    pub(super) name: SegmentName,
     /// The size on disk in bytes.
     pub(super) size: u64,
     /// Whether the tail may be torn.
@@ -41,7 +41,7 @@ pub(super) struct Sealed {
 
 impl Sealed {
     /// A segment without attempts.
-    pub(super) fn new(name: Name, size: u64, owner: Arc<Owner>) -> Self {
+    pub(super) fn new(name: SegmentName, size: u64, owner: Arc<Owner>) -> Self {
         Self {
             name,
             size,
@@ -65,20 +65,20 @@ struct Later {
 
 /// The state that the writer, the compression and the uploads share.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
-    state: Mutex<State>,
+pub(super) struct SegmentQueue {
+    state: Mutex<QueueState>,
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(super) struct QueueState {
     /// The time at which the open segment reaches its maximum age.
     pub(super) open_until: Option<Instant>,
     pub(super) to_pack: VecDeque<Sealed>,
     pub(super) to_send: VecDeque<Sealed>,
     later: Vec<Later>,
     /// Segments that are sealed, and neither uploaded nor in quarantine.
-    pub(super) pending: BTreeSet<Name>,
+    pub(super) pending: BTreeSet<SegmentName>,
     pub(super) in_quarantine: Vec<Sealed>,
     pub(super) refusal: Option<Refusal>,
     /// Number of refusals by the bucket.
@@ -101,21 +101,21 @@ pub(super) struct Refusal {
     pub(super) try_again: Instant,
 }
 
-impl Queue {
+impl SegmentQueue {
     /// Reads or changes the state, without waking waiters.
-    pub(super) fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+    pub(super) fn with<T>(&self, look: impl FnOnce(&mut QueueState) -> T) -> T {
         look(&mut lock(&self.state))
     }
 
     /// Changes the state, and wakes all waiters.
-    pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut QueueState) -> T) -> T {
         let changed = self.with(change);
         self.changed.notify_waiters();
         changed
     }
 
     /// Waits until `ask` returns a value.
-    pub(super) async fn until<T>(&self, mut ask: impl FnMut(&mut State) -> Option<T>) -> T {
+    pub(super) async fn until<T>(&self, mut ask: impl FnMut(&mut QueueState) -> Option<T>) -> T {
         loop {
             let changed = self.changed.notified();
             // Registered before the check, so that no change is missed.
@@ -170,7 +170,7 @@ impl Queue {
 
     /// Queues segments again when their pause is over.
     pub(super) async fn give_back(&self) {
-        let next = |state: &mut State| state.later.iter().map(|later| later.at).min();
+        let next = |state: &mut QueueState| state.later.iter().map(|later| later.at).min();
         loop {
             let time = self.until(next).await;
             tokio::select! {
@@ -192,7 +192,7 @@ impl Queue {
 }
 
 /// A flush that is waiting.
-pub(super) struct FlushGuard<'a>(&'a Queue);
+pub(super) struct FlushGuard<'a>(&'a SegmentQueue);
 
 impl Drop for FlushGuard<'_> {
     fn drop(&mut self) {
@@ -200,7 +200,7 @@ impl Drop for FlushGuard<'_> {
     }
 }
 
-impl State {
+impl QueueState {
     /// Queues a sealed segment unless it is queued.
     pub(super) fn push(&mut self, sealed: Sealed, is_packed: bool) {
         if self.pending.insert(sealed.name.clone()) {
@@ -240,7 +240,7 @@ impl State {
         }
     }
 
-    pub(super) fn settle(&mut self, name: &Name) {
+    pub(super) fn settle(&mut self, name: &SegmentName) {
         self.pending.remove(name);
     }
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{
-    folder::{Entry, Kind},
+    folder::{FileKind, SpoolFile},
     owner::Owner,
     queue::Sealed,
     spool::Spool,
@@ -20,7 +20,7 @@ impl Spool {
         };
         let quarantined = self.folder.in_quarantine()?;
         let segments = entries.iter().chain(&quarantined);
-        let segments = segments.filter(|entry| entry.kind != Kind::Torn);
+        let segments = segments.filter(|entry| entry.kind != FileKind::Torn);
         let mut writers: Vec<_> = segments.map(|entry| entry.name.writer.clone()).collect();
         // Writers without segments only need a cleanup.
         writers.extend(self.folder.locks()?);
@@ -50,8 +50,8 @@ impl Spool {
                 continue;
             };
             let is_open = writer.open.as_ref().map(|open| &open.name) == Some(&entry.name);
-            let is_packed = entry.kind == Kind::Packed;
-            if is_open || !(is_packed || entry.kind == Kind::Plain) {
+            let is_packed = entry.kind == FileKind::Packed;
+            if is_open || !(is_packed || entry.kind == FileKind::Plain) {
                 continue;
             }
             let mut sealed = Sealed::new(entry.name, entry.size, owner.clone());
@@ -90,11 +90,12 @@ impl Spool {
     /// Removes duplicate files of a dead writer, and empties its quarantine.
     fn tidy(&self, writer: &str) -> Result<(), StoreError> {
         let entries = self.folder.entries()?;
-        let of_writer = |entry: &&Entry| entry.name.writer == writer;
+        let of_writer = |entry: &&SpoolFile| entry.name.writer == writer;
         for entry in entries.iter().filter(of_writer) {
-            let is_packed = |other: &Entry| other.kind == Kind::Packed && other.name == entry.name;
-            let is_spare = entry.kind == Kind::Part
-                || entry.kind == Kind::Plain && entries.iter().any(is_packed);
+            let is_packed =
+                |other: &SpoolFile| other.kind == FileKind::Packed && other.name == entry.name;
+            let is_spare = entry.kind == FileKind::Part
+                || entry.kind == FileKind::Plain && entries.iter().any(is_packed);
             if is_spare {
                 let path = self.folder.file(&entry.name, entry.kind);
                 fs::remove_file(&path)

@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::{
-    folder::{Folder, Kind},
-    name::Name,
+    folder::{FileKind, SpoolFolder},
+    name::SegmentName,
 };
 use crate::{format::warc::Writer, message::Exchange, store::StoreError};
 
@@ -19,8 +19,8 @@ const WRITE_BUFFER: usize = 128 << 10;
 const KEPT_BUFFER: usize = 1 << 20;
 
 /// The file that exchanges are appended to, uncompressed.
-pub(super) struct Segment {
-    pub(super) name: Name,
+pub(super) struct OpenSegment {
+    pub(super) name: SegmentName,
     pub(super) len: u64,
     /// Whether the segment has no exchanges.
     pub(super) is_empty: bool,
@@ -31,9 +31,9 @@ pub(super) struct Segment {
     format: Writer,
 }
 
-impl Segment {
-    pub(super) fn create(folder: &Folder, name: Name) -> Result<Self, StoreError> {
-        let path = folder.file(&name, Kind::Plain);
+impl OpenSegment {
+    pub(super) fn create(folder: &SpoolFolder, name: SegmentName) -> Result<Self, StoreError> {
+        let path = folder.file(&name, FileKind::Plain);
         let failed = |error| StoreError::io("create the file", &path, error);
         let mut file = OpenOptions::new()
             .append(true)

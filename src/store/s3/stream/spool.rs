@@ -9,12 +9,12 @@ use std::{
 use tokio::time::{Instant, sleep};
 
 use super::{
-    folder::{Folder, Kind},
-    name::{Name, new_writer},
+    folder::{FileKind, SpoolFolder},
+    name::{SegmentName, new_writer},
     owner::Owner,
     pack,
-    queue::{Queue, Sealed, State},
-    segment::Segment,
+    queue::{QueueState, Sealed, SegmentQueue},
+    segment::OpenSegment,
 };
 use crate::{
     message::Exchange,
@@ -23,21 +23,21 @@ use crate::{
 };
 
 pub(super) struct Spool {
-    pub(super) folder: Folder,
-    pub(super) queue: Queue,
+    pub(super) folder: SpoolFolder,
+    pub(super) queue: SegmentQueue,
     max_bytes: u64,
     max_segment_bytes: u64,
     max_segment_age: Duration,
-    pub(super) writer: Mutex<Writer>,
+    pub(super) writer: Mutex<SpoolWriter>,
 }
 
 #[derive(Default)]
-pub(super) struct Writer {
+pub(super) struct SpoolWriter {
     /// Set with the first exchange.
     pub(super) owner: Option<Arc<Owner>>,
     /// The locks of dead writers.
     pub(super) adopted: Vec<Arc<Owner>>,
-    pub(super) open: Option<Segment>,
+    pub(super) open: Option<OpenSegment>,
     /// Number of stored exchanges.
     sequence: u64,
     /// The start of the last segment, so that a clock that is set back does not change their order.
@@ -47,14 +47,14 @@ pub(super) struct Writer {
 
 impl Spool {
     pub(super) fn new(
-        folder: Folder,
+        folder: SpoolFolder,
         max_bytes: u64,
         max_segment_bytes: u64,
         max_segment_age: Duration,
     ) -> Self {
         Self {
             folder,
-            queue: Queue::default(),
+            queue: SegmentQueue::default(),
             max_bytes,
             max_segment_bytes,
             max_segment_age: max_segment_age.min(FOREVER),
@@ -123,8 +123,8 @@ impl Spool {
         appended
     }
 
-    fn begin(&self, writer: &mut Writer) -> Result<Segment, StoreError> {
-        Folder::create(self.folder.path())?;
+    fn begin(&self, writer: &mut SpoolWriter) -> Result<OpenSegment, StoreError> {
+        SpoolFolder::create(self.folder.path())?;
         let owner = match &writer.owner {
             Some(owner) => owner,
             None => writer
@@ -134,8 +134,8 @@ impl Spool {
         let now = SystemTime::now();
         let begun = writer.begun.map_or(now, |before| before.max(now));
         writer.begun = Some(begun);
-        let name = Name::new(begun, &owner.writer, writer.sequence);
-        Segment::create(&self.folder, name)
+        let name = SegmentName::new(begun, &owner.writer, writer.sequence);
+        OpenSegment::create(&self.folder, name)
     }
 
     /// Seals the open segment; with `only_if_old_at`, only if it has reached its maximum age then.
@@ -147,7 +147,7 @@ impl Spool {
         }
     }
 
-    fn seal_open(&self, writer: &mut Writer) {
+    fn seal_open(&self, writer: &mut SpoolWriter) {
         let (Some(segment), Some(owner)) = (writer.open.take(), &writer.owner) else {
             return;
         };
@@ -166,8 +166,8 @@ impl Spool {
     pub(super) fn resend(&self, released: Vec<Sealed>) -> bool {
         let mut all = true;
         for sealed in released {
-            let file = self.folder.file(&sealed.name, Kind::Packed);
-            match self.release(&sealed.name, Kind::Packed) {
+            let file = self.folder.file(&sealed.name, FileKind::Packed);
+            match self.release(&sealed.name, FileKind::Packed) {
                 Ok(()) => self.queue.change(|state| state.to_send.push_back(sealed)),
                 Err(error) if is_gone(&error) && !file.exists() => self.lose(&sealed, &error),
                 Err(error) => {
@@ -187,15 +187,15 @@ impl Spool {
     }
 
     /// Moves a segment out of quarantine.
-    pub(super) fn release(&self, name: &Name, kind: Kind) -> Result<(), StoreError> {
+    pub(super) fn release(&self, name: &SegmentName, kind: FileKind) -> Result<(), StoreError> {
         let from = self.folder.quarantined(name, kind);
         fs::rename(&from, self.folder.file(name, kind))
             .map_err(|error| StoreError::io("move the file out of quarantine", &from, error))
     }
 
     /// Moves a segment into quarantine.
-    pub(super) fn quarantine(&self, name: &Name, kind: Kind) -> Result<(), StoreError> {
-        Folder::create(&self.folder.quarantine())?;
+    pub(super) fn quarantine(&self, name: &SegmentName, kind: FileKind) -> Result<(), StoreError> {
+        SpoolFolder::create(&self.folder.quarantine())?;
         let from = self.folder.file(name, kind);
         fs::rename(&from, self.folder.quarantined(name, kind))
             .map_err(|error| StoreError::io("move the file into quarantine", &from, error))
@@ -205,7 +205,7 @@ impl Spool {
     /// had no exchanges, and was deleted.
     pub(super) fn pack(&self, sealed: &Sealed, is_urgent: bool) -> Result<Option<u64>, StoreError> {
         let name = &sealed.name;
-        let path = self.folder.file(name, Kind::Plain);
+        let path = self.folder.file(name, FileKind::Plain);
         if sealed.needs_repair && !pack::repair(&self.folder, name)? {
             fs::remove_file(&path)
                 .map_err(|error| StoreError::io("delete the file", &path, error))?;
@@ -227,13 +227,13 @@ impl Spool {
         self.queue.with(|state| self.is_urgent_in(state))
     }
 
-    fn is_urgent_in(&self, state: &State) -> bool {
+    fn is_urgent_in(&self, state: &QueueState) -> bool {
         state.stats.spooled_bytes > self.max_bytes - self.max_bytes / 4 || state.is_flushing()
     }
 
     /// Waits for `time`, or until compression is urgent.
     pub(super) async fn rest(&self, time: Duration) {
-        let urgent = |state: &mut State| self.is_urgent_in(state).then_some(());
+        let urgent = |state: &mut QueueState| self.is_urgent_in(state).then_some(());
         tokio::select! {
             () = sleep(time) => {}
             () = self.queue.until(urgent) => {}
@@ -257,7 +257,7 @@ mod tests {
     #[test]
     fn a_waiting_flush_makes_compression_urgent() {
         let folder = tempfile::tempdir().unwrap();
-        let folder = Folder::of(Some(folder.path()), &Bucket::from("traffic"));
+        let folder = SpoolFolder::of(Some(folder.path()), &Bucket::from("traffic"));
         let spool = Spool::new(folder, 1 << 20, 1 << 20, Duration::from_mins(1));
         assert!(!spool.is_urgent());
         let waits = [spool.queue.begin_flush(), spool.queue.begin_flush()];
@@ -273,7 +273,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_rest_ends_when_it_becomes_urgent() {
         let folder = tempfile::tempdir().unwrap();
-        let folder = Folder::of(Some(folder.path()), &Bucket::from("traffic"));
+        let folder = SpoolFolder::of(Some(folder.path()), &Bucket::from("traffic"));
         let spool = Spool::new(folder, 1 << 20, 1 << 20, Duration::from_mins(1));
         let (began, minute) = (Instant::now(), Duration::from_mins(1));
         spool.rest(minute).await;
@@ -281,7 +281,7 @@ mod tests {
 
         let fill = async {
             sleep(minute).await;
-            let fill = |state: &mut State| state.stats.spooled_bytes = 1 << 20;
+            let fill = |state: &mut QueueState| state.stats.spooled_bytes = 1 << 20;
             spool.queue.change(fill);
         };
         tokio::join!(spool.rest(minute * 60), fill);
@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn after_a_torn_segment_comes_one_of_another_name() {
         let folder = tempfile::tempdir().unwrap();
-        let folder = Folder::of(Some(folder.path()), &Bucket::from("traffic"));
+        let folder = SpoolFolder::of(Some(folder.path()), &Bucket::from("traffic"));
         let spool = Spool::new(folder, 1 << 20, 1 << 20, Duration::from_mins(1));
         let exchange = Exchange::new(
             Request::new(Bytes::new()),
@@ -306,7 +306,7 @@ mod tests {
         assert!(spool.queue.with(|state| state.pending.contains(&torn)));
 
         // As if it had been compressed.
-        fs::remove_file(spool.folder.file(&torn, Kind::Plain)).unwrap();
+        fs::remove_file(spool.folder.file(&torn, FileKind::Plain)).unwrap();
         spool.append(&exchanges, Instant::now()).unwrap();
         let next = lock(&spool.writer).open.as_ref().unwrap().name.clone();
         assert_ne!(next, torn);

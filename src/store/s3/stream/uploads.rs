@@ -15,8 +15,8 @@ use tokio::{
 
 use super::{
     delivery::{Delivery, is_there_already},
-    folder::Kind,
-    queue::{Refusal, Sealed, State},
+    folder::FileKind,
+    queue::{QueueState, Refusal, Sealed},
     spool::{Spool, is_gone},
 };
 use crate::{
@@ -135,7 +135,7 @@ impl Uploads {
         match packed {
             Ok(size) => self.packed(sealed, size),
             Err(error) if is_hopeless(&error) => {
-                self.quarantine(sealed, Kind::Plain, true, &error).await;
+                self.quarantine(sealed, FileKind::Plain, true, &error).await;
             }
             Err(error) if is_gone(&error) => self.spool.lose(&sealed, &error),
             Err(error) => {
@@ -180,7 +180,7 @@ impl Uploads {
                 Err(error) if is_permanent(&error) => {
                     // An existing object blocks one segment only.
                     let is_hopeless = is_there_already(&error);
-                    self.quarantine(sealed, Kind::Packed, is_hopeless, &error)
+                    self.quarantine(sealed, FileKind::Packed, is_hopeless, &error)
                         .await;
                     if !is_hopeless {
                         self.refused(&error, probe);
@@ -216,7 +216,8 @@ impl Uploads {
         queue.with(|state| state.refusal.as_ref().map(drop))?;
         let probe = self.probe.lock().await;
         loop {
-            let try_again = |state: &mut State| state.refusal.as_ref().map(|known| known.try_again);
+            let try_again =
+                |state: &mut QueueState| state.refusal.as_ref().map(|known| known.try_again);
             let time = queue.with(try_again)?;
             tokio::select! {
                 () = sleep_until(time) => return Some(probe),
@@ -264,7 +265,7 @@ impl Uploads {
     }
 
     async fn uploaded(&self, sealed: Sealed, size: u64, probe: Option<MutexGuard<'_, Backoff>>) {
-        let file = self.spool.folder.file(&sealed.name, Kind::Packed);
+        let file = self.spool.folder.file(&sealed.name, FileKind::Packed);
         let deleted = blocking(move || {
             fs::remove_file(&file).map_err(|error| StoreError::io("delete the file", &file, error))
         });
@@ -297,7 +298,7 @@ impl Uploads {
     async fn try_refused(&self) {
         let queue = &self.spool.queue;
         loop {
-            let try_again = |state: &mut State| {
+            let try_again = |state: &mut QueueState| {
                 let mut held = state.in_quarantine.iter();
                 let is_due = state.pending.is_empty() && held.any(|held| !held.is_hopeless);
                 let refusal = state.refusal.as_ref().filter(|_| is_due);
@@ -328,7 +329,7 @@ impl Uploads {
     async fn quarantine(
         &self,
         mut sealed: Sealed,
-        kind: Kind,
+        kind: FileKind,
         is_hopeless: bool,
         error: &StoreError,
     ) {

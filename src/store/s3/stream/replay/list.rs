@@ -2,26 +2,30 @@
 
 use tokio::{runtime::Handle, sync::mpsc};
 
-use super::{Job, Pick, Segment, fetch::Fetching};
+use super::{Job, Segment, Selection, fetch::Fetching};
 use crate::store::{
     Bucket, StoreError,
-    s3::{objects::Objects, stream::name::Name},
+    s3::{objects::Objects, stream::name::SegmentName},
 };
 
 /// Lists the segments, and begins to fetch each one when the queue has room.
-pub(super) async fn segments(bucket: Bucket, pick: Pick, jobs: mpsc::Sender<Job>) {
-    if let Err(error) = list(&bucket, &pick, &jobs).await {
+pub(super) async fn segments(bucket: Bucket, selection: Selection, jobs: mpsc::Sender<Job>) {
+    if let Err(error) = list(&bucket, &selection, &jobs).await {
         // The stream may have been dropped.
         let _ = jobs.send(Job::Failed(error)).await;
     }
 }
 
-async fn list(bucket: &Bucket, pick: &Pick, jobs: &mpsc::Sender<Job>) -> Result<(), StoreError> {
-    pick.check()?;
+async fn list(
+    bucket: &Bucket,
+    selection: &Selection,
+    jobs: &mpsc::Sender<Job>,
+) -> Result<(), StoreError> {
+    selection.check()?;
     let objects = bucket.objects().await?;
     let base = bucket.key("");
     let prefix = format!("{base}dt=");
-    let (from, to) = pick.hours();
+    let (from, to) = selection.hours();
     let key_of = |hour: &str| {
         let (date, hour) = hour.split_at("2026-11-20".len());
         format!("{base}dt={date}/hh={}", &hour[1..])
@@ -44,7 +48,7 @@ async fn list(bucket: &Bucket, pick: &Pick, jobs: &mpsc::Sender<Job>) -> Result<
             if last.as_deref().is_some_and(|last| hour > last.as_bytes()) {
                 return Ok(());
             }
-            if Name::of_key(rest).is_none() {
+            if SegmentName::of_key(rest).is_none() {
                 foreign += 1;
                 if foreign == 1 {
                     tracing::warn!(
@@ -55,7 +59,7 @@ async fn list(bucket: &Bucket, pick: &Pick, jobs: &mpsc::Sender<Job>) -> Result<
                 continue;
             }
             found += 1;
-            if pick.contains_segment(rest) {
+            if selection.contains_segment(rest) {
                 let Ok(room) = jobs.reserve().await else {
                     return Ok(());
                 };
@@ -70,7 +74,7 @@ async fn list(bucket: &Bucket, pick: &Pick, jobs: &mpsc::Sender<Job>) -> Result<
     if foreign > 0 {
         tracing::warn!(%bucket, objects = foreign, "objects skipped that are not segments");
     }
-    if found == 0 && pick.is_all() {
+    if found == 0 && selection.is_all() {
         let location = bucket.to_string().into();
         return Err(StoreError::NotFound { location });
     }

@@ -3,7 +3,7 @@
 
 mod fetch;
 mod list;
-mod pick;
+mod selection;
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use tokio::{runtime::Handle, sync::mpsc};
 
 use self::fetch::{Fetched, Fetching};
-pub(super) use self::pick::Pick;
+pub(super) use self::selection::Selection;
 use super::S3;
 use crate::{
     format::warc::{self, Depth, SegmentItem},
@@ -45,8 +45,8 @@ impl Replay for S3 {
     /// empty replay would look like success.
     fn replay(&self) -> BoxStream<'static, Result<Exchange, StoreError>> {
         let bucket = self.settings.bucket.clone();
-        let pick = self.settings.pick.clone();
-        async move { start(bucket, pick) }
+        let selection = self.settings.selection.clone();
+        async move { start(bucket, selection) }
             .into_stream()
             .flatten()
             .boxed()
@@ -55,17 +55,17 @@ impl Replay for S3 {
 
 /// Lists and fetches in tasks of the caller's runtime, and decodes on a thread. All end when the
 /// stream is dropped.
-fn start(bucket: Bucket, pick: Pick) -> BoxStream<'static, Result<Exchange, StoreError>> {
+fn start(bucket: Bucket, selection: Selection) -> BoxStream<'static, Result<Exchange, StoreError>> {
     let Ok(runtime) = Handle::try_current() else {
         let error = StoreError::other("S3 needs a tokio runtime");
         return stream::iter([Err(error)]).boxed();
     };
     let (jobs, mut jobs_receiver) = mpsc::channel(SEGMENTS_AHEAD);
-    runtime.spawn(list::segments(bucket.clone(), pick.clone(), jobs));
+    runtime.spawn(list::segments(bucket.clone(), selection.clone(), jobs));
     on_a_thread(move |output| {
         let mut decoding = Decoding {
             output,
-            pick,
+            selection,
             place: bucket,
         };
         while let Some(job) = jobs_receiver.blocking_recv() {
@@ -78,7 +78,7 @@ fn start(bucket: Bucket, pick: Pick) -> BoxStream<'static, Result<Exchange, Stor
 
 struct Decoding {
     output: Reader,
-    pick: Pick,
+    selection: Selection,
     place: Bucket,
 }
 
@@ -107,7 +107,7 @@ impl Decoding {
         while let Some(item) = reader.next(Depth::Whole).map_err(failed)? {
             let item = match item {
                 SegmentItem::Exchange(_, exchange) | SegmentItem::Within(exchange) => {
-                    if !self.pick.contains(exchange.began) {
+                    if !self.selection.contains(exchange.began) {
                         continue;
                     }
                     Ok(*exchange)

@@ -14,14 +14,14 @@ use crate::store::StoreError;
 const SLACK: Duration = Duration::from_hours(1);
 
 #[derive(Clone, Debug)]
-pub(in super::super) struct Pick {
+pub(in super::super) struct Selection {
     from: Bound<SystemTime>,
     to: Bound<SystemTime>,
     /// The index of the share, counted from 0, and the number of shares.
     share: (u32, u32),
 }
 
-impl Default for Pick {
+impl Default for Selection {
     fn default() -> Self {
         Self {
             from: Bound::Unbounded,
@@ -31,7 +31,7 @@ impl Default for Pick {
     }
 }
 
-impl Pick {
+impl Selection {
     pub(in super::super) fn set_times(&mut self, range: &impl RangeBounds<SystemTime>) {
         (self.from, self.to) = (range.start_bound().cloned(), range.end_bound().cloned());
     }
