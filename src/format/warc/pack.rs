@@ -90,7 +90,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        format::warc::{Depth, Item, Reader, Writer},
+        format::warc::{Depth, Reader, SegmentItem, Writer},
         message::Exchange,
     };
 
@@ -144,7 +144,7 @@ mod tests {
         let end = packed.len() as u64;
         let mut reader = Reader::new(Cursor::new(&packed), end).unwrap();
         while let Some(item) = reader.next(Depth::Whole).unwrap() {
-            let Item::Exchange(place, exchange) = item else {
+            let SegmentItem::Exchange(place, exchange) = item else {
                 panic!("{item:?}");
             };
             assert_eq!(*exchange, exchanges[places.len()]);
@@ -157,7 +157,7 @@ mod tests {
             let mut reader = Reader::new(input, end).unwrap();
             let item = reader.next(Depth::Whole).unwrap();
             assert!(
-                matches!(item, Some(Item::Exchange(at, read)) if at == place && *read == *exchange)
+                matches!(item, Some(SegmentItem::Exchange(at, read)) if at == place && *read == *exchange)
             );
         }
     }
