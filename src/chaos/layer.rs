@@ -37,14 +37,15 @@ use super::{
 ///
 /// # Repeatable
 ///
-/// Everything left to chance is drawn from a [seed](Self::seed) and the number of the request, in the
-/// order in which requests come: the same seed and the same order give the same decisions, whatever is
-/// polled first. Only a stage that asks for the [status](Trigger::status) or the [body](Requests::body)
-/// waits until that is there, with those after it: what they count (`once`, `countdown`, `nth`) they count in
-/// that order.
+/// All random draws come from a [seed](Self::seed) and the number of the request, in the order of
+/// arrival: the same seed and order give the same decisions, whichever request is polled first. A
+/// stage that needs the [status](crate::chaos::Trigger::status) or the
+/// [body](crate::chaos::Requests::body) waits until it is there, and so do the stages after it: their
+/// counts (`once`, `countdown`, `nth`) follow that order.
 ///
-/// Every affected response says in its head what happened (`x-chaos: Latency (123ms)`), and has the
-/// [`Decision`] among its extensions; [`ChaosEngine::decisions`] has the last ones, and
+/// Every affected response names its fault (`x-chaos: Latency (123ms)`), and has the
+/// [`Decision`](crate::chaos::Decision) among its extensions. [`ChaosEngine::decisions`] has the last
+/// decisions, and
 /// [`ChaosEngine::enable_again`] does them again.
 ///
 /// All waits are on tokio's clock, so that a test that has it paused (`#[tokio::test(start_paused = true)]`)
@@ -128,8 +129,8 @@ impl<T> Chaos<T> {
         self.set(|settings| settings.max_concurrent = requests)
     }
 
-    /// Never affects this route ([`Trigger::route`]), whatever happens to the others: health checks, for
-    /// one.
+    /// Exempts a route from chaos, for example a health check. See
+    /// [`Trigger::route`](crate::chaos::Trigger::route).
     pub fn exempt_route(self, route: impl Into<String>) -> Self {
         self.set(|settings| settings.exempt_routes.push(route.into()))
     }

@@ -36,7 +36,7 @@ use crate::message::client::client_address;
 ///
 /// The same triggers are for connections. Of these there is the host that they go to, and nothing else:
 /// what asks for anything else of a [request](Self::requests), for a [client](Self::client), a
-/// [route](Self::route), a [status](Self::status) or a [fault](Self::asked) never fires.
+/// [route](Self::route), a [status](Self::status) or a [fault](Self::envoy_fault_headers) never fires.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trigger(pub(in crate::chaos) Kind);
 
