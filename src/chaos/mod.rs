@@ -23,6 +23,8 @@ pub use self::connect::{
     AffectedConnection, ChaosConnect, ChaosConnection, ChaosConnector, ConnectFuture,
     ConnectionFault, OpaqueConnect, OpaqueConnector,
 };
+pub use ipnet::IpNet;
+
 pub use self::{
     apply::throw::{Fails, Panics, Throw},
     body::{ChaosBody, InjectedError},
@@ -36,7 +38,6 @@ pub use self::{
         decision::{Affected, Decision},
         env::InvalidVariable,
         latency::Latency,
-        network::{BadNetwork, Network},
         request_pattern::{InvalidPattern, Requests},
         stage::Stage,
         trigger::Trigger,

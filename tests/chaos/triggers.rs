@@ -1,10 +1,11 @@
 //! What `Chaos` does to requests, and when.
 
-use std::{convert::Infallible, num::NonZeroU64, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, num::NonZeroU64, time::Duration};
 
 use axum::{
     Router,
     body::Body,
+    extract::ConnectInfo,
     routing::{get, post},
 };
 use bytes::Bytes;
@@ -496,7 +497,7 @@ async fn what_does_not_need_the_response_is_decided_as_requests_come() {
         ))
         .then(Stage::when(
             Trigger::nth(NonZeroU64::new(4).unwrap()),
-            fails(),
+            Behavior::status(StatusCode::BAD_GATEWAY),
         ));
     // They come in one order, and are answered in another.
     let run = async |slow: fn(u64) -> u64| {
@@ -511,11 +512,12 @@ async fn what_does_not_need_the_response_is_decided_as_requests_come() {
         let calls = (0..12).map(|n| service.clone().oneshot(request(&format!("/{n}"))));
         let answers = join_all(calls).await;
         let statuses: Vec<_> = answers.iter().flatten().map(Response::status).collect();
-        let before = |decision: &Decision| decision.ordinal < 5;
+        // The last stage decides in the order of responses.
+        let is_early = |decision: &Decision| decision.behavior == fails();
         let decisions = engine.decisions().into_iter();
         (
-            decisions.filter(before).collect::<Vec<_>>(),
-            statuses.iter().filter(|status| **status == 503).count(),
+            decisions.filter(is_early).collect::<Vec<_>>(),
+            statuses.iter().filter(|status| **status != 200).count(),
         )
     };
     let one = run(|n| n * 10).await;
@@ -586,4 +588,36 @@ async fn what_is_about_connections_is_nothing_to_requests() {
         Behavior::from(refuse()).and(ConnectionBehavior::never().into()),
         both.into()
     );
+}
+
+#[tokio::test]
+async fn a_client_trigger_matches_by_network() {
+    for (network, address, fires) in [
+        ("10.0.0.0/8", "10.255.0.1", true),
+        ("10.0.0.0/8", "11.0.0.1", false),
+        ("10.1.2.3/8", "10.9.9.9", true),
+        ("0.0.0.0/0", "192.0.2.1", true),
+        ("192.0.2.1/32", "192.0.2.1", true),
+        ("192.0.2.1/32", "192.0.2.2", false),
+        // A socket that listens on IPv6 and IPv4 sees IPv4 clients at mapped addresses.
+        ("10.0.0.0/8", "::ffff:10.0.0.1", true),
+        ("10.0.0.0/8", "::ffff:11.0.0.1", false),
+        ("0.0.0.0/0", "2001:db8::1", false),
+        ("2001:db8::/32", "2001:db8::1", true),
+        ("2001:db8::/32", "2001:db9::1", false),
+        ("::/0", "::ffff:10.0.0.1", false),
+    ] {
+        let trigger = Trigger::client(network.parse().unwrap());
+        let app = app(&Chaos::on(Stage::when(trigger, fails())));
+        let address = SocketAddr::new(address.parse().unwrap(), 80);
+        let mut by_axum = request("/");
+        by_axum.extensions_mut().insert(ConnectInfo(address));
+        let mut by_hand = request("/");
+        by_hand.extensions_mut().insert(address);
+        for request in [by_axum, by_hand] {
+            let failed = ask(&app, request).await.status() == 503;
+            assert_eq!(failed, fires, "{address} in {network}");
+        }
+        assert_eq!(status(&app).await, 200, "without an address");
+    }
 }

@@ -8,6 +8,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
+use rand::RngExt;
 use tokio::time::{Sleep, sleep, sleep_until};
 use tower::BoxError;
 
@@ -18,7 +19,7 @@ use crate::{
         engine::ActiveGuard,
         model::{
             behavior::Change,
-            random::{For, Random},
+            random::{Draw, Random},
         },
     },
     util::time::BODY_ERROR_DELAY,
@@ -130,7 +131,7 @@ impl Faults {
         };
         let first = self.passed - part.len() as u64;
         let mut bytes = BytesMut::from(part);
-        corrupt(&mut bytes, first, self.corrupt, random);
+        corrupt(&mut bytes, first, self.corrupt, random, Draw::Bytes);
         bytes.freeze()
     }
 
@@ -217,18 +218,24 @@ fn first<N: Ord + Copy>(limit: &mut Option<N>, other: N) {
     *limit = Some(limit.map_or(other, |before| before.min(other)));
 }
 
-/// Replaces so many of a hundred bytes, of which the first has this offset.
-pub(in crate::chaos) fn corrupt(bytes: &mut [u8], first: u64, percent: f64, random: Random) {
-    for (offset, byte) in (first..).zip(bytes) {
-        let drawn = random.at(offset);
-        if drawn.unit(For::Trigger(0)) * 100.0 < percent {
-            *byte = other(*byte, drawn.number(For::Bytes));
+/// Replaces `percent` percent of the bytes, each by another; `first` is the offset of the first byte.
+pub(in crate::chaos) fn corrupt(
+    bytes: &mut [u8],
+    first: u64,
+    percent: f64,
+    random: Random,
+    draw: Draw,
+) {
+    const VALUES_PER_BYTE: u128 = 2;
+    let mut generator = random.generator(draw);
+    generator.advance(VALUES_PER_BYTE * u128::from(first));
+    for byte in bytes {
+        let share: f64 = generator.random();
+        let step = generator.random::<u64>() % 255 + 1;
+        if share * 100.0 < percent {
+            #[expect(clippy::cast_possible_truncation, reason = "1 to 255")]
+            let other = byte.wrapping_add(step as u8);
+            *byte = other;
         }
     }
-}
-
-/// Another byte.
-fn other(byte: u8, drawn: u64) -> u8 {
-    let step = (drawn % 255) as u8 + 1;
-    byte.wrapping_add(step)
 }

@@ -8,6 +8,7 @@ use http::{
     header::{CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 use http_body::Body;
+use rand::{Rng, RngExt};
 use tokio::time::sleep;
 use tower::BoxError;
 
@@ -18,7 +19,7 @@ use crate::chaos::{
     model::{
         behavior::{Answer, Behavior, Change, Destruction, Kind, Message},
         envoy,
-        random::{For, Random},
+        random::{Draw, Random},
     },
 };
 use crate::message::semantics;
@@ -235,11 +236,18 @@ impl Plan {
                 Step::NoBody | Step::Snip => {
                     let cut = match (step, said) {
                         (Step::NoBody, _) => 0,
-                        (_, Some(length)) => self.random.number(For::Cut) % length.max(1),
+                        (_, Some(length)) => {
+                            let mut generator = self.random.generator(Draw::Cut);
+                            generator.random_range(0..length.max(1))
+                        }
                         (_, None) => {
-                            // 0 at least, and far below what does not fit.
-                            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-                            let cut = (SNIP_WITHIN * self.random.unit(For::Cut)).exp2() as u64;
+                            let unit: f64 = self.random.generator(Draw::Cut).random();
+                            #[expect(
+                                clippy::cast_possible_truncation,
+                                clippy::cast_sign_loss,
+                                reason = "1 to 8,192"
+                            )]
+                            let cut = (SNIP_WITHIN * unit).exp2() as u64;
                             cut - 1
                         }
                     };
@@ -319,7 +327,8 @@ fn change_head(headers: &mut HeaderMap, change: &Change, random: Random) -> bool
         }
         Change::GarbleHeader(name) => {
             let values = headers.get_all(name).iter();
-            let garbled: Vec<_> = values.map(|value| garble(value, random)).collect();
+            let mut generator = random.generator(Draw::Header);
+            let garbled: Vec<_> = values.map(|value| garble(value, &mut generator)).collect();
             headers.remove(name);
             for value in garbled {
                 headers.append(name.clone(), value);
@@ -331,19 +340,20 @@ fn change_head(headers: &mut HeaderMap, change: &Change, random: Random) -> bool
     *name == CONTENT_LENGTH
 }
 
-/// Another value of the same length.
-fn garble(value: &HeaderValue, random: Random) -> HeaderValue {
-    let bytes: Vec<_> = (0..)
-        .zip(value.as_bytes())
-        .map(|(offset, byte)| another(*byte, random.at(offset).number(For::Bytes)))
+/// Returns another value of the same length.
+fn garble(value: &HeaderValue, generator: &mut impl Rng) -> HeaderValue {
+    let bytes: Vec<_> = value
+        .as_bytes()
+        .iter()
+        .map(|byte| another_character(*byte, generator))
         .collect();
     HeaderValue::from_bytes(&bytes).unwrap_or_else(|_| value.clone())
 }
 
-/// Another character, of visible ASCII.
-fn another(byte: u8, drawn: u64) -> u8 {
+/// Returns a character of visible ASCII, other than `byte`.
+fn another_character(byte: u8, generator: &mut impl Rng) -> u8 {
     // From `!` to `~`.
-    let step = (drawn % 93) as u8 + 1;
+    let step = generator.random_range(1..94);
     match byte {
         b'!'..=b'~' => b'!' + (byte - b'!' + step) % 94,
         _ => b'!' + step,

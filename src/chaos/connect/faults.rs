@@ -15,7 +15,7 @@ use tokio::time::{Sleep, sleep_until};
 use super::error::ConnectionFault;
 use crate::chaos::{
     apply::{faults::corrupt, pace::Pace},
-    model::random::Random,
+    model::random::{Draw, Random},
 };
 
 /// So much passes at once.
@@ -53,12 +53,14 @@ struct Way {
     /// Who waits for bytes, or for room for them.
     waiting: Option<Waker>,
     random: Random,
+    draw: Draw,
 }
 
 impl Way {
-    fn new(limits: &Limits, random: Random) -> Self {
+    fn new(limits: &Limits, random: Random, draw: Draw) -> Self {
         Self {
             passed: 0,
+            draw,
             pace: Pace::new(limits.every, limits.rate),
             next: None,
             waiting: None,
@@ -82,7 +84,7 @@ impl Way {
 
     fn corrupt(&self, bytes: &mut [u8], percent: f64) {
         if percent > 0.0 {
-            corrupt(bytes, self.passed, percent, self.random);
+            corrupt(bytes, self.passed, percent, self.random, self.draw);
         }
     }
 
@@ -125,8 +127,8 @@ impl Faults {
         Self {
             limits,
             passed: 0,
-            received: Way::new(&limits, random.at(0)),
-            sent: Way::new(&limits, random.at(1)),
+            received: Way::new(&limits, random, Draw::Bytes),
+            sent: Way::new(&limits, random, Draw::SentBytes),
             room: vec![0; ROOM].into(),
         }
     }

@@ -2,11 +2,12 @@
 
 use std::{num::NonZeroU64, time};
 
+use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use serde_json::Value;
 
 use super::json::{invalid, text};
-use crate::chaos::model::{duration, moment, network};
+use crate::chaos::model::{duration, moment, trigger};
 
 macro_rules! values {
     ($($name:ident($inner:ty), $what:literal, $expected:literal, $parse:expr, $write:expr;)*) => {$(
@@ -43,7 +44,7 @@ macro_rules! values {
 
 values! {
     Duration(time::Duration), "duration", "zero or more as `PT0.1S` or `100ms`",
-        |text| duration::parse(text).ok(), |time| duration::Iso(*time).to_string().into();
+        duration::parse, |time| duration::Iso(*time).to_string().into();
     Timestamp(time::SystemTime), "timestamp", "RFC 3339 as `2026-11-20T23:59:59Z`",
         moment::parse, |time| moment::Moment(*time).to_string().into();
     Count(u64), "count", "a whole number of 0 or more", integer, |count| (*count).into();
@@ -66,8 +67,8 @@ values! {
     HeaderValue(http::HeaderValue), "header value", "text without control characters",
         |text| http::HeaderValue::from_str(text).ok(),
         |value| String::from_utf8_lossy(value.as_bytes()).into();
-    Network(network::Network), "network", "an address or a prefix as `10.0.0.0/8`",
-        |text| text.parse().ok(), |network| network.to_string().into();
+    Network(IpNet), "network", "an address or a prefix as `10.0.0.0/8`",
+        trigger::parse_network, |network| network.to_string().into();
     // As text, because 64 bits are more than a number in JSON is sure to keep.
     Seed(u64), "seed", "a whole number of 0 or more", integer, |seed| seed.to_string().into();
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
+use rand::{TryRng, rngs::SysRng};
 use tokio::time::Instant;
 
 use crate::chaos::model::{
@@ -25,7 +26,7 @@ pub(in crate::chaos) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            seed: fastrand::u64(..),
+            seed: random_seed(),
             expire_after: None,
             max_concurrent: usize::MAX,
             exempt_routes: Vec::new(),
@@ -33,6 +34,11 @@ impl Default for Settings {
             max_decisions: 1_000,
         }
     }
+}
+
+fn random_seed() -> u64 {
+    // Without a source of randomness, any seed will do.
+    SysRng.try_next_u64().unwrap_or_default()
 }
 
 /// The active schedule: a stage with its progress, or decisions to be repeated.

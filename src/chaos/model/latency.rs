@@ -1,10 +1,13 @@
 //! How long something takes.
 
-use std::{f64::consts::TAU, fmt, ops::RangeInclusive, time::Duration};
+use std::{fmt, ops::RangeInclusive, time::Duration};
+
+use rand::RngExt;
+use rand_distr::{Exp1, Pareto, StandardNormal};
 
 use super::{
     duration::Iso,
-    random::{For, Random},
+    random::{Draw, Random},
 };
 use crate::util::time::FOREVER;
 
@@ -85,23 +88,24 @@ impl Latency {
     }
 
     pub(in crate::chaos) fn draw(&self, random: Random) -> Duration {
-        let unit = random.unit(For::Latency);
+        let mut generator = random.generator(Draw::Latency);
         let seconds = match self.shape {
             Shape::Uniform { min, max } if min == max => return self.cut(min),
-            Shape::Uniform { min, max } => {
-                let more = max.saturating_sub(min).mul_f64(unit);
-                return self.cut(min.saturating_add(more).min(max));
-            }
+            Shape::Uniform { min, max } => return self.cut(generator.random_range(min..=max)),
             Shape::Normal { mean, deviation } => {
-                // Box and Muller's.
-                let other = random.unit(For::Angle);
-                let normal = (-2.0 * (1.0 - unit).ln()).sqrt() * (TAU * other).cos();
+                let normal: f64 = generator.sample(StandardNormal);
                 mean.as_secs_f64() + deviation.as_secs_f64() * normal
             }
-            Shape::Exponential { mean } => mean.as_secs_f64() * -(1.0 - unit).ln(),
-            Shape::Pareto { min, shape } => min.as_secs_f64() / (1.0 - unit).powf(1.0 / shape),
+            Shape::Exponential { mean } => {
+                let exponential: f64 = generator.sample(Exp1);
+                mean.as_secs_f64() * exponential
+            }
+            Shape::Pareto { min, shape } => {
+                let pareto = Pareto::new(1.0, shape);
+                min.as_secs_f64() * pareto.map_or(1.0, |pareto| generator.sample(pareto))
+            }
         };
-        // What does not fit is longer than anybody waits.
+        // A time that does not fit into a `Duration` is longer than any wait.
         let time = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(FOREVER);
         self.cut(time)
     }

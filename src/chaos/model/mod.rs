@@ -8,7 +8,6 @@ pub(in crate::chaos) mod env;
 pub(in crate::chaos) mod envoy;
 pub(in crate::chaos) mod latency;
 pub(in crate::chaos) mod moment;
-pub(in crate::chaos) mod network;
 pub(in crate::chaos) mod observation;
 pub(in crate::chaos) mod random;
 pub(in crate::chaos) mod request_pattern;

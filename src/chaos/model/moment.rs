@@ -1,55 +1,50 @@
-//! Moments as documents have them.
+//! Timestamps in documents.
 
-use std::{
-    fmt,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+use std::{fmt, time::SystemTime};
+
+use jiff::{
+    Timestamp,
+    civil::{Date, DateTime, date},
+    tz::Offset,
 };
 
-use humantime::{
-    format_rfc3339_micros, format_rfc3339_millis, format_rfc3339_nanos, format_rfc3339_seconds,
-};
-use jiff::Timestamp;
+const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
+const LAST_DAY: Date = Date::MAX;
 
-/// The end of the year 9999.
-const LAST: Duration = Duration::new(253_402_300_799, 999_999_999);
-
-/// A moment in ISO 8601, as Java writes it: with 0, 3, 6 or 9 digits behind the second. One after the
-/// year 9999 is its end.
+/// A timestamp in ISO 8601, in Java's format: with 0, 3, 6 or 9 digits of the second's fraction.
+///
+/// Timestamps outside of jiff's range are written as its ends.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::chaos) struct Moment(pub(in crate::chaos) SystemTime);
 
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Ok(since) = self.0.duration_since(UNIX_EPOCH) else {
-            return before_1970(self.0, f);
+        // As civil time, which ends with the year 9999; a `Timestamp` ends a day earlier.
+        let time = match self.0.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(time) => EPOCH.saturating_add(time),
+            Err(_) => {
+                let time = Timestamp::try_from(self.0).unwrap_or(Timestamp::MIN);
+                Offset::UTC.to_datetime(time)
+            }
         };
-        let since = since.min(LAST);
-        let time = UNIX_EPOCH + since;
-        match since.subsec_nanos() {
-            0 => format_rfc3339_seconds(time).fmt(f),
-            nanos if nanos % 1_000_000 == 0 => format_rfc3339_millis(time).fmt(f),
-            nanos if nanos % 1_000 == 0 => format_rfc3339_micros(time).fmt(f),
-            _ => format_rfc3339_nanos(time).fmt(f),
-        }
+        let digits = match time.subsec_nanosecond() {
+            0 => 0,
+            nanos if nanos % 1_000_000 == 0 => 3,
+            nanos if nanos % 1_000 == 0 => 6,
+            _ => 9,
+        };
+        write!(f, "{time:.digits$}Z")
     }
 }
 
-fn before_1970(time: SystemTime, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let time = Timestamp::try_from(time).unwrap_or(Timestamp::MIN);
-    let nanos = time.as_nanosecond().rem_euclid(1_000_000_000);
-    let digits = match nanos {
-        0 => 0,
-        nanos if nanos % 1_000_000 == 0 => 3,
-        nanos if nanos % 1_000 == 0 => 6,
-        _ => 9,
-    };
-    write!(f, "{time:.digits$}")
-}
-
-/// Reads one; `None` if it is none.
+/// Parses a timestamp in ISO 8601.
 pub(in crate::chaos) fn parse(text: &str) -> Option<SystemTime> {
     let text = text.trim();
-    // The first ends with the year 9999 and begins with 1970, the other ends a little earlier.
-    let read = humantime::parse_rfc3339(text).ok();
-    read.or_else(|| Some(text.parse::<Timestamp>().ok()?.into()))
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Some(time.into());
+    }
+    // The last hours of the year 9999.
+    let (_, time) = text.strip_suffix(['Z', 'z'])?.split_once("9999-12-31T")?;
+    let time: DateTime = LAST_DAY.to_datetime(time.parse().ok()?);
+    Some(SystemTime::UNIX_EPOCH + time.duration_since(EPOCH).unsigned_abs())
 }

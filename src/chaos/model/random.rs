@@ -1,26 +1,32 @@
-//! Chance that can be repeated.
+//! Repeatable random values.
+
+use rand_pcg::Pcg64Dxsm;
 
 use super::decision::Affected;
 
-/// Draws from a seed, the ordinal of a request and a place: the same three give the same number,
-/// whoever is asked first.
+/// The random values of one request or connection.
+///
+/// A value depends only on the seed, the ordinal and its [`Draw`], whatever else is drawn before it:
+/// seed and ordinal are the state of a PCG generator, and the draw is its stream.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::chaos) struct Random {
-    state: u64,
+    state: u128,
 }
 
-/// What a number is drawn for.
+/// What a value is drawn for.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::chaos) enum For {
-    /// A trigger, by its number in the document.
+pub(in crate::chaos) enum Draw {
+    /// A trigger, by its number in the schedule.
     Trigger(u32),
     Latency,
-    /// The second number of a latency that needs two.
-    Angle,
-    /// Where a body is cut.
+    /// The length of a body that is cut.
     Cut,
-    /// What becomes of bytes.
+    Header,
+    /// Bytes of a body, or bytes that are received from a connection.
     Bytes,
+    /// Bytes that are sent to a connection.
+    #[cfg(feature = "chaos-connect")]
+    SentBytes,
 }
 
 impl Random {
@@ -31,41 +37,20 @@ impl Random {
             Affected::Connection => !seed,
         };
         Self {
-            state: mix(seed ^ mix(ordinal)),
+            state: (u128::from(seed) << 64) | u128::from(ordinal),
         }
     }
 
-    /// The same, for a place within.
-    pub(in crate::chaos) fn at(self, offset: u64) -> Self {
-        Self {
-            state: mix(self.state ^ mix(!offset)),
-        }
-    }
-
-    /// From 0 to 1, without 1.
-    pub(in crate::chaos) fn unit(self, place: For) -> f64 {
-        // All that a float between them can tell apart.
-        #[expect(clippy::cast_precision_loss, reason = "53 bits are what it holds")]
-        let (drawn, all) = ((self.number(place) >> 11) as f64, (1_u64 << 53) as f64);
-        drawn / all
-    }
-
-    pub(in crate::chaos) fn number(self, place: For) -> u64 {
-        let place = match place {
-            For::Trigger(number) => u64::from(number) << 8,
-            For::Latency => 1,
-            For::Cut => 2,
-            For::Bytes => 3,
-            For::Angle => 4,
+    pub(in crate::chaos) fn generator(self, draw: Draw) -> Pcg64Dxsm {
+        let stream = match draw {
+            Draw::Trigger(number) => (u128::from(number) << 8) | 1,
+            Draw::Latency => 2,
+            Draw::Cut => 3,
+            Draw::Header => 4,
+            Draw::Bytes => 5,
+            #[cfg(feature = "chaos-connect")]
+            Draw::SentBytes => 6,
         };
-        mix(self.state.wrapping_add(mix(place)))
+        Pcg64Dxsm::new(self.state, stream)
     }
-}
-
-/// `SplitMix64`: <https://prng.di.unimi.it/splitmix64.c>.
-fn mix(number: u64) -> u64 {
-    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

@@ -3,19 +3,21 @@
 mod text;
 
 use std::{
+    net::IpAddr,
     num::NonZeroU64,
     ops::{BitAnd, BitOr, Not, RangeInclusive},
     time::{Duration, SystemTime},
 };
 
+use ipnet::IpNet;
+use rand::RngExt;
 use tokio::time::Instant;
 
 use super::{
     decision::Affected,
     envoy,
-    network::Network,
     observation::{Inputs, Observation},
-    random::For,
+    random::Draw,
     request_pattern::Requests,
 };
 use crate::message::client::client_address;
@@ -83,7 +85,7 @@ pub(in crate::chaos) enum Kind {
         to: Duration,
         start: Option<Start>,
     },
-    Client(Network),
+    Client(IpNet),
     Route(String),
     Asked,
     Status(RangeInclusive<u16>),
@@ -187,7 +189,7 @@ impl Trigger {
 
     /// For clients of this network. The address is that of the connection: `ConnectInfo` of axum
     /// (feature `axum`), or a `SocketAddr` among the request's extensions. Without one it never fires.
-    pub fn client(network: Network) -> Self {
+    pub fn client(network: IpNet) -> Self {
         Self(Kind::Client(network))
     }
 
@@ -303,7 +305,7 @@ impl Trigger {
                 elapsed(*start).is_some_and(|time| (*from..*to).contains(&time))
             }
             Kind::Client(network) => client_address(observation.extensions)
-                .is_some_and(|address| network.contains(address)),
+                .is_some_and(|address| network.contains(&address)),
             Kind::Route(name) => {
                 observation.target == Affected::Request && observation.route() == name
             }
@@ -349,6 +351,12 @@ impl Trigger {
     }
 }
 
+/// Parses a network, as `10.0.0.0/8`, or a single address.
+pub(in crate::chaos) fn parse_network(text: &str) -> Option<IpNet> {
+    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse().ok().or_else(address)
+}
+
 pub(in crate::chaos) fn clamped(percent: f64) -> f64 {
     if percent.is_nan() {
         0.0
@@ -358,7 +366,8 @@ pub(in crate::chaos) fn clamped(percent: f64) -> f64 {
 }
 
 fn drawn(percent: f64, number: u32, observation: &Observation<'_>) -> bool {
-    observation.random.unit(For::Trigger(number)) * 100.0 < percent
+    let mut generator = observation.random.generator(Draw::Trigger(number));
+    generator.random_bool(clamped(percent) / 100.0)
 }
 
 fn elapsed(start: Option<Start>) -> Option<Duration> {
