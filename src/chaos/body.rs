@@ -1,4 +1,4 @@
-//! Bodies that pass, or to which something happens.
+//! `ChaosBody`.
 
 use std::{
     fmt,
@@ -15,7 +15,7 @@ use super::{apply::faults::Faults, engine::ActiveGuard};
 use crate::body::ReplayBody;
 
 pin_project! {
-    /// A body that passes as it is, or as [`Chaos`](super::Chaos) makes it.
+    /// A body that passes through [`Chaos`](super::Chaos), with or without faults.
     pub struct ChaosBody<B>
     where
         B: Body,
@@ -32,8 +32,7 @@ pin_project! {
         B: Body,
     {
         Live { #[pin] body: B },
-        // An answer, what was read ahead, or to what something happens. Boxed: what just passes is to
-        // stay small.
+        // A stored body, or one with faults. Boxed, so that live bodies stay small.
         Held { held: Box<Held<B>> },
     }
 }
@@ -43,17 +42,17 @@ struct Held<B: Body> {
     faults: Faults,
 }
 
-/// Why a body breaks off: it was told to ([`Behavior::break_after`](super::Behavior::break_after)).
+/// The error of a body that [`Behavior::break_after`](super::Behavior::break_after) aborts.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("chaos broke the body off after {after} bytes")]
+#[error("chaos aborted the body after {after} bytes")]
 #[non_exhaustive]
 pub struct InjectedError {
-    /// So many bytes were let through.
+    /// The number of bytes that passed.
     pub after: u64,
 }
 
 impl<B: Body> ChaosBody<B> {
-    /// The body as it comes.
+    /// Wraps a body of the inner service or the caller.
     #[inline]
     pub(super) fn live(body: B) -> Self {
         Self {
@@ -93,7 +92,7 @@ impl<B: Body> ChaosBody<B> {
         Self::held(held)
     }
 
-    /// Counts as affected until it is let go.
+    /// Keeps the exchange active until this body is dropped.
     pub(super) fn counted(self, active: ActiveGuard) -> Self {
         let mut held = self.into_held();
         held.faults.counts(active);
@@ -101,7 +100,7 @@ impl<B: Body> ChaosBody<B> {
     }
 }
 
-/// Nothing.
+/// An empty body.
 impl<B: Body> Default for ChaosBody<B> {
     fn default() -> Self {
         Self::stored(ReplayBody::default())

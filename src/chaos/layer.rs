@@ -1,4 +1,4 @@
-//! The [`Chaos`] layer.
+//! `Chaos`: the layer.
 
 use std::{fmt, time::Duration};
 
@@ -11,7 +11,7 @@ use super::{
     service::ChaosService,
 };
 
-/// A layer that breaks things on purpose.
+/// A layer that injects faults into requests and responses.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -24,47 +24,53 @@ use super::{
 ///     .route("/users/{id}", get(async || "bob"))
 ///     .layer(chaos);
 ///
-/// // Off until it is switched on.
+/// // Chaos is disabled until the engine enables it.
 /// engine.enable_with(Stage::when(
 ///     Trigger::percentage(10.0),
 ///     Behavior::status(StatusCode::SERVICE_UNAVAILABLE),
 /// ));
 /// ```
 ///
-/// It goes around a server or a client, and keeps the error of the service inside. Clones of the layer,
-/// and all services made by it, share one [engine](ChaosEngine): what is counted is counted for all of
-/// them, and `n` of a hundred are that of all requests together.
+/// The layer works around servers and clients, and keeps the error type of the inner service.
 ///
-/// # Repeatable
+/// # Shared state
 ///
-/// All random draws come from a [seed](Self::seed) and the number of the request, in the order of
-/// arrival: the same seed and order give the same decisions, whichever request is polled first. A
-/// stage that needs the [status](crate::chaos::Trigger::status) or the
-/// [body](crate::chaos::Requests::body) waits until it is there, and so do the stages after it: their
-/// counts (`once`, `countdown`, `nth`) follow that order.
+/// Clones of the layer, and all services that it creates, share one [engine](ChaosEngine) with its
+/// stage, counters and settings. A setter changes the shared settings: it applies to every clone,
+/// and to services that exist already. Only [`with_error`](Self::with_error) concerns a single
+/// layer value.
 ///
-/// Every affected response names its fault (`x-chaos: Latency (123ms)`), and has the
-/// [`Decision`](crate::chaos::Decision) among its extensions. [`ChaosEngine::decisions`] has the last
-/// decisions, and
-/// [`ChaosEngine::enable_again`] does them again.
+/// # Repeatability
 ///
-/// All waits are on tokio's clock, so that a test that has it paused (`#[tokio::test(start_paused = true)]`)
-/// does not wait.
+/// All random values are drawn from the [seed](Self::seed) and the ordinal of the request. The same
+/// seed and the same order of requests lead to the same decisions, in whatever order futures are
+/// polled. Stages that need the [status](super::Trigger::status) of a response or the
+/// [body](super::Requests::body) of a request decide, and count, in the order in which these
+/// arrive.
 ///
-/// # Everything that can be set, at its default
+/// An affected response names the fault in the header `x-chaos`, for example `Latency (123ms)`, and
+/// has the [`Decision`] among its extensions. [`ChaosEngine::decisions`] returns the last
+/// decisions, and [`ChaosEngine::enable_again`] repeats them.
+///
+/// Delays use tokio's clock, so that tests with a paused clock (`#[tokio::test(start_paused =
+/// true)]`) do not wait.
+///
+/// # Defaults
 ///
 /// ```
 /// use tower_traffic::chaos::{Chaos, Stage};
 ///
-/// let chaos = Chaos::new()    // off, and nothing happens when it is switched on
-///     .stage(Stage::wait())   // what happens then
+/// let chaos = Chaos::new()    // disabled
+///     .stage(Stage::wait())   // no fault
 ///     .max_concurrent(usize::MAX)
-///     .max_decisions(1_000);
+///     .max_decisions(1_000)
+///     .http4k_header(false);
 /// ```
 ///
-/// Off by default are [`expire_after`](Self::expire_after), [`exempt_route`](Self::exempt_route),
-/// [`http4k_header`](Self::http4k_header) and [`with_error`](Self::with_error); the
-/// [seed](Self::seed) is another each time.
+/// By default the [seed](Self::seed) is random, chaos does not [expire](Self::expire_after), no
+/// route is [exempt](Self::exempt_route), and [`Behavior::throw`] panics.
+///
+/// [`Decision`]: super::Decision
 #[derive(Clone)]
 pub struct Chaos<T = Panics> {
     engine: ChaosEngine,
@@ -72,7 +78,7 @@ pub struct Chaos<T = Panics> {
 }
 
 impl Chaos {
-    /// Off, until its [engine](Self::engine) switches it on.
+    /// Creates a disabled layer. Its [engine](Self::engine) enables chaos.
     pub fn new() -> Self {
         Self {
             engine: ChaosEngine::new(),
@@ -80,14 +86,14 @@ impl Chaos {
         }
     }
 
-    /// On from the start, with this.
+    /// Creates an enabled layer with `stage`.
     pub fn on(stage: impl Into<Stage>) -> Self {
         let chaos = Self::new();
         chaos.engine.enable_with(stage);
         chaos
     }
 
-    /// Steered by this engine, with others that are. What is set here is set for all of them.
+    /// Creates a layer that shares `engine` with other layers, together with its settings.
     pub fn with_engine(engine: &ChaosEngine) -> Self {
         Self {
             engine: engine.clone(),
@@ -103,50 +109,54 @@ impl Default for Chaos {
 }
 
 impl<T> Chaos<T> {
-    /// What steers it.
+    /// Returns a handle to the engine.
     pub fn engine(&self) -> ChaosEngine {
         self.engine.clone()
     }
 
-    /// What happens when it is switched on.
+    /// Replaces the active stage by `stage`.
     pub fn stage(self, stage: impl Into<Stage>) -> Self {
         self.engine.prepare(stage.into());
         self
     }
 
-    /// Draws with this seed.
+    /// Sets the seed of all random values.
     pub fn seed(self, seed: u64) -> Self {
         self.set(|settings| settings.seed = seed)
     }
 
-    /// Switches itself off so long after it was switched on.
+    /// Disables chaos when `time` has passed since it was enabled.
     pub fn expire_after(self, time: Duration) -> Self {
         self.set(|settings| settings.expire_after = Some(time))
     }
 
-    /// Affects at most so many requests at the same time; what comes then passes, and is counted.
+    /// Limits the number of affected requests that are in progress at the same time.
+    ///
+    /// Further requests pass, and are counted as [`capped`](super::ChaosStats::capped).
     pub fn max_concurrent(self, requests: usize) -> Self {
         self.set(|settings| settings.max_concurrent = requests)
     }
 
-    /// Exempts a route from chaos, for example a health check. See
-    /// [`Trigger::route`](crate::chaos::Trigger::route).
+    /// Exempts a [route](super::Trigger::route) from chaos, for example that of health checks.
+    ///
+    /// Each call adds a route.
     pub fn exempt_route(self, route: impl Into<String>) -> Self {
         self.set(|settings| settings.exempt_routes.push(route.into()))
     }
 
-    /// Also says what happened as http4k does, in `x-http4k-chaos`.
+    /// Whether to name the fault in the header `x-http4k-chaos` as well, as http4k does.
     pub fn http4k_header(self, enabled: bool) -> Self {
         self.set(|settings| settings.http4k_header = enabled)
     }
 
-    /// Keeps so many [decisions](ChaosEngine::decisions), each with its behavior.
+    /// Limits the number of [decisions](ChaosEngine::decisions) that are kept.
     pub fn max_decisions(self, most: usize) -> Self {
         self.set(|settings| settings.max_decisions = most)
     }
 
-    /// Lets [`Behavior::throw`] fail with an error that is made of its message, where the service inside
-    /// has such errors, instead of panicking.
+    /// Makes [`Behavior::throw`] return an error instead of panicking.
+    ///
+    /// `error` creates the error of the inner service from the message.
     ///
     /// ```
     /// use tower::BoxError;
@@ -188,14 +198,14 @@ impl<T> fmt::Debug for Chaos<T> {
 }
 
 impl From<Behavior> for Stage {
-    /// To every request.
+    /// Applies the behavior to every request.
     fn from(behavior: Behavior) -> Self {
         Self::always(behavior)
     }
 }
 
 impl From<Latency> for Stage {
-    /// For every request.
+    /// Delays every request.
     fn from(latency: Latency) -> Self {
         Behavior::latency(latency).into()
     }

@@ -1,7 +1,38 @@
-//! `Chaos`: breaks things on purpose, repeatably, and only while it is meant to.
+//! The [`Chaos`] layer: injects faults into requests, responses and connections.
 //!
-//! [`Chaos`] is the layer, and [`ChaosEngine`] steers it. What happens is a [`Behavior`], when is a
-//! [`Trigger`], and a [`Stage`] puts several of these in their order.
+//! A [`Behavior`] is a fault, a [`Trigger`] is the condition under which it is applied, and a
+//! [`Stage`] combines them into a schedule. A [`ChaosEngine`] switches the layer on and off at run
+//! time.
+//!
+//! # Examples
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use http::StatusCode;
+//! use tower_traffic::chaos::{Behavior, Chaos, Stage, Trigger};
+//!
+//! // One request in ten fails.
+//! let chaos = Chaos::on(Stage::when(
+//!     Trigger::percentage(10.0),
+//!     Behavior::status(StatusCode::SERVICE_UNAVAILABLE),
+//! ));
+//! let app: Router = Router::new()
+//!     .route("/users/{id}", get(async || "bob"))
+//!     .layer(chaos);
+//! ```
+//!
+//! Disabled at first, and enabled for a minute while the app runs:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use tower_traffic::chaos::{Behavior, Chaos, Latency};
+//!
+//! let chaos = Chaos::new().expire_after(Duration::from_secs(60));
+//! let engine = chaos.engine();
+//! // Later, in a test or behind a route:
+//! engine.enable_with(Behavior::latency(Latency::fixed(Duration::from_millis(300))));
+//! ```
 
 #[cfg(feature = "chaos-api")]
 mod api;

@@ -273,8 +273,8 @@ where
     mark(response, injection)
 }
 
-/// Names the fault in the response's headers and extensions, and counts the response as active until
-/// its body is dropped.
+/// Names the fault in the response's headers and extensions, and counts the response as active
+/// until its body is dropped.
 fn mark<R: Body>(
     mut response: Response<ChaosBody<R>>,
     injection: Injection,

@@ -278,7 +278,7 @@ async fn reqwest_is_broken_off_too() {
     let error = soon(response.into_body().collect())
         .await
         .expect_err("it broke off");
-    assert_eq!(error.to_string(), "chaos broke the body off after 5 bytes");
+    assert_eq!(error.to_string(), "chaos aborted the body after 5 bytes");
     assert_eq!(engine.stats().active, 0);
 }
 

@@ -60,22 +60,22 @@ fn variables_are_as_http4ks() {
         ),
         (
             &[("CHAOS_LATENCY_MS_MIN", "501"), ("CHAOS_PERCENTAGE", "101")],
-            "the environment variable CHAOS_LATENCY_MS_MIN is 501, and CHAOS_LATENCY_MS_MAX 500: \
-             that is less",
-            "the environment variable CHAOS_PERCENTAGE is 101, and should be a number from 0 to 100",
+            "invalid environment variable CHAOS_LATENCY_MS_MIN: 501 is more than \
+             CHAOS_LATENCY_MS_MAX, which is 500",
+            "invalid environment variable CHAOS_PERCENTAGE: expected a number from 0 to 100, found 101",
         ),
         (
             &[("CHAOS_LATENCY_MS_MIN", "-1"), ("CHAOS_PERCENTAGE", "NaN")],
-            "the environment variable CHAOS_LATENCY_MS_MIN is \"-1\", and should be a whole number of \
-             milliseconds",
-            "the environment variable CHAOS_PERCENTAGE is NaN, and should be a number from 0 to 100",
+            "invalid environment variable CHAOS_LATENCY_MS_MIN: expected a whole number of \
+             milliseconds, found \"-1\"",
+            "invalid environment variable CHAOS_PERCENTAGE: expected a number from 0 to 100, found NaN",
         ),
         (
             &[("CHAOS_LATENCY_MS_MAX", ""), ("CHAOS_PERCENTAGE", "half")],
-            "the environment variable CHAOS_LATENCY_MS_MAX is \"\", and should be a whole number of \
-             milliseconds",
-            "the environment variable CHAOS_PERCENTAGE is \"half\", and should be a number from 0 to \
-             100",
+            "invalid environment variable CHAOS_LATENCY_MS_MAX: expected a whole number of \
+             milliseconds, found \"\"",
+            "invalid environment variable CHAOS_PERCENTAGE: expected a number from 0 to 100, found \
+             \"half\"",
         ),
     ] {
         assert_eq!(said(variables), format!("<{latency}> <{percentage}>"));

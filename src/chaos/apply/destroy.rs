@@ -1,15 +1,15 @@
-//! What hurts the whole process.
+//! Faults of the whole process.
 
 use crate::chaos::model::behavior::Destruction;
 
-/// What happens before the service inside is asked.
+/// Applies the faults that precede the call of the inner service.
 #[cfg(feature = "chaos-destructive")]
 pub(in crate::chaos) fn before(destruction: Destruction) {
     match destruction {
         Destruction::Memory => {
             let mut eaten = Vec::new();
             loop {
-                // Written to, or the system only promises it.
+                // Memory that is not written to is not allocated by the system.
                 eaten.push(vec![1_u8; 16 << 20]);
                 std::hint::black_box(&mut eaten);
             }
@@ -23,13 +23,13 @@ pub(in crate::chaos) fn before(destruction: Destruction) {
 }
 
 #[cfg(feature = "chaos-destructive")]
-#[expect(unconditional_recursion, reason = "that is what it is for")]
+#[expect(unconditional_recursion, reason = "the stack must overflow")]
 fn deeper(depth: u64) -> u64 {
     let room = std::hint::black_box([depth; 64]);
     deeper(depth + 1) + room[0]
 }
 
-/// What happens when it has answered.
+/// Applies the faults that follow the response of the inner service.
 #[cfg(feature = "chaos-destructive")]
 pub(in crate::chaos) fn after(destruction: Destruction) {
     if destruction == Destruction::Block {
@@ -39,7 +39,7 @@ pub(in crate::chaos) fn after(destruction: Destruction) {
     }
 }
 
-/// Without the feature nobody can make one.
+// Without the feature, no such fault can be created.
 #[cfg(not(feature = "chaos-destructive"))]
 pub(in crate::chaos) fn before(_: Destruction) {}
 

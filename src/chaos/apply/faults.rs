@@ -1,4 +1,4 @@
-//! What is done to a body.
+//! Faults of a body.
 
 use std::{
     future::Future,
@@ -25,28 +25,28 @@ use crate::{
     util::time::BODY_ERROR_DELAY,
 };
 
-/// What is done to a body.
+/// The faults of a body, and their progress.
 #[derive(Debug, Default)]
 pub(in crate::chaos) struct Faults {
-    /// It ends there.
+    /// Ends the body after this number of bytes.
     end_after: Option<u64>,
     stall_after: Option<u64>,
     break_after: Option<u64>,
     drop_trailers: bool,
     hide_length: bool,
-    /// In a hundred.
+    /// The percentage of bytes to be replaced.
     corrupt: f64,
     random: Option<Random>,
-    /// The largest frame.
+    /// The size of the largest frame.
     most: Option<usize>,
     pace: Pace,
-    /// What did not fit into the frame before.
+    /// The rest of a frame that was too large.
     left: Bytes,
     passed: u64,
-    /// Until then nothing comes.
+    /// The time of the next frame.
     next: Option<Pin<Box<Sleep>>>,
     has_lingered: bool,
-    /// Counts as affected until it is let go.
+    /// Counts the exchange as active until the body is dropped.
     active: Option<ActiveGuard>,
 }
 
@@ -58,17 +58,17 @@ impl Faults {
         }
     }
 
-    /// Ends the body after so many bytes, as if it had no more.
+    /// Ends the body after `bytes` bytes.
     pub(in crate::chaos) fn end_after(&mut self, bytes: u64) {
         first(&mut self.end_after, bytes);
     }
 
-    /// Does not say how long the body is: that is said otherwise.
+    /// Hides the length of the body: `Content-Length` states another one.
     pub(in crate::chaos) fn hide_length(&mut self) {
         self.hide_length = true;
     }
 
-    /// Whether this change is one of a body.
+    /// Adds a change of the body. Returns `false` for a change of the head.
     pub(in crate::chaos) fn add(&mut self, change: &Change) -> bool {
         match *change {
             Change::Corrupt(percent) => self.corrupt = percent,
@@ -90,12 +90,12 @@ impl Faults {
         true
     }
 
-    /// How many bytes there will be of so many.
+    /// The length of the body, which would be `bytes` without faults.
     pub(in crate::chaos) fn length_of(&self, bytes: u64) -> u64 {
         self.end_after.map_or(bytes, |end| end.min(bytes))
     }
 
-    /// Where something happens, if nothing does before.
+    /// The number of bytes after which the body ends, stalls or is aborted.
     fn limit(&self) -> Option<u64> {
         let limits = [self.end_after, self.stall_after, self.break_after];
         limits.into_iter().flatten().min()
@@ -110,7 +110,7 @@ impl Faults {
             .get_or_insert_with(|| Box::pin(sleep(BODY_ERROR_DELAY)))
     }
 
-    /// The next part of what there is, and when the one after it may come.
+    /// Splits off the next frame, and schedules the one after it.
     fn part(&mut self) -> Bytes {
         let mut most = self.most.unwrap_or(usize::MAX).min(self.pace.most());
         if let Some(limit) = self.limit() {
@@ -155,7 +155,7 @@ impl Faults {
                     let after = self.passed;
                     return Poll::Ready(Some(Err(InjectedError { after }.into())));
                 }
-                // Nobody is woken: it stalls until it is let go.
+                // No waker: the body stalls until it is dropped.
                 return Poll::Pending;
             }
             if !self.left.is_empty() {
@@ -178,7 +178,7 @@ impl Faults {
     }
 
     pub(in crate::chaos) fn is_end_stream(&self, body: &impl Body) -> bool {
-        // One that is said to have more has not ended.
+        // `Content-Length` may state more bytes.
         if self.hide_length {
             return false;
         }
@@ -207,18 +207,19 @@ impl Faults {
         cut
     }
 
-    /// Counts as affected until it is let go.
+    /// Counts the exchange as active until the body is dropped.
     pub(in crate::chaos) fn counts(&mut self, active: ActiveGuard) {
         self.active = Some(active);
     }
 }
 
-/// Of two that are both wanted, the one that is reached first.
+/// Lowers `limit` to `other`.
 fn first<N: Ord + Copy>(limit: &mut Option<N>, other: N) {
     *limit = Some(limit.map_or(other, |before| before.min(other)));
 }
 
-/// Replaces `percent` percent of the bytes, each by another; `first` is the offset of the first byte.
+/// Replaces `percent` percent of the bytes, each by another; `first` is the offset of the first
+/// byte.
 pub(in crate::chaos) fn corrupt(
     bytes: &mut [u8],
     first: u64,

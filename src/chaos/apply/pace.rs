@@ -1,4 +1,4 @@
-//! When the parts of a body may come, or of what a connection has.
+//! Rate limiting for bodies and connections.
 
 use std::{num::NonZeroU64, time::Duration};
 
@@ -6,17 +6,17 @@ use tokio::time::Instant;
 
 use crate::util::time::FOREVER;
 
-/// Parts of a throttled body come so often, or less often.
+/// The interval between parts of a throttled body; small parts arrive less often.
 const STEP: Duration = Duration::from_millis(100);
 
-/// Keeps an absolute schedule: a timer that wakes late delays one part, and not all that follow it.
+/// An absolute schedule: a timer that fires late delays one part, not all that follow.
 #[derive(Debug, Default)]
 pub(in crate::chaos) struct Pace {
-    /// After each part.
+    /// The pause after each part.
     pub(in crate::chaos) every: Duration,
-    /// So many bytes a second.
+    /// Bytes per second.
     pub(in crate::chaos) rate: Option<NonZeroU64>,
-    /// By `every`, and by `rate`.
+    /// The next times, by `every` and by `rate`.
     next: [Option<Instant>; 2],
 }
 
@@ -30,7 +30,7 @@ impl Pace {
         }
     }
 
-    /// The largest part.
+    /// The size of the largest part.
     pub(in crate::chaos) fn most(&self) -> usize {
         let steps = |rate: NonZeroU64| u128::from(rate.get()) * STEP.as_millis() / 1_000;
         self.rate.map_or(usize::MAX, |rate| {
@@ -38,12 +38,12 @@ impl Pace {
         })
     }
 
-    /// After a part of so many bytes: when the next may come, if it is not at once.
+    /// Schedules the part that follows one of `bytes` bytes; `None` if it may pass at once.
     pub(in crate::chaos) fn after(&mut self, bytes: usize) -> Option<Instant> {
         let now = Instant::now();
         if !self.every.is_zero() {
             let every = self.every.min(FOREVER);
-            // Who came later than that begins anew: parts are not made up for.
+            // A reader that is late starts anew: missed parts are not made up for.
             let is_late = |next: &Instant| now.saturating_duration_since(*next) >= every;
             let from = self.next[0].filter(|next| !is_late(next)).unwrap_or(now);
             self.next[0] = Some(from + every);
@@ -51,8 +51,8 @@ impl Pace {
         if let Some(rate) = self.rate {
             let nanos = bytes as u128 * 1_000_000_000 / u128::from(rate.get());
             let takes = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
-            // Bytes are, but no more than those of a step: a timer has no finer grain than a
-            // millisecond, in which there may be many small parts.
+            // Missed bytes are made up for, up to those of one step: a timer has a resolution of a
+            // millisecond, in which many small parts may pass.
             let earliest = now.checked_sub(STEP).unwrap_or(now);
             let from = self.next[1].map_or(now, |next| next.max(earliest));
             self.next[1] = Some(from + takes.min(FOREVER));

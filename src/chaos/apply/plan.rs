@@ -1,4 +1,4 @@
-//! What a decision comes to, for one request.
+//! The plan for one request: a fault with all random values drawn.
 
 use std::{future::pending, mem, time::Duration};
 
@@ -24,11 +24,12 @@ use crate::chaos::{
 };
 use crate::message::semantics;
 
-/// A body of unknown length is snipped within so many bytes, as a power of two: within any power of them
-/// with the same chance, because most bodies are short.
+/// The longest cut of a body of unknown length, as a power of two.
+///
+/// The power is uniformly distributed, because most bodies are short.
 const SNIP_WITHIN: f64 = 13.0;
 
-/// What is to be done, with everything drawn.
+/// A fault of one request, with all random values drawn.
 #[derive(Debug)]
 pub(in crate::chaos) struct Plan {
     pub(in crate::chaos) delay: Duration,
@@ -36,16 +37,16 @@ pub(in crate::chaos) struct Plan {
     on_request: Vec<Step>,
     on_response: Vec<Step>,
     random: Random,
-    /// As http4k's header says it, on the response.
+    /// The value of http4k's header on the response.
     said: Option<String>,
-    /// And on the request.
+    /// The value of http4k's header on the request.
     said_of_request: Option<String>,
 }
 
-/// Who answers.
+/// The origin of the response.
 #[derive(Debug)]
 pub(in crate::chaos) enum End {
-    /// The service inside.
+    /// The inner service.
     Service,
     Answer(Answer),
     Throw(String),
@@ -128,17 +129,17 @@ impl Plan {
         }
     }
 
-    /// What http4k's header says on the response.
+    /// The value of http4k's header on the response.
     pub(in crate::chaos) fn said(&self) -> Option<&str> {
         self.said.as_deref()
     }
 
-    /// What http4k's header says on the request.
+    /// The value of http4k's header on the request.
     pub(in crate::chaos) fn said_of_request(&self) -> Option<&str> {
         self.said_of_request.as_deref()
     }
 
-    /// Waits as long as it says, or for ever.
+    /// Waits for the delay, or for ever.
     pub(in crate::chaos) async fn wait(&self) {
         if !self.delay.is_zero() {
             sleep(self.delay).await;
@@ -148,8 +149,8 @@ impl Plan {
         }
     }
 
-    /// Does to a request what is to be done to it. One without a body is left without, and so is one
-    /// that opens a tunnel.
+    /// Applies the changes of the request. A request without a body, or one that opens a tunnel,
+    /// has no body to be changed.
     pub(in crate::chaos) fn request<B>(
         &mut self,
         request: Request<ChaosBody<B>>,
@@ -169,7 +170,7 @@ impl Plan {
         Request::from_parts(parts, body.faulty(faults))
     }
 
-    /// Does to a response what is to be done to it.
+    /// Applies the changes of the response.
     pub(in crate::chaos) fn response<B>(
         &mut self,
         response: Response<ChaosBody<B>>,
@@ -186,7 +187,7 @@ impl Plan {
         Response::from_parts(parts, body.faulty(faults))
     }
 
-    /// The answer that is not the service's, if that is what it comes to.
+    /// Returns the response of the fault, or `None` if the inner service responds.
     pub(in crate::chaos) fn answer<B>(&mut self, method: &Method) -> Option<Response<ChaosBody<B>>>
     where
         B: Body<Data = Bytes>,
@@ -268,7 +269,7 @@ impl Plan {
             return Some(faults).filter(|_| is_any && carries == Carries::Body);
         }
         if is_set {
-            // The body keeps still, if it can be believed that it is so long.
+            // The body must not contradict the header that the user has set.
             if stated(headers).is_some_and(|stated| Some(stated) != length) {
                 faults.hide_length();
                 is_any = true;
@@ -276,7 +277,7 @@ impl Plan {
         } else if let Some(length) = said {
             let there = faults.length_of(length);
             let told = there.saturating_add_signed(by);
-            // Who said nothing need not say anything now, unless it is to be wrong.
+            // Without `Content-Length` none is added, unless it is to be wrong.
             if by != 0 || (told != length && headers.contains_key(CONTENT_LENGTH)) {
                 headers.insert(CONTENT_LENGTH, told.into());
             }
@@ -285,18 +286,18 @@ impl Plan {
     }
 }
 
-/// What follows a head.
+/// The part of a message after its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Carries {
     Body,
-    /// An answer to `HEAD` has the head of another that has a body.
+    /// No body, but the head of a message with a body: the response to `HEAD`.
     Head,
-    /// No body, or what is none: behind a 101, or a CONNECT that went well, a tunnel.
+    /// No body, or a tunnel: after a 101, or a successful `CONNECT`.
     Nothing,
 }
 
 impl Carries {
-    /// By RFC 9112, section 6.3.
+    /// See RFC 9112, section 6.3.
     fn of(method: &Method, status: StatusCode, is_empty: bool) -> Self {
         let is_head = *method == Method::HEAD;
         let method = if is_head { &Method::GET } else { method };
@@ -314,7 +315,7 @@ fn stated(headers: &HeaderMap) -> Option<u64> {
     semantics::content_length(headers.get_all(CONTENT_LENGTH))
 }
 
-/// Whether `Content-Length` was among what it changed.
+/// Changes the head. Returns whether this sets `Content-Length`.
 fn change_head(headers: &mut HeaderMap, change: &Change, random: Random) -> bool {
     let name = match change {
         Change::SetHeader(name, value) => {

@@ -1,26 +1,28 @@
-//! What it means to throw.
+//! `Behavior::throw`: a panic or an error.
 
 use std::fmt;
 
-/// Makes of a message what [`Behavior::throw`](crate::chaos::Behavior::throw) does with it.
+/// Implements [`Behavior::throw`](crate::chaos::Behavior::throw).
 pub trait Throw<E> {
-    /// The caller's error; or it panics.
+    /// Panics with `message`, or converts it into an error.
     fn throw(&self, message: &str) -> E;
 }
 
-/// Panics: that is what an exception is to a server, and tower-http's `CatchPanicLayer` makes a 500 of
-/// it.
+/// Panics, as the default of [`Chaos`](crate::chaos::Chaos).
+///
+/// A server treats a panic as http4k treats an exception: tower-http's `CatchPanicLayer` responds
+/// with 500.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Panics;
 
 impl<E> Throw<E> for Panics {
-    #[expect(clippy::panic, reason = "that is what it is for")]
+    #[expect(clippy::panic, reason = "the fault is a panic")]
     fn throw(&self, message: &str) -> E {
         panic!("{message}")
     }
 }
 
-/// Fails with an error.
+/// Returns an error, see [`Chaos::with_error`](crate::chaos::Chaos::with_error).
 #[derive(Clone)]
 pub struct Fails<F>(pub(in crate::chaos) F);
 

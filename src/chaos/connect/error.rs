@@ -1,8 +1,11 @@
+//! `ConnectionFault`.
+
 use std::io;
 
-/// Why there is no connection, or no more: it was chaos. It is the source of the [`std::io::Error`] that
-/// a client sees. Over HTTP/2 the `h2` crate keeps of a reset the kind and the text, or just that the
-/// pipe broke.
+/// The error of a connection that chaos refused, failed or reset.
+///
+/// It is the source of the [`std::io::Error`] that a client returns. Over HTTP/2, the `h2` crate
+/// keeps only the kind and the text of a reset, or reports a broken pipe.
 ///
 /// ```
 /// use std::{error::Error, io};
@@ -20,20 +23,23 @@ use std::io;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectionFault {
-    /// By [`ConnectionBehavior::refuse`](crate::chaos::ConnectionBehavior::refuse). The kind is
+    /// The connection was refused, by
+    /// [`ConnectionBehavior::refuse`](crate::chaos::ConnectionBehavior::refuse). The kind is
     /// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused).
     #[error("chaos refused the connection")]
     Refused,
-    /// By [`ConnectionBehavior::throw`](crate::chaos::ConnectionBehavior::throw), with its message.
-    /// The kind is [`Other`](io::ErrorKind::Other).
+    /// The connection failed, by
+    /// [`ConnectionBehavior::throw`](crate::chaos::ConnectionBehavior::throw). The kind is
+    /// [`Other`](io::ErrorKind::Other).
     #[error("{0}")]
     Thrown(String),
-    /// By [`ConnectionBehavior::break_after`](crate::chaos::ConnectionBehavior::break_after). The
-    /// kind is [`ConnectionReset`](io::ErrorKind::ConnectionReset).
+    /// The connection was reset, by
+    /// [`ConnectionBehavior::break_after`](crate::chaos::ConnectionBehavior::break_after). The kind
+    /// is [`ConnectionReset`](io::ErrorKind::ConnectionReset).
     #[error("chaos reset the connection after {after} bytes")]
     #[non_exhaustive]
     Reset {
-        /// So many bytes were let through, both ways together.
+        /// The number of bytes that passed in both directions.
         after: u64,
     },
 }

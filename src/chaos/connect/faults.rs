@@ -1,4 +1,4 @@
-//! What happens to the bytes of a connection.
+//! Faults of the bytes of a connection.
 
 use std::{
     future::Future,
@@ -18,7 +18,7 @@ use crate::chaos::{
     model::random::{Draw, Random},
 };
 
-/// So much passes at once.
+/// The size of the buffer.
 const ROOM: usize = 8 << 10;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -26,31 +26,31 @@ pub(super) struct Limits {
     pub(super) break_after: Option<u64>,
     pub(super) stall_after: Option<u64>,
     pub(super) rate: Option<NonZeroU64>,
-    /// So many bytes at once.
+    /// The largest number of bytes per read or write.
     pub(super) most: Option<usize>,
     pub(super) every: Duration,
-    /// In a hundred.
+    /// The percentage of bytes to be replaced.
     pub(super) corrupt: f64,
 }
 
 #[derive(Debug)]
 pub(super) struct Faults {
     limits: Limits,
-    /// Both ways together.
+    /// In both directions together.
     passed: u64,
     received: Way,
     sent: Way,
     room: Box<[u8]>,
 }
 
-/// One of the two directions.
+/// One direction of a connection.
 #[derive(Debug)]
 struct Way {
     passed: u64,
     pace: Pace,
-    /// Until then nothing passes.
+    /// The time of the next part.
     next: Option<Pin<Box<Sleep>>>,
-    /// Who waits for bytes, or for room for them.
+    /// The task that reads or writes.
     waiting: Option<Waker>,
     random: Random,
     draw: Draw,
@@ -88,7 +88,7 @@ impl Way {
         }
     }
 
-    /// To be woken when the connection is reset, whatever else it waits for.
+    /// Registers the task, to be woken when the connection is reset.
     fn wait(&mut self, cx: &Context<'_>) {
         match &mut self.waiting {
             Some(waker) => waker.clone_from(cx.waker()),
@@ -97,11 +97,11 @@ impl Way {
     }
 }
 
-/// What there is for some bytes to do.
+/// Whether bytes may pass.
 enum Gate {
-    /// So many may pass.
+    /// At most this number of bytes may pass.
     Open(usize),
-    /// None, any more.
+    /// No more bytes will pass.
     Stalled,
     Broken(ConnectionFault),
 }
@@ -133,7 +133,7 @@ impl Faults {
         }
     }
 
-    /// Whether nothing passes any more, and nobody is told.
+    /// Whether the connection has stalled.
     pub(super) fn is_stalled(&self) -> bool {
         matches!(self.limits.gate(self.passed), Gate::Stalled)
     }
@@ -187,7 +187,7 @@ impl Faults {
     fn have_passed(&mut self, bytes: usize) {
         self.passed += bytes as u64;
         if !matches!(self.limits.gate(self.passed), Gate::Open(_)) {
-            // Neither would hear of it from the other side.
+            // The limit counts both directions, and the inner connection wakes only one.
             for way in [&mut self.received, &mut self.sent] {
                 if let Some(waiting) = way.waiting.take() {
                     waiting.wake();

@@ -1,4 +1,4 @@
-//! What a decision comes to, for one connection.
+//! The plan for one connection: a fault with all random values drawn.
 
 use std::{future::pending, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::chaos::model::{
     random::Random,
 };
 
-/// What is to be done, with everything drawn.
+/// A fault of one connection, with all random values drawn.
 #[derive(Debug)]
 pub(super) struct ConnectionPlan {
     pub(super) delay: Duration,
@@ -56,7 +56,7 @@ impl ConnectionPlan {
         plan
     }
 
-    /// What happens, with what was drawn.
+    /// The text of the decision.
     pub(super) fn text(&self) -> &str {
         &self.text
     }
@@ -89,7 +89,7 @@ impl ConnectionPlan {
         }
     }
 
-    /// Waits as long as it says, or for ever, and fails if it says so.
+    /// Waits for the delay or for ever, and returns the error of a connection that fails.
     pub(super) async fn wait(&mut self) -> Result<(), ConnectionFault> {
         if !self.delay.is_zero() {
             sleep(self.delay).await;
@@ -101,7 +101,7 @@ impl ConnectionPlan {
         }
     }
 
-    /// What is done to its bytes.
+    /// The faults of its bytes.
     pub(super) fn faults(&self) -> Option<Faults> {
         (self.limits != Limits::default()).then(|| Faults::new(self.limits, self.random))
     }

@@ -1,3 +1,5 @@
+//! Connectors with chaos.
+
 use std::{
     fmt,
     future::Future,
@@ -14,7 +16,7 @@ use tower::{BoxError, Service};
 use super::{injection::ConnectionInjection, stream::ChaosConnection};
 use crate::chaos::engine::ChaosEngine;
 
-/// The connector that [`ChaosConnect`](super::ChaosConnect) makes.
+/// The connector of [`ChaosConnect`](super::ChaosConnect).
 #[derive(Clone, Debug)]
 pub struct ChaosConnector<S> {
     inner: S,
@@ -48,16 +50,16 @@ where
         {
             let injection = ConnectionInjection::new(&self.engine, *choice);
             let inner = ready_one(&mut self.inner);
-            return ConnectFuture::acting(async move {
+            return ConnectFuture::affected(async move {
                 let (injection, inner) = connect(inner, uri, injection).await?;
                 Ok(ChaosConnection::affected(inner, injection))
             });
         }
-        ConnectFuture::passing(self.inner.call(uri))
+        ConnectFuture::unaffected(self.inner.call(uri))
     }
 }
 
-/// The connector that [`ChaosConnect::opaque`](super::ChaosConnect::opaque) makes.
+/// The connector of [`ChaosConnect::opaque`](super::ChaosConnect::opaque).
 #[derive(Clone, Debug)]
 pub struct OpaqueConnector<S> {
     inner: S,
@@ -91,16 +93,16 @@ where
         {
             let injection = ConnectionInjection::new(&self.engine, *choice);
             let inner = ready_one(&mut self.inner);
-            return ConnectFuture::acting(async move {
+            return ConnectFuture::affected(async move {
                 let (_, inner) = connect(inner, target, injection).await?;
                 Ok(inner)
             });
         }
-        ConnectFuture::passing(self.inner.call(target))
+        ConnectFuture::unaffected(self.inner.call(target))
     }
 }
 
-/// The one that is ready, not its clone.
+/// Takes the ready service, and leaves its clone.
 fn ready_one<S: Clone>(inner: &mut S) -> S {
     let clone = inner.clone();
     mem::replace(inner, clone)
@@ -121,7 +123,7 @@ where
 }
 
 pin_project! {
-    /// The future of a [`ChaosConnector`].
+    /// The future of [`ChaosConnector`].
     pub struct ConnectFuture<F, C> {
         #[pin]
         state: State<F, C>,
@@ -131,22 +133,21 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<F, C> {
-        // Nothing happens to it.
-        Passing { #[pin] future: F },
-        Acting { future: BoxFuture<'static, Result<C, BoxError>> },
+        Unaffected { #[pin] future: F },
+        Affected { future: BoxFuture<'static, Result<C, BoxError>> },
     }
 }
 
 impl<F, C> ConnectFuture<F, C> {
-    fn passing(future: F) -> Self {
+    fn unaffected(future: F) -> Self {
         Self {
-            state: State::Passing { future },
+            state: State::Unaffected { future },
         }
     }
 
-    fn acting(future: impl Future<Output = Result<C, BoxError>> + Send + 'static) -> Self {
+    fn affected(future: impl Future<Output = Result<C, BoxError>> + Send + 'static) -> Self {
         Self {
-            state: State::Acting {
+            state: State::Affected {
                 future: Box::pin(future),
             },
         }
@@ -164,11 +165,11 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProjection::Passing { future } => {
+            StateProjection::Unaffected { future } => {
                 let connection = ready!(future.poll(cx)).map_err(Into::into)?;
                 Poll::Ready(Ok(connection.into()))
             }
-            StateProjection::Acting { future } => future.as_mut().poll(cx),
+            StateProjection::Affected { future } => future.as_mut().poll(cx),
         }
     }
 }

@@ -1,3 +1,5 @@
+//! Connections with chaos.
+
 use std::{
     fmt,
     future::Future,
@@ -16,33 +18,35 @@ use crate::chaos::{
     model::decision::Decision,
 };
 
-/// A connection as it is, or as [`ChaosConnect`](super::ChaosConnect) makes it.
+/// A connection that passes through [`ChaosConnect`](super::ChaosConnect), with or without faults.
 pub struct ChaosConnection<I> {
     inner: I,
     faulty: Option<Box<Faulty>>,
     decision: Option<Arc<Decision>>,
 }
 
-/// What was decided about the connection that a response came over. It is in the response's extensions,
-/// where hyper-util's client puts what it knows of a connection, if something was.
+/// The decision about the connection of a response.
+///
+/// hyper-util's client inserts it into the extensions of each response that arrives over an
+/// affected connection.
 #[derive(Clone, Debug)]
 pub struct AffectedConnection(Arc<Decision>);
 
 impl AffectedConnection {
-    /// What was injection.
+    /// The decision.
     pub fn decision(&self) -> &Decision {
         &self.0
     }
 }
 
-/// A connection to whose bytes something happens.
+/// A connection with faults of its bytes.
 struct Faulty {
     faults: Faults,
     generation: Generation,
-    /// Each of the two ways waits for the end by itself, if it is stalled.
+    /// The end of the generation; each direction waits for it separately if the connection stalls.
     reading: Option<Over>,
     writing: Option<Over>,
-    /// Counts as affected until it is let go.
+    /// Counts the connection as active until it is closed.
     _active: ActiveGuard,
 }
 
@@ -65,7 +69,7 @@ impl<I> ChaosConnection<I> {
     }
 }
 
-/// As it is.
+/// A connection without faults.
 impl<I> From<I> for ChaosConnection<I> {
     #[inline]
     fn from(inner: I) -> Self {
@@ -96,7 +100,7 @@ impl Faulty {
 }
 
 impl<I> ChaosConnection<I> {
-    /// What is done to its bytes, unless that is over, and whom it is done to.
+    /// The faults, unless their generation has ended, and the inner connection.
     #[inline]
     fn faults(
         &mut self,

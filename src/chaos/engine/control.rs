@@ -76,8 +76,8 @@ impl ControlPaths {
     }
 }
 
-/// Whether `route` is a route of a control API that is nested in another router, whose path is part of
-/// the matched route.
+/// Whether `route` is a route of a control API that is nested in another router, whose path is part
+/// of the matched route.
 fn is_nested(route: &str, base: &str) -> bool {
     ROUTES.iter().any(|tail| {
         let before = route.strip_suffix(tail);

@@ -57,8 +57,8 @@ impl ChaosEngine {
         })
     }
 
-    /// Decides about a connection to `uri` that is about to be opened. For an opaque connector there
-    /// is no URI, and only faults that precede the connection apply.
+    /// Decides about a connection to `uri` that is about to be opened. For an opaque connector
+    /// there is no URI, and only faults that precede the connection apply.
     #[cfg(feature = "chaos-connect")]
     pub(in crate::chaos) fn decide_connection(&self, uri: Option<&Uri>) -> Option<Box<Choice>> {
         let verdict = self.with_schedule(|schedule| {

@@ -22,8 +22,8 @@ use crate::{
 
 /// A handle to the chaos engine: switches chaos on and off, and reports what it did.
 ///
-/// The engine belongs to one or more [`Chaos`](crate::chaos::Chaos) layers (and `ChaosConnect` layers).
-/// Clones are handles to the same engine.
+/// The engine belongs to one or more [`Chaos`](crate::chaos::Chaos) layers (and `ChaosConnect`
+/// layers). Clones are handles to the same engine.
 ///
 /// ```
 /// use http::StatusCode;
@@ -83,8 +83,8 @@ impl ChaosEngine {
         });
     }
 
-    /// Runs `f` on the schedule, and logs switches after it is unlocked, because a `tracing` subscriber
-    /// may call the engine.
+    /// Runs `f` on the schedule, and logs switches after it is unlocked, because a `tracing`
+    /// subscriber may call the engine.
     pub(super) fn with_schedule<T>(&self, f: impl FnOnce(&mut Schedule) -> T) -> T {
         let mut schedule = lock(&self.state.schedule);
         let answer = f(&mut schedule);
@@ -113,8 +113,9 @@ impl ChaosEngine {
 
     /// Repeats recorded [decisions](Self::decisions), and enables chaos.
     ///
-    /// Each decision is applied to the request or connection with its ordinal; all others pass, whatever
-    /// a trigger would say. Ordinals and statistics restart at 0, and the decision log is cleared.
+    /// Each decision is applied to the request or connection with its ordinal; all others pass,
+    /// whatever a trigger would say. Ordinals and statistics restart at 0, and the decision log is
+    /// cleared.
     pub fn enable_again(&self, decisions: impl IntoIterator<Item = Decision>) {
         let decisions = decisions.into_iter();
         let by_ordinal = decisions.map(|decision| ((decision.on, decision.ordinal), decision));
@@ -236,8 +237,8 @@ impl ChaosEngine {
         lock(&self.state.schedule).stage.clone()
     }
 
-    /// Returns the time until chaos [expires](crate::chaos::Chaos::expire_after), or `None` if it is
-    /// disabled or does not expire.
+    /// Returns the time until chaos [expires](crate::chaos::Chaos::expire_after), or `None` if it
+    /// is disabled or does not expire.
     pub fn expires_in(&self) -> Option<Duration> {
         self.with_schedule(|schedule| {
             let is_on = self.is_on(schedule);

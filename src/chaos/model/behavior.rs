@@ -1,4 +1,4 @@
-//! What happens.
+//! `Behavior`: a fault.
 
 use std::{fmt, num::NonZeroU64, sync::Arc, sync::RwLock, time::Duration};
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::util::sync::{read, write};
 
-/// What happens to a request for which a [trigger](crate::chaos::Trigger) fires.
+/// A fault: what happens to a request for which a [trigger](super::Trigger) fires.
 ///
 /// ```
 /// use std::time::Duration;
@@ -22,11 +22,11 @@ use crate::util::sync::{read, write};
 ///     Duration::from_millis(100)..=Duration::from_millis(300),
 /// ));
 /// assert_eq!(slow.to_string(), "Latency (range = PT0.1S to PT0.3S)");
-/// // Both: late, and then this.
+/// // A delay, followed by a 503 response.
 /// let down = slow.and(Behavior::status(StatusCode::SERVICE_UNAVAILABLE));
 /// ```
 ///
-/// It may also be about connections, as a [`ConnectionBehavior`] is.
+/// A [`ConnectionBehavior`], a fault of a connection, converts into a `Behavior`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Behavior(pub(in crate::chaos) Kind);
 
@@ -49,7 +49,7 @@ pub(in crate::chaos) enum Kind {
     Connection(ConnectionBehavior),
 }
 
-/// A response of the chaos's own.
+/// A response in place of the inner service's.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::chaos) struct Answer {
     pub(in crate::chaos) status: StatusCode,
@@ -57,23 +57,23 @@ pub(in crate::chaos) struct Answer {
     pub(in crate::chaos) body: Bytes,
 }
 
-/// Which of the two messages.
+/// The message of an exchange that a fault applies to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Message {
-    /// The request, before the service inside sees it.
+    /// The request, before the inner service receives it.
     Request,
     /// The response, before the caller sees it.
     #[default]
     Response,
 }
 
-/// What is done to a message while it passes.
+/// A change to a passing message.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::chaos) enum Change {
     SetHeader(HeaderName, HeaderValue),
     RemoveHeader(HeaderName),
     GarbleHeader(HeaderName),
-    /// So many of a hundred bytes, each replaced by another.
+    /// Replaces this percentage of the bytes.
     Corrupt(f64),
     Slice {
         bytes: usize,
@@ -85,11 +85,11 @@ pub(in crate::chaos) enum Change {
     StallAfter(u64),
     BreakAfter(u64),
     DropTrailers,
-    /// `Content-Length` says so many bytes more, or fewer, than there are.
+    /// Adds this number to `Content-Length`.
     MisstateLength(i64),
 }
 
-/// What hurts the whole process.
+/// A fault of the whole process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::chaos) enum Destruction {
     Memory,
@@ -98,17 +98,17 @@ pub(in crate::chaos) enum Destruction {
     Block,
 }
 
-/// A behavior that can be changed while it is in use. Clones share it.
+/// A behavior that can be changed while it is in use. Clones share the behavior.
 #[derive(Clone, Debug)]
 pub struct Variable(Arc<RwLock<Behavior>>);
 
 impl Variable {
-    /// Begins with this one.
+    /// Creates a variable that begins with `behavior`.
     pub fn new(behavior: Behavior) -> Self {
         Self(Arc::new(RwLock::new(behavior)))
     }
 
-    /// Is this one from now on.
+    /// Replaces the behavior, for all clones.
     pub fn set(&self, behavior: Behavior) {
         *write(&self.0) = behavior;
     }
@@ -131,29 +131,30 @@ impl From<&Variable> for Behavior {
 }
 
 impl Behavior {
-    /// Nothing, and no other either: the request passes.
+    /// Applies no fault, and keeps later stages from being consulted.
     pub fn none() -> Self {
         Self(Kind::None)
     }
 
-    /// Waits before the request is passed on, or, where it is
-    /// [decided](crate::chaos::Trigger::status) by the response, before that is.
+    /// Delays the request, or the response if the trigger needs the
+    /// [response](super::Trigger::status).
     pub fn latency(latency: Latency) -> Self {
         Self(Kind::Latency(latency))
     }
 
-    /// Panics with this message, which is what an exception is to a server; or fails with the error that
-    /// [`Chaos::with_error`](crate::chaos::Chaos::with_error) makes of it.
+    /// Panics with `message`, which is the equivalent of an exception in http4k.
+    ///
+    /// With [`Chaos::with_error`](super::Chaos::with_error), the service returns an error instead.
     pub fn throw(message: impl Into<String>) -> Self {
         Self(Kind::Throw(message.into()))
     }
 
-    /// Answers with this status and nothing else; the service inside is not asked.
+    /// Responds with `status` and an empty body, without calling the inner service.
     pub fn status(status: StatusCode) -> Self {
         Self(Kind::Status(status))
     }
 
-    /// Answers with this; the service inside is not asked.
+    /// Responds with `response`, without calling the inner service.
     pub fn response(response: http::Response<impl Into<Bytes>>) -> Self {
         let (parts, body) = response.into_parts();
         Self(Kind::Answer(Answer {
@@ -163,100 +164,107 @@ impl Behavior {
         }))
     }
 
-    /// The response without its body.
+    /// Removes the body of the response.
     pub fn no_body() -> Self {
         Self(Kind::NoBody)
     }
 
-    /// The response with its body cut, somewhere, and with a `Content-Length` that agrees. One of unknown
-    /// length is cut within its first 8 KiB, more often near its beginning; what is shorter stays whole.
+    /// Cuts the response body at a random length, and adjusts `Content-Length`.
+    ///
+    /// A body of unknown length is cut within its first 8 KiB, more often near the beginning; a
+    /// shorter body is left whole.
     pub fn snip_body() -> Self {
         Self(Kind::SnipBody)
     }
 
-    /// The request with its body cut, as that of a response is ([`snip_body`](Self::snip_body)).
+    /// Cuts the request body, as [`snip_body`](Self::snip_body) does that of the response.
     pub fn snip_request_body() -> Self {
         Self(Kind::SnipRequestBody)
     }
 
-    /// Never answers: the request waits until its caller gives up.
+    /// Never responds: the caller waits until it gives up.
     pub fn never() -> Self {
         Self(Kind::Never)
     }
 
-    /// What the request asks for, as Envoy's does: a delay (`x-envoy-fault-delay-request`, in
-    /// milliseconds), and a status to be answered with (`x-envoy-fault-abort-request`, 200 to 599). No
-    /// longer than this.
-    pub fn envoy_fault_headers(at_most: Duration) -> Self {
-        Self(Kind::Asked { at_most })
+    /// Applies the fault that the request's headers ask for, as Envoy's fault filter does.
+    ///
+    /// `x-envoy-fault-delay-request` is a delay in milliseconds, cut to `max_delay`;
+    /// `x-envoy-fault-abort-request` is the status of the response, from 200 to 599. The trigger
+    /// [of the same name](super::Trigger::envoy_fault_headers) fires for requests with such
+    /// headers.
+    pub fn envoy_fault_headers(max_delay: Duration) -> Self {
+        Self(Kind::Asked { at_most: max_delay })
     }
 
-    /// Sets a header field, in place of all of that name.
+    /// Sets the header `name` to `value`, replacing all of its values.
     pub fn set_header(on: Message, name: HeaderName, value: HeaderValue) -> Self {
         Self::change(on, Change::SetHeader(name, value))
     }
 
-    /// Takes a header field away.
+    /// Removes the header `name`.
     pub fn remove_header(on: Message, name: HeaderName) -> Self {
         Self::change(on, Change::RemoveHeader(name))
     }
 
-    /// Replaces the bytes of a header field's values by others, of which values may be made.
+    /// Replaces every character of the header `name` by another one, at random.
     pub fn garble_header(on: Message, name: HeaderName) -> Self {
         Self::change(on, Change::GarbleHeader(name))
     }
 
-    /// Replaces so many of a hundred bytes of a body, each by another: 0 none, 100 all. What is below or
-    /// above counts as these, and what is no number as 0.
+    /// Replaces `percent` percent of the bytes of a body, each by another byte.
+    ///
+    /// `percent` is clamped to 0 to 100; NaN counts as 0.
     pub fn corrupt(on: Message, percent: f64) -> Self {
         Self::change(on, Change::Corrupt(clamped(percent)))
     }
 
-    /// Cuts a body into frames of at most so many bytes, 1 at least, and lets one through each time.
+    /// Cuts a body into frames of at most `bytes` bytes, and passes one frame per `every`.
+    ///
+    /// `bytes` is at least 1.
     pub fn slice(on: Message, bytes: usize, every: Duration) -> Self {
         let bytes = bytes.max(1);
         Self::change(on, Change::Slice { bytes, every })
     }
 
-    /// Lets so many bytes of a body through in a second.
+    /// Limits the rate of a body to `bytes_per_second`.
     pub fn throttle(on: Message, bytes_per_second: NonZeroU64) -> Self {
         Self::change(on, Change::Throttle { bytes_per_second })
     }
 
-    /// Lets so many bytes of a body through, and then nothing any more.
+    /// Passes `bytes` bytes of a body, then stalls for ever.
     pub fn stall_after(on: Message, bytes: u64) -> Self {
         Self::change(on, Change::StallAfter(bytes))
     }
 
-    /// Breaks a body off after so many bytes: on HTTP/1 the connection closes, on HTTP/2 the stream
-    /// is reset. What was let through has 100 ms to arrive first.
+    /// Aborts a body after `bytes` bytes, with an [`InjectedError`](super::InjectedError).
     ///
-    /// One that has exactly so many is broken off too, where HTTP can say so: over HTTP/1 a body with
-    /// `Content-Length` is whole once so many bytes are there. Over HTTP/1.0, without a length, it is the
-    /// end of the connection that ends a body, and nobody can tell.
+    /// Over HTTP/1 the connection is closed, over HTTP/2 the stream is reset, 100 ms after the last
+    /// byte, so that this byte can arrive. A body of exactly `bytes` bytes is aborted as well,
+    /// where the protocol can tell: over HTTP/1 a body with `Content-Length` is complete by then,
+    /// and a body without a length over HTTP/1.0 ends with the connection in any case.
     pub fn break_after(on: Message, bytes: u64) -> Self {
         Self::change(on, Change::BreakAfter(bytes))
     }
 
-    /// A body without its trailers.
+    /// Removes the trailers of a body.
     pub fn drop_trailers(on: Message) -> Self {
         Self::change(on, Change::DropTrailers)
     }
 
-    /// A `Content-Length` of so many bytes more than the body has, or fewer: the one behavior with
-    /// which they do not agree. Where the length is not known, nothing.
+    /// Adds `by` to `Content-Length`, without changing the body.
     ///
-    /// Over HTTP/1 the end of the body is where `Content-Length` says: of fewer bytes no more are sent,
-    /// and after more the connection closes. Over HTTP/2 the receiver sees that they differ.
+    /// If the length of the body is unknown, the message is left as it is. Over HTTP/1 the body
+    /// ends where `Content-Length` says: a shorter body is cut off, and after a longer one the
+    /// connection is closed. Over HTTP/2 the receiver notices the difference.
     pub fn misstate_length(on: Message, by: i64) -> Self {
         Self::change(on, Change::MisstateLength(by))
     }
 
-    /// Both: this one, and the other.
+    /// Combines two behaviors.
     ///
-    /// Latencies add up, changes come in their order, and of several answers it is the first. What
-    /// is about requests does not go together with what is about connections: then the other is left
-    /// out.
+    /// Latencies add up, changes apply in order, and the first of several responses is sent. A
+    /// behavior of requests and a [`ConnectionBehavior`] cannot be combined: `other` is ignored.
     pub fn and(self, other: Self) -> Self {
         let mut all = match (self.0, &other.0) {
             (Kind::Connection(this), Kind::Connection(other)) => {
@@ -273,7 +281,7 @@ impl Behavior {
         Self(Kind::All(all))
     }
 
-    /// What it is about.
+    /// The target of the behavior.
     #[inline]
     pub(in crate::chaos) fn affects(&self) -> Affected {
         match &self.0 {
@@ -297,31 +305,31 @@ impl Behavior {
         Self(Kind::Change { on, change })
     }
 
-    /// Fills memory until there is none.
+    /// Allocates memory until none is left.
     #[cfg(feature = "chaos-destructive")]
     pub fn eat_memory() -> Self {
         Self(Kind::Destroy(Destruction::Memory))
     }
 
-    /// Overflows the stack, which ends the process.
+    /// Overflows the stack, which aborts the process.
     #[cfg(feature = "chaos-destructive")]
     pub fn stack_overflow() -> Self {
         Self(Kind::Destroy(Destruction::Overflow))
     }
 
-    /// Ends the process with status 1, at once.
+    /// Exits the process with status 1.
     #[cfg(feature = "chaos-destructive")]
     pub fn kill_process() -> Self {
         Self(Kind::Destroy(Destruction::Kill))
     }
 
-    /// Asks the service inside, and then blocks the thread for ever.
+    /// Calls the inner service, then blocks the thread for ever.
     #[cfg(feature = "chaos-destructive")]
     pub fn block_thread() -> Self {
         Self(Kind::Destroy(Destruction::Block))
     }
 
-    /// Its name in counters and documents.
+    /// The name of the behavior in statistics and documents.
     pub fn name(&self) -> &'static str {
         match &self.0 {
             Kind::None => "none",
@@ -363,7 +371,7 @@ impl Change {
     }
 }
 
-/// As http4k says it, where http4k has it.
+/// The behavior in http4k's words, where http4k has it.
 impl fmt::Display for Behavior {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
@@ -404,7 +412,7 @@ impl fmt::Display for Behavior {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // A value may be a secret.
+            // Without the value, which may be a secret.
             Self::SetHeader(name, _) => write!(f, "SetHeader ({name})"),
             Self::RemoveHeader(name) => write!(f, "RemoveHeader ({name})"),
             Self::GarbleHeader(name) => write!(f, "GarbleHeader ({name})"),

@@ -1,4 +1,4 @@
-//! What happens to connections.
+//! `ConnectionBehavior`: a fault of a connection.
 
 use std::{fmt, num::NonZeroU64, time::Duration};
 
@@ -9,15 +9,14 @@ use super::{
     stage::Stage,
 };
 
-/// What happens to a connection for which a [trigger](crate::chaos::Trigger) fires. It is for `ChaosConnect`,
-/// the layer around connectors (feature `chaos-connect`), and requests never see it.
+/// A fault of a connection, applied by `ChaosConnect` (feature `chaos-connect`).
 ///
 /// ```
 /// use std::{num::NonZeroU64, time::Duration};
 ///
 /// use tower_traffic::chaos::{ConnectionBehavior, Latency, Stage, Trigger};
 ///
-/// // One in ten is refused, and the others are late and slow.
+/// // One in ten connections is refused, the others are delayed and throttled.
 /// let kib = NonZeroU64::new(1024).unwrap();
 /// let stage = Stage::when(Trigger::percentage(10.0), ConnectionBehavior::refuse()).then(
 ///     Stage::always(
@@ -33,8 +32,8 @@ use super::{
 /// );
 /// ```
 ///
-/// Bytes are those of the stream that the connector makes: of what is encrypted, if the layer is below
-/// TLS, and of what is not, if it is around it.
+/// Bytes are those of the connector's stream: encrypted bytes if the layer is below TLS, plain
+/// bytes if it is around TLS.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConnectionBehavior(pub(in crate::chaos) Vec<Fault>);
 
@@ -45,7 +44,7 @@ pub(in crate::chaos) enum Fault {
     Never,
     Refuse,
     Throw(String),
-    /// So many of a hundred bytes, each replaced by another.
+    /// Replaces this percentage of the bytes.
     Corrupt(f64),
     Slice {
         bytes: usize,
@@ -59,65 +58,72 @@ pub(in crate::chaos) enum Fault {
 }
 
 impl ConnectionBehavior {
-    /// Nothing, and no other either: the connection is made.
+    /// Applies no fault, and keeps later stages from being consulted.
     pub fn none() -> Self {
         Self(vec![Fault::None])
     }
 
-    /// Waits before the connection is made.
+    /// Delays the connection.
     pub fn latency(latency: Latency) -> Self {
         Self(vec![Fault::Latency(latency)])
     }
 
-    /// Never connects: whoever waits for it waits until they give up.
+    /// Never connects: the client waits until it gives up.
     pub fn never() -> Self {
         Self(vec![Fault::Never])
     }
 
-    /// Refuses it, as a host does where nobody listens: an [`std::io::Error`] of the kind
+    /// Refuses the connection, as a host without a listener does.
+    ///
+    /// The [`std::io::Error`] has the kind
     /// [`ConnectionRefused`](std::io::ErrorKind::ConnectionRefused).
     pub fn refuse() -> Self {
         Self(vec![Fault::Refuse])
     }
 
-    /// Fails with this message: an [`std::io::Error`] of the kind
-    /// [`Other`](std::io::ErrorKind::Other).
+    /// Fails with `message`.
+    ///
+    /// The [`std::io::Error`] has the kind [`Other`](std::io::ErrorKind::Other).
     pub fn throw(message: impl Into<String>) -> Self {
         Self(vec![Fault::Throw(message.into())])
     }
 
-    /// Replaces so many of a hundred bytes, each by another, both ways.
+    /// Replaces `percent` percent of the bytes in both directions, each by another byte.
     pub fn corrupt(percent: f64) -> Self {
         Self(vec![Fault::Corrupt(percent)])
     }
 
-    /// Lets at most so many bytes pass at once, 1 at least, and so again each time, each way by itself.
+    /// Passes at most `bytes` bytes per `every`, separately in each direction.
+    ///
+    /// `bytes` is at least 1.
     pub fn slice(bytes: usize, every: Duration) -> Self {
         let bytes = bytes.max(1);
         Self(vec![Fault::Slice { bytes, every }])
     }
 
-    /// Lets so many bytes pass in a second, each way by itself.
+    /// Limits the rate to `bytes_per_second`, separately in each direction.
     pub fn throttle(bytes_per_second: NonZeroU64) -> Self {
         Self(vec![Fault::Throttle { bytes_per_second }])
     }
 
-    /// Lets so many bytes pass, sent and received ones together, and then nothing any more.
+    /// Passes `bytes` bytes, counted in both directions together, then stalls for ever.
     pub fn stall_after(bytes: u64) -> Self {
         Self(vec![Fault::StallAfter(bytes)])
     }
 
-    /// Resets the connection after so many bytes, sent and received ones together: an
-    /// [`std::io::Error`] of the kind [`ConnectionReset`](std::io::ErrorKind::ConnectionReset). The
-    /// other side sees it closed.
+    /// Resets the connection after `bytes` bytes, counted in both directions together.
+    ///
+    /// The [`std::io::Error`] has the kind
+    /// [`ConnectionReset`](std::io::ErrorKind::ConnectionReset). The peer sees the connection
+    /// closed.
     pub fn break_after(bytes: u64) -> Self {
         Self(vec![Fault::BreakAfter(bytes)])
     }
 
-    /// Both: this one, and the other.
+    /// Combines two behaviors.
     ///
-    /// Latencies add up; of what ends it, the first does, and of two that say the same of the bytes
-    /// the last holds.
+    /// Latencies add up. The first fault that prevents the connection applies; of two limits of the
+    /// same kind, the last applies.
     pub fn and(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self
@@ -130,7 +136,7 @@ impl ConnectionBehavior {
         }
     }
 
-    /// Without what is done to its bytes.
+    /// Drops the faults that apply to bytes.
     #[cfg(feature = "chaos-connect")]
     pub(in crate::chaos) fn before_connecting(mut self) -> Self {
         self.0.retain(|fault| match fault {
@@ -159,7 +165,7 @@ impl From<ConnectionBehavior> for Behavior {
 }
 
 impl From<ConnectionBehavior> for Stage {
-    /// To every connection.
+    /// Applies the behavior to every connection.
     fn from(behavior: ConnectionBehavior) -> Self {
         Self::always(behavior)
     }

@@ -1,36 +1,36 @@
-//! What was decided.
+//! `Decision`: a fault that was applied.
 
 use std::{sync::Arc, time::Duration};
 
 use super::behavior::Behavior;
 
-/// That something happens to a request, and what; or to a connection. The former is in the extensions
-/// of the response.
+/// A fault that was applied to a request or a connection.
+///
+/// An affected response has it among its extensions;
+/// [`ChaosEngine::decisions`](crate::chaos::ChaosEngine::decisions) returns the last ones.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Decision {
-    /// Which request it was, since the engine was made, or which connection; each are counted by
-    /// themselves, and the first is 0.
+    /// The number of the request, or of the connection, counted separately from 0.
     pub ordinal: u64,
-    /// Which of the two it was.
+    /// The target of the fault.
     pub on: Affected,
-    /// With this, and the ordinal, everything is drawn that is left to chance.
+    /// The seed; seed and ordinal determine all random values.
     pub seed: u64,
-    /// What happens.
+    /// The fault.
     pub behavior: Behavior,
-    /// How long it is held up.
+    /// The delay of the request or connection.
     pub delay: Duration,
-    /// As the response's `x-chaos` says it: `Latency (123ms)`.
+    /// The text of the `x-chaos` response header, such as `Latency (123ms)`.
     pub text: Arc<str>,
 }
 
-/// What something happens to.
+/// The target of a fault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Affected {
-    /// A request, of which [`Chaos`](crate::chaos::Chaos) decides, or its response.
+    /// A request or its response, affected by [`Chaos`](crate::chaos::Chaos).
     #[default]
     Request,
-    /// A connection, of which `ChaosConnect` decides when it is about to be made (feature
-    /// `chaos-connect`).
+    /// A connection, affected by `ChaosConnect` (feature `chaos-connect`).
     Connection,
 }

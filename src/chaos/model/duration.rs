@@ -1,7 +1,7 @@
 //! Durations in documents.
 //!
-//! jiff cannot read or write them: Java's durations have a sign on each part, and ours may have more
-//! seconds than an `i64` holds.
+//! jiff cannot read or write them: Java's durations have a sign on each part, and ours may have
+//! more seconds than an `i64` holds.
 
 use std::{fmt, sync::LazyLock, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What the environment says, in http4k's variables.
+//! http4k's environment variables.
 
 use std::{
     env::{self, VarError},
@@ -12,24 +12,24 @@ const LATENCY_MIN: &str = "CHAOS_LATENCY_MS_MIN";
 const LATENCY_MAX: &str = "CHAOS_LATENCY_MS_MAX";
 const PERCENTAGE: &str = "CHAOS_PERCENTAGE";
 
-/// An environment variable that cannot be used, and why.
+/// An environment variable with an invalid value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the environment variable {name} {reason}")]
+#[error("invalid environment variable {name}: {reason}")]
 pub struct InvalidVariable {
     name: &'static str,
     reason: String,
 }
 
 impl InvalidVariable {
-    /// Which one.
+    /// The name of the variable.
     pub fn name(&self) -> &'static str {
         self.name
     }
 }
 
 impl Latency {
-    /// Between `CHAOS_LATENCY_MS_MIN` and `CHAOS_LATENCY_MS_MAX`, in milliseconds; where one is not set,
-    /// it is 100 or 500.
+    /// A uniform delay from `CHAOS_LATENCY_MS_MIN` to `CHAOS_LATENCY_MS_MAX` milliseconds; 100 and
+    /// 500 if they are not set.
     ///
     /// ```
     /// use tower_traffic::chaos::{Behavior, Chaos, Latency, Stage, Trigger};
@@ -45,14 +45,14 @@ impl Latency {
     ///
     /// # Errors
     ///
-    /// If one is no whole number, or the first is more than the second.
+    /// If a variable is not a whole number, or the minimum is more than the maximum.
     pub fn from_env() -> Result<Self, InvalidVariable> {
         let min = variable(LATENCY_MIN, "a whole number of milliseconds")?.unwrap_or(100);
         let max = variable(LATENCY_MAX, "a whole number of milliseconds")?.unwrap_or(500);
         if min > max {
             return Err(InvalidVariable {
                 name: LATENCY_MIN,
-                reason: format!("is {min}, and {LATENCY_MAX} {max}: that is less"),
+                reason: format!("{min} is more than {LATENCY_MAX}, which is {max}"),
             });
         }
         let [min, max] = [min, max].map(Duration::from_millis);
@@ -61,11 +61,11 @@ impl Latency {
 }
 
 impl Trigger {
-    /// For `CHAOS_PERCENTAGE` of a hundred requests, which may have a fraction; 50 if it is not set.
+    /// Fires for `CHAOS_PERCENTAGE` percent of requests, 50 if it is not set.
     ///
     /// # Errors
     ///
-    /// If it is no number from 0 to 100.
+    /// If the variable is not a number from 0 to 100.
     pub fn percentage_from_env() -> Result<Self, InvalidVariable> {
         const WANTED: &str = "a number from 0 to 100";
         let percent = variable(PERCENTAGE, WANTED)?.unwrap_or(50.0);
@@ -74,7 +74,7 @@ impl Trigger {
         } else {
             Err(InvalidVariable {
                 name: PERCENTAGE,
-                reason: format!("is {percent}, and should be {WANTED}"),
+                reason: format!("expected {WANTED}, found {percent}"),
             })
         }
     }
@@ -88,6 +88,6 @@ fn variable<T: FromStr>(name: &'static str, wanted: &str) -> Result<Option<T>, I
     };
     text.trim().parse().map(Some).map_err(|_| InvalidVariable {
         name,
-        reason: format!("is {text:?}, and should be {wanted}"),
+        reason: format!("expected {wanted}, found {text:?}"),
     })
 }

@@ -1,38 +1,38 @@
-//! Faults that requests ask for.
+//! Fault requests in Envoy's headers.
 
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 
-/// Asks for a delay, in milliseconds (Envoy's).
+/// The delay, in milliseconds.
 const DELAY: &str = "x-envoy-fault-delay-request";
-/// Asks for an answer with this status (Envoy's).
+/// The status of the response.
 const ABORT: &str = "x-envoy-fault-abort-request";
 
-/// What a request asks for.
+/// The faults that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::chaos) struct Asked {
+pub(in crate::chaos) struct FaultHeaders {
     pub(in crate::chaos) delay: Option<Duration>,
     pub(in crate::chaos) status: Option<StatusCode>,
 }
 
-/// Whether something is asked for.
+/// Whether the headers ask for a fault.
 pub(in crate::chaos) fn is_in(headers: &HeaderMap) -> bool {
     (headers.contains_key(DELAY) || headers.contains_key(ABORT)) && of(headers) != NOTHING
 }
 
-const NOTHING: Asked = Asked {
+const NOTHING: FaultHeaders = FaultHeaders {
     delay: None,
     status: None,
 };
 
-/// What is asked for. What cannot be read is not.
-pub(in crate::chaos) fn of(headers: &HeaderMap) -> Asked {
+/// Reads the headers; an invalid value is ignored.
+pub(in crate::chaos) fn of(headers: &HeaderMap) -> FaultHeaders {
     let number = |name| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
     let status = |number| StatusCode::from_u16(u16::try_from(number).ok()?).ok();
-    Asked {
+    FaultHeaders {
         delay: number(DELAY).map(Duration::from_millis),
-        // Envoy's range.
+        // Envoy's range of statuses.
         status: number(ABORT)
             .filter(|status| (200..600).contains(status))
             .and_then(status),

@@ -1,4 +1,4 @@
-//! How long something takes.
+//! `Latency`: a random delay.
 
 use std::{fmt, ops::RangeInclusive, time::Duration};
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::util::time::FOREVER;
 
-/// A time that is drawn anew for each request.
+/// A delay, drawn anew for each request.
 ///
 /// ```
 /// use std::time::Duration;
@@ -19,9 +19,9 @@ use crate::util::time::FOREVER;
 /// use tower_traffic::chaos::Latency;
 ///
 /// let ms = Duration::from_millis;
-/// let steady = Latency::fixed(ms(100));
-/// let even = Latency::uniform(ms(100)..=ms(300));
-/// // Most are quick, and a few take very long, as it is where requests wait in queues.
+/// let constant = Latency::fixed(ms(100));
+/// let uniform = Latency::uniform(ms(100)..=ms(300));
+/// // A long tail, as where requests wait in queues: most are fast, and a few are very slow.
 /// let tailed = Latency::pareto(ms(20), 1.5).max(ms(5_000));
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -39,12 +39,14 @@ pub(in crate::chaos) enum Shape {
 }
 
 impl Latency {
-    /// Always this.
+    /// A constant delay.
     pub fn fixed(time: Duration) -> Self {
         Self::uniform(time..=time)
     }
 
-    /// Any of these, with the same chance. If they are the wrong way round, the first.
+    /// A delay from `times`, uniformly distributed.
+    ///
+    /// If the end of the range is before its start, the delay is its start.
     pub fn uniform(times: RangeInclusive<Duration>) -> Self {
         let (min, max) = times.into_inner();
         Self::of(Shape::Uniform {
@@ -53,19 +55,20 @@ impl Latency {
         })
     }
 
-    /// Normally distributed; what would be less than nothing is nothing.
+    /// A normally distributed delay; negative values become zero.
     pub fn normal(mean: Duration, deviation: Duration) -> Self {
         Self::of(Shape::Normal { mean, deviation })
     }
 
-    /// Exponentially distributed: short ones are frequent, long ones rare.
+    /// An exponentially distributed delay: short delays are frequent, long ones are rare.
     pub fn exponential(mean: Duration) -> Self {
         Self::of(Shape::Exponential { mean })
     }
 
-    /// Distributed as Pareto's, at least `min`, with a tail that is the longer the smaller the shape is
-    /// (1.16 is the one of "80 to 20"). Without a [cap](Self::max), single ones may take days. A
-    /// shape that is not above 0 is as 1.
+    /// A delay with a Pareto distribution: at least `min`, with a long tail.
+    ///
+    /// The smaller `shape`, the longer the tail; 1.16 gives the "80 to 20" rule, and a `shape` that
+    /// is not above 0 counts as 1. Without a [maximum](Self::max), some delays may last for days.
     pub fn pareto(min: Duration, shape: f64) -> Self {
         let shape = if shape > 0.0 {
             shape.min(f64::MAX)
@@ -75,7 +78,7 @@ impl Latency {
         Self::of(Shape::Pareto { min, shape })
     }
 
-    /// Cuts longer ones to this.
+    /// Cuts longer delays to `cap`.
     pub fn max(self, cap: Duration) -> Self {
         Self {
             cap: Some(cap),
@@ -118,7 +121,7 @@ impl Latency {
 impl fmt::Display for Latency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.shape {
-            // As http4k says it.
+            // In http4k's words.
             Shape::Uniform { min, max } => write!(f, "(range = {} to {}", Iso(min), Iso(max)),
             Shape::Normal { mean, deviation } => {
                 write!(f, "(normal = {}, deviation {}", Iso(mean), Iso(deviation))

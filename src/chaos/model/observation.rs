@@ -1,4 +1,4 @@
-//! What triggers look at: a request with its response, or a connection.
+//! `Observation`: a request with its response, or a connection, as triggers see it.
 
 use http::{Extensions, HeaderMap, Method, Request, StatusCode, Uri};
 
@@ -31,8 +31,8 @@ impl Inputs {
     }
 }
 
-/// A request, later with its response, as triggers see it; or a connection, of which only the URI is
-/// known.
+/// A request, later with its response, as triggers see it; or a connection, of which only the URI
+/// is known.
 #[derive(Clone, Copy)]
 pub(in crate::chaos) struct Observation<'a> {
     pub(in crate::chaos) target: Affected,

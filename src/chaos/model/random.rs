@@ -6,14 +6,14 @@ use super::decision::Affected;
 
 /// The random values of one request or connection.
 ///
-/// A value depends only on the seed, the ordinal and its [`Draw`], whatever else is drawn before it:
-/// seed and ordinal are the state of a PCG generator, and the draw is its stream.
+/// A value depends only on the seed, the ordinal and its [`Draw`], whatever else is drawn before
+/// it: seed and ordinal are the state of a PCG generator, and the draw is its stream.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::chaos) struct Random {
     state: u128,
 }
 
-/// What a value is drawn for.
+/// The use of a value.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::chaos) enum Draw {
     /// A trigger, by its number in the schedule.

@@ -1,4 +1,4 @@
-//! What requests look like.
+//! `Requests`: a pattern of requests.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use regex_lite::{Regex, RegexBuilder};
 use super::{decision::Affected, observation::Observation};
 use crate::{content::form, message::semantics};
 
-/// The largest program that a regular expression may become, in bytes.
+/// The largest compiled regular expression, in bytes.
 const SIZE_LIMIT: usize = 1 << 20;
 
 /// A regular expression that must match in full.
@@ -21,7 +21,7 @@ pub(in crate::chaos) struct Pattern {
 impl Pattern {
     fn new(text: impl Into<String>) -> Result<Self, InvalidPattern> {
         let text = text.into();
-        // By itself first: what closes our group would open the rest.
+        // Without the anchors first: an unbalanced `)` would close their group.
         let compile = |text: &str| RegexBuilder::new(text).size_limit(SIZE_LIMIT).build();
         let regex = compile(&text).and_then(|_| compile(&format!(r"\A(?:{text})\z")));
         match regex {
@@ -38,7 +38,7 @@ impl Pattern {
     }
 }
 
-/// What is huge is not repeated.
+/// Shortens a huge text for an error.
 fn shortened(mut text: String) -> String {
     const SHOWN: usize = 80;
     if let Some((end, _)) = text.char_indices().nth(SHOWN) {
@@ -60,18 +60,18 @@ impl PartialEq for Pattern {
     }
 }
 
-/// A text that is no regular expression, or a huge one.
+/// A regular expression that is invalid, or too large when compiled.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("`{text}` is no regular expression that can be used: {reason}")]
+#[error("invalid regular expression `{text}`: {reason}")]
 pub struct InvalidPattern {
     text: String,
     reason: String,
 }
 
-/// A part of a request.
+/// A condition on one part of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::chaos) enum Part {
-    /// Also one that does not exist: that never comes.
+    /// Compared without regard to case; an unknown method never matches.
     Method(String),
     Host(Pattern),
     Path(Pattern),
@@ -80,10 +80,10 @@ pub(in crate::chaos) enum Part {
     Body(Pattern),
 }
 
-/// What a request looks like: all that is said must be so.
+/// A pattern of requests: all of its conditions must match.
 ///
-/// Patterns are regular expressions ([`regex_lite`]'s) that must match in full. Of a query parameter
-/// or header field that is repeated, any one value is enough.
+/// Patterns are regular expressions in the syntax of [`regex_lite`], and must match the whole text.
+/// Of a query parameter or header with several values, one matching value is enough.
 ///
 /// ```
 /// use tower_traffic::chaos::Requests;
@@ -101,37 +101,40 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// Every request.
+    /// Matches every request.
     pub fn any() -> Self {
         Self::default()
     }
 
-    /// With this method, in any case. One that does not exist never comes.
+    /// Requires this method, compared without regard to case.
     pub fn method(self, method: impl Into<String>) -> Self {
         self.with(Part::Method(method.into()))
     }
 
-    /// For such a host: the URI's authority, if it has one, else the `host` field; with the port, if
+    /// Requires a matching host: the authority of the URI, else the `Host` header, with its port if
     /// there is one.
     ///
     /// # Errors
-    /// If the pattern is none.
+    ///
+    /// If the pattern is invalid.
     pub fn host(self, pattern: impl Into<String>) -> Result<Self, InvalidPattern> {
         Ok(self.with(Part::Host(Pattern::new(pattern)?)))
     }
 
-    /// With such a path, as it stands in the URI.
+    /// Requires a matching path, in its encoded form.
     ///
     /// # Errors
-    /// If the pattern is none.
+    ///
+    /// If the pattern is invalid.
     pub fn path(self, pattern: impl Into<String>) -> Result<Self, InvalidPattern> {
         Ok(self.with(Part::Path(Pattern::new(pattern)?)))
     }
 
-    /// With such a value of a query parameter, decoded.
+    /// Requires a query parameter `name` with a matching value, in its decoded form.
     ///
     /// # Errors
-    /// If the pattern is none.
+    ///
+    /// If the pattern is invalid.
     pub fn query(
         self,
         name: impl Into<String>,
@@ -140,10 +143,11 @@ impl Requests {
         Ok(self.with(Part::Query(name.into(), Pattern::new(pattern)?)))
     }
 
-    /// With such a value of a header field.
+    /// Requires a header `name` with a matching value.
     ///
     /// # Errors
-    /// If the pattern is none.
+    ///
+    /// If the pattern is invalid.
     pub fn header(
         self,
         name: impl Into<String>,
@@ -152,11 +156,14 @@ impl Requests {
         Ok(self.with(Part::Header(name.into(), Pattern::new(pattern)?)))
     }
 
-    /// With such a body. It is read into memory before the request is passed on; one of more than
-    /// 1 MiB does not match, and neither does one that is not UTF-8.
+    /// Requires a matching body.
+    ///
+    /// The body is read into memory before the request is passed on. A body that is longer than 1
+    /// MiB or is not UTF-8 does not match.
     ///
     /// # Errors
-    /// If the pattern is none.
+    ///
+    /// If the pattern is invalid.
     pub fn body(self, pattern: impl Into<String>) -> Result<Self, InvalidPattern> {
         Ok(self.with(Part::Body(Pattern::new(pattern)?)))
     }
@@ -207,7 +214,7 @@ fn host<'a>(observation: &Observation<'a>) -> Option<&'a str> {
     str::from_utf8(semantics::host(observation.uri, header)?).ok()
 }
 
-/// The values of a query parameter.
+/// The decoded values of a query parameter.
 fn values<'a>(uri: &'a Uri, name: &'a str) -> impl Iterator<Item = String> + 'a {
     form::texts(uri.query().unwrap_or_default())
         .filter_map(move |(key, value)| (key == name).then_some(value))

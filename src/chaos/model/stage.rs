@@ -24,15 +24,16 @@ use super::{
 ///         .until(Trigger::delay(Duration::from_secs(10))));
 /// ```
 ///
-/// In a sequence of stages, the first stage whose trigger fires decides about the request; a stage whose
-/// trigger does not fire leaves the request to the next stage. A stage is finished when its
+/// In a sequence of stages, the first stage whose trigger fires decides about the request; a stage
+/// whose trigger does not fire leaves the request to the next stage. A stage is finished when its
 /// [`until`](Self::until) trigger has fired, a sequence when all of its stages are finished.
 ///
 /// # Requests and connections
 ///
-/// A [`Behavior`] applies to requests, a [`ConnectionBehavior`](crate::chaos::ConnectionBehavior) to connections.
-/// A stage sees only the kind that its behavior applies to: the other kind never matches, and neither
-/// its trigger nor its `until` counts it. [`wait`](Self::wait) sees both kinds.
+/// A [`Behavior`] applies to requests, a [`ConnectionBehavior`](super::ConnectionBehavior) to
+/// connections. A stage sees only the kind that its behavior applies to: the other kind never
+/// matches, and neither its trigger nor its `until` counts it. [`wait`](Self::wait) sees both
+/// kinds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stage(Kind);
 
@@ -163,8 +164,8 @@ impl Stage {
 
     /// Finishes this stage when `trigger` fires.
     ///
-    /// `trigger` is evaluated before the stage: until a [countdown](Trigger::countdown) of 3, the stage
-    /// sees three requests.
+    /// `trigger` is evaluated before the stage: until a [countdown](Trigger::countdown) of 3, the
+    /// stage sees three requests.
     pub fn until(self, trigger: Trigger) -> Self {
         Self(Kind::Until {
             stage: Box::new(self),

@@ -1,4 +1,4 @@
-//! When something happens.
+//! `Trigger`: the condition under which a fault is applied.
 
 mod text;
 
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::message::client::client_address;
 
-/// Says for which requests something happens.
+/// The condition under which a fault is applied.
 ///
 /// ```
 /// use tower_traffic::chaos::{Requests, Trigger};
@@ -32,13 +32,18 @@ use crate::message::client::client_address;
 /// # Ok::<(), tower_traffic::chaos::InvalidPattern>(())
 /// ```
 ///
-/// What a trigger counts is kept by the [engine](crate::chaos::ChaosEngine) that it is given to, from the
-/// moment at which it is; of one trigger in two places each counts by itself. A trigger is asked at
-/// most once for a request, and of `a & b` and `a | b` the second only if the first leaves it open.
+/// # Counters and clocks
 ///
-/// The same triggers are for connections. Of these there is the host that they go to, and nothing else:
-/// what asks for anything else of a [request](Self::requests), for a [client](Self::client), a
-/// [route](Self::route), a [status](Self::status) or a [fault](Self::envoy_fault_headers) never fires.
+/// The [engine](super::ChaosEngine) starts the counters and clocks of a trigger when it activates
+/// the stage. Each occurrence of a trigger counts separately. A trigger is evaluated at most once
+/// per request; of `a & b` and `a | b`, the second is evaluated only if the first leaves the result
+/// open.
+///
+/// # Connections
+///
+/// Triggers apply to connections as well, but of a connection only the host is known. Triggers for
+/// a [client](Self::client), a [route](Self::route), a [status](Self::status), a [fault
+/// header](Self::envoy_fault_headers) or another part of a [request](Self::requests) never fire.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trigger(pub(in crate::chaos) Kind);
 
@@ -91,7 +96,7 @@ pub(in crate::chaos) enum Kind {
     Status(RangeInclusive<u16>),
 }
 
-/// When the engine took it, by both clocks: requests go by the one of tokio, which tests can stop.
+/// The start of a trigger, by both clocks: tokio's clock, which tests can pause, decides.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::chaos) struct Start {
     pub(in crate::chaos) at: Instant,
@@ -108,12 +113,12 @@ impl Start {
 }
 
 impl Trigger {
-    /// Always.
+    /// Always fires.
     pub fn always() -> Self {
         Self(Kind::Always)
     }
 
-    /// The first time.
+    /// Fires for the first request.
     pub fn once() -> Self {
         Self(Kind::Once {
             trigger: None,
@@ -121,7 +126,7 @@ impl Trigger {
         })
     }
 
-    /// The first time that this one fires.
+    /// Fires the first time that `trigger` fires.
     pub fn once_for(trigger: Self) -> Self {
         Self(Kind::Once {
             trigger: Some(Box::new(trigger)),
@@ -129,8 +134,9 @@ impl Trigger {
         })
     }
 
-    /// For so many requests of a hundred, picked by the engine's seed: 0 is never, 100 always, 0.1
-    /// one in a thousand. What is below or above counts as these, and what is no number as 0.
+    /// Fires for `percent` percent of requests, chosen by the engine's seed.
+    ///
+    /// `percent` is clamped to 0 to 100 and may be a fraction; NaN counts as 0.
     pub fn percentage(percent: f64) -> Self {
         Self(Kind::Percentage {
             percent: clamped(percent),
@@ -138,12 +144,12 @@ impl Trigger {
         })
     }
 
-    /// After so many requests, for all that follow.
+    /// Fires for every request after the first `count`.
     pub fn countdown(count: u64) -> Self {
         Self(Kind::Countdown { count, left: count })
     }
 
-    /// After this time since the engine took it.
+    /// Fires once `period` has passed since activation.
     pub fn delay(period: Duration) -> Self {
         Self(Kind::Delay {
             period,
@@ -151,23 +157,25 @@ impl Trigger {
         })
     }
 
-    /// After this moment. How far away it is, is seen when the engine takes it.
+    /// Fires after the time `end`.
+    ///
+    /// The time left until `end` is measured at activation.
     pub fn deadline(end: SystemTime) -> Self {
         Self(Kind::Deadline { end, start: None })
     }
 
-    /// For requests that look like this.
+    /// Fires for requests that match the pattern `requests`.
     pub fn requests(requests: Requests) -> Self {
         Self(Kind::Requests(requests))
     }
 
-    /// For the n-th request, and again for every n-th after it.
+    /// Fires for every `n`th request.
     pub fn nth(n: NonZeroU64) -> Self {
         Self(Kind::Nth { n, seen: 0 })
     }
 
-    /// As a [percentage](Self::percentage) that goes from one to another in this time, evenly, and
-    /// stays there.
+    /// Fires for a [percentage](Self::percentage) of requests that changes linearly from the start
+    /// to the end of `percent` within `over`, and then stays there.
     pub fn ramp(percent: RangeInclusive<f64>, over: Duration) -> Self {
         Self(Kind::Ramp {
             from: clamped(*percent.start()),
@@ -178,7 +186,7 @@ impl Trigger {
         })
     }
 
-    /// From this time to that one, which is no more in it, since the engine took it.
+    /// Fires between `from` (inclusive) and `to` (exclusive), measured from activation.
     pub fn window(from: Duration, to: Duration) -> Self {
         Self(Kind::Window {
             from,
@@ -187,30 +195,42 @@ impl Trigger {
         })
     }
 
-    /// For clients of this network. The address is that of the connection: `ConnectInfo` of axum
-    /// (feature `axum`), or a `SocketAddr` among the request's extensions. Without one it never fires.
+    /// Fires for clients with an address in `network`.
+    ///
+    /// The address is that of the connection: axum's `ConnectInfo` (feature `axum`), or a
+    /// `SocketAddr` in the request's extensions. An IPv4-mapped IPv6 address counts as IPv4.
+    /// Without an address, the trigger never fires.
+    ///
+    /// ```
+    /// use tower_traffic::chaos::Trigger;
+    ///
+    /// let internal = Trigger::client("10.0.0.0/8".parse()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn client(network: IpNet) -> Self {
         Self(Kind::Client(network))
     }
 
-    /// For this route: axum's `MatchedPath` (feature `axum`), as in `/users/{id}`; where there is
-    /// none, the path.
+    /// Fires for requests of `route`: axum's `MatchedPath` (feature `axum`), such as `/users/{id}`,
+    /// else the path.
     pub fn route(route: impl Into<String>) -> Self {
         Self(Kind::Route(route.into()))
     }
 
-    /// For requests that ask for a fault ([`Behavior::envoy_fault_headers`](crate::chaos::Behavior::envoy_fault_headers)).
+    /// Fires for requests with Envoy's fault headers, see
+    /// [`Behavior::envoy_fault_headers`](super::Behavior::envoy_fault_headers).
     pub fn envoy_fault_headers() -> Self {
         Self(Kind::Asked)
     }
 
-    /// For responses with such a status. What depends on this is decided when the response is there:
-    /// nothing happens to such requests.
+    /// Fires for responses with a status in `status`.
+    ///
+    /// A fault with this trigger is chosen when the response arrives: it cannot affect the request.
     pub fn status(status: RangeInclusive<u16>) -> Self {
         Self(Kind::Status(status))
     }
 
-    /// As the engine takes it: from now on, and with numbers for what is drawn.
+    /// Starts clocks and counters, and numbers the triggers that draw random values.
     pub(in crate::chaos) fn start(&mut self, now: Start, next: &mut u32) {
         match &mut self.0 {
             Kind::Always
@@ -248,7 +268,7 @@ impl Trigger {
         }
     }
 
-    /// Asks it, which may change what it counts.
+    /// Whether the trigger fires, which may advance its counters.
     pub(in crate::chaos) fn fires(&mut self, observation: &Observation<'_>) -> bool {
         match &mut self.0 {
             Kind::Always => true,
@@ -317,7 +337,7 @@ impl Trigger {
         }
     }
 
-    /// Whether it goes by the clock alone, and does not count.
+    /// Whether the trigger depends on time only, and counts nothing.
     pub(in crate::chaos) fn is_clock(&self) -> bool {
         match &self.0 {
             Kind::Delay { .. } | Kind::Deadline { .. } | Kind::Window { .. } => true,
@@ -327,7 +347,7 @@ impl Trigger {
         }
     }
 
-    /// What it must know of a request.
+    /// The inputs that the trigger needs.
     pub(in crate::chaos) fn inputs(&self) -> Inputs {
         Inputs {
             body: self.any(&mut |kind| matches!(kind, Kind::Requests(it) if it.needs_body())),
@@ -335,7 +355,7 @@ impl Trigger {
         }
     }
 
-    /// Whether this is so of a part of it.
+    /// Whether the predicate holds for any part of the trigger.
     fn any(&self, is_so: &mut impl FnMut(&Kind) -> bool) -> bool {
         if is_so(&self.0) {
             return true;

@@ -1,4 +1,4 @@
-//! Triggers in words.
+//! `Display` of triggers.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::{
     util::time::FOREVER,
 };
 
-/// As http4k says it, with what is left.
+/// The trigger with its progress, in http4k's words.
 impl fmt::Display for Trigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
