@@ -209,10 +209,10 @@ impl<S, T> AffectedCall<S, T> {
             return answer.map(|response| mark(response, injection));
         }
         let mut request = injection.plan.request(request);
-        if let Some(said) = injection.plan.said_of_request()
+        if let Some(text) = injection.plan.http4k_request_text()
             && injection.http4k_header
         {
-            insert(request.headers_mut(), HTTP4K_CHAOS, said);
+            insert(request.headers_mut(), HTTP4K_CHAOS, text);
         }
         let response = self.inner.call(request).await?.map(ChaosBody::live);
         Ok(finish(&method, response, injection))
@@ -279,15 +279,15 @@ fn mark<R: Body>(
     mut response: Response<ChaosBody<R>>,
     injection: Injection,
 ) -> Response<ChaosBody<R>> {
-    let said = injection.plan.said();
+    let http4k_text = injection.plan.http4k_text();
     let mut decision = injection.decision;
-    if let Some(said) = said.or(injection.plan.said_of_request()) {
-        decision.text = said.into();
+    if let Some(text) = http4k_text.or(injection.plan.http4k_request_text()) {
+        decision.text = text.into();
     }
     let headers = response.headers_mut();
     insert(headers, CHAOS, &decision.text);
-    if let Some(said) = said.filter(|_| injection.http4k_header) {
-        insert(headers, HTTP4K_CHAOS, said);
+    if let Some(text) = http4k_text.filter(|_| injection.http4k_header) {
+        insert(headers, HTTP4K_CHAOS, text);
     }
     response.extensions_mut().insert(decision);
     response.map(|body| body.counted(injection.active))

@@ -1,4 +1,4 @@
-//! What arrives of a body, and of its head, is what was decided.
+//! Faults of bodies and heads.
 
 use std::{
     convert::Infallible,
@@ -37,7 +37,7 @@ fn engine_of<T>(chaos: &Chaos<T>) -> ChaosEngine {
     engine
 }
 
-/// A body that says of its length what it is told to say, and not more than it knows.
+/// A body with a stated length that differs from its real length.
 struct Stated {
     frames: std::vec::IntoIter<Frame<Bytes>>,
     left: u64,
@@ -86,15 +86,15 @@ impl http_body::Body for Stated {
     }
 }
 
-/// What came of a body.
+/// The frames of a body.
 #[derive(Debug, Default)]
 struct Came {
     parts: Vec<Bytes>,
     trailers: Option<HeaderMap>,
-    /// It broke off after so many bytes.
+    /// The number of bytes before the body was aborted.
     broken: Option<u64>,
     stalled: bool,
-    /// Before each frame, and at the end.
+    /// `size_hint` before each frame, and at the end; `ends` has `is_end_stream`.
     hints: Vec<SizeHint>,
     ends: Vec<bool>,
 }
@@ -109,7 +109,7 @@ impl Came {
     }
 }
 
-/// Reads a body, with a clock that stands still.
+/// Reads a body, with a paused clock.
 async fn read<B>(body: B) -> Came
 where
     B: http_body::Body<Data = Bytes, Error = BoxError>,
@@ -137,7 +137,7 @@ where
     }
 }
 
-/// A body and its head, and what is done to them.
+/// A message, and its faults.
 #[derive(Clone, Debug)]
 struct Case {
     parts: Vec<Bytes>,
@@ -245,7 +245,7 @@ impl Case {
         self.bytes().len() as u64
     }
 
-    /// The head and the body behind the layer, and what it says it did.
+    /// The response behind the layer, and its decision.
     async fn run(&self) -> (HeaderMap, Came, String) {
         let behavior = self.fault.behavior(self.on);
         let chaos = Chaos::new()
@@ -296,7 +296,7 @@ impl Case {
             text.parse::<u64>().expect("a number")
         });
         let is_known = self.is_exact || self.is_stated;
-        // What there is after a cut, and what else is done to it.
+        // The expected body after the cut.
         let (whole, rest) = match &self.fault {
             Fault::NoBody => (Some(0), &Fault::Snip),
             Fault::Snip => (Some(cut(&said)), &Fault::Snip),
@@ -313,7 +313,7 @@ impl Case {
             assert!(expected < self.len() || self.len() == 0, "{self:?}: {said}");
         }
 
-        // The bytes.
+        // Bytes.
         let is_prefix = before.starts_with(&bytes);
         let is_cut = whole.is_some_and(|cut| cut <= self.len());
         match *rest {
@@ -354,7 +354,7 @@ impl Case {
             _ => {}
         }
 
-        // The trailers.
+        // Trailers.
         let is_whole = came.broken.is_none() && !came.stalled;
         let has_trailers = self.has_trailers
             && is_whole
@@ -362,7 +362,7 @@ impl Case {
             && (is_left || !matches!(rest, Fault::DropTrailers));
         assert_eq!(came.trailers.is_some(), has_trailers, "{came:?}");
 
-        // The length.
+        // Length.
         let lie = match *rest {
             Fault::Misstate(by) if is_known && !is_left => by,
             _ => 0,
@@ -373,8 +373,7 @@ impl Case {
             assert_eq!(stated, Some(expected.saturating_add_signed(lie)));
         }
 
-        // What the body says of itself on the way: never less than what comes, never more, and at
-        // its end only that it has ended.
+        // The size hint encloses the bytes that follow, and `is_end_stream` holds only at the end.
         let mut left = if is_whole { came.len() } else { expected };
         let mut parts = came.parts.iter();
         for (at, (hint, is_end)) in came.hints.iter().zip(&came.ends).enumerate() {
@@ -391,14 +390,14 @@ impl Case {
             left -= next.map_or(0, |part| part.len() as u64);
         }
 
-        // And all of it again, with the same seed.
+        // The same seed repeats the faults.
         let (other_headers, other, other_said) = self.run().await;
         assert_eq!((other_headers, other_said), (headers, said));
         assert_eq!((other.parts, other.trailers), (came.parts, came.trailers));
     }
 }
 
-/// The number in `Snip body (3b)`.
+/// Parses the number in `Snip body (3b)`.
 fn cut(said: &str) -> u64 {
     let (_, number) = said.split_once('(').expect("a number");
     number
@@ -457,7 +456,7 @@ proptest! {
 
 // ---- heads
 
-/// Answers with this behind the layer, after it has shown the request's body to be whole.
+/// Responds with the given response, after reading the request body.
 async fn through(
     chaos: Chaos,
     request: Request<support::Body>,
@@ -478,7 +477,7 @@ fn length(headers: &HeaderMap) -> Option<&str> {
         .map(|length| length.to_str().expect("text"))
 }
 
-/// Everything that is done to bodies.
+/// All faults of bodies.
 fn all_of_bodies(on: Message) -> Vec<Behavior> {
     vec![
         Behavior::no_body(),
@@ -536,7 +535,7 @@ fn with_length(mut answer: Response<support::Body>, length: &str) -> Response<su
     answer
 }
 
-/// What GET would say, HEAD does.
+/// The response to HEAD has the head of the response to GET.
 #[tokio::test(start_paused = true)]
 async fn heads_agree_with_what_they_are_heads_of() {
     for behavior in all_of_bodies(Message::Response) {
@@ -555,7 +554,7 @@ async fn heads_agree_with_what_they_are_heads_of() {
         }
         assert_eq!(stated[0], stated[1], "{behavior}");
     }
-    // Of which nothing is known, nothing is said.
+    // No length is stated for a body of unknown length.
     let request = support::request("HEAD", "/", empty());
     let chaos = Chaos::new().stage(Behavior::no_body());
     let response = through(chaos, request, reply(200, empty())).await;
@@ -600,8 +599,8 @@ async fn what_has_a_transfer_encoding_gets_no_length() {
     }
 }
 
-/// `Content-Length` can be set like any other, and then it is what was wanted; the body makes no other
-/// claim.
+/// A fault may set `Content-Length` as any other header; the body then states no length of its
+/// own.
 #[tokio::test(start_paused = true)]
 async fn who_sets_the_length_means_it() {
     for (value, hint) in [("5", None), ("14", Some(14)), ("bob", Some(14))] {
@@ -659,7 +658,7 @@ async fn headers_are_set_and_removed_on_both_messages() {
     }
 }
 
-/// An answer of the chaos's own is an answer like others.
+/// The response of a fault is treated as any other.
 #[tokio::test(start_paused = true)]
 async fn what_chaos_answers_is_changed_like_others() {
     let on = Message::Response;
@@ -668,7 +667,7 @@ async fn what_chaos_answers_is_changed_like_others() {
         .insert(header::CONTENT_LENGTH, HeaderValue::from_static("99"));
     let own = Behavior::response(own);
     for (behavior, stated, bytes) in [
-        // What would disagree is not said.
+        // A `Content-Length` that contradicts the body is removed.
         (own.clone(), None, "fourteen bytes"),
         (own.clone().and(Behavior::no_body()), None, ""),
         (
@@ -692,7 +691,7 @@ async fn what_chaos_answers_is_changed_like_others() {
 
 // ---- time
 
-/// When each frame came, in milliseconds, and how long it was.
+/// The time of each frame, in milliseconds, and its length.
 async fn times(behavior: Behavior, body: support::Body) -> Vec<(u128, usize)> {
     let began = Instant::now();
     let chaos = Chaos::new().stage(behavior);
@@ -717,10 +716,10 @@ async fn a_throttled_body_comes_at_its_times() {
         times(Behavior::throttle(on, rate(10)), full("hello, world")).await,
         ten
     );
-    // In frames of its own: the same bytes at the same times.
+    // Other frames with the same bytes pass at the same times.
     let pieces = frames([data("hel"), data(""), data("lo, w"), data("orld")]);
     assert_eq!(times(Behavior::throttle(on, rate(10)), pieces).await, ten);
-    // A hundredth of a second's bytes at once, and a rest.
+    // A burst of a hundredth of a second, then a pause.
     assert_eq!(
         times(Behavior::throttle(on, rate(100)), full(vec![0; 25])).await,
         [(0, 10), (100, 10), (200, 5)]
@@ -731,7 +730,7 @@ async fn a_throttled_body_comes_at_its_times() {
     );
 }
 
-/// The timer knows whole milliseconds, and that is not to be seen in the rate.
+/// The resolution of the timer does not change the rate.
 #[tokio::test(start_paused = true)]
 async fn small_frames_are_throttled_like_large_ones() {
     let bytes = 100_000;
@@ -740,13 +739,13 @@ async fn small_frames_are_throttled_like_large_ones() {
         let behavior = Behavior::throttle(Message::Response, rate(50_000));
         let times = times(behavior, frames).await;
         let (last, len) = times[times.len() - 1];
-        // After the last one nothing has to wait.
+        // Nothing waits after the last frame.
         let expected = (bytes / size * size - len) / 50;
         assert!(
             last.abs_diff(expected as u128) <= 2,
             "{size}: {last} {expected}"
         );
-        // At no time more than it may be, and a tenth of a second's more.
+        // At no time more than the rate allows, and the bytes of one step.
         let mut sum = 0;
         for (time, len) in times {
             sum += len;
@@ -786,7 +785,7 @@ async fn a_sliced_body_comes_at_its_times() {
             slice(0, ms(100)).and(slice(4, ms(7))),
             (0..12).map(|i| (i * 100, 1)).collect(),
         ),
-        // The slower one counts.
+        // The lower rate applies.
         (both, (0..12).map(|i| (i * 100, 1)).collect()),
     ] {
         let text = behavior.to_string();
@@ -796,7 +795,7 @@ async fn a_sliced_body_comes_at_its_times() {
             "{text}"
         );
     }
-    // What comes slower than that anyway is let through as it comes, one each time.
+    // A body that is slower than the rate passes frame by frame.
     let (sender, body) = channel();
     let feed = async {
         for _ in 0..3 {
@@ -856,7 +855,7 @@ async fn the_first_frame_is_through_before_there_is_a_second() {
     }
 }
 
-/// Counts how often it is asked for a frame.
+/// Counts calls of `poll_frame`.
 struct Counted(Arc<AtomicUsize>);
 
 impl http_body::Body for Counted {
@@ -872,7 +871,7 @@ impl http_body::Body for Counted {
     }
 }
 
-/// One that reads slowly is not read ahead of, by more than a frame.
+/// At most one frame is read ahead of a slow reader.
 #[tokio::test(start_paused = true)]
 async fn no_more_is_read_than_is_wanted() {
     let on = Message::Response;
@@ -976,7 +975,7 @@ async fn trailers_pass_or_do_not() {
     }
 }
 
-/// Of a million bytes as many differ as were told, within three sigma.
+/// The share of corrupted bytes is exact within three sigma, over a million bytes.
 #[tokio::test(start_paused = true)]
 async fn as_many_bytes_are_corrupted_as_told() {
     const LEN: u32 = 1_000_000;
@@ -988,7 +987,7 @@ async fn as_many_bytes_are_corrupted_as_told() {
         let answer = reply(200, full(before.clone()));
         let response = through(chaos, support::get("/"), answer).await;
         let after = read(response.into_body()).await.bytes();
-        // In whatever frames they come.
+        // In frames of any size.
         let pieces = before.chunks(777).map(|piece| data(piece.to_vec()));
         let answer = reply(200, frames(pieces.collect::<Vec<_>>()));
         let behavior = Behavior::corrupt(Message::Response, percent);
@@ -1032,7 +1031,7 @@ fn a_body_of_unknown_length_is_cut_within_8_kib() {
         })
         .collect();
     assert!(cuts.iter().all(|cut| *cut < 8 << 10));
-    // Also within short ones.
+    // Short values as well.
     let short = cuts.iter().filter(|cut| **cut < 90).count();
     assert!((400..600).contains(&short), "{short}");
 }

@@ -43,7 +43,7 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// Everything that is done to the bodies of both messages.
+/// All faults of the bodies of both messages.
 fn all_of_bodies() -> Vec<Behavior> {
     let rate = std::num::NonZeroU64::MIN;
     let mut all = vec![
@@ -81,7 +81,7 @@ fn pieces() -> Body {
     frames([data("hello"), data(", "), data("world")])
 }
 
-/// What the origin saw of a request that went through chaos and one of the clients.
+/// The request as the origin received it.
 async fn sent(
     chaos: &Chaos,
     protocol: &str,
@@ -151,7 +151,7 @@ async fn a_snipped_request_is_whole() {
             let said = String::from_utf8_lossy(said).into_owned();
             let bytes = seen.body.to_bytes();
             assert!(CONTENT.as_bytes().starts_with(&bytes));
-            // An empty one is none, and has no length.
+            // An empty body has no length.
             if seed < 3 && !bytes.is_empty() {
                 assert_eq!(said, format!("Snip request body ({}b)", bytes.len()));
                 let stated = seen.headers.get("content-length").expect("a length");
@@ -188,7 +188,7 @@ async fn other_things_happen_to_requests_too() {
             let (status, seen) = sent(&Chaos::on(behavior), protocol, body).await;
             assert_eq!(status, Ok(200));
             assert_eq!(seen.body.to_bytes(), CONTENT);
-            // HTTP/1 sends only those that `Trailer` names.
+            // HTTP/1 sends only trailers that `Trailer` names.
             let is_expected = has_trailers && protocol == "HTTP/2";
             assert_eq!(seen.body.trailers.is_some(), is_expected, "{protocol}");
         }
@@ -211,7 +211,7 @@ async fn a_request_with_a_wrong_length_is_seen_as_wrong() {
     }
 }
 
-/// Where the other side is a program: the error, and the connection that goes on.
+/// curl as the client: its error, and the connection that stays usable.
 #[tokio::test]
 async fn a_response_that_breaks_off_breaks_only_its_stream() {
     let chaos = Chaos::on(Stage::when(
@@ -239,7 +239,7 @@ async fn a_response_that_breaks_off_breaks_only_its_stream() {
     );
 }
 
-/// Of a `reqwest::Client` too.
+/// The same with a `reqwest::Client`.
 #[tokio::test]
 async fn reqwest_is_broken_off_too() {
     use tower_traffic::clients::ReqwestService;
@@ -282,7 +282,7 @@ async fn reqwest_is_broken_off_too() {
     assert_eq!(engine.stats().active, 0);
 }
 
-/// A client's own error cannot be made by others: with the errors boxed, it can.
+/// Chaos cannot create a client's own error; boxed errors can be created.
 #[tokio::test]
 async fn clients_fail_with_the_callers_error() {
     let server = Server::start(Router::new().route("/", get(async || CONTENT))).await;
@@ -336,7 +336,7 @@ async fn websockets_open_whatever_happens_to_bodies() {
             .expect("no error");
         assert_eq!(answer.into_text().expect("text"), "hi", "{text}");
 
-        // And over HTTP/2 (RFC 8441).
+        // The same over HTTP/2 (RFC 8441).
         let stream = TcpStream::connect(server.addr).await.expect("connected");
         let (mut client, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
             .await
@@ -444,7 +444,7 @@ async fn who_goes_away_is_let_go() {
     assert_eq!(asked.load(Ordering::Relaxed), 0);
 }
 
-/// Must be ready before it is called, each time, and its clones are not.
+/// A service that must be ready before each call, and whose clones are not ready.
 #[derive(Debug, Default)]
 struct Picky {
     is_ready: bool,
@@ -523,10 +523,10 @@ async fn limits_inside_hold() {
     let began = tokio::time::Instant::now();
     let all = (0..6).map(|_| service.clone().oneshot(support::get("/")));
     futures::future::join_all(all).await;
-    // Who is held up has a place inside, which it was given when it was ready.
+    // A delayed request keeps the permit of its readiness.
     assert_eq!(began.elapsed(), ms(3 * 150));
 
-    // Who goes away while it is held up gives it back.
+    // A delayed request that is dropped returns its permit.
     let mut held = [(); 2].map(|()| Box::pin(service.clone().oneshot(support::get("/"))));
     for future in &mut held {
         assert!(tokio::time::timeout(ms(1), future).await.is_err());
@@ -560,7 +560,7 @@ async fn who_sheds_load_inside_fails_as_without_chaos() {
     assert_eq!(engine.stats().active, 0);
 }
 
-/// A subscriber of the caller's may panic where it is told, with what the engine guards in its hands.
+/// A `tracing` subscriber may panic while the engine is locked.
 #[tokio::test]
 async fn a_panic_in_the_middle_does_not_stay() {
     struct Panics;

@@ -1,4 +1,4 @@
-//! What `ChaosConnect` does to connections, and when.
+//! `ChaosConnect`: faults of connections.
 
 use std::{
     convert::Infallible,
@@ -50,7 +50,7 @@ fn throttle(rate: u64) -> ConnectionBehavior {
     ConnectionBehavior::throttle(rate.try_into().unwrap())
 }
 
-/// The error of the operating system that chaos pretends, and what it says of itself.
+/// The error of the operating system that chaos imitates, and its text.
 fn fault<'a>(
     error: &'a (dyn Error + 'static),
 ) -> Option<(io::ErrorKind, Option<&'a ConnectionFault>)> {
@@ -88,7 +88,7 @@ async fn server() -> Server {
     Server::start(app).await
 }
 
-/// Says of each connection how many bytes came, when it is closed; answers nothing.
+/// Counts the bytes of each connection until it is closed; sends nothing.
 async fn counting() -> (String, mpsc::UnboundedReceiver<usize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -150,7 +150,7 @@ async fn what_is_not_affected_is_as_it_was() {
             for _ in 0..2 {
                 let response = client.request(get(server.url("/large"))).await.unwrap();
                 let extensions = response.extensions();
-                // The connection says of itself what it said.
+                // The connection's extras are kept.
                 let info = extensions.get::<HttpInfo>().unwrap();
                 assert_eq!(info.remote_addr(), server.addr);
                 seen.push(extensions.get::<AffectedConnection>().cloned());
@@ -159,7 +159,7 @@ async fn what_is_not_affected_is_as_it_was() {
             }
         }
         assert!(seen[0].is_none() && seen[1].is_none());
-        // Both came over the same.
+        // Both responses arrived over the same connection.
         assert_eq!(engine.stats().connections, 1);
         for affected in &seen[2..] {
             let decision = affected.as_ref().unwrap().decision();
@@ -182,12 +182,12 @@ async fn a_connection_is_reset_while_the_request_is_sent() {
         let client = client(&chaos, is_http2);
         let request = post(&url, random_bytes(20_000));
         let error = soon(client.request(request)).await.unwrap_err();
-        // All that were let through, and not one more.
+        // Exactly the bytes before the limit passed.
         assert_eq!(
             soon(counted.recv()).await,
             Some(usize::try_from(after).unwrap())
         );
-        // HTTP/2 may call it a broken pipe.
+        // HTTP/2 may report a broken pipe.
         if !is_http2 {
             let (kind, cause) = fault(&error).unwrap();
             assert_eq!(kind, io::ErrorKind::ConnectionReset);
@@ -228,7 +228,7 @@ async fn a_connection_is_reset_while_the_response_comes() {
             "{text}"
         );
 
-        // It is not in the pool any more, and the next is sound.
+        // The pool has dropped the connection, and the next one is normal.
         assert_eq!(text_of_large(&client, &server).await, 1 << 20);
         assert_eq!(chaos.engine().stats().connections, 2);
     }
@@ -263,7 +263,7 @@ async fn an_idle_connection_that_is_reset_is_not_used_again() {
             continue;
         }
         least = after;
-        // The whole answer came, and with it the last byte.
+        // The whole response arrived, up to its last byte.
         assert_eq!(text(&client, &server.url("/")).await, "hello");
         assert_eq!(chaos.engine().stats().connections, 2);
         break;
@@ -286,7 +286,7 @@ async fn documents_drive_it() -> Result<(), BoxError> {
             r#"{"type":"break","on":"connection","after":10}"#,
             ["chaos reset the connection after 10 bytes"; 2],
         ),
-        // About requests: nothing of its own.
+        // A fault of requests does not affect connections.
         (
             r#"{"type":"throw","message":"no route to bob"}"#,
             ["hello"; 2],
@@ -316,9 +316,9 @@ async fn documents_drive_it() -> Result<(), BoxError> {
 async fn reqwest_refuses_and_fails() -> Result<(), BoxError> {
     let server = server().await;
     let chaos = ChaosConnect::on(vec![
-        // Nobody knows where to it goes.
+        // The host is unknown.
         Stage::when(Trigger::requests(Requests::any().host(".*")?), refuse()),
-        // Nobody sees its bytes.
+        // The bytes are inaccessible.
         Stage::when(Trigger::once(), ConnectionBehavior::break_after(0)),
         Stage::when(Trigger::once(), refuse().and(throttle(1))),
         Stage::when(
@@ -349,7 +349,7 @@ async fn reqwest_refuses_and_fails() -> Result<(), BoxError> {
     Ok(())
 }
 
-// ---- in memory, where the clock stands still
+// ---- in memory, with a paused clock
 
 /// A connection in memory.
 struct Wire(TokioIo<DuplexStream>);
@@ -388,7 +388,7 @@ impl Write for Wire {
     }
 }
 
-/// What connects to these, one after the other.
+/// A connector that returns these connections, one after the other.
 fn wires() -> (
     impl Service<Uri, Response = Wire, Error = io::Error, Future: Send + Unpin> + Clone + Send + 'static,
     mpsc::UnboundedReceiver<DuplexStream>,
@@ -432,7 +432,7 @@ async fn a_connection_is_late_and_then_as_ever() {
     ours.read_exact(&mut read).await.unwrap();
     assert_eq!((&read, began.elapsed()), (b"hello", ms(3_000)));
 
-    // Refused, but late.
+    // Refused after a delay.
     engine.enable_with(ConnectionBehavior::latency(Latency::fixed(ms(100))).and(refuse()));
     assert!(connect(&chaos).await.is_err());
     assert_eq!(began.elapsed(), ms(3_100));
@@ -454,7 +454,7 @@ async fn a_connection_is_never_made() {
             .await
             .is_err()
     );
-    // Nobody waits for it any more.
+    // The caller has given up.
     assert_eq!(chaos.engine().stats().active, 0);
 }
 
@@ -512,12 +512,12 @@ async fn bytes_are_throttled_each_way_by_itself() {
         began.elapsed()
     };
     let (written, arrived, received) = tokio::join!(written, arrived, received);
-    // Ten times a second: the first at once, and the tenth after nine tenths.
+    // Ten parts per second: the first at once, the tenth after nine tenths.
     assert_eq!((written, received), (ms(900), ms(200)));
     let tenths: Vec<_> = (0..10).map(|tenth| (100, ms(tenth * 100))).collect();
     assert_eq!(arrived, tenths);
 
-    // Whoever was idle is faster for it by a tenth, and no more.
+    // An idle connection makes up for a tenth of a second at most.
     sleep(ms(60_000)).await;
     let began = Instant::now();
     send.write_all(&[1; 400]).await.unwrap();
@@ -526,7 +526,7 @@ async fn bytes_are_throttled_each_way_by_itself() {
 
 #[tokio::test(start_paused = true)]
 async fn a_fast_throttle_is_as_fast_as_told() {
-    // Its parts take less than a timer can tell.
+    // The parts take less time than the timer can resolve.
     let chaos = ChaosConnect::on(throttle(50_000_000));
     let (mut ours, mut other) = connect(&chaos).await.unwrap();
     let began = Instant::now();
@@ -598,7 +598,7 @@ async fn whoever_waits_hears_of_the_reset() {
     let (mut receive, mut send) = split(ours);
     let reading = tokio::spawn(async move { receive.read_u8().await.map_err(|e| e.kind()) });
     sleep(ms(1)).await;
-    // No more than that; and the other side says nothing.
+    // No further byte passes, and the peer sends nothing.
     assert_eq!(send.write(b"0123456789").await.unwrap(), 8);
     let read = timeout(ms(1), reading).await.unwrap().unwrap();
     assert_eq!(read, Err(io::ErrorKind::ConnectionReset));
@@ -626,7 +626,7 @@ async fn what_stalls_goes_on_when_it_is_over() {
         (|engine| engine.disable(), 1),
         (|engine| engine.enable_with(Stage::wait()), 1),
         (|engine| engine.enable_again([]), 1),
-        // It expires by itself.
+        // The engine expires.
         (|_| (), 60_000),
     ];
     for (end, after) in ends {
@@ -641,7 +641,7 @@ async fn what_stalls_goes_on_when_it_is_over() {
         let (mut other_receive, mut other_send) = split(other);
         other_send.write_all(b"012345").await.unwrap();
         receive.read_exact(&mut [0; 6]).await.unwrap();
-        // Sent and received ones together.
+        // Bytes of both directions count together.
         assert_eq!(send.write(b"0123456789").await.unwrap(), 4);
         let writing = tokio::spawn(async move { send.write_all(b"456789").await.map(|()| send) });
         let reading = tokio::spawn(async move { receive.read_u8().await });
@@ -667,13 +667,13 @@ async fn at_most_so_many_at_once() {
         Stage::always(Behavior::status(StatusCode::BAD_GATEWAY)),
     ])
     .max_concurrent(1);
-    // The stage goes where the settings went.
+    // The stage and the settings are those of the engine.
     let connections = ChaosConnect::with_engine(&chaos.engine());
     let engine = chaos.engine();
     let first = connect(&connections).await.unwrap();
     let second = connect(&connections).await.unwrap();
     assert_eq!((engine.stats().active, engine.stats().capped), (1, 1));
-    // It takes no request's place.
+    // A connection takes no place of a request.
     let service = requests(&chaos);
     assert_eq!(
         service.clone().oneshot(Request::new(())).await.unwrap(),
@@ -686,9 +686,9 @@ async fn at_most_so_many_at_once() {
     drop((second, third));
 }
 
-// ---- one engine for both
+// ---- one engine for both layers
 
-/// The statuses of what a service answers that answers everything.
+/// The statuses of the responses to several requests.
 fn requests(
     chaos: &Chaos,
 ) -> impl Service<Request<()>, Response = u16, Error = Infallible, Future: Send> + Clone + Send + 'static
@@ -712,7 +712,7 @@ fn both(percent: f64) -> Vec<Stage> {
     ]
 }
 
-/// Which of so many are affected, in which order ever they come.
+/// The affected ordinals, in any order of arrival.
 async fn affected(chaos: &Chaos, are_mixed: bool) -> (Vec<bool>, Vec<bool>) {
     let below = ChaosConnect::with_engine(&chaos.engine());
     let service = requests(chaos);
@@ -747,7 +747,7 @@ async fn the_same_seed_gives_the_same_in_whatever_order_they_come() {
     let stats = second.engine().stats();
     assert_eq!((stats.connections, stats.requests), (200, 200));
 
-    // The same trigger draws otherwise for the one than for the other.
+    // The same trigger draws other values for connections than for requests.
     let mut drawn = Vec::new();
     for index in 0..2 {
         let chaos = Chaos::new().seed(3).stage(both(50.0).swap_remove(index));
@@ -757,7 +757,7 @@ async fn the_same_seed_gives_the_same_in_whatever_order_they_come() {
     }
     assert_ne!(drawn[0], drawn[1]);
 
-    // Again, with another seed and in another order.
+    // Repeated with another seed and in another order.
     let again = Chaos::new().seed(4);
     again.engine().enable_again(first.engine().decisions());
     assert_eq!(affected(&again, true).await, (refused, failed));
@@ -786,7 +786,7 @@ async fn each_counts_by_itself_and_waiting_counts_both() {
     );
     for is_first in [true, false] {
         assert_eq!((status().await, status().await), (200, 502));
-        // `None` is nothing, and no other either.
+        // `None` decides: later stages are not consulted.
         assert_eq!((is_refused(&below).await, is_first), (true, is_first));
     }
     assert_eq!((status().await, status().await), (200, 200));
@@ -825,7 +825,7 @@ async fn a_connection_has_a_host_and_nothing_else() -> Result<(), BoxError> {
         (Trigger::ramp(100.0..=100.0, ms(1)), true),
         (Trigger::deadline(std::time::SystemTime::UNIX_EPOCH), true),
     ] {
-        // A route that is spared is one of requests.
+        // Exempt routes apply to requests only.
         let chaos = Chaos::on(Stage::when(trigger.clone(), refuse())).exempt_route("/");
         let connector = ChaosConnect::with_engine(&chaos.engine());
         assert_eq!(is_refused(&connector).await, fires, "{trigger}");
@@ -837,7 +837,7 @@ async fn a_connection_has_a_host_and_nothing_else() -> Result<(), BoxError> {
 async fn times_are_counted_for_both() {
     tokio::time::pause();
     let fails = Behavior::status(StatusCode::BAD_GATEWAY);
-    // Only requests come, and still the outage of the connections is over, and it begins anew.
+    // Requests alone finish the outage of connections, which depends on a clock, and restart it.
     let chaos = Chaos::on(
         Stage::sequence([
             Stage::always(refuse()).until(Trigger::delay(ms(1_000))),

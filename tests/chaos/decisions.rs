@@ -1,4 +1,4 @@
-//! Decisions, written as JSON and done again.
+//! Decisions: their JSON, and their repetition.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn app(chaos: Chaos) -> Router {
     Router::new().route("/", get(async || TEXT)).layer(chaos)
 }
 
-/// What is seen from outside, and how long it took.
+/// The visible part of a response, and its delay.
 async fn answers(app: &Router, count: usize) -> Vec<(u16, Option<String>, Vec<u8>, Duration)> {
     let mut answers = Vec::new();
     for _ in 0..count {
@@ -70,7 +70,7 @@ async fn what_was_decided_is_done_again_from_json() {
     assert_eq!(answers(&first, 200).await, before);
     assert_eq!(engine.decisions(), decisions);
 
-    // It has another seed, and nothing of the stages.
+    // Another seed, and no stages.
     let chaos = Chaos::new();
     chaos.engine().enable_again(decisions);
     let text = format!("Again ({} decisions)", engine.decisions().len());
@@ -103,30 +103,46 @@ fn a_bad_log_says_where_and_why() {
     let good = r#"{"ordinal": 0, "seed": "7", "behaviour": {"type": "snip"}}"#;
     for (log, path, reason) in [
         (String::new(), "$", "an array of decisions"),
-        ("[".to_owned(), "$", "no JSON"),
-        (good.to_owned(), "$", "an array of decisions is expected"),
-        (format!("[{good}, 3]"), "$[1].behaviour", "an object"),
+        ("[".to_owned(), "$", "invalid JSON: EOF"),
+        (
+            good.to_owned(),
+            "$",
+            "invalid decisions: expected an array, found an object",
+        ),
+        (
+            format!("[{good}, 3]"),
+            "$[1]",
+            "expected an object, found 3",
+        ),
         (
             format!("[{good}, {good}]"),
             "$[1].ordinal",
-            "another decision about 0",
+            "duplicate ordinal: 0 has a decision already",
         ),
-        (good_but("\"7\"", "\"x\""), "$[0].seed", "no whole number"),
-        (good_but("0,", "-1,"), "$[0].ordinal", "no whole number"),
+        (
+            good_but("\"7\"", "\"x\""),
+            "$[0].seed",
+            "expected a whole number of 0 or more, found `x`",
+        ),
+        (
+            good_but("0,", "-1,"),
+            "$[0].ordinal",
+            "expected a whole number of 0 or more, found -1",
+        ),
         (
             good_but("snip", "snap"),
             "$[0].behaviour.type",
-            "\"snap\" is no behaviour",
+            "found `snap`",
         ),
         (
             good_but("{\"ordinal", "{\"on\": \"cat\", \"ordinal"),
             "$[0].on",
-            "\"cat\" is neither",
+            "found `cat`",
         ),
         (
             good_but("{\"ordinal", "{\"on\": \"connection\", \"ordinal"),
             "$[0].behaviour",
-            "not for what the decision is `on`",
+            "invalid behavior: expected one for connections, as `on` says",
         ),
         (
             good_but("{\"ordinal", "{\"delay\": \"-1s\", \"ordinal"),

@@ -1,10 +1,11 @@
-//! http4k's environment variables. A process's own cannot be changed safely: each case is a child.
+//! http4k's environment variables. Each case is a child process, because a process cannot safely
+//! change its own variables.
 
 use std::{env, process::Command};
 
 use tower_traffic::chaos::{Latency, Trigger};
 
-/// What a child says.
+/// The output of a child process.
 #[test]
 #[ignore = "run by the other test, with variables"]
 fn child() {

@@ -1,4 +1,4 @@
-//! What chaos logs, by `tracing`.
+//! Log events of chaos.
 
 use std::{
     fmt::{Debug, Write},
@@ -17,7 +17,7 @@ use tracing::{
 };
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-/// Keeps what is logged, and asks the engine about it, as one does that shows it.
+/// Collects log events, and calls the engine for each, as a dashboard might.
 #[derive(Clone)]
 struct Log {
     engine: ChaosEngine,

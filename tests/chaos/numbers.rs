@@ -1,4 +1,4 @@
-//! Chaos's numbers are exact: how often, how long, and the same again with the same seed.
+//! Random values: shares, distributions, and repeatability by seed.
 
 use std::{
     convert::Infallible,
@@ -53,7 +53,7 @@ fn request() -> Request<Body> {
     Request::new(Full::default())
 }
 
-/// Whether so many of so many are what a chance of so much gives, within three sigma.
+/// Asserts that `hits` of `of` agree with a probability of `share`, within three sigma.
 fn assert_share(hits: u64, of: u64, share: f64, text: &str) {
     #[expect(clippy::cast_precision_loss, reason = "there are not that many")]
     let (hits, of) = (hits as f64, of as f64);
@@ -62,7 +62,7 @@ fn assert_share(hits: u64, of: u64, share: f64, text: &str) {
     assert!(off <= 3.0 * sigma, "{text}: {hits} of {of}, not {share}");
 }
 
-// ---- how often
+// ---- shares
 
 #[test]
 fn percentages_are_exact_over_a_million() {
@@ -74,7 +74,7 @@ fn percentages_are_exact_over_a_million() {
                 let (chaos, engine) = on(42, stage);
                 let mut service = service(&chaos);
                 for _ in 0..COUNT {
-                    // It is decided when it is called.
+                    // The decision is made in `call`.
                     drop(service.call(request()));
                 }
                 let stats = engine.stats();
@@ -103,7 +103,7 @@ async fn what_is_counted_is_exact_among_many() {
         (until(3), 3),
         (until(0), 0),
         (until(3).then(until(4)), 7),
-        // Two of each three.
+        // Two of every three.
         (
             until(2)
                 .then(Stage::wait().until(Trigger::countdown(1)))
@@ -183,15 +183,15 @@ async fn a_ramp_goes_up_and_down_evenly() {
     }
 }
 
-// ---- how long
+// ---- distributions
 
-/// What is drawn: it is decided when a request comes, and nobody has to wait for it.
+/// Draws delays. A decision is made in `call`, so that no delay is awaited.
 fn draws(seed: u64, latency: Latency, count: usize) -> Vec<Duration> {
     let (chaos, engine) = on(seed, Behavior::latency(latency));
     let mut service = service(&chaos);
     let mut all = Vec::new();
     while all.len() < count {
-        // So many are kept.
+        // The engine keeps 1,000 decisions.
         for _ in 0..1_000 {
             drop(service.call(request()));
         }
@@ -232,7 +232,7 @@ fn latencies_are_distributed_as_they_are_called() {
             Some(0.1),
             exponential.to_vec(),
         ),
-        // Its mean comes from a few that are very long.
+        // The mean depends on a few very long delays.
         (Latency::pareto(ms(100), 1.5), None, pareto.to_vec()),
         (
             Latency::exponential(ms(100)).max(ms(50)),
@@ -257,7 +257,7 @@ fn latencies_are_distributed_as_they_are_called() {
         if let Some(mean) = mean {
             let sum: f64 = drawn.iter().map(Duration::as_secs_f64).sum();
             let off = (sum / 100_000.0 - mean).abs();
-            // None of these has a deviation of more than its mean.
+            // The standard deviation is at most the mean.
             assert!(off < 3.0 * mean / 100_000_f64.sqrt(), "{text}: {off}");
         }
     }
@@ -276,7 +276,7 @@ fn caps_cut() {
         let text = latency.to_string();
         let drawn = draws(3, latency.max(cap), 10_000);
         assert_eq!(drawn.iter().max(), Some(&cap), "{text}");
-        // What is longer is the cap, and nothing else is.
+        // Only longer delays are cut.
         let share = drawn.iter().filter(|time| **time == cap).count();
         assert!(share > 3_000, "{text}: {share}");
     }
@@ -302,10 +302,10 @@ fn the_same_at_both_ends_is_that() {
             );
         }
     }
-    // The wrong way round, it is the first.
+    // A reversed range gives its start.
     let wrong = Latency::uniform(ms(2)..=ms(1));
     assert!(draws(5, wrong, 1_000).iter().all(|drawn| *drawn == ms(2)));
-    // Between two that are less than a millisecond apart, there is more than two.
+    // Delays have a finer resolution than a millisecond.
     let between = Latency::uniform(Duration::from_micros(100)..=Duration::from_micros(900));
     let mut drawn = draws(5, between, 1_000);
     drawn.dedup();
@@ -322,7 +322,7 @@ fn times() -> impl Strategy<Value = Duration> {
     ]
 }
 
-/// As long as nobody waits.
+/// The longest delay.
 const FOREVER: Duration = Duration::from_hours(100 * 365 * 24);
 
 proptest! {
@@ -344,7 +344,7 @@ proptest! {
             }
             let text = latency.to_string();
             assert!(text.starts_with('(') && text.ends_with(')'), "{text}");
-            // As a document, and back.
+            // A round trip as a document.
             let stage = Stage::always(Behavior::latency(latency));
             assert_eq!(stage.to_document().parse::<Stage>().expect(&text), stage);
         };
@@ -356,7 +356,7 @@ proptest! {
         within(Latency::pareto(first, shape), first.mul_f64(1.0 - 1e-9), max);
     }
 
-    /// Whoever is called through which clone, and whoever is polled first.
+    /// Whichever clone is called, and whichever future is polled first.
     #[test]
     fn a_seed_gives_the_same_whatever_the_order_of_polling(
         seed in any::<u64>(),
@@ -385,7 +385,7 @@ proptest! {
 
         let (chaos, other_engine) = on(seed, stage);
         let first = service(&chaos);
-        // Clones of the service, and of the layer.
+        // Clones of the service and of the layer.
         let mut all = [first.clone(), service(&chaos), service(&chaos.clone()), first];
         let mixed = runtime.block_on(async {
             let mut futures = Vec::new();

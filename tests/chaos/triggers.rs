@@ -1,4 +1,4 @@
-//! What `Chaos` does to requests, and when.
+//! Triggers, stages and faults of requests.
 
 use std::{convert::Infallible, net::SocketAddr, num::NonZeroU64, time::Duration};
 
@@ -29,7 +29,7 @@ fn fails() -> Behavior {
     Behavior::status(StatusCode::SERVICE_UNAVAILABLE)
 }
 
-/// Answers each request with a text.
+/// Responds to each request with a text.
 fn app<T>(chaos: &Chaos<T>) -> Router
 where
     T: tower_traffic::chaos::Throw<std::convert::Infallible> + Clone + Send + Sync + 'static,
@@ -144,19 +144,19 @@ async fn stages_follow_each_other() {
                 .then(Stage::always(answer(503))),
             vec![200, 200, 503, 503],
         ),
-        // What waits lets nobody after it.
+        // `wait` keeps later stages from being consulted.
         (
             Stage::wait().then(Stage::always(answer(503))),
             vec![200, 200],
         ),
-        // A miss passes to the next, and only what is over is over.
+        // The next stage decides about a request without a match; only a finished stage stays finished.
         (
             Stage::when(Trigger::nth(NonZeroU64::new(2).unwrap()), answer(501))
                 .then(times(1, 502))
                 .repeat(),
             vec![502, 501, 200, 501, 200],
         ),
-        // Nothing to repeat.
+        // A repeated stage that finishes as soon as it starts.
         (
             Stage::wait().until(Trigger::always()).repeat(),
             vec![200, 200],
@@ -396,7 +396,7 @@ async fn the_same_seed_gives_the_same() {
     assert_eq!(first, second);
     assert_ne!(first.0, other.0);
 
-    // And what was decided can be done again, by an engine with another seed.
+    // An engine with another seed repeats the decisions.
     let chaos = Chaos::new().seed(9);
     chaos.engine().enable_again(first.0);
     let app = app(&chaos);
@@ -480,7 +480,7 @@ async fn no_body_of_an_exempt_route_is_read_ahead() {
     let app = Router::new()
         .route("/health", post(async || TEXT))
         .layer(chaos);
-    // It has no end.
+    // The body has no end.
     let body = Body::from_stream(stream::pending::<Result<Bytes, BoxError>>());
     let request = Request::post("/health").body(body).unwrap();
     let response = timeout(ms(1_000), ask(&app, request)).await;
@@ -499,7 +499,7 @@ async fn what_does_not_need_the_response_is_decided_as_requests_come() {
             Trigger::nth(NonZeroU64::new(4).unwrap()),
             Behavior::status(StatusCode::BAD_GATEWAY),
         ));
-    // They come in one order, and are answered in another.
+    // Responses arrive in another order than requests.
     let run = async |slow: fn(u64) -> u64| {
         let chaos = Chaos::on(stage.clone()).seed(1);
         let engine = chaos.engine();
@@ -541,7 +541,7 @@ async fn a_body_is_read_ahead_only_where_its_turn_comes() {
     let app = app(&Chaos::on(stage));
     let post = |body| ask(&app, Request::post("/").body(body).unwrap());
     assert_eq!(post(Body::from("it")).await.status(), 418);
-    // It has no end, and nobody wants to know.
+    // The body has no end, and no trigger needs it.
     let endless = Body::from_stream(stream::pending::<Result<Bytes, BoxError>>());
     let answer = timeout(ms(1_000), post(endless)).await;
     assert_eq!(answer.expect("an answer").status(), 503);
@@ -561,7 +561,7 @@ async fn a_variable_can_be_changed() {
 #[tokio::test]
 async fn what_is_about_connections_is_nothing_to_requests() {
     let refuse = ConnectionBehavior::refuse;
-    // Two of them would be left for the second to be counted by, if one counted for both.
+    // If one occurrence counted for both, two requests would be left for the second.
     let chaos = Chaos::on(vec![
         Stage::always(refuse()).until(Trigger::once()),
         Stage::when(Trigger::once(), refuse()),
@@ -580,7 +580,7 @@ async fn what_is_about_connections_is_nothing_to_requests() {
     let decisions = engine.decisions();
     assert!(decisions.iter().all(|one| one.on == Affected::Request));
 
-    // The two do not go together: the other is left out.
+    // Behaviors of different targets cannot be combined: the second is ignored.
     assert_eq!(fails().and(refuse().into()), fails());
     assert_eq!(Behavior::from(refuse()).and(fails()), refuse().into());
     let both = refuse().and(ConnectionBehavior::never());

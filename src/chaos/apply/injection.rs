@@ -21,8 +21,8 @@ impl Injection {
     /// Draws the random values, and records the decision.
     pub(in crate::chaos) fn new(engine: &ChaosEngine, choice: Choice, headers: &HeaderMap) -> Self {
         let plan = Plan::of(&choice.behavior, headers, choice.random());
-        let text = match plan.said() {
-            Some(said) => said.to_owned(),
+        let text = match plan.http4k_text() {
+            Some(text) => text.to_owned(),
             None => choice.behavior.to_string(),
         };
         Self {

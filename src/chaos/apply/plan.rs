@@ -38,9 +38,9 @@ pub(in crate::chaos) struct Plan {
     on_response: Vec<Step>,
     random: Random,
     /// The value of http4k's header on the response.
-    said: Option<String>,
+    http4k_text: Option<String>,
     /// The value of http4k's header on the request.
-    said_of_request: Option<String>,
+    http4k_request_text: Option<String>,
 }
 
 /// The origin of the response.
@@ -69,8 +69,8 @@ impl Plan {
             on_request: Vec::new(),
             on_response: Vec::new(),
             random,
-            said: None,
-            said_of_request: None,
+            http4k_text: None,
+            http4k_request_text: None,
         };
         plan.add(behavior, headers);
         plan
@@ -88,12 +88,12 @@ impl Plan {
             Kind::SnipRequestBody => self.on_request.push(Step::Snip),
             Kind::Destroy(destruction) => self.end(End::Destroy(*destruction)),
             Kind::Never => self.end(End::Never),
-            Kind::Asked { at_most } => {
-                let asked = envoy::of(headers);
-                if let Some(delay) = asked.delay {
-                    self.delay(delay.min(*at_most));
+            Kind::EnvoyFault { max_delay } => {
+                let fault = envoy::of(headers);
+                if let Some(delay) = fault.delay {
+                    self.delay(delay.min(*max_delay));
                 }
-                if let Some(status) = asked.status {
+                if let Some(status) = fault.status {
                     self.status(status);
                 }
             }
@@ -111,11 +111,11 @@ impl Plan {
 
     fn delay(&mut self, delay: Duration) {
         self.delay = self.delay.saturating_add(delay);
-        self.said = Some(format!("Latency ({}ms)", self.delay.as_millis()));
+        self.http4k_text = Some(format!("Latency ({}ms)", self.delay.as_millis()));
     }
 
     fn status(&mut self, status: StatusCode) {
-        self.said = Some(format!("Status {}", status.as_u16()));
+        self.http4k_text = Some(format!("Status {}", status.as_u16()));
         self.end(End::Answer(Answer {
             status,
             headers: HeaderMap::new(),
@@ -130,13 +130,13 @@ impl Plan {
     }
 
     /// The value of http4k's header on the response.
-    pub(in crate::chaos) fn said(&self) -> Option<&str> {
-        self.said.as_deref()
+    pub(in crate::chaos) fn http4k_text(&self) -> Option<&str> {
+        self.http4k_text.as_deref()
     }
 
     /// The value of http4k's header on the request.
-    pub(in crate::chaos) fn said_of_request(&self) -> Option<&str> {
-        self.said_of_request.as_deref()
+    pub(in crate::chaos) fn http4k_request_text(&self) -> Option<&str> {
+        self.http4k_request_text.as_deref()
     }
 
     /// Waits for the delay, or for ever.
@@ -218,7 +218,7 @@ impl Plan {
             Message::Request => &self.on_request,
             Message::Response => &self.on_response,
         };
-        let said = match carries {
+        let stated_length = match carries {
             Carries::Body => length.or_else(|| stated(headers)),
             Carries::Head => stated(headers),
             Carries::Nothing => Some(0),
@@ -235,7 +235,7 @@ impl Plan {
                     is_set |= change_head(headers, change, self.random);
                 }
                 Step::NoBody | Step::Snip => {
-                    let cut = match (step, said) {
+                    let cut = match (step, stated_length) {
                         (Step::NoBody, _) => 0,
                         (_, Some(length)) => {
                             let mut generator = self.random.generator(Draw::Cut);
@@ -257,8 +257,8 @@ impl Plan {
                         Message::Response => format!("Snip body ({cut}b)"),
                     };
                     match on {
-                        Message::Request => self.said_of_request = Some(text),
-                        Message::Response => self.said = Some(text),
+                        Message::Request => self.http4k_request_text = Some(text),
+                        Message::Response => self.http4k_text = Some(text),
                     }
                     faults.end_after(cut);
                     is_any = true;
@@ -274,7 +274,7 @@ impl Plan {
                 faults.hide_length();
                 is_any = true;
             }
-        } else if let Some(length) = said {
+        } else if let Some(length) = stated_length {
             let there = faults.length_of(length);
             let told = there.saturating_add_signed(by);
             // Without `Content-Length` none is added, unless it is to be wrong.

@@ -444,8 +444,8 @@ impl From<&Model> for Behavior {
             Kind::Destroy(Destruction::Kill) => Self::Kill,
             Kind::Destroy(Destruction::Block) => Self::Block,
             Kind::Never => Self::Never { on: None },
-            Kind::Asked { at_most } => Self::Asked {
-                max: Duration(*at_most),
+            Kind::EnvoyFault { max_delay } => Self::Asked {
+                max: Duration(*max_delay),
             },
             Kind::Change { on, change } => Self::of_change(change, *on),
             Kind::All(all) => Self::All {

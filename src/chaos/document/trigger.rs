@@ -274,7 +274,7 @@ impl From<&model::trigger::Trigger> for Trigger {
             Kind::Route(route) => Self::Route {
                 route: Text(route.clone()),
             },
-            Kind::Asked => Self::Asked,
+            Kind::EnvoyFault => Self::Asked,
             Kind::Status(statuses) => Self::Status(Statuses {
                 status: None,
                 from: Some(StatusCode(*statuses.start())),

@@ -42,7 +42,7 @@ pub(in crate::chaos) enum Kind {
     SnipRequestBody,
     Destroy(Destruction),
     Never,
-    Asked { at_most: Duration },
+    EnvoyFault { max_delay: Duration },
     Change { on: Message, change: Change },
     All(Vec<Behavior>),
     Variable(Variable),
@@ -194,7 +194,7 @@ impl Behavior {
     /// [of the same name](super::Trigger::envoy_fault_headers) fires for requests with such
     /// headers.
     pub fn envoy_fault_headers(max_delay: Duration) -> Self {
-        Self(Kind::Asked { at_most: max_delay })
+        Self(Kind::EnvoyFault { max_delay })
     }
 
     /// Sets the header `name` to `value`, replacing all of its values.
@@ -345,7 +345,7 @@ impl Behavior {
             Kind::Destroy(Destruction::Kill) => "kill",
             Kind::Destroy(Destruction::Block) => "block",
             Kind::Never => "never",
-            Kind::Asked { .. } => "asked",
+            Kind::EnvoyFault { .. } => "asked",
             Kind::Change { change, .. } => change.name(),
             Kind::All(_) => "all",
             Kind::Variable(_) => "variable",
@@ -387,8 +387,8 @@ impl fmt::Display for Behavior {
             Kind::Destroy(Destruction::Kill) => f.write_str("KillProcess"),
             Kind::Destroy(Destruction::Block) => f.write_str("BlockThread"),
             Kind::Never => f.write_str("NeverAnswer"),
-            Kind::Asked { at_most } => {
-                write!(f, "Asked (at most {})", super::duration::Iso(*at_most))
+            Kind::EnvoyFault { max_delay } => {
+                write!(f, "Asked (at most {})", super::duration::Iso(*max_delay))
             }
             Kind::Change { on, change } => match on {
                 Message::Request => write!(f, "{change} of the request"),

@@ -92,7 +92,7 @@ pub(in crate::chaos) enum Kind {
     },
     Client(IpNet),
     Route(String),
-    Asked,
+    EnvoyFault,
     Status(RangeInclusive<u16>),
 }
 
@@ -220,7 +220,7 @@ impl Trigger {
     /// Fires for requests with Envoy's fault headers, see
     /// [`Behavior::envoy_fault_headers`](super::Behavior::envoy_fault_headers).
     pub fn envoy_fault_headers() -> Self {
-        Self(Kind::Asked)
+        Self(Kind::EnvoyFault)
     }
 
     /// Fires for responses with a status in `status`.
@@ -237,7 +237,7 @@ impl Trigger {
             | Kind::Requests(_)
             | Kind::Client(_)
             | Kind::Route(_)
-            | Kind::Asked
+            | Kind::EnvoyFault
             | Kind::Status(_) => {}
             Kind::Once { trigger, has_fired } => {
                 *has_fired = false;
@@ -329,7 +329,7 @@ impl Trigger {
             Kind::Route(name) => {
                 observation.target == Affected::Request && observation.route() == name
             }
-            Kind::Asked => envoy::is_in(observation.headers),
+            Kind::EnvoyFault => envoy::is_in(observation.headers),
             Kind::Status(range) => {
                 let status = observation.status.map(|status| status.as_u16());
                 status.is_some_and(|status| range.contains(&status))

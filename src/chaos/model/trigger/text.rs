@@ -43,7 +43,7 @@ impl fmt::Display for Trigger {
             }
             Kind::Client(network) => write!(f, "client in {network}"),
             Kind::Route(route) => write!(f, "route == {route}"),
-            Kind::Asked => f.write_str("Asked"),
+            Kind::EnvoyFault => f.write_str("Asked"),
             Kind::Status(range) if range.start() == range.end() => {
                 write!(f, "status == {}", range.start())
             }
