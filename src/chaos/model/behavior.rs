@@ -10,7 +10,7 @@ use super::{
 };
 use crate::util::sync::{read, write};
 
-/// A fault: what happens to a request for which a [trigger](super::Trigger) fires.
+/// A fault: what happens to a request for which a [trigger](crate::chaos::Trigger) fires.
 ///
 /// ```
 /// use std::time::Duration;
@@ -137,14 +137,15 @@ impl Behavior {
     }
 
     /// Delays the request, or the response if the trigger needs the
-    /// [response](super::Trigger::status).
+    /// [response](crate::chaos::Trigger::status).
     pub fn latency(latency: Latency) -> Self {
         Self(Kind::Latency(latency))
     }
 
     /// Panics with `message`, which is the equivalent of an exception in http4k.
     ///
-    /// With [`Chaos::with_error`](super::Chaos::with_error), the service returns an error instead.
+    /// With [`Chaos::with_error`](crate::chaos::Chaos::with_error), the service returns an error
+    /// instead.
     pub fn throw(message: impl Into<String>) -> Self {
         Self(Kind::Throw(message.into()))
     }
@@ -191,7 +192,7 @@ impl Behavior {
     ///
     /// `x-envoy-fault-delay-request` is a delay in milliseconds, cut to `max_delay`;
     /// `x-envoy-fault-abort-request` is the status of the response, from 200 to 599. The trigger
-    /// [of the same name](super::Trigger::envoy_fault_headers) fires for requests with such
+    /// [of the same name](crate::chaos::Trigger::envoy_fault_headers) fires for requests with such
     /// headers.
     pub fn envoy_fault_headers(max_delay: Duration) -> Self {
         Self(Kind::EnvoyFault { max_delay })
@@ -237,7 +238,7 @@ impl Behavior {
         Self::change(on, Change::StallAfter(bytes))
     }
 
-    /// Aborts a body after `bytes` bytes, with an [`InjectedError`](super::InjectedError).
+    /// Aborts a body after `bytes` bytes, with an [`InjectedError`](crate::chaos::InjectedError).
     ///
     /// Over HTTP/1 the connection is closed, over HTTP/2 the stream is reset, 100 ms after the last
     /// byte, so that this byte can arrive. A body of exactly `bytes` bytes is aborted as well,

@@ -30,8 +30,8 @@ use super::{
 ///
 /// # Requests and connections
 ///
-/// A [`Behavior`] applies to requests, a [`ConnectionBehavior`](super::ConnectionBehavior) to
-/// connections. A stage sees only the kind that its behavior applies to: the other kind never
+/// A [`Behavior`] applies to requests, a [`ConnectionBehavior`](crate::chaos::ConnectionBehavior)
+/// to connections. A stage sees only the kind that its behavior applies to: the other kind never
 /// matches, and neither its trigger nor its `until` counts it. [`wait`](Self::wait) sees both
 /// kinds.
 #[derive(Clone, Debug, PartialEq)]

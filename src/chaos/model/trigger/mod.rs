@@ -34,10 +34,10 @@ use crate::message::client::client_address;
 ///
 /// # Counters and clocks
 ///
-/// The [engine](super::ChaosEngine) starts the counters and clocks of a trigger when it activates
-/// the stage. Each occurrence of a trigger counts separately. A trigger is evaluated at most once
-/// per request; of `a & b` and `a | b`, the second is evaluated only if the first leaves the result
-/// open.
+/// The [engine](crate::chaos::ChaosEngine) starts the counters and clocks of a trigger when it
+/// activates the stage. Each occurrence of a trigger counts separately. A trigger is evaluated at
+/// most once per request; of `a & b` and `a | b`, the second is evaluated only if the first leaves
+/// the result open.
 ///
 /// # Connections
 ///
@@ -218,7 +218,7 @@ impl Trigger {
     }
 
     /// Fires for requests with Envoy's fault headers, see
-    /// [`Behavior::envoy_fault_headers`](super::Behavior::envoy_fault_headers).
+    /// [`Behavior::envoy_fault_headers`](crate::chaos::Behavior::envoy_fault_headers).
     pub fn envoy_fault_headers() -> Self {
         Self(Kind::EnvoyFault)
     }
