@@ -71,6 +71,7 @@ use super::{
 /// route is [exempt](Self::exempt_route), and [`Behavior::throw`] panics.
 ///
 /// [`Decision`]: super::Decision
+#[must_use = "layers do nothing unless applied"]
 #[derive(Clone)]
 pub struct Chaos<T = Panics> {
     engine: ChaosEngine,
@@ -110,6 +111,7 @@ impl Default for Chaos {
 
 impl<T> Chaos<T> {
     /// Returns a handle to the engine.
+    #[must_use]
     pub fn engine(&self) -> ChaosEngine {
         self.engine.clone()
     }

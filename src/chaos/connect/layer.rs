@@ -94,6 +94,7 @@ use crate::chaos::{
 ///
 /// As with [`Chaos`](crate::chaos::Chaos), a setter changes the settings of the engine, for all
 /// layers that share it.
+#[must_use = "layers do nothing unless applied"]
 #[derive(Clone, Debug)]
 pub struct ChaosConnect {
     engine: ChaosEngine,
@@ -122,6 +123,7 @@ impl ChaosConnect {
     }
 
     /// Returns a handle to the engine.
+    #[must_use]
     pub fn engine(&self) -> ChaosEngine {
         self.engine.clone()
     }
@@ -194,6 +196,7 @@ impl<S> Layer<S> for ChaosConnect {
 }
 
 /// The layer of [`ChaosConnect::opaque`].
+#[must_use = "layers do nothing unless applied"]
 #[derive(Clone, Debug)]
 pub struct OpaqueConnect {
     engine: ChaosEngine,

@@ -34,6 +34,7 @@ pub struct AffectedConnection(Arc<Decision>);
 
 impl AffectedConnection {
     /// The decision.
+    #[must_use]
     pub fn decision(&self) -> &Decision {
         &self.0
     }

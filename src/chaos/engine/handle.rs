@@ -183,6 +183,7 @@ impl ChaosEngine {
     }
 
     /// Whether chaos is enabled.
+    #[must_use]
     pub fn is_enabled(&self) -> bool {
         self.might_be_on() && self.with_schedule(|schedule| self.is_on(schedule))
     }
@@ -206,6 +207,7 @@ impl ChaosEngine {
     }
 
     /// Returns the statistics of this engine.
+    #[must_use]
     pub fn stats(&self) -> ChaosStats {
         let log = self.log();
         ChaosStats {
@@ -223,11 +225,13 @@ impl ChaosEngine {
     /// [`max_decisions`](crate::chaos::Chaos::max_decisions).
     ///
     /// `Decision` implements serde's `Serialize`; [`Decision::list_from_json`] reads the JSON.
+    #[must_use]
     pub fn decisions(&self) -> Vec<Decision> {
         self.log().decisions.iter().cloned().collect()
     }
 
     /// Returns the seed of the random values.
+    #[must_use]
     pub fn seed(&self) -> u64 {
         self.with_schedule(|schedule| schedule.settings.seed)
     }
@@ -239,6 +243,7 @@ impl ChaosEngine {
 
     /// Returns the time until chaos [expires](crate::chaos::Chaos::expire_after), or `None` if it
     /// is disabled or does not expire.
+    #[must_use]
     pub fn expires_in(&self) -> Option<Duration> {
         self.with_schedule(|schedule| {
             let is_on = self.is_on(schedule);

@@ -27,6 +27,7 @@ use crate::util::sync::{read, write};
 /// ```
 ///
 /// A [`ConnectionBehavior`], a fault of a connection, converts into a `Behavior`.
+#[must_use]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Behavior(pub(in crate::chaos) Kind);
 
@@ -104,6 +105,7 @@ pub struct Variable(Arc<RwLock<Behavior>>);
 
 impl Variable {
     /// Creates a variable that begins with `behavior`.
+    #[must_use]
     pub fn new(behavior: Behavior) -> Self {
         Self(Arc::new(RwLock::new(behavior)))
     }
@@ -331,6 +333,7 @@ impl Behavior {
     }
 
     /// The name of the behavior in statistics and documents.
+    #[must_use]
     pub fn name(&self) -> &'static str {
         match &self.0 {
             Kind::None => "none",

@@ -34,6 +34,7 @@ use super::{
 ///
 /// Bytes are those of the connector's stream: encrypted bytes if the layer is below TLS, plain
 /// bytes if it is around TLS.
+#[must_use]
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConnectionBehavior(pub(in crate::chaos) Vec<Fault>);
 

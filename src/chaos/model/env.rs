@@ -22,6 +22,7 @@ pub struct InvalidVariable {
 
 impl InvalidVariable {
     /// The name of the variable.
+    #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
     }

@@ -24,6 +24,7 @@ use crate::util::time::FOREVER;
 /// // A long tail, as where requests wait in queues: most are fast, and a few are very slow.
 /// let tailed = Latency::pareto(ms(20), 1.5).max(ms(5_000));
 /// ```
+#[must_use]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Latency {
     pub(in crate::chaos) shape: Shape,

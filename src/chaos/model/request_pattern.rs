@@ -95,6 +95,7 @@ pub(in crate::chaos) enum Part {
 /// );
 /// # Ok::<(), tower_traffic::chaos::InvalidPattern>(())
 /// ```
+#[must_use]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Requests {
     parts: Vec<Part>,

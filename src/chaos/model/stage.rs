@@ -34,6 +34,7 @@ use super::{
 /// to connections. A stage sees only the kind that its behavior applies to: the other kind never
 /// matches, and neither its trigger nor its `until` counts it. [`wait`](Self::wait) sees both
 /// kinds.
+#[must_use]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stage(Kind);
 

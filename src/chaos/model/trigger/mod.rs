@@ -44,6 +44,7 @@ use crate::message::client::client_address;
 /// Triggers apply to connections as well, but of a connection only the host is known. Triggers for
 /// a [client](Self::client), a [route](Self::route), a [status](Self::status), a [fault
 /// header](Self::envoy_fault_headers) or another part of a [request](Self::requests) never fire.
+#[must_use]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trigger(pub(in crate::chaos) Kind);
 
