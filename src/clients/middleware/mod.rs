@@ -60,6 +60,7 @@ type Stack = BoxCloneService<http::Request<reqwest::Body>, http::Response<reqwes
 ///   later retry middleware, can send it again.
 ///
 /// For what layers see of reqwest, see [the module](super#requests-and-responses-around-reqwest).
+#[must_use = "middlewares do nothing unless added to a client"]
 pub struct LayerMiddleware {
     // The mutex allows services that are not `Sync`; it is locked only to clone them.
     stack: Mutex<Stack>,
