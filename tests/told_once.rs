@@ -109,7 +109,10 @@ async fn it_is_told_once() {
     }
     let unreadable = told.take();
     assert_eq!(unreadable.len(), 1, "{unreadable:#?}");
-    assert!(unreadable[0].contains("no folder"), "{unreadable:#?}");
+    assert!(
+        unreadable[0].contains("expected a folder"),
+        "{unreadable:#?}"
+    );
 
     let nowhere = ReplayCache::read_only(Memory::new()).on_miss(OnMiss::Record);
     let cache = nowhere.layer(Origin::saying("passed"));

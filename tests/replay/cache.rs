@@ -925,7 +925,10 @@ async fn a_folder_that_is_a_file_is_an_error_and_a_miss() {
     assert_eq!(ask(&cache, get("/")).await.text(), "passed");
     let errors = errors.lock().expect("no panic").clone();
     assert_eq!(errors.len(), 1);
-    assert!(errors[0].contains("no folder"), "{errors:?}");
+    assert!(
+        errors[0].contains("expected a folder, found a file"),
+        "{errors:?}"
+    );
 }
 
 // ---- real sockets

@@ -352,7 +352,11 @@ async fn a_folder_that_does_not_exist_is_an_error() {
     assert!(matches!(error, StoreError::NotFound { .. }), "{error}");
     let answer = ask(&layer.layer(unreachable_origin()), get("/")).await;
     assert_eq!(answer.status, 500);
-    assert!(answer.text().contains("no recording"), "{}", answer.text());
+    assert!(
+        answer.text().contains("recording not found"),
+        "{}",
+        answer.text()
+    );
     assert!(!folder.exists());
 }
 
