@@ -22,6 +22,7 @@ pub(crate) fn pairs(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The decoded names and values of a form as text; invalid UTF-8 becomes U+FFFD.
+#[cfg(any(feature = "chaos", feature = "har"))]
 pub(crate) fn texts(text: &str) -> impl Iterator<Item = (String, String)> + '_ {
     let decoded = |text: &[u8]| String::from_utf8_lossy(&decoded(text)).into_owned();
     pairs(text.as_bytes())
