@@ -1,4 +1,5 @@
-//! The `OpenAPI` document of the control API: its schemas are what the reader of documents accepts.
+//! The OpenAPI document of the control API: its schemas allow exactly the documents that are
+//! accepted.
 
 use std::collections::BTreeSet;
 
@@ -43,7 +44,7 @@ fn read(document: &Value) -> Result<Stage, String> {
     read.map_err(|bad| bad.to_string())
 }
 
-/// A document with this in the place for such.
+/// A document that contains a part of this family.
 fn document_of(family: &str, part: &Value) -> Value {
     match family {
         "Stage" => part.clone(),
@@ -54,7 +55,7 @@ fn document_of(family: &str, part: &Value) -> Value {
 
 const FAMILIES: [&str; 3] = ["Stage", "Trigger", "Behavior"];
 
-/// Each type with its schema.
+/// The types of a family, with their schemas.
 fn kinds<'a>(schemas: &'a Value, family: &str) -> Vec<(&'a str, &'a Value)> {
     let mapping = schemas[family]["discriminator"]["mapping"].as_object();
     let kinds = mapping.unwrap().iter().map(|(kind, at)| {
@@ -65,7 +66,7 @@ fn kinds<'a>(schemas: &'a Value, family: &str) -> Vec<(&'a str, &'a Value)> {
 }
 
 #[tokio::test]
-async fn every_type_that_is_read_is_described_and_no_other() {
+async fn schemas_have_every_type() {
     let schemas = schemas().await;
     for family in FAMILIES {
         assert_eq!(schemas[family]["discriminator"]["propertyName"], "type");
@@ -83,7 +84,7 @@ async fn every_type_that_is_read_is_described_and_no_other() {
 }
 
 #[tokio::test]
-async fn every_example_is_good() {
+async fn examples_are_valid() {
     let schemas = schemas().await;
     let validator = validator(&schemas);
     for family in FAMILIES {
@@ -93,14 +94,14 @@ async fn every_example_is_good() {
             let document = document_of(family, example);
             assert!(validator.is_valid(&document), "{document}");
             let stage = read(&document).unwrap();
-            // And so is what is written of it.
+            // The written document is valid, too.
             let written = serde_json::to_value(&stage).unwrap();
             assert!(validator.is_valid(&written), "{written}");
         }
     }
 }
 
-/// In the place of a stage, a trigger, a behavior.
+/// Parts of documents, with their family.
 #[rustfmt::skip]
 fn samples() -> Vec<(&'static str, Value)> {
     let stage = |value| ("Stage", value);
@@ -204,7 +205,7 @@ fn samples() -> Vec<(&'static str, Value)> {
 }
 
 #[tokio::test]
-async fn what_is_read_is_what_is_described() {
+async fn schemas_allow_what_is_accepted() {
     let validator = validator(&schemas().await);
     let (mut good, mut bad) = (0, 0);
     for (family, part) in samples() {
@@ -249,7 +250,7 @@ async fn operations_have_the_names_of_http4k_where_it_is_mounted() {
 }
 
 #[tokio::test]
-async fn a_token_is_described_only_if_there_is_one() {
+async fn the_token_is_described_if_set() {
     let open = described(api().router(), "/chaos").await;
     assert_eq!(open["security"], Value::Null);
     assert_eq!(open["components"]["securitySchemes"], Value::Null);

@@ -1,7 +1,7 @@
-//! The control API is what its `OpenAPI` document says: schemathesis (from `PyPI`) asks for everything in
-//! it, rightly and wrongly, and finds nothing to complain about.
+//! The control API behaves as its OpenAPI document describes it: schemathesis (from PyPI) sends
+//! valid and invalid requests for every operation.
 //!
-//! Without `schemathesis` these tests are reported as ignored.
+//! Without `schemathesis`, these tests are reported as ignored.
 
 use std::{
     path::Path,
@@ -29,8 +29,8 @@ fn main() -> ExitCode {
         .with_ignored_flag(is_missing)
     };
     let trials = vec![
-        trial("it_is_as_it_says", || finds_nothing(None)),
-        trial("it_is_as_it_says_with_a_token", || {
+        trial("the_api_conforms", || finds_nothing(None)),
+        trial("the_api_conforms_with_a_token", || {
             finds_nothing(Some("s3cret"));
         }),
     ];
@@ -55,9 +55,9 @@ fn finds_nothing(token: Option<&str>) {
         .arg("--config-file")
         .arg(folder.join("schemathesis.toml"))
         .args(["run", &format!("http://{address}/admin/chaos")])
-        // The same in each run, and at most a few minutes.
+        // Reproducible, and limited to a few minutes.
         .args(["--max-examples", "100", "--generation-deterministic"])
-        // In its place is the check of `hooks.py`.
+        // Replaced by the check in `hooks.py`.
         .args(["--exclude-checks", "positive_data_acceptance"])
         .arg("--no-color")
         .env("SCHEMATHESIS_HOOKS", "hooks")
@@ -66,13 +66,13 @@ fn finds_nothing(token: Option<&str>) {
         .current_dir(scratch.path());
     if let Some(token) = token {
         command.args(["-H", &format!("Authorization: Bearer {token}")]);
-        // The same documents again would take minutes.
+        // The other test sends documents, which takes minutes.
         command.args(["--exclude-path-regex", "activate"]);
     }
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success(), "{text}");
-    // That it could not look at something, for one.
+    // For example, about operations that were not tested.
     assert!(!text.contains("WARNINGS"), "{text}");
     assert!(text.contains("No issues found"), "{text}");
 }

@@ -1,4 +1,4 @@
-//! The control API: what each route answers, whom it lets in, and that chaos never touches it.
+//! The control API: answers, access control, exemption from chaos.
 
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ fn says(text: &str) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn it_switches_as_http4k_does() {
+async fn routes_behave_as_in_http4k() {
     let app = ChaosApi::new(&engine()).beside(users());
     let on = || says("Always ReturnStatus (503)");
     let steps = [
@@ -95,7 +95,7 @@ async fn it_switches_as_http4k_does() {
 }
 
 #[tokio::test]
-async fn it_is_never_under_its_own_chaos() {
+async fn the_api_is_exempt_from_chaos() {
     let engine = engine();
     let api = || ChaosApi::new(&engine);
     let chaos = || Chaos::with_engine(&engine);
@@ -167,7 +167,7 @@ async fn it_is_never_under_its_own_chaos() {
 }
 
 #[tokio::test]
-async fn what_only_looks_like_it_is_under_chaos() {
+async fn similar_paths_are_under_chaos() {
     let engine = engine();
     let users = users()
         .route("/users/{id}", get(async || "bob"))
@@ -190,7 +190,7 @@ fn with(mut request: Request<Body>, headers: &[(&'static str, &str)]) -> Request
 }
 
 #[tokio::test]
-async fn only_who_has_the_token_gets_in() {
+async fn the_token_is_required() {
     let engine = engine();
     let app = ChaosApi::new(&engine).token("s3cret").beside(users());
     let routes = [
@@ -239,14 +239,14 @@ async fn only_who_has_the_token_gets_in() {
         }
         engine.disable();
     }
-    // It has nothing to tell.
+    // The page has no secrets.
     let page = send(&app, asks("GET", "/chaos/ui", "")).await;
     assert_eq!(page.status(), 200);
     assert_eq!(users_status(&app).await, 200);
 }
 
 #[tokio::test]
-async fn nobody_has_an_empty_token() {
+async fn an_empty_token_refuses_every_request() {
     let app = ChaosApi::new(&engine()).token("").router();
     for credentials in ["", "Bearer", "Bearer "] {
         let request = asks("GET", "/chaos/status", "");
@@ -256,7 +256,7 @@ async fn nobody_has_an_empty_token() {
 }
 
 #[tokio::test]
-async fn pages_of_other_sites_switch_nothing() {
+async fn cross_site_requests_are_refused() {
     let engine = engine();
     let app = ChaosApi::new(&engine)
         .allow_origin("https://ops.example")
@@ -305,14 +305,14 @@ async fn pages_of_other_sites_switch_nothing() {
         let request = with(asks("GET", "/chaos/status", ""), headers);
         assert_eq!(send(&app, request).await.status(), 200, "{headers:?}");
     }
-    // HTTP/2 has the host in the URI.
+    // In HTTP/2 the URI has the host.
     let request = asks("POST", "http://localhost:8000/chaos/toggle", "");
     let request = with(request, &[("origin", "http://localhost:8000")]);
     assert_eq!(send(&app, request).await.status(), 200);
 }
 
 #[tokio::test]
-async fn cors_is_only_for_who_was_allowed() {
+async fn cors_is_limited_to_allowed_origins() {
     let preflight = |origin: &str| {
         with(
             asks("OPTIONS", "/chaos/activate", ""),
@@ -350,7 +350,7 @@ async fn cors_is_only_for_who_was_allowed() {
             .headers()
             .contains_key("access-control-allow-origin")
     );
-    // Also what is refused can be read there.
+    // Refusals have CORS headers, too.
     let request = with(
         asks("GET", "/chaos/status", ""),
         &[("origin", "https://ops.example")],
@@ -365,7 +365,7 @@ async fn cors_is_only_for_who_was_allowed() {
 }
 
 #[tokio::test]
-async fn a_wrong_method_hears_which_there_is() {
+async fn a_wrong_method_is_answered_with_allow() {
     let app = ChaosApi::new(&engine()).router();
     for (path, allowed) in [
         ("/chaos/status", "GET,HEAD"),
@@ -416,7 +416,7 @@ async fn the_page_runs_only_its_own_script() {
     }
     assert!(!policy.contains("unsafe"), "{policy}");
     let html = String::from_utf8(body_of(response).await).unwrap();
-    // What has attributes, or stands in one, has no hash and would not run. Data does not run.
+    // Scripts with attributes and inline handlers have no hash, so the policy would block them.
     assert_eq!(
         html.matches("<script").count(),
         html.matches("<script>").count()
@@ -441,7 +441,7 @@ async fn the_page_runs_only_its_own_script() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_state_has_all_there_is_to_know() {
+async fn the_state_is_complete() {
     let engine = Chaos::new()
         .seed(u64::MAX)
         .expire_after(Duration::from_mins(1))
@@ -503,7 +503,7 @@ async fn the_state_has_all_there_is_to_know() {
     assert_eq!(told, off);
 }
 
-/// Documents, where something is wrong with them, and a part of what is said.
+/// Invalid documents, with the path and a part of the reason.
 const BAD: &[(&str, &str, &str)] = &[
     ("", "$", "missing document"),
     (" \n", "$", "missing document"),
@@ -608,7 +608,7 @@ const BAD: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// An app under chaos of which something has already happened, and its state.
+/// An app in the middle of a chaos stage, and its state.
 async fn half_way() -> (Router, Value) {
     let app = ChaosApi::new(&engine()).beside(users());
     let document = r#"{"type": "trigger", "trigger": {"type": "countdown", "count": 2},
@@ -621,12 +621,12 @@ async fn half_way() -> (Router, Value) {
 }
 
 #[tokio::test]
-async fn a_bad_document_changes_nothing() {
+async fn an_invalid_document_changes_nothing() {
     let (app, before) = half_way().await;
     for (document, path, reason) in BAD {
         for route in ["activate", "activate/new"] {
             if document.is_empty() && route == "activate" {
-                continue; // It is none.
+                continue; // Without a body.
             }
             let (status, problem) = ask(&app, "POST", &format!("/chaos/{route}"), *document).await;
             assert_eq!(status, 400, "{route} {document}");
@@ -648,7 +648,7 @@ async fn a_bad_document_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_changes_nothing() {
+async fn a_body_too_large_changes_nothing() {
     let (app, before) = half_way().await;
     let document = |length: usize| {
         let wait = r#"{"type": "wait"}"#;
@@ -658,7 +658,7 @@ async fn what_is_too_large_changes_nothing() {
         let path = format!("/chaos/{route}");
         let (status, problem) = ask(&app, "POST", &path, document((1 << 20) + 1)).await;
         assert_eq!(status, 413);
-        assert_eq!(problem["error"], "the body has more than 1 MiB");
+        assert_eq!(problem["error"], "body too large: expected at most 1 MiB");
     }
     assert_eq!(ask(&app, "GET", "/chaos/state", "").await, (200, before));
     let largest = ask(&app, "POST", "/chaos/activate", document(1 << 20)).await;
@@ -670,9 +670,9 @@ async fn what_is_too_large_changes_nothing() {
     assert_eq!(status, 413);
 }
 
-/// Of each of which a megabyte would be made.
+/// Each regular expression may need a megabyte.
 #[tokio::test]
-async fn regular_expressions_are_not_without_number() {
+async fn the_number_of_regular_expressions_is_limited() {
     let (app, before) = half_way().await;
     let document = |count: usize, pattern: &str| {
         let headers: serde_json::Map<_, _> = (0..count)
@@ -693,7 +693,7 @@ async fn regular_expressions_are_not_without_number() {
     assert_eq!(status, 200);
 }
 
-/// As large as a document may be, on a thread as tokio has them.
+/// The largest documents, on a thread with the stack of tokio's workers.
 #[test]
 fn no_document_overflows_the_stack() {
     let test = async {
@@ -712,7 +712,7 @@ fn no_document_overflows_the_stack() {
             let error = problem["error"].as_str().unwrap();
             assert!(error.contains("recursion limit"), "{error}");
         }
-        // As deep as it goes.
+        // The deepest document.
         let not = r#"{"type":"not","trigger":"#;
         let deepest = format!(
             r#"{{"type":"wait","until":{}{{"type":"always"}}{}}}"#,
@@ -725,7 +725,7 @@ fn no_document_overflows_the_stack() {
         let (status, problem) = ask(&app, "POST", "/chaos/activate", deepest).await;
         assert_eq!(status, 200, "{problem}");
 
-        // And as wide.
+        // The widest document.
         let miss = r#"{"type":"trigger","trigger":{"type":"asked"},"behaviour":{"type":"none"}}"#;
         let wide = format!("[{}]", vec![miss; (1 << 20) / (miss.len() + 1)].join(","));
         let (status, told) = ask(&app, "POST", "/chaos/activate", wide).await;
@@ -745,7 +745,7 @@ fn no_document_overflows_the_stack() {
 }
 
 #[tokio::test]
-async fn decisions_are_done_again() {
+async fn decisions_are_repeated() {
     let first = ChaosApi::new(&engine()).beside(users());
     let document = r#"{"type": "trigger", "trigger": {"type": "nth", "n": 3},
         "behaviour": {"type": "status", "status": 503}}"#;
@@ -775,7 +775,7 @@ async fn decisions_are_done_again() {
 }
 
 #[tokio::test]
-async fn it_is_switched_over_a_socket() {
+async fn the_api_works_over_a_socket() {
     let app = ChaosApi::new(&engine()).token("s3cret").beside(users());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = format!("http://{}", listener.local_addr().unwrap());
@@ -787,7 +787,7 @@ async fn it_is_switched_over_a_socket() {
     };
     let post = async |path: &str, token: &str, body: &'static str| {
         let request = client.post(format!("{at}{path}")).bearer_auth(token);
-        // What curl says of `-d`.
+        // The media type of `curl -d`.
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         let response = request.body(body).send().await.unwrap();
         (

@@ -1,4 +1,4 @@
-//! What http4k accepts is accepted, in its words; and what is wrong is told with its place.
+//! Documents: http4k's grammar and texts, extensions, and errors with their paths.
 
 use serde_json::{Value, json};
 use tower_traffic::chaos::{Chaos, ParseDocumentError, Stage};
@@ -7,7 +7,7 @@ fn read(document: &Value) -> Result<Stage, ParseDocumentError> {
     document.to_string().parse()
 }
 
-/// What a stage that does this to every request says of itself.
+/// The text of a behavior, from a stage that always applies it.
 fn behavior(behavior: &Value) -> String {
     let stage = json!({
         "type": "trigger", "trigger": { "type": "always" }, "behaviour": behavior,
@@ -16,7 +16,7 @@ fn behavior(behavior: &Value) -> String {
     text.strip_prefix("Always ").unwrap().to_owned()
 }
 
-/// What a trigger says of itself.
+/// The text of a trigger.
 fn trigger(trigger: &Value) -> String {
     let stage = json!({ "type": "wait", "until": trigger });
     let text = read(&stage).unwrap().to_string();
@@ -24,7 +24,7 @@ fn trigger(trigger: &Value) -> String {
 }
 
 #[test]
-fn behaviors_say_what_http4k_says() {
+fn behaviors_have_the_texts_of_http4k() {
     for (document, text) in [
         (
             json!({ "type": "latency", "min": "PT0.1S", "max": "PT0.3S" }),
@@ -60,7 +60,7 @@ fn behaviors_say_what_http4k_says() {
 }
 
 #[test]
-fn behaviors_say_when_they_are_about_connections() {
+fn behaviors_of_connections_have_their_own_texts() {
     let all = json!({ "type": "all", "behaviours": [
         { "type": "latency", "on": "connection", "min": "1s", "max": "1s" },
         { "type": "refuse" },
@@ -111,7 +111,7 @@ fn behaviors_say_when_they_are_about_connections() {
             all,
             "Latency (range = PT1S to PT1S) of the connection and RefuseConnection",
         ),
-        // What http4k does not know, it does not look at.
+        // http4k ignores unknown fields.
         (
             json!({ "type": "status", "status": 500, "on": ["bob"] }),
             "ReturnStatus (500)",
@@ -122,7 +122,7 @@ fn behaviors_say_when_they_are_about_connections() {
 }
 
 #[test]
-fn so_do_the_destructive_four() {
+fn destructive_behaviors_have_the_texts_of_http4k() {
     for (name, text) in [
         ("memory", "EatMemory"),
         ("overflow", "StackOverflow"),
@@ -134,7 +134,7 @@ fn so_do_the_destructive_four() {
 }
 
 #[test]
-fn triggers_say_what_http4k_says() {
+fn triggers_have_the_texts_of_http4k() {
     for (document, text) in [
         (json!({ "type": "always" }), "Always"),
         (json!({ "type": "once" }), "Once"),
@@ -203,7 +203,7 @@ fn triggers_say_what_http4k_says() {
 }
 
 #[test]
-fn a_delay_says_when_it_is_over() {
+fn a_delay_shows_its_expiry() {
     let stage = json!({ "type": "wait", "until": { "type": "delay", "period": "PT0.1S" } });
     let chaos = Chaos::on(read(&stage).unwrap());
     let text = chaos.engine().to_string();
@@ -214,7 +214,7 @@ fn a_delay_says_when_it_is_over() {
 }
 
 #[test]
-fn stages_say_what_http4k_says() {
+fn stages_have_the_texts_of_http4k() {
     let wait = json!({ "type": "wait" });
     let hit = json!({
         "type": "trigger", "trigger": { "type": "always" }, "behaviour": { "type": "none" },
@@ -246,7 +246,7 @@ fn stages_say_what_http4k_says() {
     }
 }
 
-/// Everything that there are words for.
+/// Documents with every kind of stage, trigger and behavior.
 fn documents() -> Vec<Value> {
     let always = json!({ "type": "always" });
     let behaviors = [
@@ -326,7 +326,7 @@ fn documents() -> Vec<Value> {
 }
 
 #[test]
-fn documents_come_back_as_they_were() {
+fn documents_survive_a_round_trip() {
     for document in documents() {
         let stage = read(&document).unwrap_or_else(|bad| panic!("{bad}: {document}"));
         assert_eq!(serde_json::to_value(&stage).unwrap(), document);
@@ -338,7 +338,7 @@ fn documents_come_back_as_they_were() {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-fn what_is_wrong_is_told_with_its_place() {
+fn errors_have_a_path_and_a_reason() {
     let hit = |trigger: Value, behavior: Value| json!({ "type": "trigger", "trigger": trigger, "behaviour": behavior });
     let always = || json!({ "type": "always" });
     let none = || json!({ "type": "none" });
@@ -673,7 +673,7 @@ fn what_is_wrong_is_told_with_its_place() {
 }
 
 #[test]
-fn a_huge_pattern_is_not_repeated() {
+fn errors_shorten_a_huge_pattern() {
     let pattern = "(ä|b)*".repeat(100_000);
     let requests = json!({ "type": "request", "path": pattern });
     let bad = read(&json!({ "type": "wait", "until": requests })).unwrap_err();
@@ -683,7 +683,7 @@ fn a_huge_pattern_is_not_repeated() {
 }
 
 #[test]
-fn what_is_no_json_or_too_deep_is_told() {
+fn invalid_json_is_an_error() {
     let bad = "".parse::<Stage>().unwrap_err();
     assert_eq!(
         bad.to_string(),

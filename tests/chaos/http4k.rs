@@ -1,4 +1,4 @@
-//! What http4k's documents, texts and headers are, line by line, and where we differ on purpose.
+//! Compatibility with http4k: documents, texts and headers, and intended differences.
 
 use std::{
     convert::Infallible,
@@ -30,7 +30,7 @@ fn always(behavior: &Value) -> Value {
     json!({ "type": "trigger", "trigger": { "type": "always" }, "behaviour": behavior })
 }
 
-/// What the request was behind the layer, and the answer with its body.
+/// The headers that the inner service received, and the response.
 async fn ask(chaos: Chaos, request: Request<Body>) -> (Option<HeaderMap>, Response<Bytes>) {
     let chaos = chaos.seed(4).http4k_header(true);
     chaos.engine().enable();
@@ -39,7 +39,7 @@ async fn ask(chaos: Chaos, request: Request<Body>) -> (Option<HeaderMap>, Respon
     let service = chaos.layer(service_fn(move |request: Request<ChaosBody<Body>>| {
         *inside.lock().expect("no panic") = Some(request.headers().clone());
         let mut response = Response::new(Full::from(CONTENT));
-        // Of another chaos, behind this one.
+        // Set by another chaos layer further inside.
         response
             .headers_mut()
             .insert(HEADER, "Status 500".parse().expect("a value"));
@@ -67,9 +67,9 @@ fn said(headers: &HeaderMap) -> Vec<&str> {
     values.map(|value| value.to_str().expect("text")).collect()
 }
 
-/// The header that a behavior is told with: in place of one that is there, and on one message.
+/// The header replaces an existing one, on one of the two messages.
 #[tokio::test(start_paused = true)]
-async fn behaviors_are_told_in_the_header_as_http4k_does() {
+async fn behaviors_set_the_header_of_http4k() {
     let before = "Status 500";
     for (document, expected) in [
         (
@@ -100,7 +100,7 @@ async fn behaviors_are_told_in_the_header_as_http4k_does() {
     let len = response.body().len();
     assert_eq!(said(response.headers()), [format!("Snip body ({len}b)")]);
 
-    // An answer of its own has no header.
+    // `response` sets no header.
     let document =
         json!({ "type": "response", "status": 500, "headers": { "a": "b" }, "body": "c" });
     let (seen, response) = ask(Chaos::new().stage(read(&always(&document))), post()).await;
@@ -110,7 +110,7 @@ async fn behaviors_are_told_in_the_header_as_http4k_does() {
         (500, &b"c"[..])
     );
     assert_eq!(response.headers()["a"], "b");
-    // And without being asked for it, nobody says it.
+    // By default the header is absent.
     let document = json!({ "type": "status", "status": 404 });
     let chaos = Chaos::on(read(&always(&document)));
     let service = chaos.layer(service_fn(async |_: Request<ChaosBody<Body>>| {
@@ -122,7 +122,7 @@ async fn behaviors_are_told_in_the_header_as_http4k_does() {
 }
 
 #[test]
-fn what_is_set_by_default_is_http4ks() {
+fn defaults_are_those_of_http4k() {
     let engine = Chaos::new().engine();
     assert!(!engine.is_enabled());
     assert_eq!(engine.to_string(), "none");
@@ -138,9 +138,9 @@ fn latency(text: &str) -> Result<Stage, String> {
     stage.map_err(|bad| bad.to_string())
 }
 
-/// `java.time.Duration`: what `parse` reads and `toString` writes.
+/// The grammar of `parse` and the text of `toString` in `java.time.Duration`.
 #[test]
-fn durations_are_javas() {
+fn durations_have_the_grammar_of_java() {
     for (text, expected) in [
         ("PT0S", "PT0S"),
         ("PT0.000000001S", "PT0.000000001S"),
@@ -164,14 +164,14 @@ fn durations_are_javas() {
         ("PT1.S", "PT1S"),
         ("+PT1S", "PT1S"),
         ("PT+1S", "PT1S"),
-        // A sign of each part's own, as long as all together are not less than nothing.
+        // Each part may have a sign, as long as the sum is not negative.
         ("PT1H-30M", "PT30M"),
         ("-PT-6H+3M", "PT5H57M"),
         ("PT-0.5S", "no"),
         ("PT-1S", "no"),
         ("-PT1S", "no"),
         ("PT1H-61M", "no"),
-        // The longest that Java has, and the longest that we have.
+        // The maximum of Java, and of `Duration`.
         (
             "PT2562047788015215H30M7.999999999S",
             "PT2562047788015215H30M7.999999999S",
@@ -196,7 +196,7 @@ fn durations_are_javas() {
         ("1", "no"),
         ("1 parsec", "no"),
         ("ms", "no"),
-        // As people write them.
+        // Short forms.
         ("150ms", "PT0.15S"),
         ("1500us", "PT0.0015S"),
         ("1s 500ms", "PT1.5S"),
@@ -207,7 +207,7 @@ fn durations_are_javas() {
             Ok(stage) => {
                 let expected = format!("Always Latency (range = PT0S to {expected})");
                 assert_eq!(stage.to_string(), expected, "{text}");
-                // As a document, and back.
+                // Round trip.
                 assert_eq!(stage.to_document().parse::<Stage>().expect(text), stage);
             }
             Err(bad) => {
@@ -222,9 +222,9 @@ fn durations_are_javas() {
     }
 }
 
-/// `java.time.Instant`: what `parse` reads, and what `toString` writes, with 0, 3, 6 or 9 digits.
+/// The grammar of `parse` and the text of `toString` (0, 3, 6 or 9 digits) in `java.time.Instant`.
 #[test]
-fn moments_are_javas() {
+fn timestamps_have_the_grammar_of_java() {
     for (text, expected) in [
         ("1970-01-01T00:00:00Z", "1970-01-01T00:00:00Z"),
         ("1970-01-01T00:00:00.1Z", "1970-01-01T00:00:00.100Z"),
@@ -277,9 +277,9 @@ fn moments_are_javas() {
     }
 }
 
-/// What no document can say can be said in code, and has a text.
+/// Times outside the range of documents, which only code can set.
 #[test]
-fn the_ends_of_time_have_a_text() {
+fn extreme_times_have_a_text() {
     let century = Duration::from_hours(100 * 365 * 24);
     for (end, text) in [
         (UNIX_EPOCH - century * 15, "Deadline (0470-12-30T00:00:00Z)"),
@@ -300,7 +300,7 @@ fn the_ends_of_time_have_a_text() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_moment_that_is_past_is_past() {
+async fn a_past_deadline_fires() {
     for (end, is_hit) in [
         (UNIX_EPOCH - Duration::from_secs(1), true),
         (UNIX_EPOCH, true),
@@ -315,10 +315,10 @@ async fn a_moment_that_is_past_is_past() {
     }
 }
 
-// ---- triggers
+// ---- Triggers
 
 #[test]
-fn numbers_may_be_texts() {
+fn numbers_may_be_strings() {
     for (percentage, text) in [
         (json!(0), "0"),
         (json!("0"), "0"),
@@ -373,7 +373,7 @@ fn numbers_may_be_texts() {
 }
 
 #[test]
-fn requests_say_each_of_their_parts() {
+fn request_triggers_list_each_field() {
     for (field, value, text) in [
         ("method", json!("get"), "method == GET"),
         ("method", json!("bob"), "method == BOB"),
@@ -399,9 +399,9 @@ fn requests_say_each_of_their_parts() {
     }
 }
 
-/// The authority if there is one, else the field.
+/// The authority of the URI, or else the `host` header.
 #[tokio::test]
-async fn hosts_are_found_where_they_are() {
+async fn hosts_are_matched() {
     for (uri, host, is_hit) in [
         ("/", Some("a.test"), true),
         ("/", Some("b.test"), false),
@@ -426,11 +426,11 @@ async fn hosts_are_found_where_they_are() {
     }
 }
 
-// ---- where we differ
+// ---- Intended differences
 
-/// Counts how often it is asked, by what is left of a countdown.
+/// A countdown counts the evaluations.
 #[tokio::test]
-async fn a_trigger_is_asked_once_a_request() {
+async fn a_trigger_is_evaluated_once_per_request() {
     let count = json!({ "type": "countdown", "count": 1_000 });
     let miss = |trigger: &Value| {
         json!({
@@ -465,9 +465,9 @@ async fn a_trigger_is_asked_once_a_request() {
     }
 }
 
-/// Only a stage that has finished has: a miss does not begin a `repeat` anew.
+/// A miss does not restart a `repeat`.
 #[tokio::test]
-async fn a_repeat_begins_anew_when_it_has_finished() {
+async fn a_repeat_restarts_when_its_stages_have_ended() {
     let hit = json!({
         "type": "trigger", "trigger": { "type": "once" }, "behaviour": { "type": "body" },
         "until": { "type": "countdown", "count": 3 },
@@ -484,7 +484,7 @@ async fn a_repeat_begins_anew_when_it_has_finished() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn block_and_snip_ask_first_and_latency_sleeps_first() {
+async fn latency_sleeps_before_the_inner_service() {
     let began = tokio::time::Instant::now();
     let asked = Arc::new(AtomicUsize::new(0));
     let inside = asked.clone();

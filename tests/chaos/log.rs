@@ -86,7 +86,7 @@ async fn ask(app: &Router) -> StatusCode {
 }
 
 #[tokio::test(start_paused = true)]
-async fn that_it_is_on_or_off_is_logged_once() {
+async fn switching_on_and_off_is_logged_once() {
     let engine = Chaos::new().expire_after(Duration::from_mins(1)).engine();
     let (log, _guard) = Log::of(&engine);
     engine.disable();
@@ -106,7 +106,7 @@ async fn that_it_is_on_or_off_is_logged_once() {
 }
 
 #[tokio::test]
-async fn what_happens_to_a_request_is_logged() {
+async fn an_affected_request_is_logged() {
     let engine = Chaos::new().engine();
     engine.enable_with(Stage::when(
         Trigger::countdown(1),

@@ -17,10 +17,10 @@ use thirtyfour::{
     ChromiumLikeCapabilities, DesiredCapabilities, Key, WebDriver, WebElement, prelude::*,
 };
 
-/// What a loaded machine takes is no fault of the page.
+/// Generous, because the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Which of the programs does not run here.
+/// The first program that is not installed.
 pub(crate) fn missing() -> Option<&'static str> {
     ["chromium", "chromedriver"].into_iter().find(|program| {
         let output = Command::new(program).arg("--version").output();
@@ -30,12 +30,12 @@ pub(crate) fn missing() -> Option<&'static str> {
 
 pub(crate) struct Browser {
     pub(crate) driver: WebDriver,
-    // Both go after the browser has.
+    // Dropped after the browser has closed.
     _process: Process,
     _profile: TempDir,
 }
 
-/// `chromedriver`, until this is dropped.
+/// A `chromedriver` process, killed on drop.
 struct Process(
     Child,
     #[allow(dead_code, reason = "it writes there")] BufReader<ChildStdout>,
@@ -48,7 +48,7 @@ impl Drop for Process {
     }
 }
 
-/// Gives the test a browser, and closes it whatever comes.
+/// Runs a test with a browser, and closes the browser even if the test panics.
 pub(crate) async fn with_browser(test: impl AsyncFnOnce(&Browser)) {
     let browser = Browser::start().await.unwrap();
     let outcome = AssertUnwindSafe(test(&browser)).catch_unwind().await;
@@ -65,7 +65,7 @@ impl Browser {
         for argument in [
             // As root, and in containers, its sandbox does not work.
             "--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run",
-            // It is not to call home.
+            // No requests of the browser's own.
             "--disable-background-networking --disable-component-update --disable-sync",
             "--disable-quic --no-proxy-server --window-size=1280,1300",
         ]
@@ -98,7 +98,7 @@ impl Browser {
         self.find(css).await.click().await.unwrap();
     }
 
-    /// What is to be read there, when that is so.
+    /// Waits until the text of an element satisfies a condition.
     pub(crate) async fn until_text(&self, css: &str, is_so: impl Fn(&str) -> bool) -> String {
         let script = "return document.querySelector(arguments[0])?.innerText ?? ''";
         self.until(script, json!([css]), |value| {
@@ -114,7 +114,7 @@ impl Browser {
         self.until_text(css, |found| found == text).await;
     }
 
-    /// What the script returns, as soon as that is right.
+    /// Waits until the result of a script satisfies a condition.
     pub(crate) async fn until(
         &self,
         script: &str,
@@ -142,7 +142,7 @@ impl Browser {
         done.json().clone()
     }
 
-    /// The status with which the app answers a page of its own.
+    /// The status of a request from the page to the app.
     pub(crate) async fn fetch(&self, path: &str) -> u64 {
         let script = "const [path, done] = arguments; \
                       fetch(path).then(answer => done(answer.status), () => done(0));";
@@ -156,7 +156,7 @@ impl Browser {
         keys.perform().await.unwrap();
     }
 
-    /// The id of what has the focus; nothing where it has none.
+    /// The id of the focused element, or an empty string.
     pub(crate) async fn focused(&self) -> String {
         let focused = self
             .run("return document.activeElement.id", json!([]))
@@ -164,7 +164,7 @@ impl Browser {
         focused.as_str().unwrap().to_owned()
     }
 
-    /// What the console has said since this was asked last: errors, warnings, violations of the CSP.
+    /// Console messages since the last call: errors, warnings, violations of the CSP.
     pub(crate) async fn complaints(&self) -> Vec<String> {
         let log = self.driver.browser_log().await.unwrap();
         log.into_iter()
@@ -173,7 +173,7 @@ impl Browser {
             .collect()
     }
 
-    /// Keeps what is seen in `target/chaos-page`, where CI lets it be looked at.
+    /// Saves a screenshot in `target/chaos-page`.
     pub(crate) async fn picture(&self, name: &str) {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../chaos-page");
         fs::create_dir_all(&folder).unwrap();
@@ -181,7 +181,7 @@ impl Browser {
         self.driver.screenshot(&file).await.unwrap();
     }
 
-    /// Makes the page this wide and high, in pixels of CSS.
+    /// Resizes the page, in CSS pixels.
     pub(crate) async fn resize(&self, width: u32, height: u32) {
         let size =
             json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
@@ -189,7 +189,7 @@ impl Browser {
         self.driver.cdp().send_raw(command, size).await.unwrap();
     }
 
-    /// Pretends that people prefer this: `prefers-color-scheme`, `dark`.
+    /// Sets a media feature: `prefers-color-scheme`, `dark`.
     pub(crate) async fn prefer(&self, feature: &str, value: &str) {
         let media = json!({ "features": [{ "name": feature, "value": value }] });
         let command = "Emulation.setEmulatedMedia";
@@ -197,7 +197,7 @@ impl Browser {
     }
 }
 
-/// On a port of its choice, which it says.
+/// Starts `chromedriver` on a free port.
 fn start_driver(folder: &Path) -> io::Result<(Process, u16)> {
     let log = File::create(folder.join("chromedriver.log"))?;
     let mut child = Command::new("chromedriver")

@@ -1,7 +1,7 @@
-//! The page of the control API, in headless Chromium (Debian's `chromium` and `chromium-driver`). What
-//! it looks like is kept in `target/chaos-page`.
+//! The page of the control API, in headless Chromium (Debian's `chromium` and `chromium-driver`),
+//! with screenshots in `target/chaos-page`.
 //!
-//! Without them these tests are reported as ignored.
+//! Without these programs, the tests are reported as ignored.
 
 mod browser;
 
@@ -45,30 +45,33 @@ fn main() -> ExitCode {
     let trials = vec![
         trial("presets_are_documents", presets_are_documents),
         in_browser("switches_on_and_off", switches_on_and_off),
-        in_browser("is_used_by_keyboard_alone", is_used_by_keyboard_alone),
-        in_browser("says_what_is_wrong_where", says_what_is_wrong_where),
-        in_browser("keeps_what_was_typed", keeps_what_was_typed),
+        in_browser("works_by_keyboard_alone", works_by_keyboard_alone),
+        in_browser(
+            "shows_errors_with_their_place",
+            shows_errors_with_their_place,
+        ),
+        in_browser("keeps_typed_text", keeps_typed_text),
         in_browser("asks_for_the_token", asks_for_the_token),
-        in_browser("says_when_nobody_answers", says_when_nobody_answers),
-        in_browser("asks_nothing_while_hidden", asks_nothing_while_hidden),
-        in_browser("does_again_what_was_decided", does_again_what_was_decided),
+        in_browser("shows_a_lost_connection", shows_a_lost_connection),
+        in_browser("sends_nothing_while_hidden", sends_nothing_while_hidden),
+        in_browser("repeats_decisions", repeats_decisions),
         in_browser("works_below_any_path", works_below_any_path),
         in_browser("is_readable_everywhere", is_readable_everywhere),
     ];
     let mut arguments = Arguments::from_args();
-    // A browser is several processes, and none is quick when they are many.
+    // A browser is several processes; too many of them slow each other down.
     let processors = available_parallelism().map_or(1, usize::from);
     arguments.test_threads.get_or_insert(processors.div_ceil(2));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// An app with chaos, and its control API beside it.
+/// An app with chaos and its control API.
 struct App {
     at: SocketAddr,
     engine: ChaosEngine,
-    /// How often it was asked for its state.
+    /// Number of requests for the state.
     asked: Arc<AtomicUsize>,
-    /// Of its own, so that its connections end with it.
+    /// A runtime of its own, so that connections end when the app is dropped.
     runtime: Option<Runtime>,
 }
 
@@ -206,12 +209,12 @@ async fn switches_on_and_off() {
         browser.until_says("#affected", "3").await;
         browser.until_says("#active", "0").await;
         browser
-            .until_text("#ends", |text| text.starts_with("By itself, in 59 min"))
+            .until_text("#ends", |text| text.starts_with("In 59 min"))
             .await;
         browser.until_says("#by tbody", "status\t3").await;
         let decisions = browser.until_text("#decisions tbody", |text| text.starts_with('2'));
         assert_eq!(decisions.await.lines().count(), 3);
-        // Chromium says of the three that they failed; of the page it has nothing to say.
+        // Chromium reports the three failed requests, and nothing else.
         let complaints = browser.complaints().await;
         assert!(
             complaints.iter().all(|said| said.contains("503")),
@@ -229,7 +232,7 @@ async fn switches_on_and_off() {
         browser.until_says("#is", ON).await;
         assert_eq!(browser.fetch("/").await, 503);
 
-        // Whoever else switches it off, the page says so.
+        // The page shows changes that were made elsewhere.
         app.engine.disable();
         browser.until_says("#is", OFF).await;
     })
@@ -237,13 +240,13 @@ async fn switches_on_and_off() {
 }
 
 #[tokio::main]
-async fn is_used_by_keyboard_alone() {
+async fn works_by_keyboard_alone() {
     let app = App::start(None).await;
     with_browser(async |browser| {
         app.open(browser).await;
         browser.until_says("#is", OFF).await;
 
-        // Everything is reached, and shows that it has the focus; nothing holds it.
+        // Tab reaches every control, and each shows its focus.
         let mut reached = Vec::new();
         loop {
             browser.press(Key::Tab).await;
@@ -289,7 +292,7 @@ async fn is_used_by_keyboard_alone() {
 }
 
 #[tokio::main]
-async fn says_what_is_wrong_where() {
+async fn shows_errors_with_their_place() {
     let app = App::start(None).await;
     app.engine.enable_with(Behavior::none());
     let before = app.engine.to_string();
@@ -315,7 +318,7 @@ async fn says_what_is_wrong_where() {
         assert_eq!(app.engine.to_string(), before);
         browser.picture("error").await;
 
-        // What somebody wrote is text, not a page.
+        // Text from the document is not interpreted as HTML.
         write(browser, r#"{"type": "<img src=x onerror=alert(1)>"}"#).await;
         browser.click("#apply button").await;
         browser
@@ -357,7 +360,7 @@ async fn says_what_is_wrong_where() {
 }
 
 #[tokio::main]
-async fn keeps_what_was_typed() {
+async fn keeps_typed_text() {
     let app = App::start(None).await;
     with_browser(async |browser| {
         app.open(browser).await;
@@ -365,7 +368,7 @@ async fn keeps_what_was_typed() {
         let mine = r#"{"type": "wait", "note": "mine"}"#;
         write(browser, mine).await;
 
-        choose(browser, "Snipped bodies").await;
+        choose(browser, "Truncated bodies").await;
         assert!(written(browser).await.contains("snip"));
         browser.click("#back").await;
         assert_eq!(written(browser).await, mine);
@@ -374,7 +377,7 @@ async fn keeps_what_was_typed() {
         browser.until_says("#is", OFF).await;
         assert_eq!(written(browser).await, mine);
 
-        choose(browser, "What the server has").await;
+        choose(browser, "Current document").await;
         let document = serde_json::from_str::<Value>(&written(browser).await).unwrap();
         assert_eq!(document, json!({ "type": "wait" }));
     })
@@ -398,10 +401,8 @@ async fn asks_for_the_token() {
             field.send_keys(token + Key::Enter).await.unwrap();
         };
         enter("open-barley").await;
-        browser
-            .until_says("#guard-why", "That is not the right token.")
-            .await;
-        // What no header could carry is told apart from a server that is gone.
+        browser.until_says("#guard-why", "Wrong token.").await;
+        // A token that no header can carry is not mistaken for a lost connection.
         enter("öffne dich").await;
         browser
             .until_text("#guard-why", |text| text.contains("ASCII"))
@@ -424,7 +425,7 @@ async fn asks_for_the_token() {
 }
 
 #[tokio::main]
-async fn says_when_nobody_answers() {
+async fn shows_a_lost_connection() {
     let app = App::start(None).await;
     app.engine.enable_with(Behavior::none());
     let (at, engine) = (app.at.to_string(), app.engine.clone());
@@ -437,7 +438,7 @@ async fn says_when_nobody_answers() {
         browser.picture("gone").await;
         browser.click("#off").await;
         browser
-            .until_text("#failed", |text| text.contains("not done"))
+            .until_text("#failed", |text| text.contains("Action failed"))
             .await;
         assert!(engine.is_enabled());
 
@@ -450,7 +451,7 @@ async fn says_when_nobody_answers() {
 }
 
 #[tokio::main]
-async fn asks_nothing_while_hidden() {
+async fn sends_nothing_while_hidden() {
     let app = App::start(None).await;
     with_browser(async |browser| {
         app.open(browser).await;
@@ -458,7 +459,7 @@ async fn asks_nothing_while_hidden() {
         let here = browser.driver.window().await.unwrap();
         let elsewhere = browser.driver.new_tab().await.unwrap();
         browser.driver.switch_to_window(elsewhere).await.unwrap();
-        // What it asked before that is answered first.
+        // Requests from before are answered first.
         sleep(Duration::from_secs(1)).await;
         let asked = app.asked.load(Ordering::Relaxed);
         sleep(Duration::from_secs(3)).await;
@@ -472,7 +473,7 @@ async fn asks_nothing_while_hidden() {
 }
 
 #[tokio::main]
-async fn does_again_what_was_decided() {
+async fn repeats_decisions() {
     let app = App::start(None).await;
     let fails = Behavior::status(StatusCode::SERVICE_UNAVAILABLE);
     app.engine
@@ -494,7 +495,7 @@ async fn does_again_what_was_decided() {
         browser.click("#off").await;
         browser.until_says("#is", OFF).await;
 
-        // Twice: what was done again is no other decision.
+        // Twice: repeated decisions are not recorded again.
         for _ in 0..2 {
             browser.click("#again").await;
             browser.until_says("#requests", "0").await;
@@ -539,7 +540,7 @@ async fn is_readable_everywhere() {
         browser.prefer("prefers-color-scheme", "dark").await;
         browser.picture("dark").await;
         browser.prefer("prefers-color-scheme", "light").await;
-        // The narrowest that WCAG 2.2 asks for (1.4.10).
+        // The narrowest width of WCAG 2.2 (1.4.10).
         browser.resize(320, 1800).await;
         let beside =
             "const page = document.documentElement; return page.scrollWidth - page.clientWidth";

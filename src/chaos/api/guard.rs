@@ -1,4 +1,4 @@
-//! Lets in who has the token.
+//! Authorization by a bearer token.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use subtle::ConstantTimeEq;
 
 use super::reply::refuse;
 
-/// What a token is compared by: of hashes neither a common beginning nor a length is to be seen.
+/// The hash of a token: the time of a comparison reveals neither a common prefix nor the length.
 #[derive(Clone)]
 pub(super) struct Token(Option<[u8; 32]>);
 
@@ -25,7 +25,7 @@ impl Token {
         Self((!token.is_empty()).then(|| Sha256::digest(token).into()))
     }
 
-    fn is_in(&self, headers: &HeaderMap) -> bool {
+    fn matches(&self, headers: &HeaderMap) -> bool {
         let (Some(expected), Some(given)) = (&self.0, bearer(headers)) else {
             return false;
         };
@@ -33,7 +33,8 @@ impl Token {
     }
 }
 
-/// RFC 6750, section 2.1. Of the scheme no case is meant (RFC 9110, section 11.1).
+/// The token of a request (RFC 6750, section 2.1). The scheme is case-insensitive (RFC 9110,
+/// section 11.1).
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let credentials = headers.get(AUTHORIZATION)?.as_bytes();
     let (scheme, rest) = credentials.split_at_checked("Bearer ".len())?;
@@ -47,12 +48,12 @@ pub(super) async fn check(
     request: Request,
     next: Next,
 ) -> Response {
-    if token.is_none_or(|token| token.is_in(request.headers())) {
+    if token.is_none_or(|token| token.matches(request.headers())) {
         return next.run(request).await;
     }
     let mut response = refuse(
         StatusCode::UNAUTHORIZED,
-        "the token is missing or wrong: send it as `Authorization: Bearer <token>`",
+        "missing or wrong token: expected `Authorization: Bearer <token>`",
     );
     let headers = response.headers_mut();
     headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

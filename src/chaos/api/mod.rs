@@ -1,4 +1,4 @@
-//! The control API: chaos is switched over HTTP.
+//! The control API: an HTTP API and a page to control the chaos engine.
 
 mod guard;
 mod openapi;
@@ -16,7 +16,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use self::{guard::Token, origin::Origins};
 use super::{Chaos, engine::ChaosEngine};
 
-/// Switches an [engine](ChaosEngine) over HTTP, from beside the app.
+/// Controls a [`ChaosEngine`] over HTTP, next to the app that it affects.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -27,7 +27,7 @@ use super::{Chaos, engine::ChaosEngine};
 /// let app = ChaosApi::new(&engine).token("s3cret").beside(app);
 /// ```
 ///
-/// The app is now under chaos, which is off until somebody asks for it:
+/// The app now has a [`Chaos`] layer, which is off until a client switches it on:
 ///
 /// ```sh
 /// curl -H 'Authorization: Bearer s3cret' localhost:8000/chaos/activate -d '{
@@ -37,48 +37,50 @@ use super::{Chaos, engine::ChaosEngine};
 /// }'
 /// ```
 ///
-/// or in a browser at `/chaos/ui`. In place of [`beside`](Self::beside), [`router`](Self::router) is for
-/// those who put the layers around their app themselves.
+/// or until a person does so at `/chaos/ui`. Use [`router`](Self::router) in place of
+/// [`beside`](Self::beside) to place the layers yourself.
 ///
 /// # Routes
 ///
-/// | route | does |
+/// | route | effect or answer |
 /// |---|---|
-/// | `GET /chaos` | describes these routes and the documents that they take, in `OpenAPI` 3.1 |
-/// | `GET /chaos/status` | says what is applied |
-/// | `POST /chaos/activate` | switches on what was there; with a document, that instead |
-/// | `POST /chaos/activate/new` | replaces what was there by a document, and switches it on |
-/// | `POST /chaos/deactivate` | switches it off |
-/// | `POST /chaos/toggle` | switches it off if it is on, and on if it is off |
-/// | `GET /chaos/state` | has all there is to know: the document, the counters, when it expires |
-/// | `GET /chaos/decisions` | has [what was decided](ChaosEngine::decisions) |
-/// | `POST /chaos/activate/again` | does [that again](ChaosEngine::enable_again): an array of decisions, of at most 16 MiB |
-/// | `GET /chaos/ui` | is a page to do all this by hand |
+/// | `GET /chaos` | OpenAPI 3.1 document of these routes and of the documents that they read |
+/// | `GET /chaos/status` | the applied stage |
+/// | `POST /chaos/activate` | switches on the current stage, or the document in the body |
+/// | `POST /chaos/activate/new` | switches on the document in the body, which is required |
+/// | `POST /chaos/deactivate` | switches chaos off |
+/// | `POST /chaos/toggle` | switches chaos off if it is on, and on if it is off |
+/// | `GET /chaos/state` | document, counters, seed and time of expiry |
+/// | `GET /chaos/decisions` | the most recent [decisions](ChaosEngine::decisions) |
+/// | `POST /chaos/activate/again` | [repeats decisions](ChaosEngine::enable_again), at most 16 MiB |
+/// | `GET /chaos/ui` | page to control chaos in a browser |
 ///
-/// Those up to `toggle` are http4k's, and answer as there: `{"chaos":"<text>"}`, `none` while it is off.
-/// A document is JSON of at most 1 MiB, as [`Stage`](super::Stage) reads it, whatever its media type is
-/// said to be. One that is bad changes nothing: 400, and `{"error":"<reason>","path":"$.trigger"}`.
+/// The routes up to `toggle` are http4k's and answer `{"chaos":"<text>"}`, with `none` while chaos
+/// is off. A document is JSON of at most 1 MiB, as [`Stage`](super::Stage) reads it; its media type
+/// is ignored. An invalid document changes nothing; the answer is 400 with
+/// `{"error":"<reason>","path":"$.trigger"}`.
 ///
-/// # Who may
+/// # Access control
 ///
-/// With a [token](Self::token) everything but the page asks for it: 401 comes before any other refusal.
-/// The page has nothing in it that is secret, and asks for the token itself. Without a token everybody
-/// may who gets through to it.
+/// With a [token](Self::token), every route except the page requires the token, and answers 401
+/// before any other check. The page contains no secrets and asks for the token. Without a token,
+/// every client that can reach the API has access.
 ///
-/// Pages of other sites may not, as they could otherwise switch on chaos in what runs on the same
-/// machine as the browser: a POST that a browser marks as coming from elsewhere (`Sec-Fetch-Site`, or
-/// an `Origin` that is not the host) gets a 403, unless [this origin is allowed](Self::allow_origin). A
-/// site that points its own name at your machine (DNS rebinding) is not seen by that; a token helps.
+/// Pages of other sites have no access, because the browser of a developer could otherwise switch
+/// on chaos on the developer's machine: a POST that the browser marks as cross-site
+/// (`Sec-Fetch-Site`, or an `Origin` other than the host) is answered with 403, unless [its origin
+/// is allowed](Self::allow_origin). A site that points its own name at your machine (DNS rebinding)
+/// passes this check; set a token.
 ///
-/// # Never under its own chaos
+/// # Exempt from chaos
 ///
-/// The engine knows where its control APIs are, and does nothing to requests for them, nor counts
-/// them, wherever a [`Chaos`] with this engine stands: around the app, around both, or around a router
-/// under which both are nested. What it goes by is the route, or where axum has not yet found it the
-/// path: below the [path](Self::path) of the API, or ending in one of its routes. So a path of the app's
-/// own that looks like `/any/chaos/status` would be spared, too.
+/// The engine knows the routes of its control APIs. It neither affects nor counts requests to them,
+/// wherever a [`Chaos`] of this engine stands: around the app, around both, or around a router in
+/// which both are nested. It compares the matched route or, before axum has matched one, the path:
+/// a path below the [path](Self::path) of the API, or one that ends in a route of the API. A route
+/// of the app that looks like `/any/chaos/status` is therefore exempt, too.
 ///
-/// # Everything that can be set, at its default
+/// # Every setting, at its default
 ///
 /// ```
 /// # use tower_traffic::chaos::{Chaos, ChaosApi};
@@ -86,7 +88,7 @@ use super::{Chaos, engine::ChaosEngine};
 /// let api = ChaosApi::new(&engine).path("/chaos");
 /// ```
 ///
-/// There is no token, and no origin is allowed.
+/// By default there is no token, and no origin is allowed.
 #[derive(Clone)]
 pub struct ChaosApi {
     engine: ChaosEngine,
@@ -96,7 +98,7 @@ pub struct ChaosApi {
 }
 
 impl ChaosApi {
-    /// At `/chaos`, for everybody.
+    /// Creates an API at `/chaos`, without a token.
     pub fn new(engine: &ChaosEngine) -> Self {
         Self {
             engine: engine.clone(),
@@ -106,7 +108,8 @@ impl ChaosApi {
         }
     }
 
-    /// Below this path. At `/` it needs a server of its own: nothing there is spared from chaos.
+    /// Sets the path of the API. At `/` the API needs a server of its own, because no route is then
+    /// exempt from chaos.
     pub fn path(self, path: impl AsRef<str>) -> Self {
         let path = path.as_ref().trim_matches('/');
         let base = if path.is_empty() {
@@ -117,8 +120,8 @@ impl ChaosApi {
         Self { base, ..self }
     }
 
-    /// Only for those who have this token: `Authorization: Bearer <token>` (RFC 6750). It is compared
-    /// in constant time. Nobody can have an empty one.
+    /// Requires a token: `Authorization: Bearer <token>` (RFC 6750), compared in constant time.
+    /// With an empty token, every request is refused.
     pub fn token(self, token: impl AsRef<[u8]>) -> Self {
         Self {
             token: Some(Token::new(token.as_ref())),
@@ -126,14 +129,15 @@ impl ChaosApi {
         }
     }
 
-    /// Also for pages of this origin, as browsers say it: `https://ops.example:8443`, without a slash at
-    /// the end. It is answered as CORS has it; without an origin CORS is off. There is no wildcard.
+    /// Allows pages of an origin, as browsers write it: `https://ops.example:8443`, without a final
+    /// slash. Its requests are answered with CORS headers; without an allowed origin, CORS is off.
+    /// Wildcards are not supported.
     pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
         self.origins.allow(origin.into());
         self
     }
 
-    /// The routes, to be [merged](Router::merge) or [nested](Router::nest).
+    /// Builds the routes, to [merge](Router::merge) or [nest](Router::nest) into an app.
     ///
     /// ```
     /// use axum::{Router, routing::get};
@@ -148,7 +152,7 @@ impl ChaosApi {
     /// ```
     ///
     /// # Panics
-    /// If axum takes the path for no route: one with an opened `{`, for instance.
+    /// If the path is not a valid axum route, for example because of an unclosed `{`.
     pub fn router<S>(self) -> Router<S>
     where
         S: Clone + Send + Sync + 'static,
@@ -163,7 +167,7 @@ impl ChaosApi {
                 self.token.map(Arc::new),
                 guard::check,
             ));
-        if !self.origins.are_none() {
+        if !self.origins.is_empty() {
             guarded = guarded.route_layer(cors(self.origins));
         }
         guarded
@@ -171,13 +175,13 @@ impl ChaosApi {
             .with_state(self.engine)
     }
 
-    /// The app under [`Chaos`] of this engine, and beside it these routes, which are not.
+    /// Adds a [`Chaos`] layer of this engine to the app, and the routes of the API next to it.
     pub fn beside<S>(self, app: Router<S>) -> Router<S>
     where
         S: Clone + Send + Sync + 'static,
     {
         let app = app.layer(Chaos::with_engine(&self.engine));
-        // The other way round axum answers for what has no route, which is not under chaos.
+        // In the other order, axum's own 404 would replace the app's, and would not be under chaos.
         self.router().merge(app)
     }
 }
@@ -188,12 +192,14 @@ fn cors(origins: Origins) -> CorsLayer {
         header::{AUTHORIZATION, CONTENT_TYPE},
     };
     CorsLayer::new()
-        .allow_origin(AllowOrigin::predicate(move |origin, _| origins.has(origin)))
+        .allow_origin(AllowOrigin::predicate(move |origin, _| {
+            origins.contains(origin)
+        }))
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE])
 }
 
-/// Without the token.
+/// Omits the token.
 impl fmt::Debug for ChaosApi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChaosApi")

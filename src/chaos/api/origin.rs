@@ -1,4 +1,4 @@
-//! Keeps out pages of other sites.
+//! Protection against cross-site requests.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use http::{
 
 use super::reply::refuse;
 
-/// Where a request comes from, as browsers say it (Fetch Metadata, W3C).
+/// The relation of a page to the host of its request (Fetch Metadata, W3C).
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Of pages that may do everything.
+/// The origins of pages that may control chaos.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Origins(Vec<String>);
 
@@ -27,46 +27,46 @@ impl Origins {
         self.0.push(origin);
     }
 
-    pub(super) fn are_none(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(super) fn has(&self, origin: &HeaderValue) -> bool {
+    pub(super) fn contains(&self, origin: &HeaderValue) -> bool {
         self.0.iter().any(|allowed| allowed.as_bytes() == origin)
     }
 }
 
-/// Refuses what may change something and comes from a page of another site. A POST without a body is
-/// a "simple request" of CORS: no browser asks before it sends that.
+/// Refuses unsafe requests from pages of other sites. A POST without a body is a "simple request"
+/// of CORS, which browsers send without a preflight.
 pub(super) async fn check(
     State(origins): State<Arc<Origins>>,
     request: Request,
     next: Next,
 ) -> Response {
-    if request.method().is_safe() || is_from_here(&request, &origins) {
+    if request.method().is_safe() || is_same_site(&request, &origins) {
         return next.run(request).await;
     }
     refuse(
         StatusCode::FORBIDDEN,
-        "this comes from a page of another site, which `ChaosApi::allow_origin` may allow",
+        "request from a page of another site; `ChaosApi::allow_origin` can allow its origin",
     )
 }
 
-fn is_from_here(request: &Request, origins: &Origins) -> bool {
+fn is_same_site(request: &Request, origins: &Origins) -> bool {
     let headers = request.headers();
     let origin = headers.get(ORIGIN);
-    if origin.is_some_and(|origin| origins.has(origin)) {
+    if origin.is_some_and(|origin| origins.contains(origin)) {
         return true;
     }
     if let Some(site) = headers.get(SEC_FETCH_SITE) {
         return site == "same-origin" || site == "none";
     }
-    // No browser, or an old one.
-    origin.is_none_or(|origin| is_of(origin, request))
+    // A client other than a browser, or an old browser.
+    origin.is_none_or(|origin| is_host(origin, request))
 }
 
-/// Whether the origin is the host that the request is for.
-fn is_of(origin: &HeaderValue, request: &Request) -> bool {
+/// Whether the origin is the host of the request.
+fn is_host(origin: &HeaderValue, request: &Request) -> bool {
     let authority = request.uri().authority().map(Authority::as_str);
     let host = || request.headers().get(HOST)?.to_str().ok();
     let Some(host) = authority.or_else(host) else {

@@ -17,7 +17,7 @@ use crate::chaos::engine::{ChaosEngine, control::PAGE};
 
 const HTML: &str = include_str!("page.html");
 
-/// Needs no token: what navigates cannot send one.
+/// Requires no token, because a browser sends none when it navigates.
 pub(super) fn route(base: &str) -> Router<ChaosEngine> {
     let policy = policy(HTML);
     let page = async move || page(policy);
@@ -35,8 +35,8 @@ fn page(policy: Option<HeaderValue>) -> Response {
     response
 }
 
-/// Only what stands in the page runs, and it talks to nobody but where it comes from (Content Security
-/// Policy Level 3, W3C).
+/// A policy for inline scripts and styles of the page alone, and for requests to its own origin
+/// (Content Security Policy Level 3, W3C).
 fn policy(html: &str) -> Option<HeaderValue> {
     let (scripts, styles) = (hashes(html, "script"), hashes(html, "style"));
     let policy = format!(
@@ -46,7 +46,7 @@ fn policy(html: &str) -> Option<HeaderValue> {
     HeaderValue::try_from(policy).ok()
 }
 
-/// The hash of each inline element of this name.
+/// The hashes of all inline elements of a name.
 fn hashes(html: &str, element: &str) -> String {
     let (start, end) = (format!("<{element}>"), format!("</{element}>"));
     let inline = html

@@ -1,4 +1,4 @@
-//! What is answered.
+//! Answers of the control API.
 
 use axum::{
     body::Body,
@@ -13,21 +13,21 @@ use utoipa::ToSchema;
 
 use crate::chaos::{document::ParseDocumentError, engine::ChaosEngine};
 
-/// Why something was not done.
+/// An error.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Problem {
-    /// What is wrong, and what to do.
-    #[schema(example = "150 is not within 0 to 100")]
+    /// The reason, and what to do.
+    #[schema(example = "invalid percentage: expected a number from 0 to 100, found 150")]
     error: String,
-    /// Where in the document, in the notation of `JSONPath` (RFC 9535), if it is there.
+    /// The place in the document as a `JSONPath` (RFC 9535), for errors in documents.
     #[schema(required, example = "$.trigger.percentage")]
     path: Option<String>,
 }
 
-/// What is applied.
+/// The applied stage.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Status {
-    /// In words, or `none` while it is off.
+    /// The applied stage in words, or `none` while chaos is off.
     #[schema(example = "PercentageBased (10%) ReturnStatus (503)")]
     chaos: String,
 }
@@ -42,48 +42,51 @@ pub(super) fn refuse(status: StatusCode, error: &str) -> Response {
     json(status, &Problem { error, path: None })
 }
 
-/// Why a document was not taken.
+/// The reason to refuse a body.
 pub(super) enum Refused {
-    Bad(ParseDocumentError),
-    /// Than so many bytes.
+    Invalid(ParseDocumentError),
+    /// The body exceeds this limit, in bytes.
     TooLarge(usize),
-    InjectedError,
+    Incomplete,
 }
 
 impl From<ParseDocumentError> for Refused {
-    fn from(bad: ParseDocumentError) -> Self {
-        Self::Bad(bad)
+    fn from(error: ParseDocumentError) -> Self {
+        Self::Invalid(error)
     }
 }
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         match self {
-            Self::Bad(bad) => {
+            Self::Invalid(error) => {
                 let problem = Problem {
-                    error: bad.reason().to_owned(),
-                    path: Some(bad.path().to_owned()),
+                    error: error.reason().to_owned(),
+                    path: Some(error.path().to_owned()),
                 };
                 json(StatusCode::BAD_REQUEST, &problem)
             }
             Self::TooLarge(limit) => refuse(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                &format!("the body has more than {} MiB", limit >> 20),
+                &format!("body too large: expected at most {} MiB", limit >> 20),
             ),
-            Self::InjectedError => refuse(StatusCode::BAD_REQUEST, "the body broke off"),
+            Self::Incomplete => refuse(
+                StatusCode::BAD_REQUEST,
+                "incomplete body: the connection ended early",
+            ),
         }
     }
 }
 
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
-    // Nothing of ours fails: names are text, and numbers are finite.
+    // Cannot fail: all names are text, and all numbers finite.
     let text = serde_json::to_vec(value).unwrap_or_default();
     let mut response = plain(text, "application/json");
     *response.status_mut() = status;
     response
 }
 
-/// What nobody keeps, and no browser takes for something else.
+/// A response that no client caches, and whose media type no browser guesses.
 pub(super) fn plain(body: impl Into<Body>, media_type: &'static str) -> Response {
     let mut response = Response::new(body.into());
     let headers = response.headers_mut();

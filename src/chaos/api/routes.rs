@@ -1,4 +1,4 @@
-//! What the routes do.
+//! Handlers of the routes.
 
 use std::sync::Arc;
 
@@ -29,12 +29,12 @@ use crate::chaos::{
     model::{decision::Decision, stage::Stage},
 };
 
-/// The largest document, in bytes.
-const LIMIT: usize = 1 << 20;
-/// The same of decisions, which are many.
-const DECISIONS_LIMIT: usize = 16 << 20;
+/// The limit of a document, in bytes.
+const MAX_DOCUMENT_BYTES: usize = 1 << 20;
+/// The limit of a list of decisions, in bytes.
+const MAX_DECISIONS_BYTES: usize = 16 << 20;
 
-/// All but the page.
+/// The routes that require the token: all except the page.
 pub(super) fn guarded(base: &str, has_token: bool) -> Router<ChaosEngine> {
     let at = |route: &str| format!("{base}{route}");
     let description = Arc::new(Description::new(has_token));
@@ -44,16 +44,16 @@ pub(super) fn guarded(base: &str, has_token: bool) -> Router<ChaosEngine> {
     });
     let all = [
         ("/", describe.clone()),
-        (STATUS, get(tell)),
+        (STATUS, get(get_status)),
         (ACTIVATE, post(activate)),
         (ACTIVATE_NEW, post(activate_new)),
         (DEACTIVATE, post(deactivate)),
         (TOGGLE, post(toggle)),
-        (STATE, get(tell_all)),
+        (STATE, get(get_state)),
         (DECISIONS, get(decisions)),
         (ACTIVATE_AGAIN, post(activate_again)),
     ];
-    let mut router = Router::new().route(&at(OTHER), any(nothing_here));
+    let mut router = Router::new().route(&at(OTHER), any(not_found));
     if !base.is_empty() {
         router = router.route(base, describe.fallback(wrong_method));
     }
@@ -63,12 +63,12 @@ pub(super) fn guarded(base: &str, has_token: bool) -> Router<ChaosEngine> {
     router
 }
 
-async fn tell(State(engine): State<ChaosEngine>) -> Response {
+async fn get_status(State(engine): State<ChaosEngine>) -> Response {
     status(&engine)
 }
 
 async fn activate(State(engine): State<ChaosEngine>, body: Body) -> Result<Response, Refused> {
-    let document = read(body, LIMIT).await?;
+    let document = read(body, MAX_DOCUMENT_BYTES).await?;
     if document.is_empty() {
         engine.enable();
     } else {
@@ -78,7 +78,7 @@ async fn activate(State(engine): State<ChaosEngine>, body: Body) -> Result<Respo
 }
 
 async fn activate_new(State(engine): State<ChaosEngine>, body: Body) -> Result<Response, Refused> {
-    let document = read(body, LIMIT).await?;
+    let document = read(body, MAX_DOCUMENT_BYTES).await?;
     engine.enable_with(Stage::from_json(&document)?);
     Ok(status(&engine))
 }
@@ -93,7 +93,7 @@ async fn toggle(State(engine): State<ChaosEngine>) -> Response {
     status(&engine)
 }
 
-async fn tell_all(State(engine): State<ChaosEngine>) -> Response {
+async fn get_state(State(engine): State<ChaosEngine>) -> Response {
     json(StatusCode::OK, &EngineState::of(&engine))
 }
 
@@ -105,22 +105,22 @@ async fn activate_again(
     State(engine): State<ChaosEngine>,
     body: Body,
 ) -> Result<Response, Refused> {
-    let decisions = read(body, DECISIONS_LIMIT).await?;
+    let decisions = read(body, MAX_DECISIONS_BYTES).await?;
     engine.enable_again(Decision::list_from_slice(&decisions)?);
     Ok(status(&engine))
 }
 
-async fn nothing_here() -> Response {
+async fn not_found() -> Response {
     refuse(
         StatusCode::NOT_FOUND,
-        "there is nothing here: the path of the control API itself says what there is",
+        "unknown route: the root of the control API describes all routes",
     )
 }
 
 pub(super) async fn wrong_method() -> Response {
     refuse(
         StatusCode::METHOD_NOT_ALLOWED,
-        "this route has another method: `Allow` says which",
+        "wrong method: expected a method of the `Allow` header",
     )
 }
 
@@ -128,6 +128,6 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, Refused> {
     match Limited::new(body, limit).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Refused::TooLarge(limit)),
-        Err(_) => Err(Refused::InjectedError),
+        Err(_) => Err(Refused::Incomplete),
     }
 }

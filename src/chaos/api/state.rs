@@ -1,4 +1,4 @@
-//! All there is to know of an engine.
+//! The state of the engine, as the API reports it.
 
 use std::collections::BTreeMap;
 
@@ -7,51 +7,50 @@ use utoipa::{ToSchema, openapi::Ref};
 
 use crate::chaos::{engine::ChaosEngine, model::stage::Stage};
 
-/// All there is to know.
+/// Engine state and counters.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct EngineState {
-    /// Whether it is on.
+    /// Whether chaos is on.
     enabled: bool,
-    /// What is applied, in words, or `none` while it is off.
+    /// The applied stage in words, or `none` while chaos is off.
     #[schema(example = "PercentageBased (10%) ReturnStatus (503)")]
     chaos: String,
-    /// The same, also while it is off.
+    /// The stage in words, whether chaos is on or off.
     #[schema(example = "PercentageBased (10%) ReturnStatus (503)")]
     stage: String,
-    /// The same, as a document.
+    /// The stage as a document.
     #[schema(schema_with = document)]
     document: Stage,
-    /// How long it is still on, if it switches itself off.
+    /// Time until chaos switches itself off, if it does.
     #[schema(required, minimum = 0, example = 44.5)]
     expires_in_seconds: Option<f64>,
-    /// With which it draws: a number in decimal. As a number of JSON it would lose bits where it is read
-    /// as JavaScript does.
+    /// The seed in decimal. It is text, because JavaScript would round a number of 64 bits.
     #[schema(pattern = "^[0-9]{1,20}$", example = "42")]
     seed: String,
     stats: Stats,
 }
 
-/// What has happened so far.
+/// Counters.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Stats {
-    /// Requests that came while it was on.
+    /// Requests while chaos was on.
     requests: u64,
-    /// Connections that were about to be made while it was on.
+    /// Attempts to connect while chaos was on.
     connections: u64,
-    /// Of these, those to which something happened.
+    /// Requests and connections that a behavior affected.
     affected: u64,
-    /// Of those, the ones that are not over yet.
+    /// Affected requests and connections that have not ended.
     active: usize,
-    /// Those to which nothing happened because there were too many.
+    /// Requests and connections that passed because too many others were affected.
     capped: u64,
-    /// Those affected, by the `type` of the behavior.
+    /// Affected requests and connections by the `type` of the behavior.
     #[serde(rename = "byBehaviour")]
     by_behavior: BTreeMap<&'static str, u64>,
 }
 
-/// Described with its kinds, not by its type.
+/// A reference to the schema of documents.
 fn document() -> Ref {
     Ref::from_schema_name("Document")
 }

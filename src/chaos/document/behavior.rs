@@ -2,11 +2,14 @@
 
 use std::{collections::BTreeMap, num::NonZeroU64, time};
 
+use bytes::Bytes;
 use http::HeaderMap;
-use serde::{Deserialize, Serialize, de};
+use serde::{Deserialize, Serialize};
 
 use super::{
-    ParseDocumentError, convert_all, invalid, required,
+    ParseDocumentError, convert_all,
+    decision::plural,
+    invalid, required,
     value::{
         Count, Difference, Duration, Exponent, HeaderName, HeaderValue, Percentage, Positive,
         StatusCode, Text,
@@ -14,37 +17,25 @@ use super::{
 };
 use crate::chaos::model::{
     self,
-    behavior::{Answer, Change, Destruction, Kind},
-    connection::{ConnectionBehavior, Fault},
-    decision::Affected,
+    behavior::{Answer, Behavior as Model, Change, Destruction, Kind},
+    connection::{ConnectionBehavior as Connection, Fault},
     latency::Shape,
 };
 
 tagged! {
-    /// What happens to a request, a response or a connection.
+    /// A fault, which affects a request, a response or a connection.
     #[serde(tag = "type", rename_all = "kebab-case")]
     enum Behavior, read by BehaviorReader as "Behavior", "behavior" {
-        /// Waits before the request is passed on, or before the connection is made. The time is drawn anew each time.
+        /// Waits before the request is passed on, or before the connection is made.
         Latency(Latency),
-        /// Panics, or fails with an error made of this message.
-        Throw {
-            /// The message.
-            message: Text,
-            /// What fails.
-            on: Option<Target>,
-        },
+        /// Panics, or fails with an error made of the message.
+        Throw { message: Text, on: Option<Target> },
         /// Answers with a status and an empty body.
-        Status {
-            /// The status.
-            status: StatusCode,
-        },
+        Status { status: StatusCode },
         /// Answers with a response.
         Response {
-            /// The status.
             status: StatusCode,
-            /// The headers, by name.
             headers: Option<BTreeMap<String, HeaderValue>>,
-            /// The body.
             body: Option<Text>,
         },
         /// Removes the body of the response.
@@ -55,10 +46,7 @@ tagged! {
         #[serde(rename = "sniprequest")]
         SnipRequest,
         /// Passes the request, or makes the connection.
-        None {
-            /// What passes.
-            on: Option<Target>,
-        },
+        None { on: Option<Target> },
         /// Fills the memory of the process.
         Memory,
         /// Overflows the stack, which ends the process.
@@ -68,102 +56,39 @@ tagged! {
         /// Calls the inner service, and then blocks the thread forever.
         Block,
         /// Never answers, or never connects.
-        Never {
-            /// What waits.
-            on: Option<Target>,
-        },
+        Never { on: Option<Target> },
         /// Refuses the connection.
-        Refuse {
-            /// A connection.
-            on: Option<OnlyConnection>,
-        },
-        /// Does what Envoy's fault headers ask for: a delay (`x-envoy-fault-delay-request`, in milliseconds) and a
-        /// status (`x-envoy-fault-abort-request`).
-        Asked {
-            /// The longest delay.
-            #[serde(rename = "atMost")]
-            max: Duration,
-        },
+        Refuse { on: Option<OnlyConnection> },
+        /// Does what Envoy's fault headers ask for: a delay (`x-envoy-fault-delay-request`, in
+        /// milliseconds, up to `atMost`) and a status (`x-envoy-fault-abort-request`).
+        Asked { #[serde(rename = "atMost")] max: Duration },
         /// Sets a header, in place of all of that name.
-        SetHeader {
-            /// The name.
-            name: HeaderName,
-            /// The new value.
-            value: HeaderValue,
-            /// The message; the response if absent.
-            on: Option<Message>,
-        },
+        SetHeader { name: HeaderName, value: HeaderValue, on: Option<Message> },
         /// Removes a header.
-        RemoveHeader {
-            /// The name.
-            name: HeaderName,
-            /// The message; the response if absent.
-            on: Option<Message>,
-        },
+        RemoveHeader { name: HeaderName, on: Option<Message> },
         /// Replaces the bytes in the values of a header.
-        GarbleHeader {
-            /// The name.
-            name: HeaderName,
-            /// The message; the response if absent.
-            on: Option<Message>,
-        },
-        /// Replaces a share of the bytes.
-        Corrupt {
-            /// The share, in percent.
-            percentage: Percentage,
-            /// What is corrupted.
-            on: Option<Target>,
-        },
-        /// Cuts the data into small pieces, and passes them one at a time.
-        Slice {
-            /// Length of a piece, in bytes.
-            bytes: Positive,
-            /// Time between two pieces; none if absent.
-            every: Option<Duration>,
-            /// What is cut.
-            on: Option<Target>,
-        },
+        GarbleHeader { name: HeaderName, on: Option<Message> },
+        /// Replaces a percentage of the bytes.
+        Corrupt { percentage: Percentage, on: Option<Target> },
+        /// Cuts the data into pieces of this many bytes, and passes one piece per `every`.
+        Slice { bytes: Positive, every: Option<Duration>, on: Option<Target> },
         /// Limits the bytes per second.
         Throttle {
-            /// The limit.
             #[serde(rename = "bytesPerSecond")]
             bytes_per_second: Positive,
-            /// What is limited.
             on: Option<Target>,
         },
         /// Stops after a number of bytes, without an end.
-        Stall {
-            /// Number of bytes that pass.
-            after: Count,
-            /// What stops.
-            on: Option<Target>,
-        },
+        Stall { after: Count, on: Option<Target> },
         /// Breaks off after a number of bytes.
-        Break {
-            /// Number of bytes that pass.
-            after: Count,
-            /// What breaks off.
-            on: Option<Target>,
-        },
+        Break { after: Count, on: Option<Target> },
         /// Removes the trailers.
-        DropTrailers {
-            /// The message; the response if absent.
-            on: Option<Message>,
-        },
-        /// Adds to `Content-Length`, so that it disagrees with the body.
-        MisstateLength {
-            /// The difference, in bytes.
-            by: Difference,
-            /// The message; the response if absent.
-            on: Option<Message>,
-        },
-        /// Applies several behaviors: latencies add up, changes apply in order, and the first answer is sent. They
-        /// are all about connections, or none of them is.
-        All {
-            /// The behaviors.
-            #[serde(rename = "behaviours")]
-            behaviors: Vec<Behavior>,
-        },
+        DropTrailers { on: Option<Message> },
+        /// Adds `by` to `Content-Length`, so that it disagrees with the body.
+        MisstateLength { by: Difference, on: Option<Message> },
+        /// Applies several behaviors: latencies add up, changes apply in order, and the first
+        /// answer is sent. All of them are for connections, or none is.
+        All { #[serde(rename = "behaviours")] behaviors: Vec<Behavior> },
     }
 }
 
@@ -172,23 +97,18 @@ tagged! {
 #[cfg_attr(feature = "chaos-api", derive(utoipa::ToSchema))]
 #[serde(rename = "latency")]
 pub(in crate::chaos) struct Latency {
-    /// How the time is drawn; `uniform` if absent.
+    /// Absent: `uniform`.
     distribution: Option<Distribution>,
-    /// The shortest time (`uniform`, `pareto`).
     min: Option<Duration>,
-    /// The longest time, no shorter than `min` (`uniform`).
     max: Option<Duration>,
-    /// The time (`fixed`).
     time: Option<Duration>,
-    /// The average (`normal`, `exponential`).
     mean: Option<Duration>,
-    /// The standard deviation (`normal`).
+    /// The standard deviation.
     deviation: Option<Duration>,
-    /// The exponent (`pareto`): the smaller it is, the longer the tail.
+    /// The smaller it is, the longer the tail.
     shape: Option<Exponent>,
-    /// The limit: longer times become this one.
+    /// Longer times become this one.
     cap: Option<Duration>,
-    /// What waits.
     on: Option<Target>,
 }
 
@@ -204,7 +124,7 @@ pub(in crate::chaos) enum Distribution {
     Pareto,
 }
 
-/// What a behavior affects; if absent the response, or the request where only that is possible.
+/// The target of a behavior; if absent the response, or the request where only that is possible.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "chaos-api", derive(utoipa::ToSchema))]
 #[serde(rename = "on", rename_all = "lowercase")]
@@ -231,34 +151,25 @@ pub(in crate::chaos) enum OnlyConnection {
     Connection,
 }
 
-type Model = model::behavior::Behavior;
-
+/// A row for each behavior.
+#[rustfmt::skip]
 impl TryFrom<Behavior> for Model {
     type Error = ParseDocumentError;
 
     fn try_from(behavior: Behavior) -> Result<Self, ParseDocumentError> {
-        use ConnectionBehavior as Connection;
         Ok(match behavior {
             Behavior::Latency(latency) => {
-                let on = latency.on;
-                let latency = model::latency::Latency::try_from(latency)?;
-                let connection = || Connection::latency(latency.clone());
-                by_target(on, connection, |_| Self::latency(latency.clone()))
+                let (on, drawn) = (latency.on, model::latency::Latency::try_from(latency)?);
+                let connection = || Connection::latency(drawn.clone());
+                by_target(on, connection, |_| Self::latency(drawn.clone()))
             }
-            Behavior::Throw { message, on } => by_target(
-                on,
-                || Connection::throw(&*message.0),
-                |_| Self::throw(&*message.0),
-            ),
+            Behavior::Throw { message: Text(text), on } =>
+                by_target(on, || Connection::throw(&*text), |_| Self::throw(&*text)),
             Behavior::Status { status } => Self::status(status_code(&status)?),
-            Behavior::Response {
-                status,
-                headers,
-                body,
-            } => Self(Kind::Answer(Answer {
+            Behavior::Response { status, headers, body } => Self(Kind::Answer(Answer {
                 status: status_code(&status)?,
                 headers: header_map(headers.unwrap_or_default())?,
-                body: body.map_or_else(Default::default, |body| body.0.into()),
+                body: body.map_or_else(Bytes::new, |body| body.0.into()),
             })),
             Behavior::Body => Self::no_body(),
             Behavior::Snip => Self::snip_body(),
@@ -271,53 +182,34 @@ impl TryFrom<Behavior> for Model {
             Behavior::Never { on } => by_target(on, Connection::never, |_| Self::never()),
             Behavior::Refuse { .. } => Connection::refuse().into(),
             Behavior::Asked { max } => Self::envoy_fault_headers(max.0),
-            Behavior::SetHeader { name, value, on } => {
-                Self::set_header(message(on), name.0, value.0)
-            }
+            Behavior::SetHeader { name, value, on } =>
+                Self::set_header(message(on), name.0, value.0),
             Behavior::RemoveHeader { name, on } => Self::remove_header(message(on), name.0),
             Behavior::GarbleHeader { name, on } => Self::garble_header(message(on), name.0),
-            Behavior::Corrupt { percentage, on } => {
-                let share = percentage.0;
-                by_target(
-                    on,
-                    || Connection::corrupt(share),
-                    |on| Self::corrupt(on, share),
-                )
-            }
+            Behavior::Corrupt { percentage: Percentage(share), on } =>
+                by_target(on, || Connection::corrupt(share), |on| Self::corrupt(on, share)),
             Behavior::Slice { bytes, every, on } => {
                 let bytes = usize::try_from(bytes.0.get()).unwrap_or(usize::MAX);
                 let every = every.map_or(time::Duration::ZERO, |every| every.0);
                 let connection = || Connection::slice(bytes, every);
                 by_target(on, connection, |on| Self::slice(on, bytes, every))
             }
-            Behavior::Throttle {
-                bytes_per_second: Positive(limit),
-                on,
-            } => by_target(
-                on,
-                || Connection::throttle(limit),
-                |on| Self::throttle(on, limit),
-            ),
-            Behavior::Stall { after, on } => {
-                let connection = || Connection::stall_after(after.0);
-                by_target(on, connection, |on| Self::stall_after(on, after.0))
-            }
-            Behavior::Break { after, on } => {
-                let connection = || Connection::break_after(after.0);
-                by_target(on, connection, |on| Self::break_after(on, after.0))
-            }
+            Behavior::Throttle { bytes_per_second: Positive(limit), on } =>
+                by_target(on, || Connection::throttle(limit), |on| Self::throttle(on, limit)),
+            Behavior::Stall { after: Count(bytes), on } =>
+                by_target(on, || Connection::stall_after(bytes), |on| Self::stall_after(on, bytes)),
+            Behavior::Break { after: Count(bytes), on } =>
+                by_target(on, || Connection::break_after(bytes), |on| Self::break_after(on, bytes)),
             Behavior::DropTrailers { on } => Self::drop_trailers(message(on)),
             Behavior::MisstateLength { by, on } => Self::misstate_length(message(on), by.0),
-            Behavior::All { behaviors } => {
-                all(behaviors).map_err(|error| error.at("behaviours"))?
-            }
+            Behavior::All { behaviors } => all(behaviors).map_err(|error| error.at("behaviours"))?,
         })
     }
 }
 
 fn by_target(
     on: Option<Target>,
-    connection: impl FnOnce() -> ConnectionBehavior,
+    connection: impl FnOnce() -> Connection,
     message: impl FnOnce(model::behavior::Message) -> Model,
 ) -> Model {
     match on {
@@ -343,7 +235,7 @@ fn header_map(fields: BTreeMap<String, HeaderValue>) -> Result<HeaderMap, ParseD
     for (name, HeaderValue(value)) in fields {
         let Ok(parsed) = name.parse::<http::HeaderName>() else {
             let error = format!("invalid header name: expected a token (RFC 9110), found `{name}`");
-            return invalid(&name, error).map_err(|error| error.at("headers"));
+            return invalid(&*name, error).map_err(|error| error.at("headers"));
         };
         headers.append(parsed, value);
     }
@@ -352,15 +244,10 @@ fn header_map(fields: BTreeMap<String, HeaderValue>) -> Result<HeaderMap, ParseD
 
 fn destroy(destruction: Destruction) -> Result<Model, ParseDocumentError> {
     if cfg!(feature = "chaos-destructive") {
-        return Ok(Model {
-            0: Kind::Destroy(destruction),
-        });
+        return Ok(Model(Kind::Destroy(destruction)));
     }
-    invalid(
-        "type",
-        "unsupported behavior: it affects the whole process; build tower-traffic with the feature \
-         `chaos-destructive`",
-    )
+    let reason = "unsupported behavior: needs the feature `chaos-destructive` of tower-traffic";
+    invalid("type", reason)
 }
 
 fn all(behaviors: Vec<Behavior>) -> Result<Model, ParseDocumentError> {
@@ -371,13 +258,11 @@ fn all(behaviors: Vec<Behavior>) -> Result<Model, ParseDocumentError> {
         if next.affects() == affected {
             return Ok(all.and(next));
         }
-        let error = match affected {
-            Affected::Request => "invalid behavior: expected one for requests, as those before it",
-            Affected::Connection => {
-                "invalid behavior: expected one for connections, as those before it"
-            }
-        };
-        Err(<ParseDocumentError as de::Error>::custom(error).at(index))
+        let expected = plural(affected);
+        invalid(
+            index,
+            format!("invalid behavior: expected one for {expected}, as before it"),
+        )
     })
 }
 
@@ -413,27 +298,20 @@ impl TryFrom<Latency> for model::latency::Latency {
     }
 }
 
+/// A row for each behavior.
+#[rustfmt::skip]
 impl From<&Model> for Behavior {
     fn from(behavior: &Model) -> Self {
         match &behavior.0 {
             Kind::None => Self::None { on: None },
             Kind::Latency(latency) => Self::Latency(Latency::of(latency, None)),
-            Kind::Throw(message) => Self::Throw {
-                message: Text(message.clone()),
-                on: None,
-            },
-            Kind::Status(status) => Self::Status {
-                status: StatusCode(status.as_u16()),
-            },
+            Kind::Throw(message) => Self::Throw { message: Text(message.clone()), on: None },
+            Kind::Status(status) => Self::Status { status: StatusCode(status.as_u16()) },
             Kind::Answer(answer) => Self::Response {
                 status: StatusCode(answer.status.as_u16()),
-                headers: Some(
-                    answer
-                        .headers
-                        .iter()
-                        .map(|(name, value)| (name.to_string(), HeaderValue(value.clone())))
-                        .collect(),
-                ),
+                headers: Some(answer.headers.iter()
+                    .map(|(name, value)| (name.to_string(), HeaderValue(value.clone())))
+                    .collect()),
                 body: Some(Text(String::from_utf8_lossy(&answer.body).into_owned())),
             },
             Kind::NoBody => Self::Body,
@@ -444,24 +322,20 @@ impl From<&Model> for Behavior {
             Kind::Destroy(Destruction::Kill) => Self::Kill,
             Kind::Destroy(Destruction::Block) => Self::Block,
             Kind::Never => Self::Never { on: None },
-            Kind::EnvoyFault { max_delay } => Self::Asked {
-                max: Duration(*max_delay),
-            },
+            Kind::EnvoyFault { max_delay } => Self::Asked { max: Duration(*max_delay) },
             Kind::Change { on, change } => Self::of_change(change, *on),
-            Kind::All(all) => Self::All {
-                behaviors: all.iter().map(Self::from).collect(),
-            },
+            Kind::All(all) => Self::All { behaviors: all.iter().map(Self::from).collect() },
             Kind::Variable(variable) => Self::from(&variable.get()),
-            Kind::Connection(connection) => match connection.0.as_slice() {
+            Kind::Connection(Connection(faults)) => match &**faults {
                 [one] => Self::of_fault(one),
-                all => Self::All {
-                    behaviors: all.iter().map(Self::of_fault).collect(),
-                },
+                all => Self::All { behaviors: all.iter().map(Self::of_fault).collect() },
             },
         }
     }
 }
 
+/// A row for each behavior of messages and of connections, with those that both have at the end.
+#[rustfmt::skip]
 impl Behavior {
     fn of_change(change: &Change, on: model::behavior::Message) -> Self {
         let (target, on) = match on {
@@ -469,29 +343,19 @@ impl Behavior {
             model::behavior::Message::Response => (Some(Target::Response), Some(Message::Response)),
         };
         match change {
-            Change::SetHeader(name, value) => Self::SetHeader {
-                name: HeaderName(name.clone()),
-                value: HeaderValue(value.clone()),
-                on,
-            },
-            Change::RemoveHeader(name) => Self::RemoveHeader {
-                name: HeaderName(name.clone()),
-                on,
-            },
-            Change::GarbleHeader(name) => Self::GarbleHeader {
-                name: HeaderName(name.clone()),
-                on,
-            },
+            Change::SetHeader(name, value) => {
+                let (name, value) = (HeaderName(name.clone()), HeaderValue(value.clone()));
+                Self::SetHeader { name, value, on }
+            }
+            Change::RemoveHeader(name) => Self::RemoveHeader { name: HeaderName(name.clone()), on },
+            Change::GarbleHeader(name) => Self::GarbleHeader { name: HeaderName(name.clone()), on },
+            Change::DropTrailers => Self::DropTrailers { on },
+            Change::MisstateLength(by) => Self::MisstateLength { by: Difference(*by), on },
             Change::Corrupt(percent) => Self::corrupt(*percent, target),
             Change::Slice { bytes, every } => Self::slice(*bytes, *every, target),
             Change::Throttle { bytes_per_second } => Self::throttle(*bytes_per_second, target),
-            Change::StallAfter(bytes) => Self::stall(*bytes, target),
-            Change::BreakAfter(bytes) => Self::r#break(*bytes, target),
-            Change::DropTrailers => Self::DropTrailers { on },
-            Change::MisstateLength(by) => Self::MisstateLength {
-                by: Difference(*by),
-                on,
-            },
+            Change::StallAfter(bytes) => Self::Stall { after: Count(*bytes), on: target },
+            Change::BreakAfter(bytes) => Self::Break { after: Count(*bytes), on: target },
         }
     }
 
@@ -501,54 +365,27 @@ impl Behavior {
             Fault::None => Self::None { on },
             Fault::Latency(latency) => Self::Latency(Latency::of(latency, on)),
             Fault::Never => Self::Never { on },
-            Fault::Refuse => Self::Refuse {
-                on: Some(OnlyConnection::Connection),
-            },
-            Fault::Throw(message) => Self::Throw {
-                message: Text(message.clone()),
-                on,
-            },
+            Fault::Refuse => Self::Refuse { on: Some(OnlyConnection::Connection) },
+            Fault::Throw(message) => Self::Throw { message: Text(message.clone()), on },
             Fault::Corrupt(percent) => Self::corrupt(*percent, on),
             Fault::Slice { bytes, every } => Self::slice(*bytes, *every, on),
             Fault::Throttle { bytes_per_second } => Self::throttle(*bytes_per_second, on),
-            Fault::StallAfter(bytes) => Self::stall(*bytes, on),
-            Fault::BreakAfter(bytes) => Self::r#break(*bytes, on),
+            Fault::StallAfter(bytes) => Self::Stall { after: Count(*bytes), on },
+            Fault::BreakAfter(bytes) => Self::Break { after: Count(*bytes), on },
         }
     }
-}
 
-/// Behaviors that messages and connections have in common.
-impl Behavior {
     fn corrupt(percent: f64, on: Option<Target>) -> Self {
-        let percentage = Percentage(percent);
-        Self::Corrupt { percentage, on }
+        Self::Corrupt { percentage: Percentage(percent), on }
     }
 
     fn slice(bytes: usize, every: time::Duration, on: Option<Target>) -> Self {
-        let bytes = u64::try_from(bytes).ok().and_then(NonZeroU64::new);
-        Self::Slice {
-            bytes: Positive(bytes.unwrap_or(NonZeroU64::MIN)),
-            every: Some(Duration(every)),
-            on,
-        }
+        let bytes = u64::try_from(bytes).ok().and_then(NonZeroU64::new).unwrap_or(NonZeroU64::MIN);
+        Self::Slice { bytes: Positive(bytes), every: Some(Duration(every)), on }
     }
 
     fn throttle(limit: NonZeroU64, on: Option<Target>) -> Self {
-        let bytes_per_second = Positive(limit);
-        Self::Throttle {
-            bytes_per_second,
-            on,
-        }
-    }
-
-    fn stall(bytes: u64, on: Option<Target>) -> Self {
-        let after = Count(bytes);
-        Self::Stall { after, on }
-    }
-
-    fn r#break(bytes: u64, on: Option<Target>) -> Self {
-        let after = Count(bytes);
-        Self::Break { after, on }
+        Self::Throttle { bytes_per_second: Positive(limit), on }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::chaos::model::decision::{self, Affected};
 pub(in crate::chaos) struct Decision {
     /// Number of the request or connection, from 0.
     ordinal: Count,
-    /// What the behavior was applied to; a request if absent.
+    /// The target of the behavior; a request if absent.
     on: Option<On>,
     /// The seed that, with the ordinal, determines everything random.
     seed: Seed,
@@ -41,6 +41,13 @@ pub(in crate::chaos) enum On {
     Connection,
 }
 
+pub(super) fn plural(affected: Affected) -> &'static str {
+    match affected {
+        Affected::Request => "requests",
+        Affected::Connection => "connections",
+    }
+}
+
 impl TryFrom<Decision> for decision::Decision {
     type Error = ParseDocumentError;
 
@@ -51,17 +58,9 @@ impl TryFrom<Decision> for decision::Decision {
         };
         let behavior: crate::chaos::Behavior = decision.behavior.convert("behaviour")?;
         if behavior.affects() != on {
-            return invalid(
-                "behaviour",
-                match on {
-                    Affected::Request => {
-                        "invalid behavior: expected one for requests, as `on` says"
-                    }
-                    Affected::Connection => {
-                        "invalid behavior: expected one for connections, as `on` says"
-                    }
-                },
-            );
+            let expected = plural(on);
+            let reason = format!("invalid behavior: expected one for {expected}, as in `on`");
+            return invalid("behaviour", reason);
         }
         let text = decision
             .text
@@ -113,12 +112,14 @@ impl decision::Decision {
     /// # Ok::<(), tower_traffic::chaos::ParseDocumentError>(())
     /// ```
     ///
-    /// `on`, `delay` and `text` are optional; without `on`, the decision is about a request. A seed is
-    /// text, because 64 bits are more than a number in JSON is sure to keep; a number is read, too.
+    /// `on`, `delay` and `text` are optional; without `on`, the decision is about a request. A seed
+    /// is text, because 64 bits are more than a number in JSON is sure to keep; a number is read,
+    /// too.
     ///
     /// # Errors
     ///
-    /// If the text is not a JSON array of decisions, or has two decisions about one request or connection.
+    /// If the text is not a JSON array of decisions, or has two decisions about one request or
+    /// connection.
     pub fn list_from_json(text: &str) -> Result<Vec<Self>, ParseDocumentError> {
         Self::list_from_slice(text.as_bytes())
     }
@@ -136,11 +137,11 @@ impl decision::Decision {
             if seen.insert((decision.on, decision.ordinal)) {
                 return Ok(decision);
             }
-            let error = format!(
-                "duplicate ordinal: {} has a decision already",
+            let reason = format!(
+                "duplicate ordinal: expected one decision for {}",
                 decision.ordinal
             );
-            invalid("ordinal", error).map_err(|error| error.at(index))
+            invalid("ordinal", reason).map_err(|error| error.at(index))
         });
         checked.collect()
     }

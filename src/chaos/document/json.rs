@@ -1,7 +1,8 @@
 //! A serde deserializer over a JSON tree, with the path of every error.
 //!
-//! serde's reader of internally tagged enums buffers the object, and errors inside it lose their path
-//! (`serde_path_to_error` cannot bring it back). Here the variant is looked up in the object itself.
+//! serde's reader of internally tagged enums buffers the object, and errors inside it lose their
+//! path (`serde_path_to_error` cannot bring it back). Here the variant is looked up in the object
+//! itself.
 
 use std::{borrow::Cow, iter};
 

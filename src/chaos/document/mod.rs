@@ -1,7 +1,8 @@
 //! Chaos documents: stages and decisions as JSON, as http4k writes them and more.
 //!
-//! One model reads, writes and describes a document: `stage`, `trigger`, `behavior` and `decision` hold its
-//! shape and its conversion to and from the public types, `value` the grammar of single fields.
+//! One model reads, writes and describes a document: `stage`, `trigger`, `behavior` and `decision`
+//! hold its shape and its conversion to and from the public types, `value` the grammar of single
+//! fields.
 
 macro_rules! tagged {
     (
@@ -100,9 +101,9 @@ trait Convert<T> {
     fn convert(self, step: impl Into<Step>) -> Result<T, ParseDocumentError>;
 }
 
-impl<T, U: TryInto<T, Error: Into<ParseDocumentError>>> Convert<T> for U {
+impl<T, U: TryInto<T, Error = ParseDocumentError>> Convert<T> for U {
     fn convert(self, step: impl Into<Step>) -> Result<T, ParseDocumentError> {
-        self.try_into().map_err(|error| error.into().at(step))
+        self.try_into().map_err(|error| error.at(step))
     }
 }
 
@@ -112,7 +113,7 @@ fn convert_all<T, U: Convert<T>>(items: Vec<U>) -> Result<Vec<T>, ParseDocumentE
     items.map(|(index, item)| item.convert(index)).collect()
 }
 
-fn invalid<T>(step: &str, reason: impl fmt::Display) -> Result<T, ParseDocumentError> {
+fn invalid<T>(step: impl Into<Step>, reason: impl fmt::Display) -> Result<T, ParseDocumentError> {
     Err(<ParseDocumentError as de::Error>::custom(reason).at(step))
 }
 

@@ -25,31 +25,21 @@ tagged! {
 }
 
 tagged! {
-    /// A step of the schedule: a behavior and the time for which it applies.
+    /// A step of the schedule. It ends when `until` fires, which is evaluated before the stage
+    /// itself.
     #[serde(tag = "type", rename_all = "kebab-case")]
     enum Stage, read by StageReader as "Stage", "stage" {
         /// Passes every request; later stages wait until this one ends.
-        Wait {
-            /// Ends the stage; evaluated before the stage itself.
-            until: Option<Trigger>,
-        },
+        Wait { until: Option<Trigger> },
         /// Applies a behavior whenever a trigger fires.
         Trigger {
-            /// When the behavior applies.
             trigger: Trigger,
-            /// What happens.
             #[serde(rename = "behaviour")]
             behavior: Behavior,
-            /// Ends the stage; evaluated before the stage itself.
             until: Option<Trigger>,
         },
-        /// Runs its stages in their order, and starts again when all of them have ended.
-        Repeat {
-            /// The stages to repeat.
-            stages: Vec<Stage>,
-            /// Ends the stage; evaluated before the stage itself.
-            until: Option<Trigger>,
-        },
+        /// Runs its stages in order, and starts again when all of them have ended.
+        Repeat { stages: Vec<Stage>, until: Option<Trigger> },
     }
 }
 
@@ -108,7 +98,8 @@ impl From<&model::stage::Stage> for Document {
                 stages: stages_of(stages),
                 until: None,
             }),
-            // An array has no `until` of its own: each of its stages ends by itself, at the same time.
+            // An array has no `until` of its own: each of its stages ends by itself, at the same
+            // time.
             Kind::Until { stage, trigger, .. } => match Self::from(&**stage) {
                 Self::One(stage) => Self::One(stage.until(trigger)),
                 Self::Sequence(stages) => {

@@ -1,4 +1,5 @@
-//! The OpenAPI 3.1 document of the control API, from the schemas that the types of documents derive.
+//! The OpenAPI 3.1 document of the control API, from the schemas that the types of documents
+//! derive.
 
 mod operations;
 mod schemas;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::util::sync::lock;
 
-/// The document, kept for the last path under which it was asked for.
+/// The document, cached for the last path of the API: an API may be nested under several.
 pub(super) struct Description {
     has_token: bool,
     last: Mutex<Option<(String, Bytes)>>,

@@ -1,8 +1,9 @@
 //! Schemas of single fields.
 //!
-//! As in http4k, a number may be text, and text a number or a boolean. The patterns use what all dialects of
-//! regular expressions share: no lookahead, and `[0-9]` in place of `\d`. They limit the number of digits, so that no
-//! number overflows; the reader takes a little more (leading zeros, exponents).
+//! As in http4k, a number may be text, and text a number or a boolean. The patterns use what all
+//! dialects of regular expressions share: no lookahead, and `[0-9]` in place of `\d`. They limit
+//! the number of digits, so that no number overflows; the reader takes a little more (leading
+//! zeros, exponents).
 
 use serde_json::{Map, Value, json};
 
@@ -62,8 +63,8 @@ pub(super) fn all() -> Map<String, Value> {
         ),
         "Text": text("Text.", &json!("foo"), ""),
         "Pattern": text(
-            "A regular expression that must match in full, in the syntax of the crate `regex-lite`: Perl's, \
-             without lookaround and backreferences. Its size is limited.",
+            "A regular expression that must match in full, in the syntax of the crate `regex-lite`: \
+             Perl's, without lookaround and backreferences. Its size is limited.",
             &json!("/orders/.*"),
             // The format `regex` of JSON Schema is JavaScript's.
             "",
@@ -129,8 +130,9 @@ fn duration() -> Value {
     let short = format!("[0-9]{{1,9}} ?({unit})");
     let fraction = "[0-9]{1,9}[.]([0-9]{1,9} ?s|[0-9]{1,6} ?ms|[0-9]{1,3} ?us)";
     either(
-        "A duration in ISO 8601 (`PT0.1S`, `P1DT2H`), or with units from `ns` to `weeks` (`150ms`, `1.5s`, `1h 30m`). In \
-         ISO 8601 each part may have a sign, as in Java, as long as the whole is not negative.",
+        "A duration in ISO 8601 (`PT0.1S`, `P1DT2H`), or with units from `ns` to `weeks` (`150ms`, \
+         `1.5s`, `1h 30m`). In ISO 8601 each part may have a sign, as in Java, as long as the whole \
+         is not negative.",
         &json!("PT0.1S"),
         // Zero needs no unit.
         json!({"type": "integer", "enum": [0]}),
@@ -138,7 +140,8 @@ fn duration() -> Value {
     )
 }
 
-/// In IPv6, each place of `::` needs an alternative of its own: a group more before it, a group less after it.
+/// In IPv6, each place of `::` needs an alternative of its own: a group more before it, a group
+/// less after it.
 fn network() -> String {
     let byte = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
     let v4 = format!("({byte}[.]){{3}}{byte}(/(3[0-2]|[12]?[0-9]))?");
