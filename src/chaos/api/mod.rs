@@ -52,13 +52,13 @@ use super::{Chaos, engine::ChaosEngine};
 /// | `POST /chaos/toggle` | switches chaos off if it is on, and on if it is off |
 /// | `GET /chaos/state` | document, counters, seed and time of expiry |
 /// | `GET /chaos/decisions` | the most recent [decisions](ChaosEngine::decisions) |
-/// | `POST /chaos/activate/again` | [repeats decisions](ChaosEngine::enable_again), at most 16 MiB |
+/// | `POST /chaos/activate/again` | [repeats](ChaosEngine::enable_again) the decisions in the body |
 /// | `GET /chaos/ui` | page to control chaos in a browser |
 ///
 /// The routes up to `toggle` are http4k's and answer `{"chaos":"<text>"}`, with `none` while chaos
 /// is off. A document is JSON of at most 1 MiB, as [`Stage`](super::Stage) reads it; its media type
-/// is ignored. An invalid document changes nothing; the answer is 400 with
-/// `{"error":"<reason>","path":"$.trigger"}`.
+/// is ignored. Decisions are a JSON array of at most 16 MiB. An invalid document changes nothing;
+/// the answer is 400 with `{"error":"<reason>","path":"$.trigger"}`.
 ///
 /// # Access control
 ///
@@ -90,6 +90,7 @@ use super::{Chaos, engine::ChaosEngine};
 ///
 /// By default there is no token, and no origin is allowed.
 #[derive(Clone)]
+#[must_use = "the API does nothing until its routes are added to an app"]
 pub struct ChaosApi {
     engine: ChaosEngine,
     base: String,

@@ -51,11 +51,13 @@ pub struct ParseDocumentError {
 
 impl ParseDocumentError {
     /// The place in the document, as a `JSONPath` (RFC 9535): `$[1].trigger.percentage`.
+    #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
     /// The error without its place.
+    #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason
     }

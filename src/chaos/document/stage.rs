@@ -180,6 +180,7 @@ impl model::stage::Stage {
     }
 
     /// The stage as a JSON document, indented.
+    #[must_use]
     pub fn to_document(&self) -> String {
         format!("{:#}", write(&Document::from(self)))
     }
