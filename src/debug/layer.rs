@@ -220,8 +220,8 @@ impl DebugDump {
     }
 
     /// Whether to indent JSON by two spaces; `false` by default. A setting of the printer. Only
-    /// white space between tokens changes; invalid JSON, and JSON nested deeper than 128, is printed
-    /// as it is.
+    /// white space between tokens changes; invalid JSON, and JSON nested deeper than 128, is
+    /// printed as it is.
     pub fn indent_json(self, is_indented: bool) -> Self {
         self.printer.set(|format| format.indents_json = is_indented);
         self

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+#[cfg(any(feature = "forward", feature = "reqwest"))]
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The texts of an error and of its sources, joined by `: `; a source whose text ends the text
