@@ -8,7 +8,7 @@ mod support;
 
 use std::{
     io,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use axum::{Router, extract::ws::WebSocketUpgrade, routing::any};
@@ -27,7 +27,7 @@ fn websocket_clock() -> Router {
 /// The current time, once per second.
 fn ticks() -> impl Stream<Item = String> {
     IntervalStream::new(interval(Duration::from_secs(1)))
-        .map(|_| humantime::format_rfc3339_seconds(SystemTime::now()).to_string())
+        .map(|_| format!("{:.0}", jiff::Timestamp::now()))
 }
 
 #[tokio::main]
