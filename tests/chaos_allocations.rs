@@ -1,4 +1,4 @@
-//! Chaos that does nothing to a request allocates nothing for it.
+//! An unaffected request costs no allocation.
 
 use std::{convert::Infallible, hint::black_box};
 
@@ -17,7 +17,7 @@ async fn answer<B>(_: Request<B>) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(Response::new(Full::from("hello, world")))
 }
 
-/// How often memory is allocated for so many calls, bodies and all.
+/// The number of allocations of all calls, with their bodies.
 fn allocations<S, B>(mut service: S) -> u64
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
@@ -38,14 +38,14 @@ where
             }
         });
     };
-    // For the first of all an executor is made, and what a regular expression needs.
+    // The first call allocates the executor and the cache of the regular expression.
     calls(vec![request()]);
     let requests = (0..CALLS).map(|_| request()).collect();
     measure(|| calls(requests)).count_total
 }
 
 #[test]
-fn what_passes_costs_no_allocation() {
+fn an_unaffected_request_costs_no_allocation() {
     let service = || service_fn(answer::<ChaosBody<_>>);
     let bare = allocations(service_fn(answer));
     assert_eq!(allocations(Chaos::new().layer(service())), bare);
@@ -62,7 +62,7 @@ fn what_passes_costs_no_allocation() {
         let chaos = Chaos::on(Stage::when(trigger, fails())).exempt_route("/health");
         assert_eq!(allocations(chaos.layer(service())), bare, "{text}");
     }
-    // What is done to a request does allocate: this counts.
+    // A fault allocates, which shows that allocations are counted.
     let chaos = Chaos::on(fails());
     assert!(allocations(chaos.layer(service())) > bare + CALLS);
 }

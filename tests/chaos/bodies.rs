@@ -411,7 +411,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1_500) })]
 
     #[test]
-    fn what_arrives_is_what_was_decided(case in case()) {
+    fn faults_apply_as_decided(case in case()) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
@@ -421,7 +421,7 @@ proptest! {
     }
 
     #[test]
-    fn other_characters_are_other_ones(
+    fn a_garbled_header_differs_in_every_character(
         text in "[ -~]{1,40}",
         seed in any::<u64>(),
         twice in option::of("[!-~]{1,9}"),
@@ -494,7 +494,7 @@ fn all_of_bodies(on: Message) -> Vec<Behavior> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_body_is_left_alone() {
+async fn messages_without_content_have_no_body_faults() {
     for (method, status, stated) in [
         ("GET", 101, None),
         ("GET", 103, None),
@@ -520,7 +520,7 @@ async fn what_is_no_body_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tunnel_that_was_refused_has_a_body() {
+async fn a_refused_tunnel_has_a_body() {
     let request = support::request("CONNECT", "example.com:80", empty());
     let behavior = Behavior::break_after(Message::Response, 2);
     let answer = reply(403, full("refused"));
@@ -537,7 +537,7 @@ fn with_length(mut answer: Response<support::Body>, length: &str) -> Response<su
 
 /// The response to HEAD has the head of the response to GET.
 #[tokio::test(start_paused = true)]
-async fn heads_agree_with_what_they_are_heads_of() {
+async fn the_response_to_head_agrees_with_get() {
     for behavior in all_of_bodies(Message::Response) {
         let mut stated = Vec::new();
         for (method, body) in [("GET", full("fourteen bytes")), ("HEAD", empty())] {
@@ -562,7 +562,7 @@ async fn heads_agree_with_what_they_are_heads_of() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_without_a_body_is_left_without() {
+async fn a_request_without_a_body_has_no_body_faults() {
     for (method, name) in [("GET", "x"), ("GET", "upgrade"), ("CONNECT", "x")] {
         for behavior in all_of_bodies(Message::Request) {
             let text = behavior.to_string();
@@ -585,7 +585,7 @@ async fn a_request_without_a_body_is_left_without() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_a_transfer_encoding_gets_no_length() {
+async fn no_length_is_added_to_a_transfer_encoding() {
     for behavior in all_of_bodies(Message::Response) {
         let text = behavior.to_string();
         let mut answer = reply(200, full("fourteen bytes"));
@@ -602,7 +602,7 @@ async fn what_has_a_transfer_encoding_gets_no_length() {
 /// A fault may set `Content-Length` as any other header; the body then states no length of its
 /// own.
 #[tokio::test(start_paused = true)]
-async fn who_sets_the_length_means_it() {
+async fn a_length_that_a_fault_sets_is_kept() {
     for (value, hint) in [("5", None), ("14", Some(14)), ("bob", Some(14))] {
         let value = HeaderValue::from_static(value);
         let set = Behavior::set_header(Message::Response, header::CONTENT_LENGTH, value.clone());
@@ -660,7 +660,7 @@ async fn headers_are_set_and_removed_on_both_messages() {
 
 /// The response of a fault is treated as any other.
 #[tokio::test(start_paused = true)]
-async fn what_chaos_answers_is_changed_like_others() {
+async fn changes_apply_to_responses_of_faults() {
     let on = Message::Response;
     let mut own = Response::new("fourteen bytes");
     own.headers_mut()
@@ -709,7 +709,7 @@ async fn times(behavior: Behavior, body: support::Body) -> Vec<(u128, usize)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_throttled_body_comes_at_its_times() {
+async fn a_throttled_body_keeps_its_schedule() {
     let on = Message::Response;
     let ten: Vec<_> = (0..12).map(|i| (i * 100, 1)).collect();
     assert_eq!(
@@ -758,7 +758,7 @@ async fn small_frames_are_throttled_like_large_ones() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_reads_late_gets_no_flood() {
+async fn a_late_reader_gets_no_burst() {
     let body = full(vec![0; 1_000]);
     let behavior = Behavior::throttle(Message::Response, rate(100));
     let chaos = Chaos::new().stage(behavior);
@@ -775,7 +775,7 @@ async fn who_reads_late_gets_no_flood() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sliced_body_comes_at_its_times() {
+async fn a_sliced_body_keeps_its_schedule() {
     let slice = |bytes, every| Behavior::slice(Message::Response, bytes, every);
     let both = slice(5, ms(100)).and(Behavior::throttle(Message::Response, rate(10)));
     for (behavior, expected) in [
@@ -824,7 +824,7 @@ async fn a_wait_may_be_the_longest() {
 // ---- streaming
 
 #[tokio::test(start_paused = true)]
-async fn the_first_frame_is_through_before_there_is_a_second() {
+async fn the_first_frame_passes_before_the_second_exists() {
     for behavior in [
         Behavior::snip_body(),
         Behavior::corrupt(Message::Response, 50.0),
@@ -873,7 +873,7 @@ impl http_body::Body for Counted {
 
 /// At most one frame is read ahead of a slow reader.
 #[tokio::test(start_paused = true)]
-async fn no_more_is_read_than_is_wanted() {
+async fn no_frame_is_read_early() {
     let on = Message::Response;
     for behavior in [
         Behavior::corrupt(on, 1.0),
@@ -915,7 +915,7 @@ async fn no_more_is_read_than_is_wanted() {
 // ---- what is let go
 
 #[tokio::test(start_paused = true)]
-async fn what_is_let_go_is_no_more_active() {
+async fn a_dropped_exchange_is_inactive() {
     let on = Message::Response;
     for behavior in [
         Behavior::stall_after(on, 2),
@@ -941,7 +941,7 @@ async fn what_is_let_go_is_no_more_active() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn trailers_pass_or_do_not() {
+async fn trailers_pass_unless_dropped() {
     let on = Message::Response;
     let long = Behavior::throttle(on, rate(10));
     for (behavior, has_trailers) in [
@@ -977,7 +977,7 @@ async fn trailers_pass_or_do_not() {
 
 /// The share of corrupted bytes is exact within three sigma, over a million bytes.
 #[tokio::test(start_paused = true)]
-async fn as_many_bytes_are_corrupted_as_told() {
+async fn the_share_of_corrupted_bytes_is_exact() {
     const LEN: u32 = 1_000_000;
     let before = support::random_bytes(LEN as usize);
     for percent in [0.0, 0.1, 1.0, 50.0, 99.9, 100.0] {

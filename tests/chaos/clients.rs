@@ -116,7 +116,7 @@ where
 }
 
 #[tokio::test]
-async fn a_request_that_breaks_off_is_seen_as_broken() {
+async fn an_aborted_request_is_incomplete() {
     for protocol in ["HTTP/1", "HTTP/2"] {
         for after in [0, 1, 5, 11] {
             for body in [full(CONTENT), pieces()] {
@@ -162,7 +162,7 @@ async fn a_snipped_request_is_whole() {
 }
 
 #[tokio::test]
-async fn other_things_happen_to_requests_too() {
+async fn faults_apply_to_requests() {
     let on = Message::Request;
     for protocol in ["HTTP/1", "HTTP/2"] {
         for body in [full(CONTENT), pieces()] {
@@ -196,7 +196,7 @@ async fn other_things_happen_to_requests_too() {
 }
 
 #[tokio::test]
-async fn a_request_with_a_wrong_length_is_seen_as_wrong() {
+async fn a_request_with_a_wrong_length_is_invalid() {
     for (protocol, by) in [("HTTP/1", 3), ("HTTP/2", 3), ("HTTP/2", -3)] {
         let chaos = Chaos::on(Behavior::misstate_length(Message::Request, by));
         let origin = Origin::saying("an answer");
@@ -213,7 +213,7 @@ async fn a_request_with_a_wrong_length_is_seen_as_wrong() {
 
 /// curl as the client: its error, and the connection that stays usable.
 #[tokio::test]
-async fn a_response_that_breaks_off_breaks_only_its_stream() {
+async fn an_aborted_response_ends_only_its_stream() {
     let chaos = Chaos::on(Stage::when(
         Trigger::once(),
         Behavior::break_after(Message::Response, 5),
@@ -241,7 +241,7 @@ async fn a_response_that_breaks_off_breaks_only_its_stream() {
 
 /// The same with a `reqwest::Client`.
 #[tokio::test]
-async fn reqwest_is_broken_off_too() {
+async fn reqwest_reports_an_aborted_response() {
     use tower_traffic::clients::ReqwestService;
 
     let client = reqwest::Client::builder()
@@ -317,7 +317,7 @@ fn echo() -> axum::routing::MethodRouter {
 }
 
 #[tokio::test]
-async fn websockets_open_whatever_happens_to_bodies() {
+async fn websockets_open_despite_body_faults() {
     for behavior in all_of_bodies() {
         let text = behavior.to_string();
         let app = Router::new().route("/", echo()).layer(Chaos::on(behavior));
@@ -363,7 +363,7 @@ async fn websockets_open_whatever_happens_to_bodies() {
 }
 
 #[tokio::test]
-async fn tunnels_open_whatever_happens_to_bodies() {
+async fn tunnels_open_despite_body_faults() {
     for behavior in all_of_bodies() {
         let text = behavior.to_string();
         let tunnel = service_fn(async |request: Request<_>| {
@@ -402,7 +402,7 @@ async fn tunnels_open_whatever_happens_to_bodies() {
 // ---- among other layers
 
 #[tokio::test]
-async fn what_is_thrown_is_a_500_for_who_catches_it() {
+async fn a_caught_panic_is_a_500() {
     let chaos = Chaos::on(Behavior::latency(Latency::fixed(ms(1))).and(Behavior::throw("foo")));
     let engine = chaos.engine();
     let app = Router::new()
@@ -427,7 +427,7 @@ async fn what_is_thrown_is_a_500_for_who_catches_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_goes_away_is_let_go() {
+async fn a_caller_that_leaves_is_released() {
     let chaos = Chaos::on(Behavior::latency(Latency::fixed(Duration::from_hours(1))));
     let engine = chaos.engine();
     let asked = Arc::new(AtomicUsize::new(0));
@@ -474,7 +474,7 @@ impl Service<Request<ChaosBody<Body>>> for Picky {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_one_that_is_ready_is_the_one_that_is_called() {
+async fn the_ready_service_is_called() {
     let body = Requests::any().body(".*").expect("a pattern");
     for stage in [
         Stage::wait(),
@@ -500,7 +500,7 @@ async fn the_one_that_is_ready_is_the_one_that_is_called() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn limits_inside_hold() {
+async fn inner_concurrency_limits_hold() {
     let chaos = Chaos::on(Behavior::latency(Latency::fixed(ms(100))));
     let engine = chaos.engine();
     let busy = Arc::new(AtomicUsize::new(0));
@@ -539,7 +539,7 @@ async fn limits_inside_hold() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_sheds_load_inside_fails_as_without_chaos() {
+async fn inner_load_shedding_fails_as_without_chaos() {
     let chaos = Chaos::on(Behavior::latency(Latency::fixed(ms(100))));
     let engine = chaos.engine();
     let service = ServiceBuilder::new()
@@ -562,7 +562,7 @@ async fn who_sheds_load_inside_fails_as_without_chaos() {
 
 /// A `tracing` subscriber may panic while the engine is locked.
 #[tokio::test]
-async fn a_panic_in_the_middle_does_not_stay() {
+async fn a_panic_does_not_poison_the_engine() {
     struct Panics;
 
     impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Panics {

@@ -136,7 +136,7 @@ async fn a_connection_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_not_affected_is_as_it_was() {
+async fn unaffected_connections_are_unchanged() {
     let server = server().await;
     for is_http2 in [false, true] {
         let chaos = ChaosConnect::new().stage(throttle(1 << 30));
@@ -205,7 +205,7 @@ async fn a_connection_is_reset_while_the_request_is_sent() {
 }
 
 #[tokio::test]
-async fn a_connection_is_reset_while_the_response_comes() {
+async fn a_connection_is_reset_while_the_response_arrives() {
     let server = server().await;
     for is_http2 in [false, true] {
         let behavior = ConnectionBehavior::break_after(100_000);
@@ -272,7 +272,7 @@ async fn an_idle_connection_that_is_reset_is_not_used_again() {
 }
 
 #[tokio::test]
-async fn documents_drive_it() -> Result<(), BoxError> {
+async fn documents_affect_connections() -> Result<(), BoxError> {
     let server = server().await;
     let chaos = ChaosConnect::new();
     let engine = chaos.engine();
@@ -415,7 +415,7 @@ async fn connect(chaos: &ChaosConnect) -> Result<(Stream, DuplexStream), BoxErro
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_is_late_and_then_as_ever() {
+async fn a_delayed_connection_is_normal_afterwards() {
     let began = Instant::now();
     let latency = ConnectionBehavior::latency(Latency::fixed(ms(1_500)));
     let chaos = ChaosConnect::on(latency.clone().and(latency));
@@ -459,7 +459,7 @@ async fn a_connection_is_never_made() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_waits_as_long() {
+async fn a_client_waits_for_the_delay() {
     for is_http2 in [false, true] {
         let (connector, mut other_ends) = wires();
         let latency = ConnectionBehavior::latency(Latency::fixed(ms(250)));
@@ -487,7 +487,7 @@ async fn a_client_waits_as_long() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bytes_are_throttled_each_way_by_itself() {
+async fn each_direction_is_throttled_separately() {
     let chaos = ChaosConnect::on(throttle(1_000));
     let (ours, other) = connect(&chaos).await.unwrap();
     let (mut receive, mut send) = split(ours);
@@ -525,7 +525,7 @@ async fn bytes_are_throttled_each_way_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fast_throttle_is_as_fast_as_told() {
+async fn a_fast_throttle_keeps_its_rate() {
     // The parts take less time than the timer can resolve.
     let chaos = ChaosConnect::on(throttle(50_000_000));
     let (mut ours, mut other) = connect(&chaos).await.unwrap();
@@ -565,7 +565,7 @@ async fn bytes_are_sliced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bytes_are_garbled_as_the_seed_says() {
+async fn the_seed_repeats_corrupted_bytes() {
     let mut all = Vec::new();
     for seed in [1, 1, 2] {
         let chaos = ChaosConnect::new()
@@ -592,7 +592,7 @@ async fn bytes_are_garbled_as_the_seed_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_waits_hears_of_the_reset() {
+async fn a_waiting_task_is_woken_by_the_reset() {
     let chaos = ChaosConnect::on(ConnectionBehavior::break_after(8));
     let (ours, mut other) = connect(&chaos).await.unwrap();
     let (mut receive, mut send) = split(ours);
@@ -612,7 +612,7 @@ async fn whoever_waits_hears_of_the_reset() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_on_from_the_start_expires() {
+async fn an_engine_that_starts_enabled_expires() {
     let chaos = ChaosConnect::on(ConnectionBehavior::refuse()).expire_after(ms(1_000));
     assert!(connect(&chaos).await.is_err());
     sleep(ms(1_000)).await;
@@ -620,7 +620,7 @@ async fn what_is_on_from_the_start_expires() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_stalls_goes_on_when_it_is_over() {
+async fn a_stalled_connection_resumes_when_its_generation_ends() {
     type End = fn(&tower_traffic::chaos::ChaosEngine);
     let ends: [(End, u64); 4] = [
         (|engine| engine.disable(), 1),
@@ -661,7 +661,7 @@ async fn what_stalls_goes_on_when_it_is_over() {
 }
 
 #[tokio::test]
-async fn at_most_so_many_at_once() {
+async fn max_concurrent_limits_connections() {
     let chaos = Chaos::on(vec![
         Stage::always(throttle(1 << 30)),
         Stage::always(Behavior::status(StatusCode::BAD_GATEWAY)),
@@ -728,7 +728,7 @@ async fn affected(chaos: &Chaos, are_mixed: bool) -> (Vec<bool>, Vec<bool>) {
 }
 
 #[tokio::test]
-async fn the_same_seed_gives_the_same_in_whatever_order_they_come() {
+async fn the_same_seed_decides_the_same_in_any_order() {
     let chaos = || Chaos::new().seed(3).stage(both(30.0));
     let first = chaos();
     first.engine().enable();
@@ -768,7 +768,7 @@ async fn the_same_seed_gives_the_same_in_whatever_order_they_come() {
 }
 
 #[tokio::test]
-async fn each_counts_by_itself_and_waiting_counts_both() {
+async fn targets_count_separately_and_wait_counts_both() {
     let fails = || Behavior::status(StatusCode::BAD_GATEWAY);
     let chaos = Chaos::on(vec![
         Stage::wait().until(Trigger::countdown(3)),
@@ -834,7 +834,7 @@ async fn a_connection_has_a_host_and_nothing_else() -> Result<(), BoxError> {
 }
 
 #[tokio::test]
-async fn times_are_counted_for_both() {
+async fn clocks_run_for_both_targets() {
     tokio::time::pause();
     let fails = Behavior::status(StatusCode::BAD_GATEWAY);
     // Requests alone finish the outage of connections, which depends on a clock, and restart it.
@@ -859,7 +859,7 @@ async fn times_are_counted_for_both() {
 }
 
 #[tokio::test]
-async fn a_variable_may_change_what_it_is_about() {
+async fn a_variable_may_change_its_target() {
     let variable = Variable::new(Behavior::status(StatusCode::BAD_GATEWAY));
     let chaos = Chaos::on(Behavior::from(&variable));
     let below = ChaosConnect::with_engine(&chaos.engine());
@@ -871,7 +871,7 @@ async fn a_variable_may_change_what_it_is_about() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn counts_are_exact_among_many() {
+async fn counts_are_exact_under_concurrency() {
     let chaos = Chaos::on(vec![
         Stage::always(refuse()).until(Trigger::countdown(100)),
         Stage::when(Trigger::once(), Behavior::status(StatusCode::BAD_GATEWAY)),

@@ -53,7 +53,7 @@ fn stage() -> Stage {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_decided_is_done_again_from_json() {
+async fn decisions_are_repeated_from_json() {
     let chaos = Chaos::new().stage(stage());
     let engine = chaos.engine();
     engine.enable();
@@ -79,7 +79,7 @@ async fn what_was_decided_is_done_again_from_json() {
 }
 
 #[test]
-fn a_decision_is_written_so() {
+fn a_decision_round_trips_as_json() {
     let json = serde_json::json!({
         "ordinal": 3,
         "on": "request",
@@ -99,7 +99,7 @@ fn a_decision_is_written_so() {
 }
 
 #[test]
-fn a_bad_log_says_where_and_why() {
+fn an_invalid_log_has_a_path_and_a_reason() {
     let good = r#"{"ordinal": 0, "seed": "7", "behaviour": {"type": "snip"}}"#;
     for (log, path, reason) in [
         (String::new(), "$", "an array of decisions"),
@@ -163,7 +163,7 @@ fn good_but(this: &str, other: &str) -> String {
 }
 
 #[tokio::test]
-async fn so_many_are_kept_as_is_said() {
+async fn max_decisions_are_kept() {
     async fn kept(chaos: Chaos) -> Vec<u64> {
         let engine: ChaosEngine = chaos.engine();
         engine.enable_with(Behavior::no_body());

@@ -35,7 +35,7 @@ fn said(variables: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn variables_are_as_http4ks() {
+fn variables_are_those_of_http4k() {
     for (variables, latency, percentage) in [
         (
             &[][..],

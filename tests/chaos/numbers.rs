@@ -86,7 +86,7 @@ fn percentages_are_exact_over_a_million() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
-async fn what_is_counted_is_exact_among_many() {
+async fn counters_are_exact_under_concurrency() {
     let n = |n| NonZeroU64::new(n).expect("more than 0");
     let until = |count| Stage::always(fails()).until(Trigger::countdown(count));
     for (stage, expected) in [
@@ -137,7 +137,7 @@ async fn what_is_counted_is_exact_among_many() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
-async fn no_more_are_affected_at_once_than_told() {
+async fn max_concurrent_limits_requests() {
     let (chaos, _) = on(1, Behavior::latency(Latency::fixed(ms(20))));
     let chaos = chaos.max_concurrent(10);
     let engine = chaos.engine();
@@ -159,7 +159,7 @@ async fn no_more_are_affected_at_once_than_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ramp_goes_up_and_down_evenly() {
+async fn a_ramp_is_linear() {
     const COUNT: u64 = 20_000;
     for (from, to) in [(0.0, 100.0), (80.0, 20.0), (5.0, 5.0)] {
         let (chaos, engine) = on(4, Stage::when(Trigger::ramp(from..=to, ms(1_000)), fails()));
@@ -202,7 +202,7 @@ fn draws(seed: u64, latency: Latency, count: usize) -> Vec<Duration> {
 }
 
 #[test]
-fn latencies_are_distributed_as_they_are_called() {
+fn latencies_have_their_distributions() {
     const COUNT: usize = 100_000;
     let seconds = Duration::from_secs_f64;
     // Quantiles of the standard normal distribution.
@@ -283,7 +283,7 @@ fn caps_cut() {
 }
 
 #[test]
-fn the_same_at_both_ends_is_that() {
+fn a_range_of_one_value_is_constant() {
     for time in [
         Duration::ZERO,
         Duration::from_nanos(1),
@@ -329,7 +329,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
 
     #[test]
-    fn nothing_is_drawn_from_beyond(
+    fn delays_stay_within_their_bounds(
         first in times(),
         second in times(),
         cap in proptest::option::of(times()),
@@ -358,7 +358,7 @@ proptest! {
 
     /// Whichever clone is called, and whichever future is polled first.
     #[test]
-    fn a_seed_gives_the_same_whatever_the_order_of_polling(
+    fn a_seed_decides_the_same_in_any_order_of_polling(
         seed in any::<u64>(),
         calls in proptest::collection::vec((0..4_usize, any::<u32>(), any::<bool>()), 1..40),
     ) {

@@ -67,7 +67,7 @@ async fn text(response: Response<Body>) -> Result<String, axum::Error> {
 }
 
 #[tokio::test]
-async fn it_is_off_until_it_is_switched_on() {
+async fn chaos_is_disabled_until_enabled() {
     let chaos = Chaos::new();
     let engine = chaos.engine();
     let app = app(&chaos);
@@ -96,7 +96,7 @@ async fn it_is_off_until_it_is_switched_on() {
 }
 
 #[tokio::test]
-async fn what_happened_stands_in_the_head() {
+async fn a_response_names_its_fault() {
     let chaos = Chaos::on(fails()).http4k_header(true);
     let engine = chaos.engine();
     let app = app(&chaos);
@@ -113,7 +113,7 @@ async fn what_happened_stands_in_the_head() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn latency_comes_before_the_request_is_passed_on() {
+async fn latency_precedes_the_inner_service() {
     let began = Instant::now();
     let chaos = Chaos::on(Behavior::latency(Latency::fixed(ms(1_500)))).http4k_header(true);
     let service = chaos.layer(service_fn(async |_: Request<_>| {
@@ -173,7 +173,7 @@ async fn stages_follow_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn times_are_counted_from_when_it_is_taken() {
+async fn clocks_start_at_activation() {
     let hour = Duration::from_hours(1);
     for (trigger, expected) in [
         (Trigger::delay(hour), [200, 503, 503]),
@@ -197,7 +197,7 @@ async fn times_are_counted_from_when_it_is_taken() {
 }
 
 #[tokio::test]
-async fn requests_are_told_apart() -> Result<(), BoxError> {
+async fn patterns_select_requests() -> Result<(), BoxError> {
     let any = Requests::any;
     for (requests, is_hit) in [
         (any(), true),
@@ -233,7 +233,7 @@ async fn requests_are_told_apart() -> Result<(), BoxError> {
 }
 
 #[tokio::test]
-async fn the_response_may_decide() {
+async fn a_trigger_may_need_the_response() {
     let stage = Stage::when(
         Trigger::status(200..=299),
         Behavior::set_header(
@@ -252,7 +252,7 @@ async fn the_response_may_decide() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_may_ask_for_its_fault() {
+async fn envoy_headers_ask_for_a_fault() {
     let chaos = Chaos::on(Stage::when(
         Trigger::envoy_fault_headers(),
         Behavior::envoy_fault_headers(ms(2_000)),
@@ -294,7 +294,7 @@ async fn throwing_panics_or_fails() {
 }
 
 #[tokio::test]
-async fn lengths_agree_with_what_is_sent() {
+async fn lengths_agree_with_the_bytes_sent() {
     for seed in 0..20 {
         for behavior in [Behavior::no_body(), Behavior::snip_body()] {
             let chaos = Chaos::new().seed(seed).stage(behavior);
@@ -315,7 +315,7 @@ async fn lengths_agree_with_what_is_sent() {
 }
 
 #[tokio::test]
-async fn a_body_breaks_off() {
+async fn a_body_is_aborted() {
     let chaos = Chaos::on(Behavior::break_after(Message::Response, 5));
     let mut body = ask(&app(&chaos), request("/")).await.into_body();
     let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
@@ -346,7 +346,7 @@ async fn a_body_is_sliced_and_throttled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_stalls_or_never_answers_waits() {
+async fn a_stalled_body_and_a_missing_response_wait() {
     let minute = Duration::from_mins(1);
     let chaos = Chaos::on(Behavior::never());
     let app_ = app(&chaos);
@@ -364,7 +364,7 @@ async fn what_stalls_or_never_answers_waits() {
 }
 
 #[tokio::test]
-async fn a_request_is_changed_before_it_is_passed_on() {
+async fn a_request_is_changed_before_the_inner_service() {
     let chaos = Chaos::new().seed(3).stage(Behavior::snip_request_body());
     chaos.engine().enable();
     let request = Request::post("/")
@@ -376,7 +376,7 @@ async fn a_request_is_changed_before_it_is_passed_on() {
 }
 
 #[tokio::test]
-async fn the_same_seed_gives_the_same() {
+async fn the_same_seed_decides_the_same() {
     let stage = Stage::when(
         Trigger::percentage(30.0),
         Behavior::latency(Latency::uniform(ms(0)..=ms(1))).and(Behavior::snip_body()),
@@ -406,7 +406,7 @@ async fn the_same_seed_gives_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_switches_itself_off_and_spares_and_has_a_limit() {
+async fn expiry_exempt_routes_and_limits_apply() {
     let chaos = Chaos::new()
         .expire_after(Duration::from_mins(1))
         .exempt_route("/health")
@@ -433,7 +433,7 @@ async fn it_switches_itself_off_and_spares_and_has_a_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_on_from_the_start_takes_what_is_set() {
+async fn settings_apply_to_an_enabled_engine() {
     let chaos = Chaos::on(fails()).expire_after(ms(1_000));
     let service = app(&chaos);
     assert_eq!(chaos.engine().expires_in(), Some(ms(1_000)));
@@ -455,7 +455,7 @@ async fn what_is_on_from_the_start_takes_what_is_set() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_set_is_set_for_all_that_the_engine_steers() {
+async fn settings_apply_to_all_layers_of_an_engine() {
     let chaos = Chaos::new();
     let engine = chaos.engine();
     let app = app(&chaos);
@@ -488,7 +488,7 @@ async fn no_body_of_an_exempt_route_is_read_ahead() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_need_the_response_is_decided_as_requests_come() {
+async fn early_decisions_follow_the_order_of_requests() {
     let stage = Stage::when(Trigger::percentage(50.0), fails())
         .until(Trigger::countdown(5))
         .then(Stage::when(
@@ -527,7 +527,7 @@ async fn what_does_not_need_the_response_is_decided_as_requests_come() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_is_read_ahead_only_where_its_turn_comes() {
+async fn a_body_is_read_only_when_a_trigger_needs_it() {
     let on_bodies = Trigger::requests(Requests::any().body("it").unwrap());
     let stage = Stage::when(Trigger::nth(NonZeroU64::new(2).unwrap()), fails())
         .then(Stage::when(
@@ -559,7 +559,7 @@ async fn a_variable_can_be_changed() {
 }
 
 #[tokio::test]
-async fn what_is_about_connections_is_nothing_to_requests() {
+async fn connection_behaviors_do_not_affect_requests() {
     let refuse = ConnectionBehavior::refuse;
     // If one occurrence counted for both, two requests would be left for the second.
     let chaos = Chaos::on(vec![

@@ -36,7 +36,7 @@ async fn answer(app: &Router) -> Answer {
     ask(app, asking()).await
 }
 
-/// What one recorder saw.
+/// The exchanges of one recorder.
 async fn recorded(recording: &Recording, count: u64) -> Vec<Exchange> {
     let stats = settled(&recording.layer().recorder(), count).await;
     assert_eq!(stats.served, count);
@@ -135,7 +135,7 @@ async fn chaos_on_a_router_knows_the_route() {
 
 type Call = Request<Empty<Bytes>>;
 
-/// So many tries.
+/// A policy with this number of attempts left.
 #[derive(Clone)]
 struct Retry(u32);
 
@@ -162,7 +162,7 @@ fn call() -> Call {
     request.expect("a request")
 }
 
-/// A retry needs requests that it can make again.
+/// A retry needs requests that can be cloned.
 fn empty<B>(request: Request<B>) -> Call {
     request.map(|_| Empty::new())
 }
