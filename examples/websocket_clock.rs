@@ -6,10 +6,7 @@
 
 mod support;
 
-use std::{
-    io,
-    time::Duration,
-};
+use std::{io, time::Duration};
 
 use axum::{Router, extract::ws::WebSocketUpgrade, routing::any};
 use futures::{Stream, StreamExt};

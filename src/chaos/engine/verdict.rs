@@ -97,9 +97,11 @@ impl ChaosEngine {
         };
         let (ordinal, text) = (decision.ordinal, &*decision.text);
         match decision.on {
-            Affected::Request => tracing::debug!(ordinal, chaos = %text, "chaos affects a request"),
+            Affected::Request => {
+                tracing::debug!(ordinal, chaos = %text, "chaos affects a request");
+            }
             Affected::Connection => {
-                tracing::debug!(ordinal, chaos = %text, "chaos affects a connection")
+                tracing::debug!(ordinal, chaos = %text, "chaos affects a connection");
             }
         }
         self.log().add(&decision, choice.settings.max_decisions);

@@ -20,12 +20,11 @@ pub(in crate::chaos) struct Moment(pub(in crate::chaos) SystemTime);
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // As civil time, which ends with the year 9999; a `Timestamp` ends a day earlier.
-        let time = match self.0.duration_since(SystemTime::UNIX_EPOCH) {
-            Ok(time) => EPOCH.saturating_add(time),
-            Err(_) => {
-                let time = Timestamp::try_from(self.0).unwrap_or(Timestamp::MIN);
-                Offset::UTC.to_datetime(time)
-            }
+        let time = if let Ok(time) = self.0.duration_since(SystemTime::UNIX_EPOCH) {
+            EPOCH.saturating_add(time)
+        } else {
+            let time = Timestamp::try_from(self.0).unwrap_or(Timestamp::MIN);
+            Offset::UTC.to_datetime(time)
         };
         let digits = match time.subsec_nanosecond() {
             0 => 0,
