@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rand::{TryRng, rngs::SysRng};
+
 /// Delays that double up to a maximum, each shortened at random by up to a half, so that many
 /// clients do not retry at the same time.
 #[derive(Clone, Debug)]
@@ -28,7 +30,10 @@ impl Backoff {
     pub(super) fn next(&mut self) -> Duration {
         let delay = self.first.saturating_mul(1 << self.count.min(30));
         self.count = self.count.saturating_add(1);
-        delay.min(self.max).mul_f64(1.0 - fastrand::f64() / 2.0)
+        // Without randomness, the full delay.
+        let random = SysRng.try_next_u32().unwrap_or(0);
+        let jitter = f64::from(random) / f64::from(u32::MAX);
+        delay.min(self.max).mul_f64(1.0 - jitter / 2.0)
     }
 
     pub(super) fn reset(&mut self) {
