@@ -15,16 +15,16 @@ use crate::{
     text,
 };
 
-/// So many exchanges are written at once, or so many bytes of bodies.
+/// Limits of a batch: exchanges, and bytes of their bodies.
 const BATCH: usize = 256;
 const BATCH_BYTES: usize = 4 << 20;
 
 pub(crate) async fn run(args: Convert) -> Result<Outcome, Failure> {
     let recording = source::open(&args.from).await?;
-    let target = Target::new(&args.to, args.form, args.force).await?;
+    let target = Target::new(&args.to, args.format, args.force).await?;
     let mut source = Source::new(&recording, !args.no_redact);
-    let mut lost = target.form.is_cache().then(Lost::default);
-    // Dropping the target takes away what is written so far.
+    let mut lost = target.format.is_cache().then(Lost::default);
+    // Dropping the target removes its incomplete files.
     tokio::select! {
         result = copy(&mut source, &target, &mut lost) => result?,
         Ok(()) = tokio::signal::ctrl_c() => return Err(Failure::Interrupted),
@@ -38,7 +38,7 @@ pub(crate) async fn run(args: Convert) -> Result<Outcome, Failure> {
     }
     if kept == 0 {
         complain(format_args!(
-            "there are no exchanges to write: nothing is written"
+            "the recording has no exchanges: nothing is written"
         ));
     } else {
         target.finish().await?;
@@ -93,7 +93,7 @@ async fn copy(
     Ok(())
 }
 
-/// What a cache does not keep.
+/// Counts of the exchanges that a cache cannot hold.
 #[derive(Default)]
 struct Lost {
     matching: Matching,

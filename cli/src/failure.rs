@@ -1,4 +1,4 @@
-//! Why a command could not be done.
+//! Errors of a command.
 
 use std::{io, path::PathBuf};
 
@@ -12,9 +12,9 @@ pub(crate) enum Failure {
     Store(#[from] StoreError),
     #[error("cannot print: {0}")]
     Print(io::Error),
-    #[error("there is no exchange {number}: the recording has {count}")]
+    #[error("invalid number {number}: the recording has {count} exchanges")]
     NoSuchNumber { number: u64, count: u64 },
-    #[error("{}: there is something already: give another name, or --force to replace it", .0.display())]
+    #[error("{}: already exists: give another name, or --force to replace it", .0.display())]
     Exists(PathBuf),
     #[error("{what}: {reason}")]
     Target { what: String, reason: String },
@@ -29,7 +29,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Whether whoever read what is printed went away.
+    /// Whether the reader of the standard output has closed it.
     pub(crate) fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }

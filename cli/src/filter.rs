@@ -1,4 +1,4 @@
-//! Which exchanges are meant.
+//! Filters of exchanges.
 
 use std::{
     str::FromStr,
@@ -11,7 +11,7 @@ use tower_traffic::{Exchange, ExchangeEnd};
 use crate::args::{self, EndedAs};
 
 impl args::Filter {
-    pub(crate) fn takes(&self, exchange: &Exchange) -> bool {
+    pub(crate) fn matches(&self, exchange: &Exchange) -> bool {
         let any = |is_empty: bool, is_in: bool| is_empty || is_in;
         let method = exchange.request.method.as_str();
         let status = exchange
@@ -25,7 +25,7 @@ impl args::Filter {
             self.method.iter().any(|m| m.eq_ignore_ascii_case(method)),
         ) && any(
             self.status.is_empty(),
-            self.status.iter().any(|statuses| statuses.contain(status)),
+            self.status.iter().any(|statuses| statuses.contains(status)),
         ) && any(self.ended.is_empty(), self.ended.contains(&ended))
             && self.since.is_none_or(|When(since)| exchange.began >= since)
             && self.until.is_none_or(|When(until)| exchange.began < until)
@@ -35,7 +35,7 @@ impl args::Filter {
             && self
                 .uri
                 .as_ref()
-                .is_none_or(|pattern| pattern.is_in(&exchange.request.uri.to_string()))
+                .is_none_or(|pattern| pattern.matches(&exchange.request.uri.to_string()))
     }
 }
 
@@ -49,7 +49,7 @@ impl EndedAs {
         }
     }
 
-    /// As in JSON and in the option.
+    /// The name in JSON and in `--ended`.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Complete => "complete",
@@ -68,7 +68,7 @@ pub(crate) enum Statuses {
 }
 
 impl Statuses {
-    fn contain(self, status: Option<u16>) -> bool {
+    fn contains(self, status: Option<u16>) -> bool {
         match (self, status) {
             (Self::None, status) => status.is_none(),
             (Self::Between(first, last), Some(status)) => (first..=last).contains(&status),
@@ -81,7 +81,7 @@ impl FromStr for Statuses {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let expected = "404, 5xx, 400-499 or none is expected";
+        let expected = "expected 404, 5xx, 400-499 or none";
         let code = |text: &str| text.parse().ok().filter(|code| (100..=999).contains(code));
         let lower = text.to_ascii_lowercase();
         let range = if lower == "none" {
@@ -100,7 +100,7 @@ impl FromStr for Statuses {
     }
 }
 
-/// A text, which is also taken for a regular expression where it is one.
+/// A text, which is also a regular expression if it is a valid one.
 #[derive(Clone, Debug)]
 pub(crate) struct UriPattern {
     text: String,
@@ -108,7 +108,7 @@ pub(crate) struct UriPattern {
 }
 
 impl UriPattern {
-    fn is_in(&self, uri: &str) -> bool {
+    fn matches(&self, uri: &str) -> bool {
         uri.contains(&self.text) || self.regex.as_ref().is_some_and(|regex| regex.is_match(uri))
     }
 }
@@ -124,7 +124,7 @@ impl FromStr for UriPattern {
     }
 }
 
-/// A moment, or a time before now.
+/// A point in time, absolute or relative to now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct When(SystemTime);
 
@@ -141,7 +141,7 @@ impl FromStr for When {
             .or_else(|| moment(&format!("{text}T00:00:00Z")))
             .or_else(|| ago(text))
             .map(Self)
-            .ok_or_else(|| "2026-11-20, 2026-11-20T23:59:59Z (UTC) or 10m is expected".to_owned())
+            .ok_or_else(|| "expected 2026-11-20, 2026-11-20T23:59:59Z (UTC) or 10m".to_owned())
     }
 }
 
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn patterns_are_texts_and_regular_expressions() {
         let is_in =
-            |pattern: &str, uri: &str| pattern.parse::<UriPattern>().is_ok_and(|p| p.is_in(uri));
+            |pattern: &str, uri: &str| pattern.parse::<UriPattern>().is_ok_and(|p| p.matches(uri));
         assert!(is_in("/users?id=1", "http://a/users?id=1"));
         assert!(is_in("^/users/[0-9]+$", "/users/12"));
         assert!(!is_in("^/users/[0-9]+$", "/users/bob"));

@@ -67,7 +67,7 @@ async fn show_one(
 async fn list(args: &Inspect, source: &mut Source, output: &mut Output) -> Result<(), Failure> {
     let table = Table::new(output.width, output.is_colored);
     let is_terminal = output.width.is_some();
-    // On a terminal the rows show how far it is.
+    // On a terminal the rows show the progress.
     let mut progress = Progress::new(!is_terminal);
     let mut sums = Sums::default();
     let limit = args.limit.unwrap_or(u64::MAX);
@@ -77,7 +77,7 @@ async fn list(args: &Inspect, source: &mut Source, output: &mut Output) -> Resul
             break;
         };
         progress.add(&exchange);
-        if !args.filter.takes(&exchange) {
+        if !args.filter.matches(&exchange) {
             continue;
         }
         if args.json {
@@ -89,7 +89,7 @@ async fn list(args: &Inspect, source: &mut Source, output: &mut Output) -> Resul
             output.line(&table.row(source.count, &exchange))?;
         }
         sums.add(&exchange);
-        // What is slow to come is seen as it comes.
+        // Rows of a slow source appear as they arrive.
         if is_terminal && sums.count.is_multiple_of(16) {
             output.flush()?;
         }
@@ -107,7 +107,7 @@ async fn list(args: &Inspect, source: &mut Source, output: &mut Output) -> Resul
     output.flush()
 }
 
-/// Says what cannot be read.
+/// Reports a damaged part.
 fn told(error: &StoreError) {
     complain(format_args!("damaged: {error}"));
 }
@@ -119,7 +119,7 @@ struct Sums {
     received: u64,
     first: Option<SystemTime>,
     last: Option<SystemTime>,
-    /// Without a response, or with 5xx.
+    /// Exchanges without a response, or with a 5xx status.
     failed: u64,
 }
 

@@ -1,6 +1,6 @@
-//! Exchanges as JSON, for programs.
+//! Exchanges as JSON.
 
-use std::{fmt::Write, time::Duration};
+use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use humantime::format_rfc3339_nanos;
@@ -9,7 +9,7 @@ use tower_traffic::{Exchange, ExchangeEnd, HeaderList, RecordedBody};
 
 use crate::args::EndedAs;
 
-/// What the list has of an exchange.
+/// An exchange without headers and bodies.
 pub(crate) fn row(number: u64, exchange: &Exchange) -> Value {
     let response = exchange.response.as_ref().ok();
     let error = match exchange.end() {
@@ -32,7 +32,7 @@ pub(crate) fn row(number: u64, exchange: &Exchange) -> Value {
     })
 }
 
-/// All of an exchange.
+/// An exchange with headers and bodies.
 pub(crate) fn whole(number: u64, exchange: &Exchange) -> Value {
     let mut value = row(number, exchange);
     let request = &exchange.request;
@@ -42,26 +42,6 @@ pub(crate) fn whole(number: u64, exchange: &Exchange) -> Value {
         Err(_) => Value::Null,
     };
     value
-}
-
-/// JSON in which what could steer a terminal, or change how text looks, is escaped.
-pub(crate) fn steady(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
-    for c in json.chars() {
-        match c {
-            '\u{7f}'..='\u{9f}'
-            | '\u{61c}'
-            | '\u{200e}'
-            | '\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}' => {
-                // Writing to a text cannot fail.
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            _ => out.push(c),
-        }
-    }
-    out
 }
 
 fn milliseconds(time: Duration) -> f64 {

@@ -1,10 +1,11 @@
-//! `tower-traffic`: looks into recordings of HTTP traffic, converts and checks them.
+//! `tower-traffic`: inspects, converts and verifies recordings of HTTP traffic.
 //!
-//! Exit codes: 0 if all is well; 1 if a part of a recording cannot be read (the rest was); 2 if what
-//! was asked for cannot be done, with the reason on the standard error.
+//! Exit codes: 0 on success; 1 if a part of the recording is damaged and the rest was read; 2 on
+//! failure, with the reason on the standard error.
 
 mod args;
 mod convert;
+mod escape;
 mod failure;
 mod filter;
 mod inspect;
@@ -28,7 +29,7 @@ use self::{
     failure::Failure,
 };
 
-/// What came of a command that went through.
+/// The outcome of a command that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Good,
@@ -37,7 +38,7 @@ enum Outcome {
 }
 
 fn main() -> ExitCode {
-    // Ends the process with code 2 where the arguments are wrong.
+    // Exits with code 2 if the arguments are invalid.
     let args = Args::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
     let result = match runtime {
         Ok(runtime) => {
             let result = runtime.block_on(run(args.command));
-            // Whoever still reads ahead is not waited for.
+            // Threads that read ahead are not awaited.
             runtime.shutdown_background();
             result
         }
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
     match result {
         Ok(Outcome::Good) => ExitCode::SUCCESS,
         Ok(Outcome::Damaged) => ExitCode::from(1),
-        // `| head` has seen enough.
+        // As with `| head`.
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
         Err(failure) => {
             output::complain(format_args!("error: {failure}"));

@@ -1,4 +1,4 @@
-//! What is printed, and where.
+//! The standard output and the standard error.
 
 use std::{
     env, fmt,
@@ -8,12 +8,12 @@ use std::{
 use console::Term;
 use serde_json::Value;
 
-use crate::{failure::Failure, json::steady, text::clean};
+use crate::{escape, failure::Failure};
 
 /// The standard output.
 pub(crate) struct Output {
     out: BufWriter<StdoutLock<'static>>,
-    /// In columns; `None` if it is no terminal.
+    /// Width in columns; `None` unless the output is a terminal.
     pub(crate) width: Option<usize>,
     pub(crate) is_colored: bool,
 }
@@ -37,9 +37,9 @@ impl Output {
         self.out.write_all(b"\n").map_err(Failure::Print)
     }
 
-    /// A line of JSON that a terminal shows as it is.
+    /// Prints a line of JSON, with unprintable characters escaped.
     pub(crate) fn json(&mut self, value: &Value) -> Result<(), Failure> {
-        self.line(&steady(&value.to_string()))
+        self.line(&escape::json(&value.to_string()))
     }
 
     pub(crate) fn raw(&mut self, text: &str) -> Result<(), Failure> {
@@ -51,8 +51,8 @@ impl Output {
     }
 }
 
-/// Says something on the standard error.
+/// Prints a line to the standard error.
 pub(crate) fn complain(what: fmt::Arguments<'_>) {
-    // If nobody hears it, nobody can be told.
-    let _ = writeln!(io::stderr(), "{}", clean(&what.to_string()));
+    // A failure to report an error cannot be reported.
+    let _ = writeln!(io::stderr(), "{}", escape::text(&what.to_string()));
 }

@@ -1,4 +1,4 @@
-//! A place in the file system that something takes only when it is whole.
+//! A file or folder that appears in the file system when it is complete.
 
 use std::{
     fs, io,
@@ -11,7 +11,7 @@ use crate::failure::Failure;
 pub(crate) struct Place {
     target: PathBuf,
     partial: PathBuf,
-    /// What is written is a folder, and the file in it is meant.
+    /// Whether the target is the single file in the folder that is written.
     is_one_of: bool,
     is_taken: bool,
 }
@@ -34,12 +34,12 @@ impl Place {
         })
     }
 
-    /// Where to write.
+    /// The temporary path to write to.
     pub(crate) fn partial(&self) -> &Path {
         &self.partial
     }
 
-    /// Puts what was written there in its place.
+    /// Renames the temporary path to the target.
     pub(crate) fn take(mut self) -> Result<(), Failure> {
         let mut written = self.partial.clone();
         if self.is_one_of {
@@ -49,7 +49,7 @@ impl Place {
                 written = first.map_err(failed)?.path();
             }
         }
-        // A folder cannot take another's place: what is there goes aside first.
+        // A folder cannot be renamed over another: the old one is renamed first.
         let old = beside(&self.target, "old")?;
         let has_old = fs::symlink_metadata(&self.target).is_ok_and(|there| there.is_dir());
         if has_old {
@@ -79,7 +79,7 @@ impl Drop for Place {
     }
 }
 
-/// A folder is replaced with all that is in it, which must be nothing but a recording.
+/// Fails if a folder has files of other kinds than those of recordings.
 fn refuse_others(folder: &Path) -> Result<(), Failure> {
     let mut open = vec![folder.to_owned()];
     while let Some(next) = open.pop() {
@@ -92,8 +92,8 @@ fn refuse_others(folder: &Path) -> Result<(), Failure> {
                 return Err(Failure::Target {
                     what: folder.display().to_string(),
                     reason: format!(
-                        "--force would delete {}, which is of no recording: give another name, \
-                         or move it away",
+                        "--force would delete {}, which belongs to no recording: give another \
+                         name, or move it away",
                         item.path().display()
                     ),
                 });
@@ -113,12 +113,12 @@ fn is_of_recording(name: &str) -> bool {
         || ends.iter().any(|end| name.ends_with(end))
 }
 
-/// A name in the same folder, so that the one can become the other in one step.
+/// A path in the same folder, so that a rename is atomic.
 fn beside(place: &Path, what: &str) -> Result<PathBuf, Failure> {
     let Some(name) = place.file_name() else {
         return Err(Failure::Target {
             what: place.display().to_string(),
-            reason: "this is no name to write to".to_owned(),
+            reason: "invalid target: expected a path that ends with a name".to_owned(),
         });
     };
     let name = name.to_string_lossy();

@@ -1,4 +1,4 @@
-//! How far long work has come, for whoever watches.
+//! A progress line.
 
 use std::{
     io::{self, IsTerminal},
@@ -10,14 +10,14 @@ use tower_traffic::Exchange;
 
 use crate::text;
 
-/// A line on the standard error, if that is a terminal.
+/// A progress line on the standard error, if that is a terminal.
 pub(crate) struct Progress {
     bar: ProgressBar,
     bytes: u64,
 }
 
 impl Progress {
-    /// `is_shown` says that nothing else is printed meanwhile.
+    /// A progress line, or a hidden one unless `is_shown`: rows of a list would be printed over it.
     pub(crate) fn new(is_shown: bool) -> Self {
         let bar = if is_shown && io::stderr().is_terminal() {
             ProgressBar::new_spinner()
@@ -43,7 +43,7 @@ impl Progress {
         }
     }
 
-    /// Prints something beside it.
+    /// Runs `print` with the progress line cleared.
     pub(crate) fn aside(&self, print: impl FnOnce()) {
         self.bar.suspend(print);
     }

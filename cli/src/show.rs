@@ -1,8 +1,8 @@
-//! One exchange, whole.
+//! An exchange in full, as text.
 
 use tower_traffic::{Exchange, Redact, debug::Formatter};
 
-/// More of a body than this is not shown, in bytes; `--json` gives all of it.
+/// Maximum bytes shown of a body; `--json` prints all of it.
 const SHOWN: usize = 4 << 20;
 
 pub(crate) fn text(number: u64, exchange: &Exchange, is_colored: bool, redact: bool) -> String {

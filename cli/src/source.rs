@@ -33,8 +33,8 @@ impl Source {
         }
     }
 
-    /// The next exchange. Parts that cannot be read are told by `complain`; where nothing at all can
-    /// be read, that is the error.
+    /// Returns the next exchange, and calls `complain` with each damaged part before it. Fails if
+    /// nothing of the recording can be read.
     pub(crate) async fn next(
         &mut self,
         mut complain: impl FnMut(&StoreError),
@@ -48,7 +48,6 @@ impl Source {
                     }
                     return Ok(Some(exchange));
                 }
-                // Where nothing at all can be read, that is no damage.
                 Err(error) if self.count > 0 || is_damage(&error) => {
                     self.damaged += 1;
                     complain(&error);

@@ -1,5 +1,4 @@
-//! The list of exchanges: a line each, in columns whose widths are known before, so that no more than
-//! one is held.
+//! The list of exchanges: one line each, in columns of fixed width.
 
 use std::{fmt::Write, time::SystemTime};
 
@@ -9,9 +8,9 @@ use tower_traffic::Exchange;
 
 use crate::{args::EndedAs, text};
 
-/// Below so many columns some are left out.
+/// Minimum terminal width for all columns.
 const NARROW: usize = 110;
-/// So much of a URI is shown at least.
+/// Minimum width of a shortened URI.
 const LEAST: usize = 16;
 
 pub(crate) struct Table {
@@ -79,7 +78,7 @@ impl Table {
                  {received:>8}  {head:>6}  {end:>6}  {ended_on}{ended:5}{ended_off}  "
             );
         }
-        // Styles take no room.
+        // Styles have no width.
         let styles = [status_on, off, ended_on, ended_off];
         let printed = row.len() - styles.iter().map(String::len).sum::<usize>();
         let uri = text::ascii(&exchange.request.uri.to_string());

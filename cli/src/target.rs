@@ -1,4 +1,4 @@
-//! Where a recording is converted to.
+//! Targets of a conversion.
 
 use std::{ffi::OsStr, path::Path, sync::Arc};
 
@@ -11,9 +11,9 @@ use tower_traffic::{
 
 use crate::{failure::Failure, place::Place};
 
-/// What a recording can be written in.
+/// A format to convert to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Form {
+pub(crate) enum Format {
     /// WARC 1.1: a file by its name, else a folder of them
     Warc,
     /// The same with a gzip member for each record
@@ -24,14 +24,14 @@ pub(crate) enum Form {
     WarcZst,
     /// HAR 1.2
     Har,
-    /// A folder of texts, to be read and edited: the last response for each request, without times
+    /// A folder of text files to edit: the last response for each request, without times
     Fixtures,
     /// Segments in S3
     S3,
 }
 
-impl Form {
-    /// What the name says; `None` if that is nothing.
+impl Format {
+    /// The format that a name implies.
     fn by_name(name: &OsStr) -> Option<Self> {
         let name = name.to_string_lossy().to_ascii_lowercase();
         let ends = [
@@ -45,27 +45,31 @@ impl Form {
         }
         ends.into_iter()
             .find(|(end, _)| name.ends_with(end))
-            .map(|(_, form)| form)
+            .map(|(_, format)| format)
     }
 
-    /// Whether it keeps one exchange for each request.
+    /// Whether the format has one exchange for each request.
     pub(crate) fn is_cache(self) -> bool {
         self == Self::Fixtures
     }
 }
 
-/// Something that exchanges are written to.
+/// A recording that is being written.
 pub(crate) struct Target {
-    pub(crate) form: Form,
+    pub(crate) format: Format,
     sink: Box<dyn Sink>,
-    /// Where it will stand; in S3 there is no other place.
+    /// The final path; `None` in S3.
     place: Option<Place>,
 }
 
 impl Target {
-    pub(crate) async fn new(to: &OsStr, form: Option<Form>, force: bool) -> Result<Self, Failure> {
-        let by_name = Form::by_name(to);
-        let form = form.or(by_name).unwrap_or(Form::Warc);
+    pub(crate) async fn new(
+        to: &OsStr,
+        format: Option<Format>,
+        force: bool,
+    ) -> Result<Self, Failure> {
+        let by_name = Format::by_name(to);
+        let format = format.or(by_name).unwrap_or(Format::Warc);
         let name = to.to_string_lossy();
         let refused = |reason: &str| {
             Err(Failure::Target {
@@ -73,37 +77,37 @@ impl Target {
                 reason: reason.to_owned(),
             })
         };
-        match (by_name, form) {
-            (Some(by_name), form) if by_name != form => {
-                return refused("the name says another form than --to");
+        match (by_name, format) {
+            (Some(by_name), format) if by_name != format => {
+                return refused("the name implies another format than --to");
             }
-            (Some(Form::WarcZst), _) => {
+            (Some(Format::WarcZst), _) => {
                 return refused(
                     "dictionaries need several files: give a folder, with --to warc.zst",
                 );
             }
-            (None, Form::S3) => return refused("s3://bucket/prefix is expected"),
-            (Some(Form::S3), _) => return Self::in_s3(&name, force).await,
+            (None, Format::S3) => return refused("invalid target: expected s3://bucket/prefix"),
+            (Some(Format::S3), _) => return Self::in_s3(&name, force).await,
             _ => {}
         }
-        let is_one_warc = by_name.is_some() && form != Form::Har;
+        let is_one_warc = by_name.is_some() && format != Format::Har;
         let place = Place::new(Path::new(to), is_one_warc, force)?;
         let partial = place.partial();
-        let sink: Box<dyn Sink> = match form {
-            Form::Har => Box::new(Har::new(partial)),
-            Form::Fixtures => Box::new(DiskCache::new(partial)),
-            Form::WarcGz => Box::new(warc(partial, Compression::Gzip, is_one_warc)),
-            Form::WarcZst => Box::new(warc(partial, Compression::Zstd, false)),
-            Form::Warc | Form::S3 => Box::new(warc(partial, Compression::None, is_one_warc)),
+        let sink: Box<dyn Sink> = match format {
+            Format::Har => Box::new(Har::new(partial)),
+            Format::Fixtures => Box::new(DiskCache::new(partial)),
+            Format::WarcGz => Box::new(warc(partial, Compression::Gzip, is_one_warc)),
+            Format::WarcZst => Box::new(warc(partial, Compression::Zstd, false)),
+            Format::Warc | Format::S3 => Box::new(warc(partial, Compression::None, is_one_warc)),
         };
         Ok(Self {
-            form,
+            format,
             sink,
             place: Some(place),
         })
     }
 
-    /// With `force` what is there stays, and more comes to it.
+    /// Fails if a recording exists, unless `force`, which adds to it.
     async fn in_s3(location: &str, force: bool) -> Result<Self, Failure> {
         let s3 = S3::new(location);
         if !force {
@@ -115,15 +119,14 @@ impl Target {
                 Some(_) => {
                     return Err(Failure::Target {
                         what: location.to_owned(),
-                        reason: "there is a recording already: give another prefix, or --force to \
-                                 add to it"
+                        reason: "already exists: give another prefix, or --force to add to it"
                             .to_owned(),
                     });
                 }
             }
         }
         Ok(Self {
-            form: Form::S3,
+            format: Format::S3,
             sink: Box::new(s3),
             place: None,
         })
@@ -133,10 +136,10 @@ impl Target {
         Ok(self.sink.store(exchanges).await?)
     }
 
-    /// Puts it in its place.
+    /// Completes the recording and moves it to its final path.
     pub(crate) async fn finish(self) -> Result<(), Failure> {
         self.sink.flush().await?;
-        // Whoever writes a file lets go of it first.
+        // The sink closes its files.
         drop(self.sink);
         match self.place {
             Some(place) => place.take(),

@@ -1,4 +1,4 @@
-//! Numbers and texts for people.
+//! Numbers and URIs in human-readable form.
 
 use std::{fmt::Write, time::Duration};
 
@@ -11,7 +11,7 @@ pub(crate) fn size(bytes: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
     let mut number = bytes as f64 / 1024.0;
     let mut unit = 0;
-    // As it will be rounded.
+    // The number will be rounded to three digits.
     while number >= 999.5 && unit + 1 < UNITS.len() {
         number /= 1024.0;
         unit += 1;
@@ -31,7 +31,7 @@ pub(crate) fn duration(time: Duration) -> String {
     format!("{number:.*}{unit}", decimals(number))
 }
 
-/// Three digits in all.
+/// The decimals that make three digits.
 fn decimals(number: f64) -> usize {
     match number {
         n if n < 9.995 => 2,
@@ -59,7 +59,7 @@ pub(crate) fn counted(number: u64, what: &str) -> String {
     format!("{} {what}{s}", count(number))
 }
 
-/// A URI in ASCII: what else stands in it is percent-encoded.
+/// A URI with all other characters than printable ASCII percent-encoded.
 pub(crate) fn ascii(uri: &str) -> String {
     let mut text = String::with_capacity(uri.len());
     for byte in uri.bytes() {
@@ -72,8 +72,8 @@ pub(crate) fn ascii(uri: &str) -> String {
     text
 }
 
-/// A URI in ASCII, shortened to a width: first goes the scheme, then the end of the query, then the
-/// middle of the path.
+/// Shortens a URI in ASCII to `width`, by its scheme, then the end of its query, then the middle of its
+/// path.
 pub(crate) fn shortened(uri: &str, width: usize) -> String {
     const MARK: &str = "...";
     if uri.len() <= width || width <= MARK.len() {
@@ -92,19 +92,6 @@ pub(crate) fn shortened(uri: &str, width: usize) -> String {
     let start = kept / 3;
     let end = path.len() - (kept - start);
     format!("{}{MARK}{}", &path[..start], &path[end..])
-}
-
-/// What may steer a terminal is escaped.
-pub(crate) fn clean(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() && c != '\n' {
-            clean.extend(c.escape_default());
-        } else {
-            clean.push(c);
-        }
-    }
-    clean
 }
 
 #[cfg(test)]
@@ -140,9 +127,8 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_fit_for_a_terminal() {
+    fn uris_are_shortened() {
         assert_eq!(ascii("/a\u{202e}b"), "/a%E2%80%AEb");
-        assert_eq!(clean("a\u{1b}[2Jb\nc"), "a\\u{1b}[2Jb\nc");
         let uri = "http://example.com/a/long/path/to/users/1?and=a&query";
         for (width, expected) in [
             (60, uri),

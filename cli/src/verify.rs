@@ -6,12 +6,12 @@ use tower_traffic::{StoreError, store::Format};
 use crate::{
     Outcome,
     args::Verify,
+    escape,
     failure::Failure,
-    json::steady,
     output::Output,
     progress::Progress,
     source::{self, Source},
-    text::{self, clean},
+    text,
 };
 
 pub(crate) async fn run(args: Verify) -> Result<Outcome, Failure> {
@@ -23,9 +23,9 @@ pub(crate) async fn run(args: Verify) -> Result<Outcome, Failure> {
     loop {
         let told = |error: &StoreError| {
             let line = if args.json {
-                steady(&json!({ "damage": error.to_string() }).to_string())
+                escape::json(&json!({ "damage": error.to_string() }).to_string())
             } else {
-                clean(&format!("damaged: {error}"))
+                escape::text(&format!("damaged: {error}"))
             };
             progress.aside(|| {
                 let print = output.line(&line).and_then(|()| output.flush());
@@ -41,13 +41,13 @@ pub(crate) async fn run(args: Verify) -> Result<Outcome, Failure> {
     }
     printed?;
     progress.finish();
-    // What other tools write is made fit while it is read; that is no damage.
+    // Deviations in files of other programs are corrected while reading; they are no damage.
     if matches!(recording.format(), Format::Har | Format::Vcr) {
         for note in recording.report().await?.notes {
             output.line(&if args.json {
-                steady(&json!({ "note": note.to_string() }).to_string())
+                escape::json(&json!({ "note": note.to_string() }).to_string())
             } else {
-                clean(&format!("note: {note}"))
+                escape::text(&format!("note: {note}"))
             })?;
         }
     }

@@ -48,7 +48,7 @@ fn finish(mut command: Command) -> Ran {
     }
 }
 
-/// What a command prints that goes through without a word on the standard error.
+/// The standard output of a command that succeeds without output on the standard error.
 fn good(arguments: &[&str]) -> String {
     let ran = run(arguments);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
@@ -126,7 +126,7 @@ fn recorded(exchanges: impl Into<Vec<Exchange>>) -> Recorded {
 }
 
 impl Recorded {
-    /// Where something else may be put.
+    /// A folder for other files.
     fn place(&self, name: &str) -> String {
         self.root.path().join(name).to_str().unwrap().to_owned()
     }
@@ -262,7 +262,7 @@ fn one_exchange_is_shown_whole() {
     let error = refused(&["inspect", &recorded.folder, "--show", "8"]);
     assert_eq!(
         error,
-        "error: there is no exchange 8: the recording has 7\n"
+        "error: invalid number 8: the recording has 7 exchanges\n"
     );
 }
 
@@ -495,7 +495,7 @@ fn fixtures_keep_what_can_answer_and_the_rest_is_told() {
     );
 }
 
-/// Runs where the usual variables say how S3 is reached.
+/// Runs the command with the variables of AWS set.
 fn run_in(place: &Place, arguments: &[&str]) -> Ran {
     let mut command = command(arguments);
     command
@@ -650,7 +650,7 @@ fn a_conversion_that_fails_leaves_nothing() {
         &recorded.place("no/such/../../folder/x/y.har/.."),
     ]);
     let error = refused(&["convert", &recorded.folder, &to, "--to", "warc"]);
-    assert!(error.contains("the name says another form"), "{error}");
+    assert!(error.contains("the name implies another format"), "{error}");
     assert_eq!(files(recorded.root.path()).len(), 1);
 
     let empty = recorded.place("empty.har");

@@ -1,4 +1,4 @@
-//! A proxy between a client and S3 that does what networks and servers do.
+//! A proxy between a client and S3 that injects faults of networks and servers.
 
 use std::{
     future::pending,
@@ -24,31 +24,31 @@ use tokio::{
     time::sleep,
 };
 
-/// What happens to a request.
+/// A fault in a request.
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
-    /// Nothing bad.
+    /// No fault.
     None,
-    /// It never arrives, and the client waits.
+    /// The request never arrives, and the client waits.
     SwallowRequest,
-    /// It does what it should, and the client waits for the answer.
+    /// The request succeeds, and the client never gets the response.
     SwallowAnswer,
-    /// It does what it should, and the connection breaks before the answer.
+    /// The request succeeds, and the connection breaks before the response.
     CutAnswer,
-    /// It does what it should, and the connection breaks after so many bytes of the answer's body.
+    /// The request succeeds, and the connection breaks after this many bytes of the response body.
     CutAnswerAfter(usize),
-    /// The connection breaks in the middle of its body.
+    /// The connection breaks in the middle of the request body.
     CutRequest,
     /// The server answers with this status and this code.
     Answer(u16, &'static str),
 }
 
-/// So long what was written takes to be sent.
+/// Time for written bytes to be sent.
 const FLUSHED: Duration = Duration::from_millis(50);
 
 type Plan = Box<dyn FnMut(&Parts) -> Fault + Send>;
 
-/// On a thread of its own; stopped when dropped.
+/// A proxy on its own thread; stopped when dropped.
 pub struct Faults {
     pub addr: SocketAddr,
     shared: Arc<Shared>,
@@ -62,7 +62,7 @@ struct Shared {
 }
 
 impl Faults {
-    /// In front of this server, with a plan: it is asked about each request.
+    /// A proxy in front of a server; `plan` chooses the fault of each request.
     pub fn before(origin: &str, plan: impl FnMut(&Parts) -> Fault + Send + 'static) -> Self {
         let shared = Arc::new(Shared {
             plan: Mutex::new(Box::new(plan)),
@@ -97,7 +97,7 @@ impl Faults {
         format!("http://{}", self.addr)
     }
 
-    /// Changes what happens from now on.
+    /// Replaces the plan.
     pub fn plan(&self, plan: impl FnMut(&Parts) -> Fault + Send + 'static) {
         *self.shared.plan.lock().unwrap() = Box::new(plan);
     }
@@ -115,13 +115,13 @@ impl Faults {
     }
 }
 
-/// The first faults of a list, one for each request; then nothing bad.
+/// The faults of a list, one for each request; then none.
 pub fn first(faults: impl Into<Vec<Fault>>) -> impl FnMut(&Parts) -> Fault + Send {
     let mut faults = faults.into().into_iter();
     move |_| faults.next().unwrap_or(Fault::None)
 }
 
-/// As [`first`], for requests of this method only.
+/// Like [`first`], for requests of this method only.
 pub fn first_of(
     method: &'static str,
     faults: impl Into<Vec<Fault>>,
@@ -147,7 +147,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, origin: String) {
         let (shared, origin, client) = (shared.clone(), origin.clone(), client.clone());
         tokio::spawn(async move {
             let answer = service_fn(|request| answer(request, &shared, &origin, &client));
-            // An error is how a connection is broken.
+            // An error breaks the connection.
             let _ = http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), answer)
                 .await;
@@ -184,7 +184,7 @@ async fn answer(
         Fault::None | Fault::SwallowAnswer | Fault::CutAnswer | Fault::CutAnswerAfter(_) => {}
     }
     let content = body.collect().await.map_err(|_| "no whole request")?;
-    // The signature is over the host that the client knows.
+    // The signature covers the host that the client uses.
     parts.uri = format!("{origin}{}", parts.uri).parse().unwrap();
     let request = Request::from_parts(parts, Full::from(content.to_bytes()));
     let response = client.request(request).await.map_err(|_| "no origin")?;
@@ -194,10 +194,10 @@ async fn answer(
     match fault {
         Fault::SwallowAnswer => pending().await,
         Fault::CutAnswer => Err("cut"),
-        // Its head says how long it should have been.
+        // The declared length stays that of the whole body.
         Fault::CutAnswerAfter(count) if count < content.len() => {
             let start = Frame::data(content.slice(..count));
-            // What came before is to arrive: a server forgets what it has not sent.
+            // Bytes before the fault must arrive: a server discards unsent bytes.
             let cut = stream::iter([Ok(start)]).chain(stream::once(async {
                 sleep(FLUSHED).await;
                 Err("cut")

@@ -1,4 +1,4 @@
-//! What the tests with other programs share: an S3 server, and a proxy that breaks its answers.
+//! Code that the tests share: an S3 server, and a proxy that injects faults.
 #![allow(missing_docs, clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
 pub mod faults;

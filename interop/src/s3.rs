@@ -1,8 +1,8 @@
-//! S3 for tests: a real server over HTTP, in this process, or the user's own.
+//! S3 for tests: an HTTP server in this process, or an external server.
 //!
-//! With `S3_TEST_ENDPOINT` and `S3_TEST_BUCKET` set, and `AWS_ACCESS_KEY_ID`,
-//! `AWS_SECRET_ACCESS_KEY` and `AWS_REGION`, that server is used; without, one that keeps objects in
-//! a temporary folder. Either way each test has a prefix of its own.
+//! The external server is used if `S3_TEST_ENDPOINT`, `S3_TEST_BUCKET`, `AWS_ACCESS_KEY_ID`,
+//! `AWS_SECRET_ACCESS_KEY` and `AWS_REGION` are set. The server in this process keeps objects in a
+//! temporary folder. Each test has its own prefix.
 
 use std::{
     collections::BTreeMap, env, error::Error, fs, net::SocketAddr, path::Path, sync::mpsc, thread,
@@ -31,7 +31,7 @@ use tower_traffic::{
 };
 use uuid::Uuid;
 
-/// A bucket that exists, and a prefix that nobody else uses.
+/// An existing bucket, and a prefix that no other test uses.
 pub struct Place {
     pub endpoint: String,
     pub name: String,
@@ -70,12 +70,12 @@ impl Place {
         }
     }
 
-    /// As this crate reaches it.
+    /// The bucket as this crate reaches it.
     pub fn bucket(&self) -> Bucket {
         self.bucket_at(&self.endpoint)
     }
 
-    /// The same behind another address, as through a proxy.
+    /// The bucket at another address, for example that of a proxy.
     pub fn bucket_at(&self, endpoint: &str) -> Bucket {
         Bucket::from(format!("s3://{}/{}", self.name, self.prefix))
             .endpoint(endpoint)
@@ -83,7 +83,7 @@ impl Place {
             .credentials(&self.access_key, &self.secret_key)
     }
 
-    /// A place within this one.
+    /// The bucket with `rest` appended to the prefix.
     pub fn bucket_at_prefix(&self, rest: &str) -> Bucket {
         Bucket::from(format!("s3://{}/{}", self.name, self.key(rest)))
             .endpoint(&self.endpoint)
@@ -91,7 +91,7 @@ impl Place {
             .credentials(&self.access_key, &self.secret_key)
     }
 
-    /// As its own SDK reaches it; for the runtime in which it is used first.
+    /// A client of the SDK, for the runtime in which it is first used.
     pub fn client(&self) -> Client {
         let no_certificates = TlsContext::builder().with_trust_store(TrustStore::empty());
         let trust = if self.endpoint.starts_with("http://") {
@@ -120,12 +120,12 @@ impl Place {
         Client::from_conf(config)
     }
 
-    /// The whole key of something under the prefix.
+    /// The key of an object under the prefix.
     pub fn key(&self, rest: &str) -> String {
         format!("{}/{rest}", self.prefix)
     }
 
-    /// What is under the prefix: key and content.
+    /// The objects under the prefix: keys and contents.
     pub async fn objects(&self) -> BTreeMap<String, Bytes> {
         let client = self.client();
         let mut objects = BTreeMap::new();
@@ -150,8 +150,8 @@ impl Place {
         }
     }
 
-    /// The exchanges of the recording under the prefix, each by the number at the end of its path.
-    /// Fails if one is there twice.
+    /// The recorded exchanges under the prefix, by the number at the end of their paths. Panics on a
+    /// duplicate.
     pub async fn recorded(&self) -> BTreeMap<u64, Exchange> {
         let folder = tempfile::tempdir().unwrap();
         let mut recorded = BTreeMap::new();
@@ -176,7 +176,7 @@ impl Place {
         got.unwrap().body.collect().await.unwrap().into_bytes()
     }
 
-    /// Puts an object of anybody's there.
+    /// Stores an object.
     pub async fn put(&self, rest: &str, content: impl Into<Bytes>) {
         let put = self.client().put_object().bucket(&self.name);
         put.key(self.key(rest))
@@ -186,7 +186,7 @@ impl Place {
             .unwrap();
     }
 
-    /// Whether the server knows `If-None-Match` with a PUT; Garage 2.5 does not, and replaces.
+    /// Whether the server honors `If-None-Match` in a PUT; Garage 2.5 ignores it.
     pub async fn knows_conditions(&self) -> bool {
         if self.server.is_some() {
             return true;
@@ -197,13 +197,13 @@ impl Place {
         put.send().await.is_err()
     }
 
-    /// Where the server in this process keeps the bucket's objects; the user's has no such place.
+    /// The folder in which the server in this process keeps objects.
     pub fn folder(&self) -> Option<&Path> {
         self.server.as_ref().map(|server| server.folder.path())
     }
 }
 
-/// A server that keeps objects in a folder, on a thread of its own; stopped when dropped.
+/// A server that keeps objects in a folder, on its own thread; stopped when dropped.
 struct S3Server {
     addr: SocketAddr,
     folder: TempDir,
@@ -222,7 +222,7 @@ impl S3Server {
         let service = builder.build();
         let (stop, stopped) = oneshot::channel();
         let (sender, addr) = mpsc::channel();
-        // Tests stop the clock of their runtime, or have none.
+        // Tests pause the clock of their runtime, or have no runtime.
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -263,7 +263,7 @@ pub fn problem(error: &StoreError) -> S3Problem {
     source.map_or_else(|| panic!("{error:?}"), S3Error::problem)
 }
 
-/// Whether an error says that a place in S3 cannot be one.
+/// Whether an error is that of an invalid bucket.
 pub fn is_invalid_bucket(error: &StoreError) -> bool {
     matches!(error, StoreError::Other(error) if error.is::<InvalidBucket>())
 }

@@ -1,11 +1,9 @@
-//! A fixed corpus of small JSON exchanges, as a shop's order service sees them: made from a seed, so
-//! that it is the same everywhere and takes no room in the repository.
+//! A corpus of small JSON exchanges of a shop's order service, generated from a fixed seed.
 //!
-//! It is meant to be as hard to compress as real traffic. Everything that is unique there is random
-//! here: ids, trace ids (in the request and again in the response), entity tags, times, prices,
-//! amounts, and the names and words that people enter, which are drawn from lists. What real traffic
-//! repeats is repeated: field names, hosts, user agents. An exchange has about 1,226 bytes of HTTP
-//! on average, heads included.
+//! It compresses like real traffic. Values that are unique in real traffic are random: ids, trace ids
+//! (in the request and again in the response), entity tags, times, prices, amounts, and names and
+//! words from lists. Header names, hosts and user agents repeat. The average exchange has 1,226 bytes
+//! of HTTP, heads included.
 
 use std::{
     fmt::Write,
@@ -202,7 +200,7 @@ const AGENTS: [&str; 6] = [
 
 const STATES: [&str; 6] = ["new", "paid", "packed", "shipped", "delivered", "returned"];
 
-/// The first so many exchanges of the corpus.
+/// The first exchanges of the corpus.
 pub fn exchanges(count: usize) -> Vec<Exchange> {
     let mut corpus = Corpus {
         state: 0x5eed,
@@ -211,7 +209,7 @@ pub fn exchanges(count: usize) -> Vec<Exchange> {
     (0..count).map(|_| corpus.exchange()).collect()
 }
 
-/// The bytes that the exchange has as HTTP/1.1 text.
+/// The length of an exchange as HTTP/1.1 text.
 pub fn http_len(exchange: &Exchange) -> usize {
     let response = exchange.response.as_ref().unwrap();
     let fields = |headers: &tower_traffic::HeaderList| -> usize {

@@ -1,4 +1,4 @@
-//! What the tests of the layers share: an origin, a server, clients, bodies and stores.
+//! Code that tests share: origins, servers, clients, bodies and stores.
 #![allow(missing_docs, clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
 pub mod corpus;
@@ -59,7 +59,7 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
         .boxed()
 }
 
-/// A body of these frames, of unknown length.
+/// A body of these frames, without a known length.
 pub fn frames(frames: impl IntoIterator<Item = Result<Frame<Bytes>, BoxError>> + 'static) -> Body {
     let frames: Vec<_> = frames.into_iter().collect();
     BodyExt::boxed(SyncBody(Mutex::new(StreamBody::new(
@@ -79,7 +79,7 @@ pub fn broken(error: &str) -> Result<Frame<Bytes>, BoxError> {
     Err(error.into())
 }
 
-/// A body that gives what is sent to it, and ends when the sender is dropped.
+/// A body that yields the frames of a sender, and ends when the sender is dropped.
 pub fn channel() -> (FrameSender, Body) {
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let frames = stream::poll_fn(move |cx| receiver.poll_recv(cx)).boxed();
@@ -94,12 +94,12 @@ impl FrameSender {
         self.0.send(data(bytes)).expect("the body is read");
     }
 
-    /// Breaks the body off.
+    /// Ends the body with an error.
     pub fn fail(&self, error: &str) {
         self.0.send(broken(error)).expect("the body is read");
     }
 
-    /// Returns when the body was dropped.
+    /// Waits until the body is dropped.
     pub async fn dropped(&self) {
         self.0.closed().await;
     }
@@ -108,7 +108,7 @@ impl FrameSender {
 type BoxStreamBody =
     StreamBody<futures::stream::BoxStream<'static, Result<Frame<Bytes>, BoxError>>>;
 
-/// Boxed streams are not `Sync`, and `BoxBody` asks for it.
+/// A `Sync` wrapper for boxed streams: `BoxBody` requires it.
 struct SyncBody(Mutex<BoxStreamBody>);
 
 impl http_body::Body for SyncBody {
@@ -163,7 +163,7 @@ pub fn fields<const N: usize>(fields: [(&'static str, &str); N]) -> HeaderMap {
     map
 }
 
-/// A recorded exchange: this was asked for, and this was the answer.
+/// A recorded exchange of this request and this response.
 pub fn exchange(method: &str, uri: &str, content: &str, answer: &str) -> Exchange {
     let request = Request::builder().method(method).uri(uri);
     Exchange::new(
@@ -183,7 +183,7 @@ pub fn with_status(mut exchange: Exchange, status: u16) -> Exchange {
     exchange
 }
 
-/// A response that was read to its end.
+/// A response with its whole body.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     pub status: u16,
@@ -198,7 +198,7 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// Without the fields that a server adds by itself, to be compared with another.
+    /// The headers except those that a server adds, for comparison.
     pub fn fields(&self) -> HeaderList {
         without_server_fields(self.headers.clone())
     }
@@ -211,7 +211,7 @@ pub fn without_server_fields(mut headers: HeaderMap) -> HeaderList {
     HeaderList::from(&headers)
 }
 
-/// Asks a service, or a client, and reads the whole answer.
+/// Calls a service or a client, and reads the whole response.
 pub fn ask<S, B, R>(service: &S, request: Request<B>) -> BoxFuture<'static, Answer>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
@@ -246,9 +246,9 @@ where
         .boxed()
 }
 
-/// Fails a test that would hang.
+/// Panics unless the future completes within 20 seconds.
 pub async fn soon<F: Future>(future: F) -> F::Output {
-    // On a thread, because a test's clock may stand still or run ahead.
+    // On a thread, because a test may pause or advance tokio's clock.
     let (late, is_late) = tokio::sync::oneshot::channel();
     let (done, is_done) = std::sync::mpsc::channel::<()>();
     std::thread::spawn(move || {
@@ -266,11 +266,11 @@ pub async fn soon<F: Future>(future: F) -> F::Output {
     output
 }
 
-// ---- the service inside
+// ---- the inner service
 
 type Handler = dyn Fn(Request<Bytes>) -> BoxFuture<'static, Response<Body>> + Send + Sync;
 
-/// A service that reads each request to its end and remembers it.
+/// A service that reads each request to its end and keeps it.
 #[derive(Clone)]
 pub struct Origin {
     handler: Arc<Handler>,
@@ -292,7 +292,7 @@ impl Origin {
         }
     }
 
-    /// Always this content.
+    /// Always responds with this content.
     pub fn saying(text: &'static str) -> Self {
         Self::new(move |_| reply(200, full(text)))
     }
@@ -348,7 +348,7 @@ where
             Ok(Ok(data)) => content.extend_from_slice(&data),
             Ok(Err(frame)) => trailers = frame.trailers_ref().map(HeaderList::from),
             Err(error) => {
-                // Over HTTP/2 it would come again and again.
+                // Over HTTP/2 the same error would be returned by every poll.
                 end = BodyEnd::Error(error.to_string());
                 break;
             }
@@ -372,11 +372,11 @@ pub fn random_bytes(len: usize) -> Bytes {
     .collect()
 }
 
-/// Every kind of answer that a server gives.
+/// An origin with every kind of response.
 pub fn all_kinds() -> Origin {
     Origin::new(|request| {
         let mut response = match request.uri().path() {
-            // As axum does it; over HTTP/2, hyper sends whatever content a service gives.
+            // As axum does; over HTTP/2, hyper sends the content of a response to HEAD.
             "/json" if request.method() == "HEAD" => reply(200, empty()),
             "/json" => reply(200, full(r#"{"name":"bob"}"#)),
             "/echo" => reply(201, full(request.body().clone())),
@@ -420,7 +420,7 @@ pub fn all_kinds() -> Origin {
     })
 }
 
-/// A request for each kind; `base` is the origin that they go to, or nothing.
+/// A request for each kind of response; `base` is the origin, or empty.
 pub fn all_requests(base: &str) -> Vec<Request<Body>> {
     let at = |path: &str| format!("{base}{path}");
     let mut all = vec![
@@ -452,7 +452,7 @@ pub fn all_requests(base: &str) -> Vec<Request<Body>> {
 
 // ---- sockets
 
-/// An axum server on a free port. It speaks HTTP/1 and, to who begins with it, HTTP/2.
+/// An axum server on a free port, with HTTP/1 and HTTP/2 (prior knowledge).
 pub struct Server {
     pub addr: SocketAddr,
     task: JoinHandle<()>,
@@ -499,7 +499,7 @@ where
 
 // ---- stores
 
-/// A sink made of a function.
+/// A sink that calls a function.
 pub struct SinkFn<F>(pub F);
 
 impl<F> Sink for SinkFn<F>
@@ -535,7 +535,7 @@ pub fn slow(memory: &Memory) -> impl Sink + use<> {
     })
 }
 
-/// Stores into a memory when the gate lets it: one batch for each permit.
+/// A sink that stores one batch into `memory` for each permit of `gate`.
 pub fn gated(memory: &Memory, gate: &Arc<Semaphore>) -> impl Sink + use<> {
     let (memory, gate) = (memory.clone(), gate.clone());
     SinkFn(move |exchanges: Vec<Arc<Exchange>>| {
@@ -548,7 +548,7 @@ pub fn gated(memory: &Memory, gate: &Arc<Semaphore>) -> impl Sink + use<> {
     })
 }
 
-/// Counts what it is given, and forgets it.
+/// A sink that counts exchanges and discards them.
 pub fn counting(count: &Arc<AtomicUsize>) -> impl Sink + use<> {
     let count = count.clone();
     SinkFn(move |exchanges: Vec<Arc<Exchange>>| {
@@ -599,9 +599,9 @@ pub fn assert_adds_up(stats: &RecorderStats) {
     );
 }
 
-// ---- what is printed
+// ---- output
 
-/// Remembers what is written, and in which pieces.
+/// A writer that keeps each write.
 #[derive(Clone, Default)]
 pub struct Paper(pub Arc<Mutex<Vec<Vec<u8>>>>);
 
@@ -621,7 +621,7 @@ impl Paper {
         self.0.lock().expect("no panic").concat()
     }
 
-    /// What was written, without the times of day.
+    /// The output without timestamps.
     pub fn text(&self) -> String {
         let text = String::from_utf8(self.bytes()).expect("UTF-8");
         let lines = text.split_inclusive('\n').map(|line| {
@@ -631,7 +631,7 @@ impl Paper {
         lines.collect()
     }
 
-    /// The blocks, each from its first line to the empty line at its end.
+    /// The blocks of the output, one for each message.
     pub fn blocks(&self) -> Vec<String> {
         let mut blocks: Vec<String> = Vec::new();
         for line in self.text().split_inclusive('\n') {

@@ -1,5 +1,4 @@
-//! Origins for proxies: ones that speak byte by byte, that misbehave, that speak TLS; and clients that
-//! speak to a proxy as they like.
+//! Origins behind proxies (raw TCP, TLS), and clients that send raw requests to a proxy.
 
 use std::{
     future::Future,
@@ -56,7 +55,7 @@ pub async fn talk(addr: SocketAddr, bytes: impl AsRef<[u8]>) -> String {
     .await
 }
 
-/// Reads until the connection ends, however it ends.
+/// Reads until the connection ends or fails.
 pub async fn read_all(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     let mut buffer = vec![0; 1 << 16];
@@ -66,7 +65,7 @@ pub async fn read_all(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// Reads a message's head, with the empty line. What ends before it is `None`.
+/// Reads the head of a message with its empty line; `None` if the connection ends before.
 pub async fn read_head(stream: &mut (impl AsyncReadExt + Unpin)) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -75,7 +74,7 @@ pub async fn read_head(stream: &mut (impl AsyncReadExt + Unpin)) -> Option<Strin
     Some(String::from_utf8_lossy(&head).into_owned())
 }
 
-/// The values of a field in the text of a head.
+/// The values of a header in the text of a head.
 pub fn values<'a>(head: &'a str, name: &str) -> Vec<&'a str> {
     head.lines()
         .skip(1)
@@ -97,7 +96,7 @@ pub async fn http1_to(addr: SocketAddr) -> http1::SendRequest<Body> {
 
 pub async fn http2_to(addr: SocketAddr) -> http2::SendRequest<Body> {
     let stream = TcpStream::connect(addr).await.expect("connected");
-    // Windows so small that what is sent waits for who reads.
+    // Windows so small that a sender waits for the reader.
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .initial_stream_window_size(1 << 15)
         .handshake(TokioIo::new(stream))
@@ -107,7 +106,7 @@ pub async fn http2_to(addr: SocketAddr) -> http2::SendRequest<Body> {
     sender
 }
 
-/// Sends a request to a server, over a connection of its own, with its target as it stands.
+/// Sends a request over a new connection, with its target unchanged.
 pub async fn send(
     addr: SocketAddr,
     version: Version,
@@ -128,9 +127,9 @@ pub async fn ask_as(addr: SocketAddr, version: Version, request: Request<Body>) 
     read(send(addr, version, request).await).await
 }
 
-// ---- origins that speak byte by byte
+// ---- raw origins
 
-/// An origin made of what it does with each connection.
+/// An origin that calls a function with each connection.
 pub struct Raw {
     pub addr: SocketAddr,
     connections: Arc<AtomicUsize>,
@@ -138,10 +137,10 @@ pub struct Raw {
     task: JoinHandle<()>,
 }
 
-/// One connection to such an origin.
+/// A connection to a raw origin.
 pub struct Connection {
     pub stream: TcpStream,
-    /// Which one it is, from 0.
+    /// The number of the connection, from 0.
     pub number: usize,
     heads: Arc<Mutex<Vec<String>>>,
 }
@@ -177,7 +176,7 @@ impl Raw {
         }
     }
 
-    /// Answers each head with these bytes, on kept connections.
+    /// Answers each head with these bytes, and keeps the connection.
     pub async fn answering(bytes: impl AsRef<[u8]> + Send + 'static) -> Self {
         let bytes: Arc<[u8]> = bytes.as_ref().into();
         Self::serving(move |mut connection| {
@@ -191,7 +190,7 @@ impl Raw {
         .await
     }
 
-    /// Reads a head, answers with these bytes, and closes.
+    /// Answers one head with these bytes, and closes the connection.
     pub async fn once(bytes: impl AsRef<[u8]> + Send + 'static) -> Self {
         let bytes: Arc<[u8]> = bytes.as_ref().into();
         Self::serving(move |mut connection| {
@@ -240,17 +239,17 @@ impl Connection {
     }
 
     pub async fn say(&mut self, bytes: impl AsRef<[u8]>) {
-        // Whoever hangs up before does not want it.
+        // The client may have closed the connection.
         let _ = self.stream.write_all(bytes.as_ref()).await;
     }
 
-    /// Everything until the other side closes.
+    /// All bytes until the client closes the connection.
     pub async fn rest(&mut self) -> String {
         read_all(&mut self.stream).await
     }
 }
 
-/// An address where nobody listens.
+/// An address without a listener.
 pub async fn nowhere() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     listener.local_addr().expect("an address")
@@ -258,7 +257,7 @@ pub async fn nowhere() -> SocketAddr {
 
 // ---- TLS
 
-/// A certificate authority of one test.
+/// A certificate authority for one test.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 pub const HTTP1: &[&[u8]] = &[b"http/1.1"];
@@ -280,7 +279,7 @@ impl Authority {
         self.0.pem()
     }
 
-    /// A server's settings, with a certificate for this name.
+    /// The configuration of a server, with a certificate for this name.
     pub fn certify(&self, name: &str, protocols: &[&[u8]]) -> ServerConfig {
         self.sign(
             &CertificateParams::new([name.to_owned()]).expect("a name"),
@@ -342,7 +341,7 @@ impl TlsServer {
                     connections.fetch_add(1, Ordering::SeqCst);
                     let (acceptor, app) = (acceptor.clone(), app.clone());
                     open.lock().expect("no panic").spawn(async move {
-                        // A client that trusts nobody here does not come this far.
+                        // The handshake fails with a client that does not trust the certificate.
                         let Ok(stream) = acceptor.accept(stream).await else {
                             return;
                         };
@@ -368,7 +367,7 @@ impl TlsServer {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// Drops every connection, without a word of TLS or HTTP/2.
+    /// Drops every connection, without a TLS alert or an HTTP/2 GOAWAY.
     pub fn hang_up(&self) {
         self.open.lock().expect("no panic").abort_all();
     }

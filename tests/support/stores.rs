@@ -1,4 +1,4 @@
-//! What the tests of recordings in folders share.
+//! Code that tests of stores share.
 
 use std::{
     fs,
@@ -35,7 +35,7 @@ pub fn record(sink: &impl Sink, exchanges: impl Into<Vec<Exchange>>) {
     try_record(sink, exchanges).unwrap();
 }
 
-/// What a replay gives: exchanges, and parts that cannot be read.
+/// The exchanges and the errors of a replay.
 pub fn replay(replay: &impl Replay) -> (Vec<Exchange>, Vec<StoreError>) {
     let items: Vec<_> = block_on(replay.replay().collect());
     let mut read = Vec::new();
@@ -49,19 +49,19 @@ pub fn replay(replay: &impl Replay) -> (Vec<Exchange>, Vec<StoreError>) {
     (read, errors)
 }
 
-/// What a replay of a folder without damage gives.
+/// The exchanges of a folder without damage.
 pub fn replay_all(folder: impl Into<PathBuf>) -> Vec<Exchange> {
     let (read, errors) = replay(&Disk::new(folder));
     assert!(errors.is_empty(), "{errors:?}");
     read
 }
 
-/// What opening a folder finds.
+/// The report of a folder.
 pub fn report(folder: impl Into<PathBuf>) -> Report {
     block_on(Disk::new(folder).report()).unwrap()
 }
 
-/// What was recorded last for a request like that of an exchange.
+/// The recorded exchange that matches the request of an exchange.
 pub fn find(source: &impl Source, exchange: &Exchange) -> Result<Option<Exchange>, StoreError> {
     let key = source.matching().key(&exchange.request);
     let found = block_on(source.find(key, Which::Latest))?;
