@@ -45,7 +45,11 @@ mod recordings {
     #[cfg(not(feature = "zstd"))]
     #[test]
     fn a_zstd_file_names_its_feature() {
-        assert_needs("zstd", "x.warc", &[0x28, 0xb5, 0x2f, 0xfd, 0, 0, 0, 0, 0, 0]);
+        assert_needs(
+            "zstd",
+            "x.warc",
+            &[0x28, 0xb5, 0x2f, 0xfd, 0, 0, 0, 0, 0, 0],
+        );
     }
 }
 

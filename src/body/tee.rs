@@ -214,7 +214,7 @@ mod tests {
     /// A body of prepared frames that are always ready.
     #[derive(Default)]
     struct Frames {
-        frames: VecDeque<Result<Frame<Bytes>, String>>,
+        remaining: VecDeque<Result<Frame<Bytes>, String>>,
         hint: SizeHint,
         /// Whether `is_end_stream` is true after the last frame.
         knows_its_end: bool,
@@ -228,15 +228,15 @@ mod tests {
             mut self: Pin<&mut Self>,
             _: &mut Context<'_>,
         ) -> Poll<Option<Result<Frame<Bytes>, String>>> {
-            Poll::Ready(self.frames.pop_front())
+            Poll::Ready(self.remaining.pop_front())
         }
 
         fn is_end_stream(&self) -> bool {
-            self.knows_its_end && self.frames.is_empty()
+            self.knows_its_end && self.remaining.is_empty()
         }
 
         fn size_hint(&self) -> SizeHint {
-            self.hint.clone()
+            self.hint
         }
     }
 
@@ -260,7 +260,7 @@ mod tests {
         hint.set_upper(10);
         for knows_its_end in [true, false] {
             let frames = Frames {
-                hint: hint.clone(),
+                hint,
                 knows_its_end,
                 ..Frames::default()
             };
@@ -295,7 +295,7 @@ mod tests {
         for (number, (polls, frames, knows_its_end, end)) in cases.into_iter().enumerate() {
             let ends = Ends::default();
             let frames = Frames {
-                frames: frames.into(),
+                remaining: frames.into(),
                 knows_its_end,
                 ..Frames::default()
             };

@@ -51,6 +51,7 @@ use crate::util::error::BoxError;
 ///
 /// For what layers see of reqwest, see [the module](super#requests-and-responses-around-reqwest).
 #[derive(Clone, Debug, Default)]
+#[must_use = "services do nothing unless called"]
 pub struct ReqwestService {
     client: Client,
 }

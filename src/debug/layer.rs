@@ -264,6 +264,7 @@ impl DebugDump {
     }
 
     /// A handle to the printer.
+    #[must_use]
     pub fn printer(&self) -> Printer {
         self.printer.clone()
     }

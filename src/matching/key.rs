@@ -21,6 +21,7 @@ impl MatchKey {
     }
 
     /// The key as bytes.
+    #[must_use]
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }

@@ -50,6 +50,7 @@ use crate::{content::json_pointer::Pointer, message::RecordedRequest, redact::Re
 /// [`ignore_json`]: Self::ignore_json
 /// [`only_json`]: Self::only_json
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct Matching {
     headers: NameSelection,
     query: NameSelection,

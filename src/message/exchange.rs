@@ -159,6 +159,7 @@ pub struct RecordedResponse {
 
 impl RecordedRequest {
     /// A request with an empty body.
+    #[must_use]
     pub fn from_parts(parts: &http::request::Parts) -> Self {
         Self {
             method: parts.method.clone(),
@@ -172,6 +173,7 @@ impl RecordedRequest {
 
 impl RecordedResponse {
     /// A response with an empty body.
+    #[must_use]
     pub fn from_parts(parts: &http::response::Parts) -> Self {
         Self {
             status: parts.status,

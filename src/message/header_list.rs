@@ -23,6 +23,7 @@ pub struct HeaderList {
 
 impl HeaderList {
     /// An empty list.
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }

@@ -199,6 +199,7 @@ impl RecordTraffic {
     }
 
     /// A handle to the recorder.
+    #[must_use]
     pub fn recorder(&self) -> Recorder {
         self.recorder.clone()
     }

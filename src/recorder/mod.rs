@@ -97,6 +97,7 @@ impl Recorder {
     }
 
     /// The counters of exchanges so far.
+    #[must_use]
     pub fn stats(&self) -> RecorderStats {
         self.queue().counts().into()
     }

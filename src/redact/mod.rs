@@ -34,6 +34,7 @@ pub const REDACTED: &str = "REDACTED";
 
 #[doc = include_str!("../docs/redact.md")]
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct Redact {
     // Shared, because every layer and store has a copy.
     rules: Arc<Rules>,

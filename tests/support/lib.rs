@@ -1,5 +1,11 @@
 //! Code that tests share: origins, servers, clients, bodies and stores.
-#![allow(missing_docs, clippy::missing_errors_doc, clippy::missing_panics_doc)]
+#![allow(
+    missing_docs,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::new_without_default
+)]
 
 pub mod corpus;
 #[cfg(doctest)]

@@ -4,6 +4,15 @@
 //! hold its shape and its conversion to and from the public types, `value` the grammar of single
 //! fields.
 
+#![allow(
+    clippy::large_enum_variant,
+    reason = "documents are read and converted one at a time"
+)]
+#![cfg_attr(
+    feature = "chaos-api",
+    allow(clippy::large_stack_arrays, reason = "of the derive of utoipa")
+)]
+
 macro_rules! tagged {
     (
         $(#[$attr:meta])*

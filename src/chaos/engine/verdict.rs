@@ -64,7 +64,7 @@ impl ActiveGuard {
     /// Increments `count`, or returns `None` if `count` has reached `max`.
     pub(super) fn acquire(count: &Arc<AtomicUsize>, max: usize) -> Option<Self> {
         count
-            .try_update(Ordering::Relaxed, Ordering::Relaxed, |active| {
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |active| {
                 (active < max).then(|| active + 1)
             })
             .ok()?;

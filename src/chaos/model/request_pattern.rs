@@ -97,6 +97,7 @@ pub(in crate::chaos) enum Part {
 /// ```
 #[must_use]
 #[derive(Clone, Debug, Default, PartialEq)]
+#[must_use]
 pub struct Requests {
     parts: Vec<Part>,
 }

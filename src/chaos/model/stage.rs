@@ -36,6 +36,7 @@ use super::{
 /// kinds.
 #[must_use]
 #[derive(Clone, Debug, PartialEq)]
+#[must_use]
 pub struct Stage(Kind);
 
 #[derive(Clone, Debug, PartialEq)]

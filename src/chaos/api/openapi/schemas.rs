@@ -161,7 +161,7 @@ fn forms(object: &Value, forms: &[(Value, &[&str])], field: &str) -> Value {
         form["required"] = json!([&["type"], *required].concat());
         let fields = form.as_object_mut().into_iter();
         fields.for_each(|fields| {
-            fields.retain(|name, _| !["description", "examples"].contains(&&**name))
+            fields.retain(|name, _| !["description", "examples"].contains(&&**name));
         });
         form
     });

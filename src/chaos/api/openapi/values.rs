@@ -97,6 +97,7 @@ pub(super) fn header_names() -> Value {
     json!({"type": "string", "pattern": HEADER_NAME})
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a literal is passed")]
 fn either(about: &str, example: &Value, number: Value, pattern: &str) -> Value {
     json!({
         "description": about,

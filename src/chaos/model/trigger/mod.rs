@@ -46,6 +46,7 @@ use crate::message::client::client_address;
 /// header](Self::envoy_fault_headers) or another part of a [request](Self::requests) never fire.
 #[must_use]
 #[derive(Clone, Debug, PartialEq)]
+#[must_use]
 pub struct Trigger(pub(in crate::chaos) Kind);
 
 #[derive(Clone, Debug, PartialEq)]

@@ -110,7 +110,6 @@ impl S3Cache {
     }
 
     /// The bucket.
-    #[must_use]
     pub fn bucket(&self) -> &Bucket {
         &self.bucket
     }

@@ -160,7 +160,6 @@ impl S3 {
     }
 
     /// The bucket.
-    #[must_use]
     pub fn bucket(&self) -> &Bucket {
         &self.settings.bucket
     }
