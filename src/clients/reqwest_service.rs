@@ -58,7 +58,6 @@ pub struct ReqwestService {
 
 impl ReqwestService {
     /// A service that sends requests with `client`.
-    #[must_use]
     pub fn new(client: Client) -> Self {
         Self { client }
     }
