@@ -73,7 +73,6 @@ use super::{
 /// [`Decision`]: super::Decision
 #[must_use = "layers do nothing unless applied"]
 #[derive(Clone)]
-#[must_use = "layers do nothing unless applied"]
 pub struct Chaos<T = Panics> {
     engine: ChaosEngine,
     throw: T,

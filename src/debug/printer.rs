@@ -91,6 +91,7 @@ impl Printer {
 
     /// Whether calls that begin now are printed.
     #[inline]
+    #[must_use]
     pub fn is_enabled(&self) -> bool {
         self.shared.is_enabled.load(Ordering::Relaxed)
     }
@@ -110,6 +111,7 @@ impl Printer {
 
     /// The number of messages that could not be printed: the output failed, or was too slow for the
     /// traffic.
+    #[must_use]
     pub fn not_printed(&self) -> u64 {
         self.queue().counts().dropped_total()
     }

@@ -111,6 +111,7 @@ struct Recorded {
 
 impl Histograms {
     /// Empty histograms.
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
@@ -145,6 +146,7 @@ impl Histograms {
     }
 
     /// A copy of the current state.
+    #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         // Percentiles are computed without the lock.
         let copies: Vec<_> = {
@@ -159,6 +161,7 @@ impl Histograms {
     }
 
     /// Empties the histograms, and returns their last state. No exchange is lost or counted twice.
+    #[must_use]
     pub fn reset(&self) -> Snapshot {
         let table = mem::take(&mut *write(&self.shared.table));
         let copies = table.series().map(|(route, key, times)| {

@@ -89,6 +89,7 @@ impl Snapshot {
     /// 1.611}}]}`.
     ///
     /// The snapshot is `Serialize` too, for instance for axum's `Json`.
+    #[must_use]
     pub fn to_json(&self) -> String {
         // Always succeeds: every key is a string.
         serde_json::to_string(self).unwrap_or_default()

@@ -29,7 +29,6 @@ use crate::util::sync::{read, write};
 /// A [`ConnectionBehavior`], a fault of a connection, converts into a `Behavior`.
 #[must_use]
 #[derive(Clone, Debug, PartialEq)]
-#[must_use]
 pub struct Behavior(pub(in crate::chaos) Kind);
 
 #[derive(Clone, Debug, PartialEq)]

@@ -36,7 +36,6 @@ use super::{
 /// bytes if it is around TLS.
 #[must_use]
 #[derive(Clone, Debug, PartialEq)]
-#[must_use]
 pub struct ConnectionBehavior(pub(in crate::chaos) Vec<Fault>);
 
 #[derive(Clone, Debug, PartialEq)]

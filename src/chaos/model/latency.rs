@@ -26,7 +26,6 @@ use crate::util::time::FOREVER;
 /// ```
 #[must_use]
 #[derive(Clone, Debug, PartialEq)]
-#[must_use]
 pub struct Latency {
     pub(in crate::chaos) shape: Shape,
     pub(in crate::chaos) cap: Option<Duration>,

@@ -97,7 +97,6 @@ pub(in crate::chaos) enum Part {
 /// ```
 #[must_use]
 #[derive(Clone, Debug, Default, PartialEq)]
-#[must_use]
 pub struct Requests {
     parts: Vec<Part>,
 }

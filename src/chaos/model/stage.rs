@@ -36,7 +36,6 @@ use super::{
 /// kinds.
 #[must_use]
 #[derive(Clone, Debug, PartialEq)]
-#[must_use]
 pub struct Stage(Kind);
 
 #[derive(Clone, Debug, PartialEq)]

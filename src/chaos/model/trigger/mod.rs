@@ -46,7 +46,6 @@ use crate::message::client::client_address;
 /// header](Self::envoy_fault_headers) or another part of a [request](Self::requests) never fire.
 #[must_use]
 #[derive(Clone, Debug, PartialEq)]
-#[must_use]
 pub struct Trigger(pub(in crate::chaos) Kind);
 
 #[derive(Clone, Debug, PartialEq)]
