@@ -22,7 +22,7 @@ use crate::{
         json_indent,
         media_type::{ContentKind, is_text},
     },
-    message::{HeaderList, semantics},
+    message::{HeaderList, head},
     redact::{Panicked, Redact},
     util::time::timestamp,
 };
@@ -163,7 +163,7 @@ impl Blocks {
         terminal::line(out, &self.target(target));
         out.extend_from_slice(self.styles.off.as_bytes());
         out.push(b' ');
-        out.extend_from_slice(semantics::version_name(version).as_bytes());
+        out.extend_from_slice(head::version_name(version).as_bytes());
         out.push(b'\n');
     }
 
@@ -191,7 +191,7 @@ impl Blocks {
         out: Out<'_>,
     ) {
         out.extend_from_slice(b"< ");
-        out.extend_from_slice(semantics::version_name(version).as_bytes());
+        out.extend_from_slice(head::version_name(version).as_bytes());
         out.push(b' ');
         out.extend_from_slice(self.styles.status(status).as_bytes());
         out.extend_from_slice(status.as_str().as_bytes());

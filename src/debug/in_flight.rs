@@ -19,7 +19,7 @@ use super::{
 use crate::{
     body::Tap,
     content::event_stream::EventSplitter,
-    message::{BodyEnd, HeaderList, semantics},
+    message::{BodyEnd, HeaderList, whole_body},
     util::sync::lock,
 };
 
@@ -251,7 +251,7 @@ impl Call {
             let length = content_length(&message);
             let end = match end {
                 BodyEnd::Dropped
-                    if semantics::is_whole(&self.method, status, length, message.seen) =>
+                    if whole_body::is_whole(&self.method, status, length, message.seen) =>
                 {
                     BodyEnd::Complete
                 }
@@ -264,7 +264,7 @@ impl Call {
 }
 
 fn content_length(message: &Message) -> Option<u64> {
-    semantics::content_length(message.head.get("content-length"))
+    whole_body::content_length(message.head.get("content-length"))
 }
 
 /// The tap of a request body.

@@ -11,7 +11,7 @@ use tracing::{Dispatch, Span};
 use crate::{
     message::{BodyEnd, HeaderList, HeaderText, RecordedBody, RecordedRequest, RecordedResponse},
     redact::{Panicked, Redact},
-    util::worker::Queue,
+    util::bounded_queue::Queue,
 };
 
 /// One block to be printed. The request path fills it with few copies and no formatting; the

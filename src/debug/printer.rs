@@ -14,9 +14,9 @@ use super::{
     output::Output,
 };
 use crate::util::{
+    bounded_queue::{Batch, Counts, DropReason, Gather, Job, Jobs, Queue, Worker},
     pool::Pool,
     sync::lock,
-    worker::{Batch, Counts, DropReason, Gather, Job, Jobs, Queue, Worker},
 };
 
 /// The length at which a batch is written.

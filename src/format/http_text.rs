@@ -9,7 +9,7 @@ use std::io::Write;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 
-use crate::message::{HeaderList, RecordedRequest, RecordedResponse, semantics};
+use crate::message::{HeaderList, RecordedRequest, RecordedResponse, head, whole_body};
 
 const ORIGINAL: &str = "x-archive-orig-";
 
@@ -53,12 +53,12 @@ pub(crate) fn write_target(out: &mut Vec<u8>, uri: &Uri) {
 /// HTTP/1.1 stands for later versions, whose names the text form does not have: each format stores
 /// them beside the text.
 fn version_text(version: Version) -> &'static str {
-    semantics::version_name(version.min(Version::HTTP_11))
+    head::version_name(version.min(Version::HTTP_11))
 }
 
 fn write_fields(out: &mut Vec<u8>, headers: &HeaderList, body_len: usize) {
     let is_wrong_length = |name: &str, value: &[u8]| {
-        name == "content-length" && semantics::content_length([value]) != Some(body_len as u64)
+        name == "content-length" && whole_body::content_length([value]) != Some(body_len as u64)
     };
     let contradicts = |name: &str, value: &[u8]| {
         name == "transfer-encoding" || name.starts_with(ORIGINAL) || is_wrong_length(name, value)

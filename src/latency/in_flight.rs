@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{Measurement, config::Config, route::Target};
 use crate::{
     body::Tap,
-    message::{BodyEnd, ExchangeEnd, semantics},
+    message::{BodyEnd, ExchangeEnd, whole_body},
 };
 
 /// An exchange in flight. Reported when it ends, at the latest when it is dropped.
@@ -89,7 +89,7 @@ impl InFlight {
         };
         // The body's hint is cheaper to read than the header, and equal to it.
         let length = response.body().size_hint().exact().or_else(|| {
-            semantics::content_length(response.headers().get_all(header::CONTENT_LENGTH))
+            whole_body::content_length(response.headers().get_all(header::CONTENT_LENGTH))
         });
         known.head = Some(Head {
             status: response.status(),
@@ -123,7 +123,7 @@ impl InFlight {
     fn was_whole(&self) -> bool {
         self.known.as_ref().is_some_and(|known| {
             known.head.as_ref().is_some_and(|head| {
-                semantics::is_whole(&known.method, head.status, head.length, known.seen)
+                whole_body::is_whole(&known.method, head.status, head.length, known.seen)
             })
         })
     }

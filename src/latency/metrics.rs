@@ -3,7 +3,7 @@ use std::sync::Once;
 use metrics::{Label, SharedString, Unit, describe_histogram, histogram};
 
 use super::Measurement;
-use crate::message::semantics;
+use crate::message::head;
 
 /// The names of the histograms of a server or a client.
 struct MetricNames {
@@ -107,7 +107,7 @@ fn labels(measurement: &Measurement) -> Vec<Label> {
     if let Some(error) = measurement.error_type() {
         add("error.type", error.to_owned().into());
     }
-    let version = semantics::version_name(measurement.version());
+    let version = head::version_name(measurement.version());
     add(
         "network.protocol.version",
         version.trim_start_matches("HTTP/").into(),

@@ -2,13 +2,12 @@
 
 mod body;
 mod describe;
-mod hash;
 mod json;
-mod key;
+mod match_key;
 mod selection;
 mod user_functions;
 
-pub use self::key::MatchKey;
+pub use self::match_key::MatchKey;
 use self::{
     body::Contents, json::Canonical, selection::NameSelection, user_functions::MatchFunctions,
 };

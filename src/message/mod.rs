@@ -2,8 +2,9 @@
 
 pub(crate) mod client;
 mod exchange;
+pub(crate) mod head;
 mod header_list;
-pub(crate) mod semantics;
+pub(crate) mod whole_body;
 
 pub(crate) use self::header_list::HeaderText;
 pub use self::{

@@ -4,7 +4,7 @@ use std::mem;
 
 use bytes::Bytes;
 
-use super::queue::RecordQueue;
+use super::recording::RecordQueue;
 use crate::message::{BodyEnd, HeaderList, RecordedBody};
 
 /// Frames up to this length are copied: cheaper than to keep the network buffer that they are

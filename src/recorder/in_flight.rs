@@ -17,17 +17,17 @@ use tokio::time::Instant;
 use super::{
     Recorder,
     captured_body::CapturedBody,
-    queue::{OnSettled, Recording},
+    recording::{OnSettled, Recording},
 };
 use crate::{
     body::Tap,
     message::{
         BodyEnd, Exchange, HeaderList, HeaderText, NoResponse, RecordedRequest, RecordedResponse,
-        semantics,
+        whole_body,
     },
     util::{
+        bounded_queue::DropReason,
         sync::{get_mut, lock},
-        worker::DropReason,
     },
 };
 
@@ -317,13 +317,13 @@ impl Entries {
     /// Whether a dropped body had passed completely.
     fn was_whole(&self, side: Side) -> bool {
         let length =
-            |headers: &HeaderText| semantics::content_length(headers.get("content-length"));
+            |headers: &HeaderText| whole_body::content_length(headers.get("content-length"));
         match (side, &self.head) {
             (Side::Request, _) => length(&self.headers) == Some(self.request.seen),
             (Side::Response, None) => false,
             (Side::Response, Some(head)) => {
                 let length = length(&self.response_headers);
-                semantics::is_whole(&self.method, head.status, length, self.response.seen)
+                whole_body::is_whole(&self.method, head.status, length, self.response.seen)
             }
         }
     }

@@ -6,7 +6,7 @@
 
 mod captured_body;
 mod in_flight;
-mod queue;
+mod recording;
 mod stats;
 mod writer;
 
@@ -19,17 +19,17 @@ use std::{
 pub use self::stats::{DroppedCounts, RecorderStats};
 use self::{
     in_flight::Log,
-    queue::{RecordQueue, Recording},
+    recording::{RecordQueue, Recording},
     writer::Writer,
 };
 pub(crate) use self::{
     in_flight::{Capture, InFlight},
-    queue::OnSettled,
+    recording::OnSettled,
 };
 use crate::{
     redact::Redact,
     store::{OnError, Sink},
-    util::{pool::Pool, sync::lock, worker::Worker},
+    util::{bounded_queue::Worker, pool::Pool, sync::lock},
 };
 
 /// The default limit of bytes recorded of a body.

@@ -1,4 +1,4 @@
-use crate::util::worker::{Counts, DropReason};
+use crate::util::bounded_queue::{Counts, DropReason};
 
 /// The counters of a [`Recorder`](super::Recorder).
 ///

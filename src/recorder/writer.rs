@@ -10,13 +10,13 @@ use std::{
 use futures_util::FutureExt;
 use tokio::time::sleep;
 
-use super::{Settings, in_flight::Log, queue::Recording};
+use super::{Settings, in_flight::Log, recording::Recording};
 use crate::{
     store::{BoxFuture, StoreError},
     util::{
+        bounded_queue::{Batch, DropReason, Jobs},
         pool::Pool,
         sync::lock,
-        worker::{Batch, DropReason, Jobs},
     },
 };
 

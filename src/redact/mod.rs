@@ -3,8 +3,8 @@
 mod body;
 mod edits;
 mod events;
-mod fields;
 mod form;
+mod headers;
 mod json;
 mod mark;
 mod multipart;
@@ -23,9 +23,9 @@ use self::{
 };
 use crate::{
     content::{json_pointer::Pointer, media_type::ContentKind},
-    message::semantics,
     message::{
         BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
+        whole_body,
     },
 };
 
@@ -366,7 +366,7 @@ impl Redact {
         let len = body.len();
         headers.replace(|name, value, _| {
             let was_right = name == "content-length"
-                && semantics::content_length([value]) == Some(before.len as u64);
+                && whole_body::content_length([value]) == Some(before.len as u64);
             (was_right && len != before.len).then(|| len.into())
         });
     }

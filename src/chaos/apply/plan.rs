@@ -22,7 +22,7 @@ use crate::chaos::{
         random::{Draw, Random},
     },
 };
-use crate::message::semantics;
+use crate::message::whole_body;
 
 /// The longest cut of a body of unknown length, as a power of two.
 ///
@@ -301,7 +301,7 @@ impl Carries {
     fn of(method: &Method, status: StatusCode, is_empty: bool) -> Self {
         let is_head = *method == Method::HEAD;
         let method = if is_head { &Method::GET } else { method };
-        if !semantics::has_content(method, status) {
+        if !whole_body::has_content(method, status) {
             Self::Nothing
         } else if is_head && is_empty {
             Self::Head
@@ -312,7 +312,7 @@ impl Carries {
 }
 
 fn stated(headers: &HeaderMap) -> Option<u64> {
-    semantics::content_length(headers.get_all(CONTENT_LENGTH))
+    whole_body::content_length(headers.get_all(CONTENT_LENGTH))
 }
 
 /// Changes the head. Returns whether this sets `Content-Length`.

@@ -2,11 +2,11 @@
 
 #[cfg(feature = "chaos-api")]
 pub(super) mod control;
-mod decide;
 #[cfg(feature = "chaos-connect")]
 mod generation;
 mod handle;
 mod log;
+mod request_verdict;
 mod schedule;
 mod verdict;
 

@@ -6,7 +6,7 @@ use http::{HeaderValue, Uri, header::HOST};
 use regex_lite::{Regex, RegexBuilder};
 
 use super::{decision::Affected, observation::Observation};
-use crate::{content::form, message::semantics};
+use crate::{content::form, message::head};
 
 /// The largest compiled regular expression, in bytes.
 const SIZE_LIMIT: usize = 1 << 20;
@@ -212,7 +212,7 @@ impl Part {
 
 fn host<'a>(observation: &Observation<'a>) -> Option<&'a str> {
     let header = observation.headers.get(HOST).map(HeaderValue::as_bytes);
-    str::from_utf8(semantics::host(observation.uri, header)?).ok()
+    str::from_utf8(head::host(observation.uri, header)?).ok()
 }
 
 /// The decoded values of a query parameter.

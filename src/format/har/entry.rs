@@ -19,7 +19,7 @@ use crate::{
     },
     message::{
         BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
-        semantics,
+        whole_body,
     },
 };
 
@@ -199,7 +199,7 @@ fn response(
         if let Some(encoded) = content_at.get("_encoded").some() {
             content = Some(from_base64(&encoded, &encoded.text()?)?);
         }
-    } else if !semantics::has_content(&request.method, status) {
+    } else if !whole_body::has_content(&request.method, status) {
         // Browsers write the content from their cache.
         fields.settle(&[], false);
         content = Some(Bytes::new());

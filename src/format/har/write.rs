@@ -16,7 +16,7 @@ use crate::{
     format::{date, warc::set_target},
     message::{
         BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
-        semantics,
+        head,
     },
     util::time::timestamp,
 };
@@ -97,7 +97,7 @@ fn request(request: &RecordedRequest) -> Request<'_> {
             text,
             encoding,
         }),
-        http_version: semantics::version_name(request.version),
+        http_version: head::version_name(request.version),
         headers_size: -1,
         body_size: content.len(),
         target: (target != url).then_some(target),
@@ -114,7 +114,7 @@ fn response(response: &RecordedResponse) -> Response<'_> {
     Response {
         status: response.status.as_u16(),
         status_text: response.status.canonical_reason().unwrap_or_default(),
-        http_version: semantics::version_name(response.version),
+        http_version: head::version_name(response.version),
         cookies: response_cookies(&response.headers),
         headers: fields(&response.headers),
         content: Content {

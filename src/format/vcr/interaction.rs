@@ -14,7 +14,7 @@ use crate::{
         foreign_message::{self, Fields, from_base64},
         node::{At, InvalidValue},
     },
-    message::{Exchange, RecordedRequest, RecordedResponse, semantics},
+    message::{Exchange, RecordedRequest, RecordedResponse, whole_body},
 };
 
 // Fields that do not matter for a replay are listed here, because unknown fields are reported.
@@ -144,7 +144,7 @@ fn response(
     let status = status(&at)?;
     let mut fields = fields(&at.get("headers"), notes)?;
     let content = body(&at.get("body"), notes)?;
-    let has_content = semantics::has_content(method, status) || !content.is_empty();
+    let has_content = whole_body::has_content(method, status) || !content.is_empty();
     fields.settle(&content, has_content);
     Ok(RecordedResponse {
         status,

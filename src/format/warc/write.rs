@@ -14,7 +14,7 @@ use crate::{
     format::{NOT_IN_URI, http_text},
     message::{
         BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
-        semantics,
+        head,
     },
     util::time::timestamp,
 };
@@ -318,7 +318,7 @@ const UNKNOWN_HOST: &str = "unknown.invalid";
 /// target.
 pub(crate) fn set_target(target: &mut String, request: &RecordedRequest) {
     let uri = &request.uri;
-    let host = semantics::host(uri, request.headers.get("host"))
+    let host = head::host(uri, request.headers.get("host"))
         .and_then(uri_host)
         .unwrap_or(UNKNOWN_HOST);
     let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use crate::{
     matching::MatchKey,
-    message::{RecordedRequest, semantics},
+    message::{RecordedRequest, head},
 };
 
 const LONGEST_SEGMENT: usize = 48;
@@ -42,7 +42,7 @@ pub(super) fn path(request: &RecordedRequest, key: MatchKey) -> PathBuf {
 }
 
 fn host(request: &RecordedRequest) -> String {
-    match semantics::host(&request.uri, request.headers.get("host")) {
+    match head::host(&request.uri, request.headers.get("host")) {
         Some(host) => String::from_utf8_lossy(host).to_ascii_lowercase(),
         None => NO_HOST.to_owned(),
     }

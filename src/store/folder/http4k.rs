@@ -5,7 +5,7 @@ use std::{io, path::Path, time::SystemTime};
 use super::fixture::incomplete;
 use crate::{
     format::{http_text::with_length, http4k},
-    message::{Exchange, NoResponse, semantics},
+    message::{Exchange, NoResponse, whole_body},
     store::{StoreError, atomic_dir::read_regular},
 };
 
@@ -41,7 +41,7 @@ pub(super) fn read(folder: &Path) -> Result<Exchange, StoreError> {
         let mut response =
             http4k::read_response(&text).map_err(|reason| StoreError::damaged(&file, reason))?;
         let len = response.body.len();
-        if !semantics::has_length_of_get(&request.method, response.status, len == 0) {
+        if !whole_body::has_length_of_get(&request.method, response.status, len == 0) {
             response.headers = with_length(response.headers.iter(), len);
         }
         Exchange::new(request, response)

@@ -7,6 +7,7 @@ mod replay;
 mod report;
 mod scan;
 pub(super) mod segment;
+mod torn_tail;
 
 use std::{
     io,

@@ -1,13 +1,13 @@
-//! WARC files: reading and repair.
+//! WARC files in a folder: names and reading.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
-    io::{self, BufReader, Seek, SeekFrom},
-    path::{Path, PathBuf},
+    fs::File,
+    io::{BufReader, Seek, SeekFrom},
+    path::Path,
     sync::Arc,
 };
 
-use super::Repair;
+use super::{Repair, torn_tail};
 use crate::{
     format::warc::{Depth, Reader, SegmentItem},
     message::Exchange,
@@ -16,7 +16,6 @@ use crate::{
 
 /// The file extensions that are read.
 const EXTENSIONS: [&str; 3] = [".warc", ".warc.gz", ".warc.zst"];
-const TORN: &str = "torn";
 /// The prefix of this crate's file names.
 pub(in crate::store) const PREFIX: &str = "traffic-";
 const READ_BUFFER: usize = 256 << 10;
@@ -47,7 +46,7 @@ pub(in crate::store) fn read(
     depth: Depth,
     on_event: impl FnMut(SegmentEvent) -> bool,
 ) -> Result<(), StoreError> {
-    read_with(path, depth, repair, on_event)
+    read_with(path, depth, torn_tail::repair, on_event)
 }
 
 /// Reads a file without changing it: a torn tail is an error.
@@ -55,7 +54,7 @@ pub(in crate::store) fn read_unchanged(
     path: &Path,
     mut on_event: impl FnMut(SegmentEvent) -> bool,
 ) -> Result<(), StoreError> {
-    read_with(path, Depth::Whole, find_torn, |event| {
+    read_with(path, Depth::Whole, torn_tail::find, |event| {
         on_event(match event {
             SegmentEvent::Repaired(torn) => {
                 let reason = format!(
@@ -99,73 +98,6 @@ fn read_with(
         }
     }
     Ok(())
-}
-
-/// Cuts off a torn tail; `None` if the file is still being written.
-fn repair(path: &Path, offset: u64, len: u64) -> Option<Repair> {
-    let cut = match cut(path, offset, len) {
-        Ok(true) => true,
-        Ok(false) => return None,
-        Err(error) => {
-            tracing::debug!(path = %path.display(), %error, "torn tail left in place");
-            false
-        }
-    };
-    let repair = Repair {
-        file: path.to_owned(),
-        offset,
-        bytes: len - offset,
-        cut,
-    };
-    tracing::warn!(
-        file = %path.display(), offset, bytes = repair.bytes, cut,
-        "torn tail found: the writer of the file was killed",
-    );
-    Some(repair)
-}
-
-/// A torn tail, left in place; `None` if the file is still being written.
-fn find_torn(path: &Path, offset: u64, len: u64) -> Option<Repair> {
-    let file = File::open(path).ok()?;
-    if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        return None;
-    }
-    let is_as_read = file.metadata().is_ok_and(|now| now.len() == len);
-    is_as_read.then(|| Repair {
-        file: path.to_owned(),
-        offset,
-        bytes: len - offset,
-        cut: false,
-    })
-}
-
-/// Cuts off a torn tail; false if a writer has the file open, or has appended to it since.
-fn cut(path: &Path, offset: u64, len: u64) -> io::Result<bool> {
-    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-    if !name.starts_with(PREFIX.as_bytes()) {
-        return Err(io::Error::other("files of other tools are never changed"));
-    }
-    let file = OpenOptions::new().write(true).open(path)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(false),
-        Err(TryLockError::Error(error)) => return Err(error),
-    }
-    if file.metadata()?.len() != len {
-        return Ok(false);
-    }
-    // The cut bytes are kept, because a wrong length near the end looks like a torn tail.
-    let mut tail = File::open(path)?;
-    tail.seek(SeekFrom::Start(offset))?;
-    let mut kept = File::create(torn_file(path))?;
-    io::copy(&mut tail, &mut kept)?;
-    file.set_len(offset)?;
-    Ok(true)
-}
-
-/// The file for a torn tail: `traffic-....warc.torn`.
-fn torn_file(path: &Path) -> PathBuf {
-    path.with_added_extension(TORN)
 }
 
 /// Reads the exchange that begins at an offset.

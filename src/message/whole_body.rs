@@ -1,6 +1,7 @@
-//! Rules of HTTP for messages (RFC 9110), one implementation each.
+//! Rules for bodies (RFC 9110): presence of content, `Content-Length`, and whether a body that was
+//! dropped had been read whole.
 
-use http::{Method, StatusCode, Uri, Version};
+use http::{Method, StatusCode};
 
 /// Whether a response with `status` to a request with `method` may have content (RFC 9110, 6.4.1).
 ///
@@ -53,28 +54,6 @@ fn decimal(digits: &[u8]) -> Option<u64> {
     is_number.then(|| digits.parse().ok())?
 }
 
-/// The name of `version`, as in `HTTP/1.1` or `HTTP/2`.
-pub(crate) fn version_name(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_09 => "HTTP/0.9",
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_2 => "HTTP/2",
-        Version::HTTP_3 => "HTTP/3",
-        _ => "HTTP/1.1",
-    }
-}
-
-/// The host and port that a request names: the authority of `uri`, else the `Host` header
-/// (RFC 9110, 7.2). User information is left out, because a `Host` header never has it.
-pub(crate) fn host<'a>(uri: &'a Uri, host_header: Option<&'a [u8]>) -> Option<&'a [u8]> {
-    let named = match uri.authority() {
-        Some(authority) => authority.as_str().as_bytes(),
-        None => host_header?,
-    };
-    let host = named.rsplit(|&byte| byte == b'@').next()?;
-    (!host.is_empty()).then_some(host)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,21 +95,6 @@ mod tests {
             (&["99999999999999999999"][..], None),
         ] {
             assert_eq!(content_length(lines), expected, "{lines:?}");
-        }
-    }
-
-    #[test]
-    fn the_authority_of_the_target_precedes_the_host_header() {
-        for (uri, header, expected) in [
-            ("http://a:1/x", Some("b"), Some("a:1")),
-            ("http://user:pw@a/x", None, Some("a")),
-            ("/x", Some("b:2"), Some("b:2")),
-            ("/x", Some(""), None),
-            ("/x", None, None),
-        ] {
-            let uri: Uri = uri.parse().expect("a URI");
-            let found = host(&uri, header.map(str::as_bytes));
-            assert_eq!(found, expected.map(str::as_bytes), "{uri} {header:?}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::in_flight::Log;
-use crate::util::worker::{Counts, DropReason, Gather, Job, Queue};
+use crate::util::bounded_queue::{Counts, DropReason, Gather, Job, Queue};
 
 pub(super) type RecordQueue = Queue<Recording>;
 
