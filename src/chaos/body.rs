@@ -47,7 +47,7 @@ struct Held<B: Body> {
 #[error("chaos aborted the body after {after} bytes")]
 #[non_exhaustive]
 pub struct InjectedError {
-    /// The number of bytes that passed.
+    /// The number of bytes that passed before the body was aborted.
     pub after: u64,
 }
 

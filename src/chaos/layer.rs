@@ -127,14 +127,17 @@ impl<T> Chaos<T> {
         self.set(|settings| settings.seed = seed)
     }
 
-    /// Disables chaos when `time` has passed since it was enabled.
+    /// Disables chaos when `time` has passed since chaos was enabled; by default chaos stays
+    /// enabled.
     pub fn expire_after(self, time: Duration) -> Self {
         self.set(|settings| settings.expire_after = Some(time))
     }
 
-    /// Limits the number of affected requests that are in progress at the same time.
+    /// Limits the number of affected requests that are in progress at the same time; no limit by
+    /// default.
     ///
-    /// Further requests pass, and are counted as [`capped`](super::ChaosStats::capped).
+    /// Further requests pass unaffected, and are counted as [`capped`](super::ChaosStats::capped).
+    /// With 0, no request is affected.
     pub fn max_concurrent(self, requests: usize) -> Self {
         self.set(|settings| settings.max_concurrent = requests)
     }
@@ -146,12 +149,14 @@ impl<T> Chaos<T> {
         self.set(|settings| settings.exempt_routes.push(route.into()))
     }
 
-    /// Whether to name the fault in the header `x-http4k-chaos` as well, as http4k does.
+    /// Sets whether affected responses also name the fault in the header `x-http4k-chaos`, as in
+    /// http4k; `false` by default.
     pub fn http4k_header(self, enabled: bool) -> Self {
         self.set(|settings| settings.http4k_header = enabled)
     }
 
-    /// Limits the number of [decisions](ChaosEngine::decisions) that are kept.
+    /// Limits the number of [decisions](ChaosEngine::decisions) that are kept; 1,000 by default.
+    /// With 0, none are kept.
     pub fn max_decisions(self, most: usize) -> Self {
         self.set(|settings| settings.max_decisions = most)
     }

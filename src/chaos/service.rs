@@ -20,9 +20,9 @@ use super::{
 };
 use crate::body::read_ahead;
 
-/// Names the fault on an affected response.
+/// The response header that names the fault.
 const CHAOS: HeaderName = HeaderName::from_static("x-chaos");
-/// Names the fault as http4k does.
+/// The header that names the fault as http4k does.
 const HTTP4K_CHAOS: HeaderName = HeaderName::from_static("x-http4k-chaos");
 /// The longest request body that triggers can see, in bytes.
 const MAX_BODY_BYTES: usize = 1 << 20;

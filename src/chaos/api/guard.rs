@@ -33,8 +33,8 @@ impl Token {
     }
 }
 
-/// The token of a request (RFC 6750, section 2.1). The scheme is case-insensitive (RFC 9110,
-/// section 11.1).
+/// Returns the bearer token of a request (RFC 6750, section 2.1). The scheme is case-insensitive
+/// (RFC 9110, section 11.1).
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let credentials = headers.get(AUTHORIZATION)?.as_bytes();
     let (scheme, rest) = credentials.split_at_checked("Bearer ".len())?;

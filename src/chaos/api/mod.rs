@@ -200,7 +200,7 @@ fn cors(origins: Origins) -> CorsLayer {
         .allow_headers([AUTHORIZATION, CONTENT_TYPE])
 }
 
-/// Omits the token.
+/// Formats the API without its token.
 impl fmt::Debug for ChaosApi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChaosApi")

@@ -17,7 +17,8 @@ use crate::chaos::engine::{ChaosEngine, control::PAGE};
 
 const HTML: &str = include_str!("page.html");
 
-/// Requires no token, because a browser sends none when it navigates.
+/// Builds the route of the page. It requires no token, because a browser sends none when it
+/// navigates.
 pub(super) fn route(base: &str) -> Router<ChaosEngine> {
     let policy = policy(HTML);
     let page = async move || page(policy);
@@ -35,8 +36,8 @@ fn page(policy: Option<HeaderValue>) -> Response {
     response
 }
 
-/// A policy for inline scripts and styles of the page alone, and for requests to its own origin
-/// (Content Security Policy Level 3, W3C).
+/// Returns the page's content security policy (Content Security Policy Level 3, W3C): it allows
+/// only the inline scripts and styles of the page, and requests to the page's own origin.
 fn policy(html: &str) -> Option<HeaderValue> {
     let (scripts, styles) = (hashes(html, "script"), hashes(html, "style"));
     let policy = format!(
@@ -46,7 +47,7 @@ fn policy(html: &str) -> Option<HeaderValue> {
     HeaderValue::try_from(policy).ok()
 }
 
-/// The hashes of all inline elements of a name.
+/// Returns the hashes of all inline elements named `element`.
 fn hashes(html: &str, element: &str) -> String {
     let (start, end) = (format!("<{element}>"), format!("</{element}>"));
     let inline = html

@@ -86,7 +86,7 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     response
 }
 
-/// A response that no client caches, and whose media type no browser guesses.
+/// Builds a response that no client caches, and whose media type no browser guesses.
 pub(super) fn plain(body: impl Into<Body>, media_type: &'static str) -> Response {
     let mut response = Response::new(body.into());
     let headers = response.headers_mut();

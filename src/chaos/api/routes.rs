@@ -29,12 +29,12 @@ use crate::chaos::{
     model::{decision::Decision, stage::Stage},
 };
 
-/// The limit of a document, in bytes.
+/// The maximum size of a document, in bytes.
 const MAX_DOCUMENT_BYTES: usize = 1 << 20;
-/// The limit of a list of decisions, in bytes.
+/// The maximum size of a list of decisions, in bytes.
 const MAX_DECISIONS_BYTES: usize = 16 << 20;
 
-/// The routes that require the token: all except the page.
+/// Builds the routes that require the token: all except that of the page.
 pub(super) fn guarded(base: &str, has_token: bool) -> Router<ChaosEngine> {
     let at = |route: &str| format!("{base}{route}");
     let description = Arc::new(Description::new(has_token));

@@ -50,7 +50,7 @@ pub(super) struct Stats {
     by_behavior: BTreeMap<&'static str, u64>,
 }
 
-/// A reference to the schema of documents.
+/// Returns a reference to the schema of documents.
 fn document() -> Ref {
     Ref::from_schema_name("Document")
 }

@@ -28,7 +28,7 @@ use crate::{
 /// The faults of a body, and their progress.
 #[derive(Debug, Default)]
 pub(in crate::chaos) struct Faults {
-    /// Ends the body after this number of bytes.
+    /// The number of bytes after which the body ends.
     end_after: Option<u64>,
     stall_after: Option<u64>,
     break_after: Option<u64>,
@@ -37,13 +37,13 @@ pub(in crate::chaos) struct Faults {
     /// The percentage of bytes to be replaced.
     corrupt: f64,
     random: Option<Random>,
-    /// The size of the largest frame.
+    /// The maximum size of a frame, in bytes.
     most: Option<usize>,
     pace: Pace,
-    /// The rest of a frame that was too large.
+    /// The rest of a frame that exceeded the maximum size.
     left: Bytes,
     passed: u64,
-    /// The time of the next frame.
+    /// The time at which the next frame may pass.
     next: Option<Pin<Box<Sleep>>>,
     has_lingered: bool,
     /// Counts the exchange as active until the body is dropped.
@@ -63,7 +63,7 @@ impl Faults {
         first(&mut self.end_after, bytes);
     }
 
-    /// Hides the length of the body: `Content-Length` states another one.
+    /// Marks the length of the body as unknown, because `Content-Length` states another length.
     pub(in crate::chaos) fn hide_length(&mut self) {
         self.hide_length = true;
     }
@@ -90,12 +90,12 @@ impl Faults {
         true
     }
 
-    /// The length of the body, which would be `bytes` without faults.
+    /// Returns the length of the body with faults, if it is `bytes` without faults.
     pub(in crate::chaos) fn length_of(&self, bytes: u64) -> u64 {
         self.end_after.map_or(bytes, |end| end.min(bytes))
     }
 
-    /// The number of bytes after which the body ends, stalls or is aborted.
+    /// Returns the number of bytes after which the body ends, stalls or is aborted.
     fn limit(&self) -> Option<u64> {
         let limits = [self.end_after, self.stall_after, self.break_after];
         limits.into_iter().flatten().min()
@@ -213,7 +213,7 @@ impl Faults {
     }
 }
 
-/// Lowers `limit` to `other`.
+/// Lowers `limit` to `other`, if `other` is lower or there is no limit.
 fn first<N: Ord + Copy>(limit: &mut Option<N>, other: N) {
     *limit = Some(limit.map_or(other, |before| before.min(other)));
 }

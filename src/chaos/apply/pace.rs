@@ -16,7 +16,7 @@ pub(in crate::chaos) struct Pace {
     pub(in crate::chaos) every: Duration,
     /// Bytes per second.
     pub(in crate::chaos) rate: Option<NonZeroU64>,
-    /// The next times, by `every` and by `rate`.
+    /// The times at which the next part may pass, by `every` and by `rate`.
     next: [Option<Instant>; 2],
 }
 
@@ -30,7 +30,7 @@ impl Pace {
         }
     }
 
-    /// The size of the largest part.
+    /// Returns the maximum size of a part, in bytes.
     pub(in crate::chaos) fn most(&self) -> usize {
         let steps = |rate: NonZeroU64| u128::from(rate.get()) * STEP.as_millis() / 1_000;
         self.rate.map_or(usize::MAX, |rate| {
@@ -38,7 +38,8 @@ impl Pace {
         })
     }
 
-    /// Schedules the part that follows one of `bytes` bytes; `None` if it may pass at once.
+    /// Sets the time of the part that follows a part of `bytes` bytes, and returns it; `None` if
+    /// the next part may pass at once.
     pub(in crate::chaos) fn after(&mut self, bytes: usize) -> Option<Instant> {
         let now = Instant::now();
         if !self.every.is_zero() {

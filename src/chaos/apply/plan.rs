@@ -37,16 +37,16 @@ pub(in crate::chaos) struct Plan {
     on_request: Vec<Step>,
     on_response: Vec<Step>,
     random: Random,
-    /// The value of http4k's header on the response.
+    /// The value of the header `x-http4k-chaos` on the response.
     http4k_text: Option<String>,
-    /// The value of http4k's header on the request.
+    /// The value of the header `x-http4k-chaos` on the request.
     http4k_request_text: Option<String>,
 }
 
 /// The origin of the response.
 #[derive(Debug)]
 pub(in crate::chaos) enum End {
-    /// The inner service.
+    /// The inner service responds.
     Service,
     Answer(Answer),
     Throw(String),
@@ -129,17 +129,17 @@ impl Plan {
         }
     }
 
-    /// The value of http4k's header on the response.
+    /// Returns the value of the header `x-http4k-chaos` on the response.
     pub(in crate::chaos) fn http4k_text(&self) -> Option<&str> {
         self.http4k_text.as_deref()
     }
 
-    /// The value of http4k's header on the request.
+    /// Returns the value of the header `x-http4k-chaos` on the request.
     pub(in crate::chaos) fn http4k_request_text(&self) -> Option<&str> {
         self.http4k_request_text.as_deref()
     }
 
-    /// Waits for the delay, or for ever.
+    /// Waits for the delay or, if the request is never answered, for ever.
     pub(in crate::chaos) async fn wait(&self) {
         if !self.delay.is_zero() {
             sleep(self.delay).await;
@@ -286,7 +286,7 @@ impl Plan {
     }
 }
 
-/// The part of a message after its head.
+/// What follows the head of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Carries {
     Body,
@@ -297,7 +297,7 @@ enum Carries {
 }
 
 impl Carries {
-    /// See RFC 9112, section 6.3.
+    /// Determines what follows the head of a response (RFC 9112, section 6.3).
     fn of(method: &Method, status: StatusCode, is_empty: bool) -> Self {
         let is_head = *method == Method::HEAD;
         let method = if is_head { &Method::GET } else { method };
@@ -315,7 +315,7 @@ fn stated(headers: &HeaderMap) -> Option<u64> {
     whole_body::content_length(headers.get_all(CONTENT_LENGTH))
 }
 
-/// Changes the head. Returns whether this sets `Content-Length`.
+/// Changes the head. Returns whether the change sets `Content-Length`.
 fn change_head(headers: &mut HeaderMap, change: &Change, random: Random) -> bool {
     let name = match change {
         Change::SetHeader(name, value) => {

@@ -18,7 +18,7 @@ use crate::chaos::{
     model::random::{Draw, Random},
 };
 
-/// The size of the buffer.
+/// The size of the buffer for data to be sent, in bytes.
 const ROOM: usize = 8 << 10;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -36,21 +36,21 @@ pub(super) struct Limits {
 #[derive(Debug)]
 pub(super) struct Faults {
     limits: Limits,
-    /// In both directions together.
+    /// The number of bytes that passed, in both directions together.
     passed: u64,
     received: Way,
     sent: Way,
     room: Box<[u8]>,
 }
 
-/// One direction of a connection.
+/// The state of one direction of a connection.
 #[derive(Debug)]
 struct Way {
     passed: u64,
     pace: Pace,
-    /// The time of the next part.
+    /// The time at which the next part may pass.
     next: Option<Pin<Box<Sleep>>>,
-    /// The task that reads or writes.
+    /// The task to be woken when the connection is reset.
     waiting: Option<Waker>,
     random: Random,
     draw: Draw,

@@ -139,15 +139,16 @@ impl ChaosConnect {
         self.set(|settings| settings.seed = seed)
     }
 
-    /// Disables chaos when `time` has passed since it was enabled.
+    /// Disables chaos when `time` has passed since chaos was enabled; by default chaos stays
+    /// enabled.
     pub fn expire_after(self, time: Duration) -> Self {
         self.set(|settings| settings.expire_after = Some(time))
     }
 
-    /// Limits the number of affected connections at the same time.
+    /// Limits the number of affected connections at the same time; no limit by default.
     ///
     /// Further connections are unaffected, and are counted as
-    /// [`capped`](crate::chaos::ChaosStats::capped).
+    /// [`capped`](crate::chaos::ChaosStats::capped). With 0, no connection is affected.
     pub fn max_concurrent(self, connections: usize) -> Self {
         self.set(|settings| settings.max_concurrent = connections)
     }
@@ -195,7 +196,7 @@ impl<S> Layer<S> for ChaosConnect {
     }
 }
 
-/// The layer of [`ChaosConnect::opaque`].
+/// The layer that [`ChaosConnect::opaque`] returns.
 #[must_use = "layers do nothing unless applied"]
 #[derive(Clone, Debug)]
 pub struct OpaqueConnect {

@@ -32,7 +32,7 @@ enum End {
 }
 
 impl ConnectionPlan {
-    /// Draws the random values of a behavior; one that is for requests does nothing.
+    /// Draws the random values of a connection behavior. A behavior for requests has no effect.
     pub(super) fn new(behavior: &Behavior, random: Random) -> Self {
         let behavior = behavior
             .connection()
@@ -56,7 +56,7 @@ impl ConnectionPlan {
         plan
     }
 
-    /// The text of the decision.
+    /// Returns the text of the decision.
     pub(super) fn text(&self) -> &str {
         &self.text
     }
@@ -89,7 +89,8 @@ impl ConnectionPlan {
         }
     }
 
-    /// Waits for the delay or for ever, and returns the error of a connection that fails.
+    /// Waits for the delay, then, if the connection is never made, for ever. Returns an error if
+    /// the connection fails.
     pub(super) async fn wait(&mut self) -> Result<(), ConnectionFault> {
         if !self.delay.is_zero() {
             sleep(self.delay).await;
@@ -101,7 +102,7 @@ impl ConnectionPlan {
         }
     }
 
-    /// The faults of its bytes.
+    /// Returns the faults that apply to the bytes of the connection; `None` if there are none.
     pub(super) fn faults(&self) -> Option<Faults> {
         (self.limits != Limits::default()).then(|| Faults::new(self.limits, self.random))
     }

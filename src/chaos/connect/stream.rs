@@ -33,14 +33,14 @@ pub struct ChaosConnection<I> {
 pub struct AffectedConnection(Arc<Decision>);
 
 impl AffectedConnection {
-    /// The decision.
+    /// Returns the fault that was applied to the connection.
     #[must_use]
     pub fn decision(&self) -> &Decision {
         &self.0
     }
 }
 
-/// A connection with faults of its bytes.
+/// A connection to whose bytes faults are applied.
 struct Faulty {
     faults: Faults,
     generation: Generation,
@@ -70,7 +70,7 @@ impl<I> ChaosConnection<I> {
     }
 }
 
-/// A connection without faults.
+/// Wraps a connection without faults.
 impl<I> From<I> for ChaosConnection<I> {
     #[inline]
     fn from(inner: I) -> Self {
@@ -101,7 +101,7 @@ impl Faulty {
 }
 
 impl<I> ChaosConnection<I> {
-    /// The faults, unless their generation has ended, and the inner connection.
+    /// Returns the faults, unless their generation has ended, and the inner connection.
     #[inline]
     fn faults(
         &mut self,

@@ -59,19 +59,19 @@ pub struct ParseDocumentError {
 }
 
 impl ParseDocumentError {
-    /// The place in the document, as a `JSONPath` (RFC 9535): `$[1].trigger.percentage`.
+    /// Returns the place in the document, as a `JSONPath` (RFC 9535): `$[1].trigger.percentage`.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The error without its place.
+    /// Returns the error without its place.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason
     }
 
-    /// The same error, one level further up.
+    /// Prefixes the path of the error with `step`.
     fn at(mut self, step: impl Into<Step>) -> Self {
         self.path.insert_str(1, &step.into().0);
         self

@@ -179,7 +179,7 @@ impl model::stage::Stage {
         read::<Document>(value)?.try_into()
     }
 
-    /// The stage as a JSON document, indented.
+    /// Returns the stage as a JSON document, indented.
     #[must_use]
     pub fn to_document(&self) -> String {
         format!("{:#}", write(&Document::from(self)))

@@ -93,7 +93,7 @@ fn number(text: &str) -> Option<f64> {
         .filter(|number: &f64| number.is_finite())
 }
 
-/// A percentage; without a point if it is whole, as http4k reads it.
+/// Returns a percentage; without a point if it is whole, as http4k reads it.
 fn whole(percentage: f64) -> Value {
     #[expect(
         clippy::cast_possible_truncation,

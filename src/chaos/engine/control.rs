@@ -22,7 +22,7 @@ pub(in crate::chaos) const STATE: &str = "/state";
 pub(in crate::chaos) const DECISIONS: &str = "/decisions";
 pub(in crate::chaos) const ACTIVATE_AGAIN: &str = "/activate/again";
 pub(in crate::chaos) const PAGE: &str = "/ui";
-/// All other paths.
+/// The route pattern of all other paths.
 pub(in crate::chaos) const OTHER: &str = "/{*rest}";
 
 const ROUTES: &[&str] = &[
@@ -40,7 +40,7 @@ const ROUTES: &[&str] = &[
     OTHER,
 ];
 
-/// The paths of an engine's control APIs. Without any, a look-up costs one atomic load.
+/// The paths of an engine's control APIs. If there are none, a look-up costs one atomic load.
 #[derive(Default)]
 pub(in crate::chaos) struct ControlPaths {
     is_used: AtomicBool,

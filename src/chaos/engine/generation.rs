@@ -7,8 +7,8 @@ use tokio::time::timeout_at;
 use super::{ChaosEngine, verdict::Choice};
 use crate::util::sync::lock;
 
-/// A generation of the schedule: it ends when the engine is switched off, expires or is given
-/// another stage. Faults of open connections last as long as the generation that chose them.
+/// A generation of the schedule. It ends when the engine is switched off, expires or gets another
+/// stage. Faults of open connections last until their generation ends.
 #[derive(Clone)]
 pub(in crate::chaos) struct Generation {
     engine: ChaosEngine,

@@ -44,7 +44,7 @@ pub struct ChaosEngine {
 
 #[derive(Default)]
 pub(super) struct State {
-    /// Read by every request.
+    /// Whether chaos is enabled; read by every request.
     is_on: AtomicBool,
     pub(super) may_expire: AtomicBool,
     pub(super) requests: AtomicU64,
@@ -67,7 +67,7 @@ impl ChaosEngine {
         }
     }
 
-    /// Changes the settings, of all layers that share this engine.
+    /// Changes the settings for all layers that share this engine.
     pub(in crate::chaos) fn set(&self, set: impl FnOnce(&mut Settings)) {
         self.with_schedule(|schedule| {
             let settings = Arc::make_mut(&mut schedule.settings);
@@ -132,7 +132,8 @@ impl ChaosEngine {
         });
     }
 
-    /// Replaces the active stage; chaos stays on or off.
+    /// Replaces the active stage. If chaos is enabled, it stays enabled and the new stage starts at
+    /// once; otherwise chaos stays disabled.
     pub(in crate::chaos) fn prepare(&self, stage: Stage) {
         self.with_schedule(|schedule| {
             let was_on = self.is_on(schedule);
@@ -188,7 +189,7 @@ impl ChaosEngine {
         self.might_be_on() && self.with_schedule(|schedule| self.is_on(schedule))
     }
 
-    /// Whether chaos is enabled, unless it has expired since the last look.
+    /// Whether chaos is enabled, or was enabled and has expired since the flag was last updated.
     #[inline]
     pub(in crate::chaos) fn might_be_on(&self) -> bool {
         self.state.is_on.load(Ordering::Relaxed)
@@ -206,7 +207,7 @@ impl ChaosEngine {
         self.might_be_on()
     }
 
-    /// Returns the statistics of this engine.
+    /// Returns the counts of this engine.
     #[must_use]
     pub fn stats(&self) -> ChaosStats {
         let log = self.log();
@@ -267,7 +268,7 @@ impl ChaosEngine {
     }
 }
 
-/// The active stage in the words of http4k's control API, or `none` while chaos is disabled.
+/// Writes the active stage in the words of http4k's control API, or `none` while chaos is disabled.
 impl fmt::Display for ChaosEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let active =

@@ -20,7 +20,7 @@ use crate::chaos::model::{
 };
 
 impl ChaosEngine {
-    /// Decides about a request that has just arrived.
+    /// Decides whether a fault is applied to a request that has just arrived.
     #[inline]
     pub(in crate::chaos) fn decide<B>(&self, request: &Request<B>) -> Verdict {
         #[cfg(feature = "chaos-api")]
@@ -41,7 +41,7 @@ impl ChaosEngine {
         })
     }
 
-    /// Decides about a request of which more is known now.
+    /// Decides about a deferred request, now that more of it can be observed.
     pub(in crate::chaos) fn resume(
         &self,
         pending: Pending,

@@ -45,7 +45,7 @@ fn random_seed() -> u64 {
 pub(super) struct Schedule {
     pub(super) stage: Stage,
     has_started: bool,
-    /// The inputs that any trigger of the stage needs.
+    /// The inputs that at least one trigger of the stage needs.
     pub(super) inputs: Inputs,
     /// The time at which the engine switches itself off.
     pub(super) expiry: Option<Instant>,
@@ -86,7 +86,7 @@ impl Default for Schedule {
 }
 
 impl Schedule {
-    /// Replaces the stage. The new one has not started.
+    /// Replaces the stage by `stage`, which is not started yet.
     pub(super) fn replace(&mut self, stage: Stage) {
         self.inputs = stage.inputs();
         self.stage = stage;
@@ -103,7 +103,7 @@ impl Schedule {
         }
     }
 
-    /// Sets the expiry, counted from now.
+    /// Sets the time at which the engine switches itself off, counted from now.
     pub(super) fn set_expiry(&mut self) {
         let expire_after = self.settings.expire_after;
         self.expiry = expire_after.and_then(|time| Instant::now().checked_add(time));

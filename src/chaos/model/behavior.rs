@@ -185,7 +185,7 @@ impl Behavior {
         Self(Kind::SnipRequestBody)
     }
 
-    /// Never responds: the caller waits until it gives up.
+    /// Never responds: the caller waits until its own time-out.
     pub fn never() -> Self {
         Self(Kind::Never)
     }
@@ -200,7 +200,7 @@ impl Behavior {
         Self(Kind::EnvoyFault { max_delay })
     }
 
-    /// Sets the header `name` to `value`, replacing all of its values.
+    /// Sets the header `name` to `value`, in place of all values of that header.
     pub fn set_header(on: Message, name: HeaderName, value: HeaderValue) -> Self {
         Self::change(on, Change::SetHeader(name, value))
     }
@@ -222,9 +222,10 @@ impl Behavior {
         Self::change(on, Change::Corrupt(clamped(percent)))
     }
 
-    /// Cuts a body into frames of at most `bytes` bytes, and passes one frame per `every`.
+    /// Cuts a body into frames of at most `bytes` bytes, and passes one frame in each interval of
+    /// `every`.
     ///
-    /// `bytes` is at least 1.
+    /// A `bytes` of 0 counts as 1. If `every` is zero, the frames pass without a delay.
     pub fn slice(on: Message, bytes: usize, every: Duration) -> Self {
         let bytes = bytes.max(1);
         Self::change(on, Change::Slice { bytes, every })
@@ -235,7 +236,7 @@ impl Behavior {
         Self::change(on, Change::Throttle { bytes_per_second })
     }
 
-    /// Passes `bytes` bytes of a body, then stalls for ever.
+    /// Passes `bytes` bytes of a body, and then no more bytes. The body does not end.
     pub fn stall_after(on: Message, bytes: u64) -> Self {
         Self::change(on, Change::StallAfter(bytes))
     }
@@ -284,7 +285,7 @@ impl Behavior {
         Self(Kind::All(all))
     }
 
-    /// The target of the behavior.
+    /// Returns whether the behavior is for requests or for connections.
     #[inline]
     pub(in crate::chaos) fn affects(&self) -> Affected {
         match &self.0 {
@@ -294,7 +295,7 @@ impl Behavior {
         }
     }
 
-    /// The part that applies to connections.
+    /// Returns the part of the behavior that applies to connections; `None` if there is none.
     #[cfg(feature = "chaos-connect")]
     pub(in crate::chaos) fn connection(&self) -> Option<ConnectionBehavior> {
         match &self.0 {
@@ -332,7 +333,7 @@ impl Behavior {
         Self(Kind::Destroy(Destruction::Block))
     }
 
-    /// The name of the behavior in statistics and documents.
+    /// Returns the name of the behavior in statistics and documents.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match &self.0 {
@@ -375,7 +376,7 @@ impl Change {
     }
 }
 
-/// The behavior in http4k's words, where http4k has it.
+/// Writes the behavior in http4k's words, or in similar ones if http4k does not have the behavior.
 impl fmt::Display for Behavior {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {

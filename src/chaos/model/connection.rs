@@ -64,7 +64,7 @@ impl ConnectionBehavior {
         Self(vec![Fault::None])
     }
 
-    /// Delays the connection.
+    /// Waits before the connection is opened. The bytes of the open connection are not delayed.
     pub fn latency(latency: Latency) -> Self {
         Self(vec![Fault::Latency(latency)])
     }
@@ -82,7 +82,7 @@ impl ConnectionBehavior {
         Self(vec![Fault::Refuse])
     }
 
-    /// Fails with `message`.
+    /// Fails the connection with `message`.
     ///
     /// The [`std::io::Error`] has the kind [`Other`](std::io::ErrorKind::Other).
     pub fn throw(message: impl Into<String>) -> Self {
@@ -90,13 +90,16 @@ impl ConnectionBehavior {
     }
 
     /// Replaces `percent` percent of the bytes in both directions, each by another byte.
+    ///
+    /// With 0 or less, or NaN, no byte is replaced; with 100 or more, every byte is.
     pub fn corrupt(percent: f64) -> Self {
         Self(vec![Fault::Corrupt(percent)])
     }
 
-    /// Passes at most `bytes` bytes per `every`, separately in each direction.
+    /// Passes at most `bytes` bytes in each interval of `every`, separately in each direction.
     ///
-    /// `bytes` is at least 1.
+    /// A `bytes` of 0 counts as 1. If `every` is zero, the bytes are split into parts of at most
+    /// `bytes` bytes without a delay.
     pub fn slice(bytes: usize, every: Duration) -> Self {
         let bytes = bytes.max(1);
         Self(vec![Fault::Slice { bytes, every }])
@@ -107,7 +110,8 @@ impl ConnectionBehavior {
         Self(vec![Fault::Throttle { bytes_per_second }])
     }
 
-    /// Passes `bytes` bytes, counted in both directions together, then stalls for ever.
+    /// Passes `bytes` bytes, counted in both directions together, and then no more bytes. The
+    /// connection stays open.
     pub fn stall_after(bytes: u64) -> Self {
         Self(vec![Fault::StallAfter(bytes)])
     }
@@ -137,7 +141,7 @@ impl ConnectionBehavior {
         }
     }
 
-    /// Drops the faults that apply to bytes.
+    /// Removes the faults that apply to the bytes of a connection.
     #[cfg(feature = "chaos-connect")]
     pub(in crate::chaos) fn before_connecting(mut self) -> Self {
         self.0.retain(|fault| match fault {

@@ -13,7 +13,7 @@ use super::behavior::Behavior;
 pub struct Decision {
     /// The number of the request, or of the connection, counted separately from 0.
     pub ordinal: u64,
-    /// The target of the fault.
+    /// Whether the fault applies to a request or to a connection.
     pub on: Affected,
     /// The seed; seed and ordinal determine all random values.
     pub seed: u64,

@@ -21,7 +21,7 @@ pub struct InvalidVariable {
 }
 
 impl InvalidVariable {
-    /// The name of the variable.
+    /// Returns the name of the variable.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
@@ -29,8 +29,8 @@ impl InvalidVariable {
 }
 
 impl Latency {
-    /// A uniform delay from `CHAOS_LATENCY_MS_MIN` to `CHAOS_LATENCY_MS_MAX` milliseconds; 100 and
-    /// 500 if they are not set.
+    /// Creates a uniform delay from `CHAOS_LATENCY_MS_MIN` to `CHAOS_LATENCY_MS_MAX` milliseconds;
+    /// 100 and 500 if they are not set.
     ///
     /// ```
     /// use tower_traffic::chaos::{Behavior, Chaos, Latency, Stage, Trigger};

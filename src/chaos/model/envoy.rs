@@ -9,14 +9,15 @@ const DELAY: &str = "x-envoy-fault-delay-request";
 /// The status of the response.
 const ABORT: &str = "x-envoy-fault-abort-request";
 
-/// The faults that a request asks for.
+/// The fault that a request asks for in its headers; `None` for each header that is missing or
+/// invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::chaos) struct FaultHeaders {
     pub(in crate::chaos) delay: Option<Duration>,
     pub(in crate::chaos) status: Option<StatusCode>,
 }
 
-/// Whether the headers ask for a fault.
+/// Whether a request has one of the fault headers.
 pub(in crate::chaos) fn is_in(headers: &HeaderMap) -> bool {
     (headers.contains_key(DELAY) || headers.contains_key(ABORT)) && of(headers) != NOTHING
 }
@@ -26,7 +27,8 @@ const NOTHING: FaultHeaders = FaultHeaders {
     status: None,
 };
 
-/// Reads the headers; an invalid value is ignored.
+/// Reads the fault headers of a request. A fault header with an invalid value is ignored, as if it
+/// were missing.
 pub(in crate::chaos) fn of(headers: &HeaderMap) -> FaultHeaders {
     let number = |name| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
     let status = |number| StatusCode::from_u16(u16::try_from(number).ok()?).ok();

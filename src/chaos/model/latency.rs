@@ -40,12 +40,12 @@ pub(in crate::chaos) enum Shape {
 }
 
 impl Latency {
-    /// A constant delay.
+    /// Creates a constant delay of `time`.
     pub fn fixed(time: Duration) -> Self {
         Self::uniform(time..=time)
     }
 
-    /// A delay from `times`, uniformly distributed.
+    /// Creates a delay from the range `times`, uniformly distributed.
     ///
     /// If the end of the range is before its start, the delay is its start.
     pub fn uniform(times: RangeInclusive<Duration>) -> Self {
@@ -56,17 +56,17 @@ impl Latency {
         })
     }
 
-    /// A normally distributed delay; negative values become zero.
+    /// Creates a normally distributed delay. Negative values become zero.
     pub fn normal(mean: Duration, deviation: Duration) -> Self {
         Self::of(Shape::Normal { mean, deviation })
     }
 
-    /// An exponentially distributed delay: short delays are frequent, long ones are rare.
+    /// Creates an exponentially distributed delay: short delays are frequent, long delays are rare.
     pub fn exponential(mean: Duration) -> Self {
         Self::of(Shape::Exponential { mean })
     }
 
-    /// A delay with a Pareto distribution: at least `min`, with a long tail.
+    /// Creates a delay with a Pareto distribution: at least `min`, with a long tail.
     ///
     /// The smaller `shape`, the longer the tail; 1.16 gives the "80 to 20" rule, and a `shape` that
     /// is not above 0 counts as 1. Without a [maximum](Self::max), some delays may last for days.
@@ -79,7 +79,7 @@ impl Latency {
         Self::of(Shape::Pareto { min, shape })
     }
 
-    /// Cuts longer delays to `cap`.
+    /// Shortens delays that are longer than `cap` to `cap`. Of several calls, the last applies.
     pub fn max(self, cap: Duration) -> Self {
         Self {
             cap: Some(cap),

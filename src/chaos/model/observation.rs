@@ -31,8 +31,8 @@ impl Inputs {
     }
 }
 
-/// A request, later with its response, as triggers see it; or a connection, of which only the URI
-/// is known.
+/// The request that triggers examine, later with its response; or a connection, of which only the
+/// URI is known.
 #[derive(Clone, Copy)]
 pub(in crate::chaos) struct Observation<'a> {
     pub(in crate::chaos) target: Affected,
@@ -66,7 +66,8 @@ impl<'a> Observation<'a> {
         }
     }
 
-    /// `head` is empty: it stands in for the request that a connection does not have.
+    /// Creates the observation of a connection. `head` is empty: it stands in for the request head
+    /// that a connection does not have.
     #[cfg(feature = "chaos-connect")]
     pub(in crate::chaos) fn of_connection(
         head: &'a Request<()>,
@@ -81,7 +82,7 @@ impl<'a> Observation<'a> {
         }
     }
 
-    /// The route that axum matched, else the path.
+    /// Returns the route that axum matched, else the path.
     pub(in crate::chaos) fn route(&self) -> &'a str {
         client::matched_route(self.extensions).unwrap_or(self.uri.path())
     }

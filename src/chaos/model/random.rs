@@ -13,18 +13,19 @@ pub(in crate::chaos) struct Random {
     state: u128,
 }
 
-/// The use of a value.
+/// The purpose for which a random value is drawn. Each purpose has a random stream of its own, so
+/// that one value does not depend on the others.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::chaos) enum Draw {
     /// A trigger, by its number in the schedule.
     Trigger(u32),
     Latency,
-    /// The length of a body that is cut.
+    /// The length to which a body is cut.
     Cut,
     Header,
-    /// Bytes of a body, or bytes that are received from a connection.
+    /// The changed bytes of a body, or of the data that is received from a connection.
     Bytes,
-    /// Bytes that are sent to a connection.
+    /// The changed bytes of the data that is sent to a connection.
     #[cfg(feature = "chaos-connect")]
     SentBytes,
 }

@@ -38,7 +38,7 @@ impl Pattern {
     }
 }
 
-/// Shortens a huge text for an error.
+/// Shortens a long text, to be part of an error.
 fn shortened(mut text: String) -> String {
     const SHOWN: usize = 80;
     if let Some((end, _)) = text.char_indices().nth(SHOWN) {
@@ -107,7 +107,7 @@ impl Requests {
         Self::default()
     }
 
-    /// Requires this method, compared without regard to case.
+    /// Requires the method `method`, compared without regard to case.
     pub fn method(self, method: impl Into<String>) -> Self {
         self.with(Part::Method(method.into()))
     }
@@ -215,7 +215,7 @@ fn host<'a>(observation: &Observation<'a>) -> Option<&'a str> {
     str::from_utf8(head::host(observation.uri, header)?).ok()
 }
 
-/// The decoded values of a query parameter.
+/// Returns the decoded values of a query parameter.
 fn values<'a>(uri: &'a Uri, name: &'a str) -> impl Iterator<Item = String> + 'a {
     form::texts(uri.query().unwrap_or_default())
         .filter_map(move |(key, value)| (key == name).then_some(value))

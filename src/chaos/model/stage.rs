@@ -49,7 +49,8 @@ pub(in crate::chaos) enum Kind {
     Then(Vec<Stage>),
     Repeat {
         stages: Box<Stage>,
-        /// The stages before their start, and their first numbers.
+        /// A copy of the stages before their start and the first number of their triggers, for a
+        /// restart.
         pristine: Option<(Box<Stage>, Numbering)>,
     },
     Until {
@@ -60,7 +61,7 @@ pub(in crate::chaos) enum Kind {
     },
 }
 
-/// The turn of a trigger in the order of evaluation.
+/// The position of a trigger in the order of evaluation, and the inputs that it needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(in crate::chaos) struct Turn {
     position: u32,
@@ -108,9 +109,9 @@ pub(in crate::chaos) enum StageOutcome {
     Pass,
     /// A trigger needs these inputs; evaluation resumes at this position.
     Defer(Inputs, u32),
-    /// The next stage decides.
+    /// The stage does not match: the next stage decides.
     NoMatch,
-    /// The stage will never match again; the next stage decides.
+    /// The stage is finished and will not match again: the next stage decides.
     Finished,
 }
 
@@ -155,7 +156,7 @@ impl Stage {
         Self(Kind::Then(stages.into_iter().collect()))
     }
 
-    /// Restarts this stage whenever it is finished.
+    /// Restarts this stage whenever it finishes.
     pub fn repeat(self) -> Self {
         Self(Kind::Repeat {
             stages: Box::new(self),
@@ -180,7 +181,7 @@ impl Stage {
         &self.0
     }
 
-    /// The inputs that any of its triggers needs.
+    /// Returns all inputs that at least one trigger of the stage needs.
     pub(in crate::chaos) fn inputs(&self) -> Inputs {
         match &self.0 {
             Kind::Wait => Inputs::default(),
@@ -194,7 +195,7 @@ impl Stage {
         }
     }
 
-    /// Whether the stage can decide about a `target`.
+    /// Whether the stage can apply a fault to a `target`.
     fn sees(&self, target: Affected) -> bool {
         match &self.0 {
             Kind::Wait => true,
@@ -233,7 +234,7 @@ impl Stage {
         }
     }
 
-    /// Decides about one request or connection, which may advance counters.
+    /// Returns the outcome for one request or connection. Evaluation may advance counters.
     pub(in crate::chaos) fn evaluate(&mut self, observation: &Observation<'_>) -> StageOutcome {
         match &mut self.0 {
             Kind::Wait => StageOutcome::Pass,
@@ -305,7 +306,7 @@ impl Stage {
     }
 }
 
-/// The stage with its progress, in http4k's words.
+/// Writes the stage with its progress, in http4k's words.
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {

@@ -26,7 +26,7 @@ impl Description {
         }
     }
 
-    /// The document of the API at `base`.
+    /// Returns the OpenAPI document of the API at `base`.
     pub(super) fn at(&self, base: &str) -> Bytes {
         let mut last = lock(&self.last);
         match &*last {

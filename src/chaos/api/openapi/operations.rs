@@ -45,7 +45,7 @@ const OPERATIONS: [Operation; 9] = [
     (TOGGLE, "postChaosToggle", "Switch off if on, and on if off", APPLIED, Takes::Post),
 ];
 
-/// The paths of the OpenAPI document, below `base`.
+/// Returns the paths of the OpenAPI document, below `base`.
 pub(super) fn paths(base: &str, has_token: bool) -> Value {
     let mut paths = Map::new();
     for operation in OPERATIONS {
@@ -107,7 +107,7 @@ fn describe((_, id, summary, answer, takes): Operation, has_token: bool) -> Valu
     operation
 }
 
-/// A description, and JSON of a schema.
+/// Returns the description of a response or request with a JSON body of a schema.
 fn json([about, schema]: [&str; 2]) -> Value {
     let schema = match schema {
         "" => json!({"type": "object"}),

@@ -25,7 +25,7 @@ macro_rules! derived {
     };
 }
 
-/// All components, by name.
+/// Returns all components of the OpenAPI document, by name.
 pub(super) fn all() -> Map<String, Value> {
     let mut schemas = values::all();
     schemas.extend(derived![
@@ -86,7 +86,7 @@ pub(super) fn all() -> Map<String, Value> {
     schemas
 }
 
-/// Every list in a document has at least one item.
+/// Gives every list in a document schema a minimum of one item.
 fn fill_lists(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
@@ -100,7 +100,7 @@ fn fill_lists(schema: &mut Value) {
     }
 }
 
-/// Gives each variant of an enum a component of its own, found by `type`.
+/// Moves each variant of an enum to a component of its own, selected by `type`.
 fn split(schemas: &mut Map<String, Value>, family: &str, examples: &Value) {
     let variants = schemas[family]["oneOf"].take();
     let (mut refs, mut mapping) = (Vec::new(), Map::new());
@@ -135,7 +135,7 @@ fn split(schemas: &mut Map<String, Value>, family: &str, examples: &Value) {
     schemas[family]["discriminator"] = json!({"propertyName": "type", "mapping": mapping});
 }
 
-/// `set-header` as `SetHeader`.
+/// Converts kebab case to Pascal case: `set-header` to `SetHeader`.
 fn pascal(name: &str) -> String {
     let upper = |part: &str| {
         let (first, rest) = part.split_at(1);
@@ -144,7 +144,7 @@ fn pascal(name: &str) -> String {
     name.split('-').map(upper).collect()
 }
 
-/// An object whose required fields depend on the value of `field`.
+/// Returns the schema of an object whose required fields depend on the value of `field`.
 fn forms(object: &Value, forms: &[(Value, &[&str])], field: &str) -> Value {
     let all = forms.iter().map(|(value, required)| {
         let mut form = object.clone();

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 const HEADER_NAME: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,1000}$";
 
-/// All of them, by the names of the types in `document::value`.
+/// Returns the schemas of all types in `document::value`, by name.
 pub(super) fn all() -> Map<String, Value> {
     let schemas = json!({
         "Duration": duration(),
@@ -92,7 +92,7 @@ pub(super) fn all() -> Map<String, Value> {
     }
 }
 
-/// The names of headers in a map.
+/// Returns the names of headers in a map.
 pub(super) fn header_names() -> Value {
     json!({"type": "string", "pattern": HEADER_NAME})
 }
@@ -118,7 +118,8 @@ fn text(about: &str, example: &Value, pattern: &str) -> Value {
     })
 }
 
-/// Java's grammar without signs, and the grammar of the crate `humantime`.
+/// Returns the schema of a duration: Java's grammar without signs, or the grammar of the crate
+/// `humantime`.
 fn duration() -> Value {
     let seconds = "[0-9]{1,18}([.,][0-9]{0,9})?[sS]";
     let minutes = "[0-9]{1,16}[mM]";

@@ -97,7 +97,8 @@ pub(in crate::chaos) enum Kind {
     Status(RangeInclusive<u16>),
 }
 
-/// The start of a trigger, by both clocks: tokio's clock, which tests can pause, decides.
+/// The time at which a trigger started, by two clocks. tokio's clock, which tests can pause,
+/// decides.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::chaos) struct Start {
     pub(in crate::chaos) at: Instant,
@@ -145,7 +146,7 @@ impl Trigger {
         })
     }
 
-    /// Fires for every request after the first `count`.
+    /// Fires for every request after the first `count` requests; with 0, for every request.
     pub fn countdown(count: u64) -> Self {
         Self(Kind::Countdown { count, left: count })
     }
@@ -170,13 +171,14 @@ impl Trigger {
         Self(Kind::Requests(requests))
     }
 
-    /// Fires for every `n`th request.
+    /// Fires for every `n`th request: first for request number `n`, counted from 1.
     pub fn nth(n: NonZeroU64) -> Self {
         Self(Kind::Nth { n, seen: 0 })
     }
 
     /// Fires for a [percentage](Self::percentage) of requests that changes linearly from the start
-    /// to the end of `percent` within `over`, and then stays there.
+    /// to the end of `percent` within `over`, and then stays at the end. If `over` is zero, the
+    /// percentage is the end from the beginning.
     pub fn ramp(percent: RangeInclusive<f64>, over: Duration) -> Self {
         Self(Kind::Ramp {
             from: clamped(*percent.start()),
@@ -187,7 +189,8 @@ impl Trigger {
         })
     }
 
-    /// Fires between `from` (inclusive) and `to` (exclusive), measured from activation.
+    /// Fires between `from` (inclusive) and `to` (exclusive), measured from activation. If `to` is
+    /// not after `from`, the trigger never fires.
     pub fn window(from: Duration, to: Duration) -> Self {
         Self(Kind::Window {
             from,
@@ -269,7 +272,7 @@ impl Trigger {
         }
     }
 
-    /// Whether the trigger fires, which may advance its counters.
+    /// Whether the trigger fires for `observation`. Evaluation may advance counters.
     pub(in crate::chaos) fn fires(&mut self, observation: &Observation<'_>) -> bool {
         match &mut self.0 {
             Kind::Always => true,
@@ -348,7 +351,7 @@ impl Trigger {
         }
     }
 
-    /// The inputs that the trigger needs.
+    /// Returns the inputs that the trigger needs.
     pub(in crate::chaos) fn inputs(&self) -> Inputs {
         Inputs {
             body: self.any(&mut |kind| matches!(kind, Kind::Requests(it) if it.needs_body())),
@@ -356,7 +359,7 @@ impl Trigger {
         }
     }
 
-    /// Whether the predicate holds for any part of the trigger.
+    /// Whether `is_so` is true for at least one part of the trigger.
     fn any(&self, is_so: &mut impl FnMut(&Kind) -> bool) -> bool {
         if is_so(&self.0) {
             return true;

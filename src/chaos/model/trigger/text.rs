@@ -8,7 +8,7 @@ use crate::{
     util::time::FOREVER,
 };
 
-/// The trigger with its progress, in http4k's words.
+/// Writes the trigger with its progress, in http4k's words.
 impl fmt::Display for Trigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
