@@ -98,7 +98,8 @@ pub(super) fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     }
 }
 
-/// The error of a failed write: a missing parent is a failure, and not [`StoreError::NotFound`].
+/// Returns the error of a failed write: a missing parent is a failure, and not
+/// [`StoreError::NotFound`].
 fn failed(path: &Path, source: io::Error) -> StoreError {
     StoreError::failed("write", path, source)
 }

@@ -78,7 +78,8 @@ impl StoreError {
         Self::Other(error.into())
     }
 
-    /// The error of a file system call: adds the path, and tells a missing file from a failure.
+    /// Returns the error of a file system call: adds the path, and tells a missing file from a
+    /// failure.
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         let inner = source.get_ref();
         if let Some(NeedsFeature(feature)) = inner.and_then(|error| error.downcast_ref()) {
@@ -157,7 +158,7 @@ enum Position {
 }
 
 impl Location {
-    /// The whole of `path`, a path or URL.
+    /// Creates the location of all of `path`, a path or URL.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
@@ -166,41 +167,41 @@ impl Location {
         }
     }
 
-    /// The record that begins `offset` bytes from the start.
+    /// Points to the record that begins `offset` bytes from the start.
     #[must_use]
     pub fn at_byte(mut self, offset: u64) -> Self {
         self.position = Position::Byte(offset);
         self
     }
 
-    /// A line, counted from 1.
+    /// Points to a line, counted from 1.
     #[must_use]
     pub fn at_line(mut self, line: usize) -> Self {
         self.position = Position::Line(line);
         self
     }
 
-    /// A line and a column, both counted from 1, after which nothing can be read.
+    /// Points to a line and a column, both counted from 1, after which nothing can be read.
     #[must_use]
     pub fn at_column(mut self, line: usize, column: usize) -> Self {
         self.position = Position::Column { line, column };
         self
     }
 
-    /// A value in JSON or YAML, such as `$.log.entries[3].request.url`.
+    /// Points to a value in JSON or YAML, such as `$.log.entries[3].request.url`.
     #[must_use]
     pub fn at_json_path(mut self, path: impl Into<String>) -> Self {
         self.position = Position::JsonPath(path.into());
         self
     }
 
-    /// The path or URL.
+    /// Returns the path or URL.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The position in bytes from the start.
+    /// Returns the position in bytes from the start.
     #[must_use]
     pub fn byte(&self) -> Option<u64> {
         match self.position {
@@ -209,7 +210,7 @@ impl Location {
         }
     }
 
-    /// The line, counted from 1.
+    /// Returns the line, counted from 1.
     #[must_use]
     pub fn line(&self) -> Option<usize> {
         match self.position {
@@ -218,7 +219,7 @@ impl Location {
         }
     }
 
-    /// The column, counted from 1.
+    /// Returns the column, counted from 1.
     #[must_use]
     pub fn column(&self) -> Option<usize> {
         match self.position {
@@ -227,7 +228,7 @@ impl Location {
         }
     }
 
-    /// The path of a value in JSON or YAML.
+    /// Returns the path of a value in JSON or YAML.
     #[must_use]
     pub fn json_path(&self) -> Option<&str> {
         match &self.position {
@@ -236,7 +237,7 @@ impl Location {
         }
     }
 
-    /// The effect of damage at this location.
+    /// Returns the effect of damage at this location.
     fn consequence(&self) -> &'static str {
         match self.position {
             Position::Whole => "",

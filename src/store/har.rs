@@ -82,7 +82,7 @@ struct Writer {
 }
 
 impl Har {
-    /// The recording in the file at `path`, which may be missing.
+    /// Creates a recording in the file at `path`, which may be missing.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             file: RecordingFile::new(path.into().into(), FileFormat::Har),
@@ -111,7 +111,7 @@ impl Har {
         }
     }
 
-    /// The file.
+    /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.file.path()

@@ -68,7 +68,7 @@ impl Default for Recorded {
 }
 
 impl Memory {
-    /// An empty recording.
+    /// Creates an empty recording.
     pub fn new() -> Self {
         Self::default()
     }
@@ -99,7 +99,7 @@ impl Memory {
         }
     }
 
-    /// The exchanges, oldest first.
+    /// Returns the exchanges, oldest first.
     #[must_use]
     pub fn exchanges(&self) -> Vec<Arc<Exchange>> {
         let recorded = self.read();
@@ -110,7 +110,7 @@ impl Memory {
             .collect()
     }
 
-    /// The number of exchanges.
+    /// Returns the number of exchanges.
     #[must_use]
     pub fn len(&self) -> usize {
         self.read().exchanges.len()
@@ -122,7 +122,7 @@ impl Memory {
         self.len() == 0
     }
 
-    /// The number of exchanges that were evicted.
+    /// Returns the number of exchanges that were evicted.
     #[must_use]
     pub fn evicted(&self) -> usize {
         self.read().evicted

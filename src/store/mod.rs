@@ -109,7 +109,7 @@ pub trait Sink: Send + Sync + 'static {
 
 /// Looks up the recorded response for a request.
 pub trait Source: Send + Sync + 'static {
-    /// The rule that makes match keys. A source is indexed by its keys, so callers of
+    /// Returns the rule that makes match keys. A source is indexed by its keys, so callers of
     /// [`find`](Self::find) make the key with this rule.
     fn matching(&self) -> &Matching;
 
@@ -143,7 +143,7 @@ pub enum Which {
 }
 
 impl Which {
-    /// The index of the selected recording among `len`; `None` if `len` is 0.
+    /// Returns the index of the selected recording among `len`; `None` if `len` is 0.
     #[must_use]
     pub fn index(self, len: usize) -> Option<usize> {
         let last = len.checked_sub(1)?;

@@ -15,17 +15,19 @@ use crate::{
     message::Exchange,
 };
 
-/// A VCR cassette in YAML or JSON, read-only. Clones share it.
+/// A VCR cassette in YAML or JSON, read-only. Clones share the cassette.
 ///
-/// It reads the dialects of VCR (Ruby) and the crate `vcr-cassette` (`http_interactions`), of vcrpy
-/// (Python) and of go-vcr (both `interactions`). URIs in cassettes are absolute. At a server, whose
-/// requests have only a path, match with [`Matching::ignore_authority`].
+/// Three dialects can be read: that of VCR (Ruby) and the crate `vcr-cassette`, whose list is named
+/// `http_interactions`, that of vcrpy (Python) and that of go-vcr, whose lists are named
+/// `interactions`. URIs in cassettes are absolute. If requests have only a path, as at a server,
+/// match with [`Matching::ignore_authority`].
 ///
-/// An interaction that cannot be an exchange is skipped, and the others are served. Unknown fields
-/// are ignored. The [`report`](Self::report) lists both. Exchanges of a dialect without dates are
-/// dated 1970-01-01.
+/// An interaction that cannot be read as an exchange is skipped, and the others are served. Unknown
+/// fields are ignored. The [`report`](Self::report) lists skipped interactions and ignored fields.
+/// Exchanges of a dialect without dates are dated 1970-01-01.
 ///
-/// A [replay](Replay) holds the text of the file in memory, a look-up all of its exchanges.
+/// A [replay](Replay) keeps the text of the file in memory; a look-up keeps all exchanges of the
+/// file in memory.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -49,7 +51,7 @@ use crate::{
 pub struct Vcr(RecordingFile);
 
 impl Vcr {
-    /// The cassette in the file at `path`, which may be missing.
+    /// Creates a cassette in the file at `path`, which may be missing.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(RecordingFile::new(path.into().into(), FileFormat::Vcr))
     }
@@ -67,18 +69,18 @@ impl Vcr {
 
     /// Sets the rule by which look-ups match requests.
     ///
-    /// The value that is returned loads the file again; clones made before keep their rule.
+    /// The returned cassette loads the file again. Clones made before keep their rule.
     pub fn match_by(self, matching: Matching) -> Self {
         Self(self.0.match_by(matching))
     }
 
-    /// The file.
+    /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.0.path()
     }
 
-    /// Loads the file unless it is loaded, and reports what it contains.
+    /// Loads the file unless it is loaded already, and reports its contents.
     ///
     /// # Errors
     /// As [`open`](Self::open).

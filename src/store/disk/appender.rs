@@ -18,12 +18,12 @@ use crate::{
     util::time::timestamp,
 };
 
-/// The buffer is written at this size, which fits into the processor's cache.
+/// The size at which the buffer is written to the file; it fits into the processor's cache.
 const WRITE_BUFFER: usize = 128 << 10;
-/// A buffer that a large body made larger than this is freed.
+/// The maximum capacity of a buffer that is kept after a large body.
 const KEPT_BUFFER: usize = 1 << 20;
 
-/// Appends to the current file, and begins new ones.
+/// Appends exchanges to the current file, and begins new files.
 #[derive(Default)]
 pub(super) struct Appender {
     segment: Option<Segment>,
@@ -41,7 +41,8 @@ struct Segment {
 }
 
 impl Appender {
-    /// Appends exchanges, all or none. Returns the file, and the offset of each exchange.
+    /// Appends all exchanges, or none if that fails. Returns the file, and the offset of each
+    /// exchange.
     pub(super) fn append(
         &mut self,
         disk: &Disk,
@@ -143,7 +144,7 @@ impl Segment {
     }
 }
 
-/// The encoder of a writer's first file.
+/// Returns the encoder for the first file of a writer.
 fn first_encoder(folder: &Path, compression: Compression) -> io::Result<Encoder> {
     #[cfg(feature = "zstd")]
     if compression == Compression::Zstd
@@ -156,7 +157,8 @@ fn first_encoder(folder: &Path, compression: Compression) -> io::Result<Encoder>
     Encoder::new(compression)
 }
 
-/// An encoder with the dictionary of this crate's last compressed file in `folder`.
+/// Returns an encoder with the dictionary of the last compressed file in `folder` that this crate
+/// wrote; `None` if there is no such file, or it cannot be read.
 #[cfg(feature = "zstd")]
 fn encoder_beside_the_last(folder: &Path) -> Option<Encoder> {
     let is_ours = |name: &std::ffi::OsString| {
@@ -173,7 +175,8 @@ fn encoder_beside_the_last(folder: &Path) -> Option<Encoder> {
     Encoder::zstd_beside(io::BufReader::new(file), end).ok()
 }
 
-/// `traffic-20261120T235959Z-1a2b3c4d`: sorts files by writer, and writers by age.
+/// Returns a new prefix of file names, such as `traffic-20261120T235959Z-1a2b3c4d`: it sorts files
+/// by writer, and writers by age.
 fn writer_name() -> String {
     let start = format!("{:.0}", timestamp(SystemTime::now()));
     let id = Uuid::new_v4().simple().to_string();

@@ -78,7 +78,7 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// A stream in `folder`, which may be missing.
+    /// Creates a stream in `folder`, which may be missing.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: Folder::new(folder.into().into()),
@@ -131,7 +131,7 @@ impl Disk {
         self
     }
 
-    /// The folder.
+    /// Returns the folder of the stream.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()

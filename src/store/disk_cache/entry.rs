@@ -11,8 +11,8 @@ use crate::{
     },
 };
 
-/// The files of an entry; `None` if the exchange has no response, or a file would be too large to
-/// read.
+/// Returns the files of an entry; `None` if the exchange has no response, or a file would be too
+/// large to read.
 pub(super) fn write(exchange: &Exchange, style: Style) -> Option<Files> {
     let request = &exchange.request;
     let response = exchange.response.as_ref().ok()?;

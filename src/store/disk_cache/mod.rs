@@ -25,7 +25,7 @@ use crate::{
     message::{Exchange, RecordedRequest},
 };
 
-/// The most entries that may share a name after their requests were edited.
+/// The maximum number of entries that may have the same name after their requests were edited.
 const MAX_NAMESAKES: usize = 1000;
 
 /// A cache in a folder: one entry for each match key, as text. Clones share it.
@@ -113,7 +113,7 @@ pub struct DiskCache {
 }
 
 impl DiskCache {
-    /// A cache in `folder`, which may be missing.
+    /// Creates a cache in `folder`, which may be missing.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: Folder::new(folder.into().into()),
@@ -134,15 +134,17 @@ impl DiskCache {
         Ok(cache)
     }
 
-    /// Sets whether JSON is indented when it is written (default `true`). It is served without that
-    /// indentation. JSON that already has white space between its tokens is not changed.
+    /// Sets whether JSON is stored with indentation (default `true`). Responses are served without
+    /// the added indentation. JSON that already has white space between its tokens is stored
+    /// unchanged. With [`exact`](Self::exact), JSON is never indented.
     pub fn indent_json(mut self, indent: bool) -> Self {
         self.indent_json = indent;
         self
     }
 
     /// Sets whether every body is stored unchanged (default `false`): JSON without added
-    /// indentation, compressed bodies compressed, in files of their own.
+    /// indentation, whatever [`indent_json`](Self::indent_json) says, and compressed bodies
+    /// compressed, in files of their own.
     pub fn exact(mut self, exact: bool) -> Self {
         self.exact = exact;
         self
@@ -150,14 +152,14 @@ impl DiskCache {
 
     /// Sets the rule by which requests match.
     ///
-    /// The value that is returned builds an index of its own by this rule; clones made before keep
-    /// theirs, in the same folder.
+    /// The returned cache builds an index of its own by this rule. Clones made before keep their
+    /// index; all of them use the same folder.
     pub fn match_by(mut self, matching: Matching) -> Self {
         self.folder.match_by(matching);
         self
     }
 
-    /// The folder.
+    /// Returns the folder of the cache.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -209,7 +211,7 @@ impl DiskCache {
         Ok(())
     }
 
-    /// The folder of a key's entry, existing or new.
+    /// Returns the folder of the entry for `key`, which may not exist yet.
     fn place(&self, key: MatchKey, request: &RecordedRequest) -> Arc<Path> {
         let is_free = |place: &Path| match read_fixture(place) {
             Ok(existing) => self.matching().key(&existing.request) == key,
@@ -240,7 +242,7 @@ impl DiskCache {
 }
 
 impl Sink for DiskCache {
-    /// Stores the exchanges that can answer.
+    /// Stores the exchanges that can answer a request.
     fn store(&self, exchanges: Vec<Arc<Exchange>>) -> BoxFuture<'_, Result<(), StoreError>> {
         let cache = self.clone();
         blocking(move || cache.write(&exchanges)).boxed()
@@ -252,7 +254,8 @@ impl Source for DiskCache {
         self.folder.matching()
     }
 
-    /// Finds the key's only entry, whatever `which` is; without one, a recording of another layout.
+    /// Finds the only entry for `key`, whatever `which` is. If there is no entry, finds a recording
+    /// of another layout.
     fn find(
         &self,
         key: MatchKey,
@@ -267,7 +270,8 @@ impl Source for DiskCache {
 }
 
 impl Replay for DiskCache {
-    /// Streams what has a recorded order, then the entries by path. A missing folder is an error.
+    /// Streams the exchanges with a recorded order, then the entries by path. A missing folder is
+    /// an error.
     fn replay(&self) -> BoxStream<'static, Result<Exchange, StoreError>> {
         self.folder.replay()
     }

@@ -13,15 +13,16 @@ use crate::{
 };
 
 const LONGEST_SEGMENT: usize = 48;
-/// Host and path together. Windows has room for 260 bytes, the recording's folder included.
+/// The maximum length of host and path together, in bytes. Windows allows 260 bytes, the
+/// recording's folder included.
 const LONGEST: usize = 112;
 const LONGEST_METHOD: usize = 16;
 const KEY_DIGITS: usize = 16;
 const NO_HOST: &str = "no-host";
-/// Replaces the segments that exceed the maximum length.
+/// The replacement of the path segments that exceed the maximum length.
 const MORE: &str = "_more";
 
-/// `<host>/<path>/<METHOD>-<key>`, with as many segments as fit.
+/// Returns the path of an entry: `<host>/<path>/<METHOD>-<key>`, with as many path segments as fit.
 pub(super) fn path(request: &RecordedRequest, key: MatchKey) -> PathBuf {
     let mut path = PathBuf::new();
     let mut len = 0;
@@ -73,7 +74,8 @@ fn safe(name: &str, longest: usize) -> String {
     safe
 }
 
-/// Devices on Windows, with any extension.
+/// Whether `name` is a reserved device name on Windows, such as `CON` or `COM1`, with or without an
+/// extension.
 fn is_reserved(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or_default();
     let stem = stem.to_ascii_uppercase();

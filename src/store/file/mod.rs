@@ -47,7 +47,7 @@ impl RecordingFile {
         }
     }
 
-    /// The same file, with a memory of its own for look-ups.
+    /// Returns the same file, with a memory of its own for look-ups.
     pub(super) fn match_by(&self, matching: Matching) -> Self {
         Self {
             path: self.path.clone(),

@@ -4,14 +4,14 @@ use std::{fmt, sync::Arc};
 
 use crate::store::{Report, StoreError};
 
-/// The most notes in a report.
+/// The maximum number of notes in a report.
 const MAX_NOTES: usize = 100;
 
-/// The contents of a recording, counted: exchanges, skipped parts and notes.
+/// The contents of a recording: the number of exchanges, the parts that were skipped, and notes.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct FileReport {
-    /// Number of exchanges.
+    /// The number of exchanges.
     pub exchanges: usize,
     /// The parts that cannot be read, and were skipped.
     pub skipped: Vec<Arc<StoreError>>,
@@ -22,15 +22,15 @@ pub struct FileReport {
     pub folder: Option<Report>,
 }
 
-/// A change to an exchange that was needed to read it.
+/// A change that was made to exchanges in order to read them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Note {
-    /// The first place in the file, such as `$.log.entries[3].request.headers[0]`.
+    /// The first changed value in the file, such as `$.log.entries[3].request.headers[0]`.
     pub path: String,
-    /// The change.
+    /// The change, in words.
     pub what: String,
-    /// Number of places with the same change.
+    /// The number of values in the file with the same change, the first one included.
     pub count: usize,
 }
 

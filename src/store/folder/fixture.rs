@@ -88,7 +88,7 @@ fn read_message<T>(
     }
 }
 
-/// The error of an entry that has one message only.
+/// Returns the error of an entry that has one message only.
 pub(super) fn incomplete(missing: &Path) -> StoreError {
     let reason = "incomplete entry: this file is missing; create it or delete the folder";
     StoreError::damaged(missing, reason)

@@ -21,32 +21,35 @@ use crate::{
     store::{StoreError, Which},
 };
 
-/// The most threads that read entries: reading mostly waits for the system.
+/// The maximum number of threads that read entries: reading mostly waits for the system.
 const MOST_THREADS: usize = 8;
-/// The fewest entries that are worth a thread.
+/// The minimum number of folders for each thread: with fewer, a further thread costs more than it
+/// saves.
 const FEWEST_FOLDERS: usize = 64;
 
-/// A hash and a position for each exchange: the cost of a look-up does not depend on their number.
+/// Maps match keys to the positions of exchanges: the cost of a look-up does not depend on the
+/// number of exchanges.
 pub(in crate::store) struct Index {
     pub(super) report: Report,
     files: Vec<Place>,
-    /// Exchanges with a recorded order.
+    /// Exchanges with a recorded order, by match key.
     positions: HashMap<MatchKey, Positions>,
-    /// The only entry of a key, which answers before all other recordings.
+    /// The only entry for each match key. It answers before all other recordings.
     entries: HashMap<MatchKey, (Layout, Arc<Path>)>,
-    /// Entries whose response has a mistake. Without another answer, the look-up reports the
+    /// Entries whose response has a mistake. If nothing else answers, the look-up reports the
     /// mistake.
     faulty: HashMap<MatchKey, Arc<Path>>,
 }
 
-/// The position of an exchange.
+/// Where an exchange is stored.
 #[derive(Clone)]
 pub(super) enum Place {
     Segment(Arc<Path>, u64),
     Folder(Layout, Arc<Path>),
 }
 
-/// The positions of a key. The first one needs no allocation, because most keys have only one.
+/// The positions of all exchanges with one match key. The first position needs no allocation,
+/// because most keys have only one.
 struct Positions {
     first: Position,
     more: Vec<Position>,
@@ -152,7 +155,7 @@ impl Index {
         }
     }
 
-    /// Adds an exchange of a WARC file. Without a key it is only counted.
+    /// Adds an exchange of a WARC file. An exchange without a key is only counted.
     pub(in crate::store) fn add(&mut self, file: &Arc<Path>, offset: u64, key: Option<MatchKey>) {
         self.report.exchanges += 1;
         let Some(key) = key else { return };
@@ -163,7 +166,7 @@ impl Index {
         self.push(key, offset);
     }
 
-    /// Adds a position in the last file.
+    /// Adds a position in the file that was added last.
     fn push(&mut self, key: MatchKey, offset: u64) {
         let position = Position {
             file: self.files.len() - 1,
@@ -196,7 +199,7 @@ impl Index {
         })
     }
 
-    /// The folder of the key's entry.
+    /// Returns the folder of the entry for `key`.
     pub(in crate::store) fn entry(&self, key: MatchKey) -> Option<&Arc<Path>> {
         match self.entries.get(&key) {
             Some((Layout::Fixture, path)) => Some(path),
@@ -204,7 +207,7 @@ impl Index {
         }
     }
 
-    /// Sets the folder of the key's entry.
+    /// Sets the folder of the entry for `key`.
     pub(in crate::store) fn put(&mut self, layout: Layout, key: MatchKey, path: Arc<Path>) {
         if let Some((k, p)) = self.entries.remove(&key) {
             if (k, &p) == (layout, &path) {
@@ -216,7 +219,7 @@ impl Index {
         self.add_folder(layout, path, Some(key));
     }
 
-    /// Removes a deleted entry; false if the key has another entry by now.
+    /// Removes a deleted entry. Returns false if another entry has taken its place.
     pub(super) fn forget(&mut self, key: MatchKey, path: &Path) -> bool {
         if self.faulty.get(&key).is_some_and(|p| **p == *path) {
             return self.faulty.remove(&key).is_some();
@@ -233,15 +236,16 @@ impl Index {
     }
 }
 
-/// The keys of entries. An error comes with the key if the request is intact.
+/// The keys of entries. An entry that cannot be read has an error, with its key if the request is
+/// intact.
 type Keys = Vec<Result<Option<MatchKey>, (StoreError, Option<MatchKey>)>>;
 
-/// Whether a message has a mistake in a line, so that the request may be intact.
+/// Whether the error is a mistake in one line of a message: the other message may be intact.
 fn is_in_a_line(error: &StoreError) -> bool {
     matches!(error, StoreError::Damaged { location, .. } if location.line().is_some())
 }
 
-/// Reads the keys of entries, on several threads.
+/// Reads entries on several threads, and returns their keys.
 fn read_folders(folders: &[(Layout, PathBuf)], matching: &Matching) -> Keys {
     let read = |folders: &[(Layout, PathBuf)]| -> Keys {
         folders

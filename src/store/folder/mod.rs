@@ -138,7 +138,7 @@ impl<W> Folder<W> {
 }
 
 impl<W: Default + Send + 'static> Folder<W> {
-    /// A folder that may be missing.
+    /// Creates a folder that may be missing.
     pub(super) fn new(path: Arc<Path>) -> Self {
         Self {
             path,
@@ -178,7 +178,7 @@ impl<W: Default + Send + 'static> Source for Folder<W> {
         blocking(move || folder.look_up(key, which)).boxed()
     }
 
-    /// A missing folder is empty.
+    /// Whether the folder has no exchanges. A missing folder is empty.
     fn is_empty(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
         let folder = self.clone();
         blocking(

@@ -12,11 +12,12 @@ use crate::{
     store::{BoxStream, StoreError, reader_thread::on_a_thread},
 };
 
-/// Replays a folder: WARC files and http4k's streams in the order of their names, then entries and
-/// http4k's caches by path.
+/// Streams all exchanges of a folder: those of WARC files, then those of http4k streams, of
+/// `DiskCache` entries and of http4k caches, each group in the order of the paths.
 ///
-/// A missing folder is an error, because an empty replay would look like success. Without
-/// `may_repair` a torn tail is an error too, and the folder stays as it is.
+/// A missing folder is an error, because an empty replay would look like success. A torn tail, the
+/// incomplete last exchange of a file whose writer was killed, is skipped if `may_repair` is true,
+/// and cut off where that is possible; otherwise it is an error, and the folder is not changed.
 pub(super) fn replay(
     folder: Arc<Path>,
     may_repair: bool,

@@ -21,22 +21,23 @@ pub(in crate::store) const PREFIX: &str = "traffic-";
 const READ_BUFFER: usize = 256 << 10;
 const LOOKUP_BUFFER: usize = 8 << 10;
 
-/// Whether a file of this name is read.
+/// Whether a file with this name is read.
 pub(super) fn is_segment(name: &[u8]) -> bool {
     EXTENSIONS
         .iter()
         .any(|end| name.ends_with(end.as_bytes()) && name.len() > end.len())
 }
 
-/// A part of a file, in order.
+/// What is read from a file: an exchange or a problem, in the order of the file.
 pub(in crate::store) enum SegmentEvent {
-    /// An exchange and its offset.
+    /// An exchange, and the offset at which it begins in the file.
     Exchange(u64, Box<Exchange>),
-    /// An exchange without an offset, in a file that is compressed as a whole.
+    /// An exchange that cannot be read by an offset, because the file is compressed as a whole.
     Unplaced(Box<Exchange>),
     /// A part that cannot be read.
     Skipped(StoreError),
-    /// A torn tail.
+    /// A torn tail: an exchange at the end of the file that is incomplete, because its writer was
+    /// killed.
     Repaired(Repair),
 }
 
@@ -49,7 +50,7 @@ pub(in crate::store) fn read(
     read_with(path, depth, torn_tail::repair, on_event)
 }
 
-/// Reads a file without changing it: a torn tail is an error.
+/// Reads a file without changing it. A torn tail is an error.
 pub(in crate::store) fn read_unchanged(
     path: &Path,
     mut on_event: impl FnMut(SegmentEvent) -> bool,
@@ -100,7 +101,7 @@ fn read_with(
     Ok(())
 }
 
-/// Reads the exchange that begins at an offset.
+/// Reads the exchange that begins at `offset`.
 pub(super) fn read_at(path: &Path, offset: u64) -> Result<Arc<Exchange>, StoreError> {
     let failed = |error| StoreError::io("read the file", path, error);
     let mut file = File::open(path).map_err(failed)?;

@@ -28,7 +28,7 @@ impl BucketRecording {
         }
     }
 
-    /// The same bucket, with a memory of its own for look-ups.
+    /// Returns the same bucket, with a memory of its own for look-ups.
     pub(super) fn match_by(&self, matching: Matching) -> Self {
         Self {
             s3: self.s3.clone(),

@@ -7,7 +7,7 @@ use crate::store::{StoreError, file::FileFormat};
 /// The bytes that are examined.
 const EXAMINED: u64 = 64 << 10;
 
-/// The format of a file; `None` for a folder.
+/// Returns the format of a file; `None` for a folder.
 pub(super) fn detect(path: &Path) -> Result<Option<FileFormat>, StoreError> {
     let failed = |error| StoreError::io("read", path, error);
     let unknown = |reason: String| StoreError::unsupported(path, reason);
@@ -83,7 +83,7 @@ fn is_compressed(start: &[u8]) -> bool {
     )
 }
 
-/// The first member name of an object.
+/// Returns the first member name of an object.
 fn first_key(text: &[u8]) -> Option<&[u8]> {
     let rest = text
         .strip_prefix(b"{")?

@@ -139,7 +139,7 @@ fn in_s3(location: &str) -> Result<Recording, StoreError> {
 }
 
 impl Recording {
-    /// The format.
+    /// Returns the format of the recording.
     #[must_use]
     pub fn format(&self) -> Format {
         self.format

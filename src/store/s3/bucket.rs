@@ -8,7 +8,7 @@ use http::Uri;
 use super::{client::Clients, objects::Objects};
 use crate::{store::StoreError, util::time::FOREVER};
 
-/// See [`Bucket::answer_timeout`].
+/// The default of [`Bucket::answer_timeout`].
 const ANSWER: Duration = Duration::from_secs(30);
 
 /// A bucket in S3 or a compatible server, with a prefix, an endpoint and credentials.
@@ -50,7 +50,7 @@ pub struct Bucket {
 
 #[derive(Clone)]
 pub(super) struct Settings {
-    /// The original text, without secrets.
+    /// The text from which the bucket was created, without secrets.
     location: String,
     name: String,
     /// Without slashes at its ends; may be empty.
@@ -64,7 +64,7 @@ pub(super) struct Settings {
 }
 
 impl Bucket {
-    /// The bucket and prefix in `location`.
+    /// Creates a bucket from `location`: `bucket`, `bucket/prefix` or `s3://bucket/prefix`.
     pub fn new(location: impl Into<String>) -> Self {
         let location = location.into();
         // Errors and logs contain the location, so keys must not be in it.
@@ -135,13 +135,13 @@ impl Bucket {
         self.set(|settings| settings.client = Some(client))
     }
 
-    /// The bucket's name.
+    /// Returns the name of the bucket.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.settings.name
     }
 
-    /// The prefix of every key, without a trailing slash; empty for the whole bucket.
+    /// Returns the prefix of every key, without a trailing slash; empty for the whole bucket.
     #[must_use]
     pub fn prefix(&self) -> &str {
         &self.settings.prefix
@@ -153,7 +153,7 @@ impl Bucket {
         self
     }
 
-    /// Adds the prefix to a key.
+    /// Returns the full key of an object: the bucket's prefix, followed by `rest`.
     pub(crate) fn key(&self, rest: &str) -> String {
         if self.settings.prefix.is_empty() {
             rest.to_owned()
@@ -162,7 +162,8 @@ impl Bucket {
         }
     }
 
-    /// The operations on objects, through the client of the current tokio runtime.
+    /// Returns the operations on the bucket's objects, with the client that is kept for the current
+    /// tokio runtime.
     pub(crate) async fn objects(&self) -> Result<Objects, StoreError> {
         self.check()?;
         let client = self.clients.get(&self.settings).await?;
@@ -172,7 +173,7 @@ impl Bucket {
     }
 
     /// Checks the location and the endpoint. Names are checked by the rules that all servers share;
-    /// AWS has more.
+    /// AWS has more rules.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
         let endpoint = self.settings.endpoint.as_deref();
         if let Some(url) = endpoint.filter(|_| self.settings.client.is_none()) {
@@ -219,7 +220,8 @@ impl Bucket {
     }
 }
 
-/// Replaces user and password in a URL, or a malformed one, by `***`. A secret may contain slashes.
+/// Returns `url` with user and password replaced by `***`, even if `url` is malformed. A secret may
+/// contain slashes.
 fn without_user(url: &str) -> String {
     let (scheme, rest) = match url.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),
@@ -251,7 +253,7 @@ pub(super) fn check_endpoint(url: &str) -> Result<(), StoreError> {
     }
 }
 
-/// The error of a text that names no bucket, or of an endpoint that is not a URL.
+/// The error of a location without a bucket name, or of an endpoint that is not a URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid bucket {location:?}: {reason}")]
 pub struct InvalidBucket {
@@ -278,7 +280,7 @@ impl From<&Bucket> for Bucket {
 }
 
 impl fmt::Display for Bucket {
-    /// As `s3://bucket/prefix`.
+    /// Writes `s3://bucket/prefix`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "s3://{}", self.settings.name)?;
         if !self.settings.prefix.is_empty() {

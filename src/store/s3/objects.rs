@@ -256,7 +256,7 @@ impl Objects {
         format!("s3://{}/{key}", self.bucket)
     }
 
-    /// The time-out of a request with a body of `bytes` bytes.
+    /// Returns the time-out of a request with a body of `bytes` bytes.
     pub(super) fn upload_limit(&self, bytes: u64) -> Duration {
         let more = Duration::from_secs(bytes / UPLOAD_BYTES_PER_SECOND);
         self.answer.saturating_add(more)
@@ -274,7 +274,8 @@ impl Objects {
 }
 
 impl Download {
-    /// The next chunk, or `None` at the end. An error (a broken or stalled stream) ends the stream.
+    /// Returns the next chunk, or `None` at the end. An error (a broken or stalled stream) ends the
+    /// stream.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, StoreError> {
         let limit = self.objects.answer;
         let detail = match timeout(limit, self.body.next()).await {

@@ -32,7 +32,7 @@ impl S3Error {
         }
     }
 
-    /// The kind of failure.
+    /// Returns the kind of failure.
     #[must_use]
     pub fn problem(&self) -> S3Problem {
         self.problem
@@ -71,7 +71,7 @@ impl S3Problem {
         self == Self::Transient
     }
 
-    /// The problem in an error, if it comes from S3.
+    /// Returns the problem in an error, if it comes from S3.
     pub(crate) fn of(error: &StoreError) -> Option<Self> {
         let error: &S3Error = error.source()?.downcast_ref()?;
         Some(error.problem)

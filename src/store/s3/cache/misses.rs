@@ -9,12 +9,12 @@ use crate::{
     util::{sync::lock, time::FOREVER},
 };
 
-/// The most misses that are remembered.
+/// The maximum number of remembered misses.
 const MAX_MISSES: usize = 10_000;
 
 #[derive(Default)]
 pub(super) struct Misses {
-    /// The time to live; `None` remembers nothing.
+    /// The time for which a miss is remembered; `None` if misses are not remembered.
     ttl: Option<Duration>,
     state: Mutex<State>,
 }
@@ -22,7 +22,7 @@ pub(super) struct Misses {
 #[derive(Default)]
 struct State {
     until: HashMap<MatchKey, Instant>,
-    /// Number of stores.
+    /// The number of stores.
     stored: u64,
 }
 
@@ -34,7 +34,7 @@ impl Misses {
         }
     }
 
-    /// An empty memory with the same time to live.
+    /// Creates an empty memory of misses with the same time to live.
     pub(super) fn emptied(&self) -> Self {
         Self {
             ttl: self.ttl,
@@ -50,12 +50,14 @@ impl Misses {
         }
     }
 
-    /// The number of stores, for [`add`](Self::add).
+    /// Returns the number of stores so far, for [`add`](Self::add).
     pub(super) fn stores(&self) -> u64 {
         lock(&self.state).stored
     }
 
-    /// Remembers a miss of `key`, unless something was stored since the look-up began.
+    /// Remembers that no recording has `key`, unless the number of stores is no longer
+    /// `stores_before`, the result of [`stores`](Self::stores) before the look-up: the new exchange
+    /// may have this key.
     pub(super) fn add(&self, key: MatchKey, stores_before: u64) {
         let Some(ttl) = self.ttl else { return };
         let now = Instant::now();

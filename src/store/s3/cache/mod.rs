@@ -70,7 +70,7 @@ pub struct S3Cache {
 }
 
 impl S3Cache {
-    /// A cache in `bucket`, which may be empty.
+    /// Creates a cache in `bucket`, which may be empty.
     pub fn new(bucket: impl Into<Bucket>) -> Self {
         Self {
             bucket: bucket.into(),
@@ -109,7 +109,7 @@ impl S3Cache {
         self
     }
 
-    /// The bucket.
+    /// Returns the bucket.
     pub fn bucket(&self) -> &Bucket {
         &self.bucket
     }

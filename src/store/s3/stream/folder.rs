@@ -83,12 +83,12 @@ impl SpoolFolder {
             .join(format!("{name}.{}", kind.extension()))
     }
 
-    /// The files of segments, oldest first.
+    /// Returns the files of segments, oldest first.
     pub(super) fn entries(&self) -> Result<Vec<SpoolFile>, StoreError> {
         entries(&self.0)
     }
 
-    /// The files of segments in quarantine.
+    /// Returns the files of segments in quarantine.
     pub(super) fn in_quarantine(&self) -> Result<Vec<SpoolFile>, StoreError> {
         match entries(&self.quarantine()) {
             Err(StoreError::NotFound { .. }) => Ok(Vec::new()),
@@ -96,7 +96,7 @@ impl SpoolFolder {
         }
     }
 
-    /// The writers with a lock file.
+    /// Returns the writers with a lock file.
     pub(super) fn locks(&self) -> Result<Vec<String>, StoreError> {
         let names = file_names(&self.0)?.into_iter();
         let writers = names.filter_map(|name| {
@@ -164,7 +164,7 @@ fn file_names(folder: &Path) -> Result<Vec<String>, StoreError> {
     Ok(names)
 }
 
-/// The folder for state that survives a restart: systemd's `$STATE_DIRECTORY`, or
+/// Returns the folder for state that survives a restart: systemd's `$STATE_DIRECTORY`, or
 /// `$XDG_STATE_HOME` of the XDG base directories.
 fn default_spool() -> PathBuf {
     let var = |name| {

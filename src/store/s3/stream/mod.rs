@@ -77,7 +77,7 @@ struct Shared {
 }
 
 impl S3 {
-    /// A stream in `bucket`, which may be empty.
+    /// Creates a stream in `bucket`, which may be empty.
     ///
     /// Every setting returns a value with a spool and uploads of its own: set them before
     /// recording.
@@ -159,12 +159,12 @@ impl S3 {
         self.set(|settings| settings.selection.set_share(index, of))
     }
 
-    /// The bucket.
+    /// Returns the bucket.
     pub fn bucket(&self) -> &Bucket {
         &self.settings.bucket
     }
 
-    /// The folder of this bucket's segments, in the [`spool`](Self::spool).
+    /// Returns the folder of this bucket's segments, in the [`spool`](Self::spool).
     #[must_use]
     pub fn spool_folder(&self) -> PathBuf {
         self.spool_of().folder.path().to_owned()

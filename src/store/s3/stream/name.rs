@@ -76,7 +76,7 @@ impl SegmentName {
         format!("{}-{:010}.warc.gz", self.writer, self.sequence)
     }
 
-    /// The key without the prefix.
+    /// Returns the key without the prefix.
     pub(super) fn key(&self) -> String {
         let (date, hour) = self.hour.split_at(8);
         let (year, day) = date.split_at(4);

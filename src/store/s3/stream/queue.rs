@@ -14,7 +14,7 @@ use tokio::{
 use super::{name::SegmentName, owner::Owner, stats::S3Stats};
 use crate::{store::s3::backoff::Backoff, util::sync::lock};
 
-/// The pauses after a transient failure.
+/// The first pause after a transient failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
@@ -22,25 +22,25 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug)]
 pub(super) struct Sealed {
     pub(super) name: SegmentName,
-    /// The size on disk in bytes.
+    /// The size of the file in bytes.
     pub(super) size: u64,
     /// Whether the tail may be torn.
     pub(super) needs_repair: bool,
     /// The pauses between attempts to compress, and then to upload.
     pub(super) backoff: Backoff,
-    /// Whether an earlier attempt may have succeeded.
+    /// Whether an earlier attempt to upload may have succeeded.
     pub(super) was_tried: bool,
-    /// Number of refusals.
+    /// The number of times that the bucket refused this segment.
     pub(super) refusals: u32,
     /// Whether the cause of the refusal is the segment itself, so that a retry in this run is
     /// useless.
     pub(super) is_hopeless: bool,
-    /// The lock on the file.
+    /// The lock on the files of the segment's writer.
     pub(super) _owner: Arc<Owner>,
 }
 
 impl Sealed {
-    /// A segment without attempts.
+    /// Creates a segment that no attempt was made to upload yet.
     pub(super) fn new(name: SegmentName, size: u64, owner: Arc<Owner>) -> Self {
         Self {
             name,
@@ -55,7 +55,7 @@ impl Sealed {
     }
 }
 
-/// A segment with a scheduled retry.
+/// A segment that waits to be compressed or uploaded again after a failed attempt.
 #[derive(Debug)]
 struct Later {
     at: Instant,
@@ -63,7 +63,7 @@ struct Later {
     is_packed: bool,
 }
 
-/// The state that the writer, the compression and the uploads share.
+/// The state that is shared by the writer, the compression and the uploads.
 #[derive(Debug, Default)]
 pub(super) struct SegmentQueue {
     state: Mutex<QueueState>,
@@ -81,13 +81,13 @@ pub(super) struct QueueState {
     pub(super) pending: BTreeSet<SegmentName>,
     pub(super) in_quarantine: Vec<Sealed>,
     pub(super) refusal: Option<Refusal>,
-    /// Number of refusals by the bucket.
+    /// The number of refusals by the bucket.
     pub(super) refusals: u64,
     /// The counts, except for the quarantine, which [`stats`](Self::stats) counts.
     pub(super) stats: S3Stats,
-    /// Number of flushes.
+    /// The number of flushes that have begun.
     flushes: u64,
-    /// Number of flushes that are waiting now.
+    /// The number of flushes that are waiting now.
     waiting_flushes: usize,
     is_closed: bool,
     /// Whether the uploads have ended.
@@ -102,19 +102,19 @@ pub(super) struct Refusal {
 }
 
 impl SegmentQueue {
-    /// Reads or changes the state, without waking waiters.
+    /// Calls `look` with the state, and wakes no waiters.
     pub(super) fn with<T>(&self, look: impl FnOnce(&mut QueueState) -> T) -> T {
         look(&mut lock(&self.state))
     }
 
-    /// Changes the state, and wakes all waiters.
+    /// Calls `change` with the state, and wakes all waiters.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut QueueState) -> T) -> T {
         let changed = self.with(change);
         self.changed.notify_waiters();
         changed
     }
 
-    /// Waits until `ask` returns a value.
+    /// Waits until `ask` returns a value for the current state.
     pub(super) async fn until<T>(&self, mut ask: impl FnMut(&mut QueueState) -> Option<T>) -> T {
         loop {
             let changed = self.changed.notified();
@@ -126,12 +126,12 @@ impl SegmentQueue {
         }
     }
 
-    /// The number of flushes, for a later [`pause`](Self::pause).
+    /// Returns the number of flushes so far, to be passed to [`pause`](Self::pause).
     pub(super) fn flushes(&self) -> u64 {
         self.with(|state| state.flushes)
     }
 
-    /// Waits for `time`, or until a flush begins that `flushes` does not count.
+    /// Waits for `time`, or until a flush begins that is not counted in `flushes`.
     pub(super) async fn pause(&self, time: Duration, flushes: u64) {
         tokio::select! {
             () = sleep(time) => {}
@@ -153,7 +153,7 @@ impl SegmentQueue {
         FlushGuard(self)
     }
 
-    /// Schedules a retry of a segment after its pause.
+    /// Schedules a retry of a segment at the end of its pause.
     pub(super) fn put_back(&self, mut sealed: Sealed, is_packed: bool, flushes: u64) {
         let mut at = Instant::now() + sealed.backoff.next();
         self.change(|state| {
@@ -168,7 +168,7 @@ impl SegmentQueue {
         });
     }
 
-    /// Queues segments again when their pause is over.
+    /// Returns segments to the queue when their pause is over.
     pub(super) async fn give_back(&self) {
         let next = |state: &mut QueueState| state.later.iter().map(|later| later.at).min();
         loop {
@@ -181,7 +181,7 @@ impl SegmentQueue {
         }
     }
 
-    /// Ends the uploads.
+    /// Marks the uploads as ended.
     pub(super) fn close(&self) {
         self.change(|state| state.is_closed = true);
     }
@@ -191,7 +191,7 @@ impl SegmentQueue {
     }
 }
 
-/// A flush that is waiting.
+/// The guard of a flush that is waiting.
 pub(super) struct FlushGuard<'a>(&'a SegmentQueue);
 
 impl Drop for FlushGuard<'_> {
@@ -201,7 +201,7 @@ impl Drop for FlushGuard<'_> {
 }
 
 impl QueueState {
-    /// Queues a sealed segment unless it is queued.
+    /// Queues a sealed segment, unless it is queued already.
     pub(super) fn push(&mut self, sealed: Sealed, is_packed: bool) {
         if self.pending.insert(sealed.name.clone()) {
             self.line(is_packed).push_back(sealed);
@@ -218,7 +218,7 @@ impl QueueState {
         }
     }
 
-    /// The line for the next step of a segment.
+    /// Returns the queue for the next step of a segment: upload if `is_packed`, else compression.
     fn line(&mut self, is_packed: bool) -> &mut VecDeque<Sealed> {
         if is_packed {
             &mut self.to_send
@@ -232,7 +232,7 @@ impl QueueState {
         self.waiting_flushes > 0
     }
 
-    /// The counts, including the quarantine.
+    /// Returns the counts, including the segments in quarantine.
     pub(super) fn stats(&self) -> S3Stats {
         S3Stats {
             quarantined: self.in_quarantine.len() as u64,

@@ -33,12 +33,12 @@ pub(super) struct Spool {
 
 #[derive(Default)]
 pub(super) struct SpoolWriter {
-    /// Set with the first exchange.
+    /// The lock on this writer's files; `None` before the first exchange.
     pub(super) owner: Option<Arc<Owner>>,
     /// The locks of dead writers.
     pub(super) adopted: Vec<Arc<Owner>>,
     pub(super) open: Option<OpenSegment>,
-    /// Number of stored exchanges.
+    /// The number of exchanges that were stored so far.
     sequence: u64,
     /// The start of the last segment, so that a clock that is set back does not change their order.
     begun: Option<SystemTime>,
@@ -138,7 +138,8 @@ impl Spool {
         OpenSegment::create(&self.folder, name)
     }
 
-    /// Seals the open segment; with `only_if_old_at`, only if it has reached its maximum age then.
+    /// Seals the open segment. If `only_if_old_at` is given, seals the segment only if it has
+    /// reached its maximum age at that time.
     pub(super) fn seal(&self, only_if_old_at: Option<Instant>) {
         let writer = &mut *lock(&self.writer);
         let until = self.queue.with(|state| state.open_until);
@@ -180,7 +181,8 @@ impl Spool {
         all
     }
 
-    /// Drops a segment whose file is missing. If the file returns, recovery finds it.
+    /// Removes a segment whose file is missing from the queue. If the file returns, recovery finds
+    /// it.
     pub(super) fn lose(&self, sealed: &Sealed, error: &StoreError) {
         tracing::error!(%error, "exchanges lost: a file of the spool was deleted");
         self.queue.change(|state| state.lose(sealed));
@@ -201,8 +203,8 @@ impl Spool {
             .map_err(|error| StoreError::io("move the file into quarantine", &from, error))
     }
 
-    /// Compresses a segment, on a thread of low priority unless `is_urgent`. `None` if the segment
-    /// had no exchanges, and was deleted.
+    /// Compresses a segment, on a thread of low priority unless `is_urgent`. Returns `None` if the
+    /// segment had no exchanges and was deleted.
     pub(super) fn pack(&self, sealed: &Sealed, is_urgent: bool) -> Result<Option<u64>, StoreError> {
         let name = &sealed.name;
         let path = self.folder.file(name, FileKind::Plain);
@@ -222,7 +224,7 @@ impl Spool {
             .map_err(|error| StoreError::io("compress the file", &path, error))
     }
 
-    /// Whether compression must not yield: the spool is three quarters full, or a flush is waiting.
+    /// Whether compression must not pause: the spool is three quarters full, or a flush is waiting.
     pub(super) fn is_urgent(&self) -> bool {
         self.queue.with(|state| self.is_urgent_in(state))
     }
@@ -231,7 +233,7 @@ impl Spool {
         state.stats.spooled_bytes > self.max_bytes - self.max_bytes / 4 || state.is_flushing()
     }
 
-    /// Waits for `time`, or until compression is urgent.
+    /// Waits for `time`, or until compression is urgent, whichever is first.
     pub(super) async fn rest(&self, time: Duration) {
         let urgent = |state: &mut QueueState| self.is_urgent_in(state).then_some(());
         tokio::select! {
@@ -241,7 +243,7 @@ impl Spool {
     }
 }
 
-/// Whether a file is missing.
+/// Whether the error is that of a missing file.
 pub(super) fn is_gone(error: &StoreError) -> bool {
     matches!(error, StoreError::NotFound { .. })
 }

@@ -186,7 +186,7 @@ impl Fetched {
         }
     }
 
-    /// The offset of the end of the buffer.
+    /// Returns the offset of the end of the buffer.
     fn held_to(&self) -> u64 {
         let held: usize = self.held.iter().map(Bytes::len).sum();
         self.held_from + held as u64

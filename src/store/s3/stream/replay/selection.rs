@@ -71,7 +71,7 @@ impl Selection {
         number % u64::from(of) == u64::from(index)
     }
 
-    /// The first and the last hour of selected segments, as `2026-11-20T23`.
+    /// Returns the first and the last hour of selected segments, as `2026-11-20T23`.
     pub(super) fn hours(&self) -> (Option<String>, Option<String>) {
         let time = |bound: Bound<SystemTime>| match bound {
             Bound::Included(time) | Bound::Excluded(time) => Some(time),
