@@ -122,7 +122,7 @@ impl Fields {
         self.fields.retain(|(n, _)| n != name);
     }
 
-    /// The value of a pseudo-header such as `:authority`.
+    /// Returns the value of a pseudo-header such as `:authority`.
     pub(super) fn pseudo(&self, name: &str) -> Option<&str> {
         let mut pseudo = self.pseudo.iter();
         pseudo.find(|(n, _)| n == name).map(|(_, v)| v.as_str())

@@ -86,7 +86,7 @@ fn write_fields(out: &mut Vec<u8>, headers: &HeaderList, body_len: usize) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The headers, with `len` in place of each `content-length`.
+/// Returns the headers, with `len` in place of each `content-length`.
 pub(crate) fn with_length<'a>(
     fields: impl Iterator<Item = (&'a str, &'a [u8])>,
     len: usize,

@@ -39,7 +39,7 @@ const NOT_IN_URI: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// The error of reading a format whose feature is off.
+/// Returns the error of reading a format whose feature is off.
 #[allow(dead_code)] // unused if all features are on
 pub(crate) fn needs_feature(feature: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, NeedsFeature(feature))

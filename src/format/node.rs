@@ -20,7 +20,7 @@ pub(crate) enum Node {
 }
 
 impl Node {
-    /// The name of the type, for errors.
+    /// Returns the name of the type, for errors.
     fn kind(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
@@ -119,7 +119,7 @@ enum Step<'a> {
 }
 
 impl<'a> At<'a> {
-    /// The item of a list that is read item by item.
+    /// Returns the item of a list that is read item by item.
     pub(crate) fn item_of(list: &'a str, index: usize, node: &'a Node) -> Self {
         Self {
             node,
@@ -141,7 +141,7 @@ impl<'a> At<'a> {
         }
     }
 
-    /// The items of a list; empty if the list is missing.
+    /// Returns the items of a list; empty if the list is missing.
     pub(crate) fn items<'s>(
         &'s self,
     ) -> Result<impl Iterator<Item = At<'s>> + use<'s, 'a>, InvalidValue> {
@@ -157,7 +157,7 @@ impl<'a> At<'a> {
         }))
     }
 
-    /// The fields of an object; empty for any other value.
+    /// Returns the fields of an object; empty for any other value.
     pub(crate) fn fields<'s>(&'s self) -> impl Iterator<Item = (&'s str, At<'s>)> + use<'s, 'a> {
         let fields: &[(String, Node)] = match self.node {
             Node::Map(fields) => fields,
@@ -185,7 +185,7 @@ impl<'a> At<'a> {
         matches!(self.node, Node::List(_))
     }
 
-    /// The position, unless its value is missing.
+    /// Returns the position, unless its value is missing.
     pub(crate) fn some(self) -> Option<Self> {
         (!self.is_missing()).then_some(self)
     }
@@ -207,7 +207,7 @@ impl<'a> At<'a> {
         }
     }
 
-    /// The text; empty if the value is missing.
+    /// Returns the text; empty if the value is missing.
     pub(crate) fn text_or_empty(&self) -> Result<Cow<'a, str>, InvalidValue> {
         if self.is_missing() {
             return Ok(Cow::Borrowed(""));
@@ -215,7 +215,7 @@ impl<'a> At<'a> {
         self.text()
     }
 
-    /// The base64 of a binary value.
+    /// Returns the base64 of a binary value.
     pub(crate) fn binary(&self) -> Option<&'a str> {
         match self.node {
             Node::Binary(text) => Some(text),

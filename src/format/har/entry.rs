@@ -248,7 +248,7 @@ impl Exact {
     }
 }
 
-/// The content of a response; `None` if it is missing in the file.
+/// Returns the content of a response; `None` if it is missing in the file.
 fn content(at: &At<'_>) -> Result<Option<Bytes>, InvalidValue> {
     let text_at = at.get("text");
     let text = text_at.text_or_empty()?;
@@ -259,7 +259,7 @@ fn content(at: &At<'_>) -> Result<Option<Bytes>, InvalidValue> {
     decoded(&text_at, &text, &at.get("encoding")).map(Some)
 }
 
-/// The headers of a message, as `{name, value}` or, from some tools, `[name, value]`.
+/// Returns the headers of a message, as `{name, value}` or, from some tools, `[name, value]`.
 fn fields(at: &At<'_>, notes: &mut Vec<InvalidValue>) -> Result<Fields, InvalidValue> {
     let mut fields = Fields::default();
     for field in at.items()? {
@@ -288,7 +288,7 @@ fn fields(at: &At<'_>, notes: &mut Vec<InvalidValue>) -> Result<Fields, InvalidV
     Ok(fields)
 }
 
-/// A body with the crate's own fields.
+/// Returns a body with the crate's own fields.
 fn body(
     at: &At<'_>,
     content: Bytes,

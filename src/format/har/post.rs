@@ -19,7 +19,7 @@ pub(super) fn decoded(at: &At<'_>, text: &str, encoding: &At<'_>) -> Result<Byte
     }
 }
 
-/// The content in `postData`: text, or the fields of a form.
+/// Returns the content in `postData`: text, or the fields of a form.
 pub(super) fn post_data(
     at: &At<'_>,
     fields: &Fields,

@@ -39,7 +39,7 @@ pub(crate) fn read(mut input: impl io::BufRead, on_event: OnEvent<'_>) -> Result
     }
 }
 
-/// The error without its position, which is reported separately.
+/// Returns the error without its position, which is reported separately.
 fn without_place(error: &str) -> &str {
     error.rfind(" at line ").map_or(error, |at| &error[..at])
 }

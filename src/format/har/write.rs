@@ -177,8 +177,8 @@ impl<'a> Own<'a> {
     }
 }
 
-/// The content of a response, decoded as HAR requires; `None` if it is not encoded or cannot be
-/// decoded completely.
+/// Returns the content of a response, decoded as HAR requires; `None` if it is not encoded or
+/// cannot be decoded completely.
 fn decoded(response: &RecordedResponse, sent: &[u8]) -> Option<Vec<u8>> {
     let codings: Vec<_> = coding::codings(response.headers.get_all("content-encoding")).collect();
     if codings.is_empty() || sent.is_empty() {

@@ -50,7 +50,7 @@ struct Notes<'a> {
 }
 
 impl Notes<'_> {
-    /// Notes each unknown field, once per cassette.
+    /// Notes each field of `at` whose name is not in `known`, once per cassette.
     fn only(&mut self, at: &At<'_>, of: &str, known: &[&str]) {
         for (name, field) in at.fields() {
             if !known.contains(&name) && self.reported.insert(format!("{of}.{name}")) {
@@ -81,7 +81,7 @@ pub(super) fn read(
     })
 }
 
-/// Some dialects have no dates: 1970 is used instead.
+/// Reads the time at which the exchange began; 1970-01-01 in dialects without dates.
 fn began(at: &At<'_>, notes: &mut Notes<'_>) -> Result<SystemTime, InvalidValue> {
     if at.is_missing() {
         return Ok(SystemTime::UNIX_EPOCH);
@@ -114,7 +114,7 @@ fn request(at: &At<'_>, notes: &mut Notes<'_>) -> Result<RecordedRequest, Invali
     })
 }
 
-/// VCR writes methods in lower case.
+/// Reads the method, which VCR writes in lower case.
 fn method(at: &At<'_>) -> Result<Method, InvalidValue> {
     let method = foreign_message::method(at)?;
     let mut name = method.as_str().bytes();
@@ -154,7 +154,9 @@ fn response(
     })
 }
 
-/// `{code: 200, message: OK}`, or `code: 200` beside `status: 200 OK`.
+/// Reads the status code of a response: `code` inside of `status`, as in `{status: {code: 200,
+/// message: OK}}`, else `code` next to `status`, as in `{code: 200, status: 200 OK}`, else the
+/// start of the text `status`.
 fn status(response: &At<'_>) -> Result<StatusCode, InvalidValue> {
     let status = response.get("status");
     let nested = status.get("code");
@@ -170,7 +172,7 @@ fn status(response: &At<'_>) -> Result<StatusCode, InvalidValue> {
         .map_err(|_| at.bad(format!("invalid status code {text:?}")))
 }
 
-/// Each header has one value or a list of values.
+/// Reads the headers, each of which has one value or a list of values.
 fn fields(at: &At<'_>, notes: &mut Notes<'_>) -> Result<Fields, InvalidValue> {
     if !at.is_missing() && !at.is_map() {
         return Err(at.expected("an object"));

@@ -20,11 +20,12 @@ use super::{
     reader_event::{report, skip_mark},
 };
 
-/// The names of the list of interactions.
+/// The name of the list of interactions: `http_interactions` in cassettes of VCR and
+/// `vcr-cassette`, `interactions` in those of vcrpy and go-vcr.
 const LISTS: [&str; 2] = ["http_interactions", "interactions"];
 
 /// Reads a cassette until its end, or until `on_event` returns false. The whole text is in memory,
-/// but only one interaction of its values.
+/// but the parsed values of only one interaction.
 pub(crate) fn read(mut input: impl BufRead, on_event: OnEvent<'_>) -> Result<(), ReadFault> {
     skip_mark(&mut input)?;
     let mut bytes = Vec::new();

@@ -9,17 +9,20 @@ use granit_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
 
 use crate::format::{ReadFault, node::Node};
 
-/// The limit of nesting.
+/// The maximum nesting depth.
 const DEEPEST: usize = 64;
 
-/// The limit of bytes copied from anchors. Ruby writes an alias where one string occurs twice.
+/// The maximum number of bytes copied for YAML aliases. Ruby writes an alias where a string occurs
+/// twice.
 const COPIED: usize = 16 << 20;
 
-/// Takes the list's name, the item's index, and the item; false stops the reader.
+/// Called with the name of the list, the index of the item, and the item. Returns false to stop the
+/// reader.
 pub(super) type OnItem<'a> = &'a mut dyn FnMut(&'static str, usize, Node) -> bool;
 
-/// Passes each item of the lists with these names in the root to `on_item`. An error is one of
-/// syntax, and the items before it have been passed on.
+/// Parses `text`, and calls `on_item` with each item of the top-level lists named in `lists`.
+/// Returns an error if the YAML is invalid, after `on_item` was called with the items before the
+/// error, or if `text` has none of the lists.
 pub(super) fn items(
     text: &str,
     lists: &'static [&'static str],
@@ -71,7 +74,7 @@ fn syntax(error: &ScanError) -> ReadFault {
 struct Builder<'a> {
     lists: &'static [&'static str],
     on_item: OnItem<'a>,
-    /// The open collections.
+    /// The lists and maps that have begun and not ended.
     open: Vec<Open>,
     anchored: HashMap<usize, Node>,
     copied: usize,
@@ -93,7 +96,7 @@ enum Collection {
 }
 
 impl Builder<'_> {
-    /// Handles an event; false stops the reader.
+    /// Handles a parser event. Returns false if `on_item` has stopped the reader.
     fn event(&mut self, event: Event<'_>) -> Result<bool, String> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -164,7 +167,7 @@ impl Builder<'_> {
         Ok(true)
     }
 
-    /// The name of the root's list that begins or is open.
+    /// Returns the name of the top-level list that begins or is open.
     fn list(&self) -> Option<&'static str> {
         let Collection::Map { key: Some(key), .. } = &self.open.first()?.collection else {
             return None;

@@ -30,7 +30,7 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// The extension of its files.
+    /// Returns the extension of files with this compression.
     pub(crate) fn extension(self) -> &'static str {
         match self {
             Self::None => "warc",

@@ -15,28 +15,30 @@ use crate::message::Exchange;
 
 /// Compresses records.
 pub(super) trait Compress: Send {
-    /// Appends a record as a member.
+    /// Compresses a record, and appends it as one member.
     fn member(&mut self, record: &[u8], out: &mut Vec<u8>) -> io::Result<()>;
 
-    /// Appends the start of the file.
+    /// Appends the bytes at the start of the file, if the format has any.
     fn open(&mut self, _out: &mut Vec<u8>) -> io::Result<()> {
         Ok(())
     }
 
-    /// Whether the next file would be smaller, because of what this one has learned.
+    /// Whether a dictionary can be trained from the records of this file that would make the next
+    /// file smaller. Always `false` in formats without dictionaries.
     fn has_learned(&self) -> bool {
         false
     }
 
-    /// The compressor of the next file, whose ids begin with `ids`, if it can use what this one has
-    /// learned.
+    /// Returns the compressor of the next file, whose record ids begin with `id_prefix`, with a
+    /// dictionary that is trained from the records of this file if they suffice, and is that of
+    /// this file otherwise; `None` in formats without dictionaries.
     #[cfg(feature = "zstd")]
     fn successor(&mut self, _id_prefix: &str) -> io::Result<Option<Box<dyn Compress>>> {
         Ok(None)
     }
 }
 
-/// Writes one segment.
+/// Encodes the exchanges of one segment.
 pub(crate) struct Encoder {
     format: Writer,
     members: Option<Members>,
@@ -48,7 +50,7 @@ struct Members {
     plain: Vec<u8>,
 }
 
-/// The capacity above which a buffer is released after a large exchange, in bytes.
+/// The maximum capacity of a buffer that is kept for reuse after a large exchange, in bytes.
 pub(super) const KEPT: usize = 1 << 20;
 
 impl Encoder {
@@ -63,7 +65,7 @@ impl Encoder {
         Ok(Self::with(Writer::new(), compress))
     }
 
-    /// An encoder for the file after this one.
+    /// Returns an encoder for the file after this one.
     pub(crate) fn next(&mut self, compression: Compression) -> io::Result<Self> {
         #[cfg(feature = "zstd")]
         if let (Some(members), Compression::Zstd) = (&mut self.members, compression) {
@@ -75,7 +77,7 @@ impl Encoder {
         Self::new(compression)
     }
 
-    /// An encoder for a file beside another one of the same traffic, whose dictionary may help.
+    /// Returns an encoder that starts with the dictionary of `other`, a file of similar traffic.
     #[cfg(feature = "zstd")]
     pub(crate) fn zstd_beside(other: impl BufRead + Seek, end: u64) -> io::Result<Self> {
         let format = Writer::new();
@@ -94,7 +96,8 @@ impl Encoder {
         }
     }
 
-    /// Whether to begin the next file, whatever the size of this one.
+    /// Whether to begin the next file now, whatever the size of this file, because a dictionary
+    /// from this file would make the next file smaller.
     pub(crate) fn has_learned(&self) -> bool {
         let members = self.members.as_ref();
         members.is_some_and(|members| members.compress.has_learned())
@@ -131,7 +134,7 @@ impl Encoder {
 }
 
 impl Members {
-    /// Compresses one record, or two, the second of which begins at `second`.
+    /// Compresses one record, or two if `second` is the position of a second one.
     fn add(&mut self, second: usize, out: &mut Vec<u8>) -> io::Result<()> {
         let (first, second) = self.plain.split_at(second);
         for record in [first, second] {

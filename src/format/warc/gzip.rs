@@ -7,10 +7,11 @@ use flate2::{Compression, FlushCompress, Status};
 
 use super::encode::Compress;
 
-/// Without name and time, so that equal records give equal bytes. The system is "unknown".
+/// The gzip header of every member. It has no file name and no modification time, so that equal
+/// records give equal bytes; the operating system is "unknown".
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 
-/// Writes members in sequence, reusing its memory.
+/// Compresses records into gzip members, one after the other, and reuses its buffers.
 pub(super) struct Gzip {
     deflate: flate2::Compress,
     checksum: Hasher,

@@ -28,10 +28,10 @@ pub(super) const ID_PREFIX: usize = 24;
 
 /// Writes the records of one segment.
 pub(crate) struct Writer {
-    /// The id of the segment's `warcinfo` record. Every pair names it, so that a reader can tell
-    /// the segment's records from records in a recorded body.
+    /// The id of the segment's `warcinfo` record. The records of every exchange name this id, so
+    /// that a reader can tell them from WARC records inside a recorded body.
     info: Uuid,
-    /// The number of records with an id.
+    /// The number of records written with an id.
     records: u64,
     date: Date,
     // Buffers, kept for reuse.
@@ -82,7 +82,7 @@ impl Writer {
         custom(self.info, self.records)
     }
 
-    /// The common start of the segment's ids, [`ID_PREFIX`] characters.
+    /// Returns the common start of the segment's ids, of [`ID_PREFIX`] characters.
     #[cfg(feature = "zstd")]
     pub(super) fn id_prefix(&self) -> String {
         let mut id = self.info.hyphenated().to_string();
@@ -144,8 +144,8 @@ impl Writer {
     }
 }
 
-/// An id of version 8 (RFC 9562, 5.8): 74 random bits of `random`, and `number`. Ids without common
-/// bits would take up a quarter of a small compressed exchange.
+/// Creates an id of version 8 (RFC 9562, 5.8) from 74 bits of `random`, and `number`. Ids without
+/// common bits would take up a quarter of a small compressed exchange.
 fn custom(random: Uuid, number: u64) -> Uuid {
     const NUMBER: u128 = (1 << 48) - 1;
     const VERSION: u128 = 0xf << 76;
@@ -153,7 +153,7 @@ fn custom(random: Uuid, number: u64) -> Uuid {
     Uuid::from_u128(bits | 8 << 76 | u128::from(number) & NUMBER)
 }
 
-/// Begins a record. Returns its position.
+/// Begins a record, and returns its position in `out`.
 fn begin(out: &mut Vec<u8>, kind: &str, id: Uuid, date: &Date) -> usize {
     let start = out.len();
     out.extend_from_slice(b"WARC/1.1\r\n");
@@ -167,7 +167,7 @@ fn begin(out: &mut Vec<u8>, kind: &str, id: Uuid, date: &Date) -> usize {
     start
 }
 
-/// A date whose text without fraction is written once per second.
+/// A timestamp whose text without the fraction is formatted once per second.
 #[derive(Default)]
 struct Date {
     time: Timestamp,
@@ -255,7 +255,7 @@ fn times(out: &mut Vec<u8>, exchange: &Exchange) {
     seconds(TIME_TO_END, exchange.time_to_end);
 }
 
-/// Fields that HTTP/1 text cannot express.
+/// Appends the fields for what HTTP/1 text cannot express.
 fn body_fields(out: &mut Vec<u8>, version: Version, body: &RecordedBody) {
     match version {
         Version::HTTP_2 => field(out, "WARC-Protocol", "h2"),
@@ -330,7 +330,7 @@ pub(crate) fn set_target(target: &mut String, request: &RecordedRequest) {
     target.extend(utf8_percent_encode(path, NOT_IN_URI));
 }
 
-/// `value` as text, if it is allowed as the host and port of a URI.
+/// Returns `value` as text, or `None` if it is not a valid host and port of a URI.
 fn uri_host(value: &[u8]) -> Option<&str> {
     let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%:[]".contains(byte);
     let is_host = !value.is_empty() && value.iter().all(is_allowed);

@@ -157,7 +157,8 @@ fn adapted(mut dictionary: Vec<u8>, id_prefix: &str) -> Vec<u8> {
     dictionary
 }
 
-/// The dictionary of a file, for a file whose ids begin with `ids`; empty if there is no valid one.
+/// Returns the dictionary of a file, for a file whose ids begin with `ids`; empty if there is no
+/// valid one.
 pub(super) fn dictionary_of(
     input: impl BufRead + Seek,
     end: u64,

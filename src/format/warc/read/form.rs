@@ -114,8 +114,8 @@ fn zstd<R: BufRead + Seek>(file: &mut Bounded<R>) -> io::Result<Found> {
     Ok(decoder.map_or_else(Found::Broken, |decoder| Found::Members(Box::new(decoder))))
 }
 
-/// The dictionary at the start of the file, empty if there is none. The error says why it is
-/// invalid.
+/// Returns the dictionary at the start of the file, empty if there is none. The error says why it
+/// is invalid.
 #[cfg(feature = "zstd")]
 pub(super) fn dictionary<R: BufRead + Seek>(
     file: &mut Bounded<R>,

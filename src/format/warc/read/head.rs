@@ -87,7 +87,7 @@ impl RecordHead {
     }
 }
 
-/// The exchange in a pair of records; without the block of the second, only how it ended.
+/// Returns the exchange in a pair of records; without the block of the second, only how it ended.
 pub(super) fn exchange(
     first: &RecordHead,
     request: &Bytes,

@@ -102,7 +102,7 @@ impl<R: BufRead + Seek> Reader<R> {
         })
     }
 
-    /// The next item of the segment, or `None` at its end.
+    /// Returns the next item of the segment, or `None` at its end.
     pub(crate) fn next(&mut self, depth: Depth) -> io::Result<Option<SegmentItem>> {
         if let Some(reason) = self.text.broken() {
             return Ok(Some(SegmentItem::Bad(0, reason)));
@@ -145,7 +145,7 @@ impl<R: BufRead + Seek> Reader<R> {
         Ok(None)
     }
 
-    /// The position of the next record.
+    /// Returns the position of the next record.
     fn start(&self) -> Start {
         match &self.pending {
             Some((start, _)) => *start,
@@ -385,7 +385,7 @@ impl<R: BufRead + Seek> Reader<R> {
     }
 }
 
-/// The zstd dictionary at the start of a file; empty if it has no valid one.
+/// Returns the zstd dictionary at the start of a file; empty if it has no valid one.
 #[cfg(feature = "zstd")]
 pub(super) fn dictionary(input: impl BufRead + Seek, end: u64) -> io::Result<Vec<u8>> {
     let mut file = text::Bounded {

@@ -18,7 +18,7 @@ const FIRST_ROOM: u64 = 64 << 10;
 
 /// Decodes the members of a file in sequence.
 pub(super) trait Decode: Send {
-    /// The first bytes of a member.
+    /// Returns the first bytes of a member.
     fn magic(&self) -> &'static [u8];
 
     /// Decodes a piece. The error says why the member is invalid.
@@ -73,7 +73,8 @@ enum Place {
 }
 
 impl<R: BufRead + Seek> Text<R> {
-    /// The text between the input's position and `end`, both counted from the start of the input.
+    /// Returns the text between the input's position and `end`, both counted from the start of the
+    /// input.
     pub(super) fn new(mut input: R, end: u64) -> io::Result<Self> {
         let mut file = Bounded {
             position: input.stream_position()?,
@@ -98,7 +99,7 @@ impl<R: BufRead + Seek> Text<R> {
         })
     }
 
-    /// The reason why nothing can be read, at the first call.
+    /// Returns the reason why nothing can be read, at the first call.
     pub(super) fn broken(&mut self) -> Option<String> {
         let reason = self.broken.take()?;
         self.file.end = self.file.position;
@@ -120,7 +121,7 @@ impl<R: BufRead + Seek> Text<R> {
         self.file.at_end() && !self.is_within()
     }
 
-    /// The position of a record that begins here.
+    /// Returns the position of a record that begins here.
     pub(super) fn place(&self) -> u64 {
         match self.members.as_ref().map(|members| members.place) {
             Some(Place::Within { start, .. }) => start,
@@ -145,7 +146,7 @@ impl<R: BufRead + Seek> Text<R> {
         self.file.end = self.file.position;
     }
 
-    /// The buffered text; never empty.
+    /// Returns the buffered text; never empty.
     pub(super) fn fill(&mut self) -> Result<&[u8], RecordError> {
         if let Some(members) = &mut self.members {
             members.fill(&mut self.file)
@@ -229,7 +230,7 @@ impl<R: BufRead + Seek> Text<R> {
         }
     }
 
-    /// The next position, from `from` on, at which a record may begin.
+    /// Returns the next position, from `from` on, at which a record may begin.
     pub(super) fn find(&mut self, from: u64) -> io::Result<Option<u64>> {
         self.seek(from)?;
         let mark = match &self.members {
@@ -369,7 +370,7 @@ impl<R: BufRead + Seek> Bounded<R> {
         Ok(bytes)
     }
 
-    /// The next position of the mark, from `from` on.
+    /// Returns the next position of the mark, from `from` on.
     fn find(&mut self, mark: &[u8]) -> io::Result<Option<u64>> {
         // The last bytes of the previous buffer, because the mark may span two buffers.
         let mut carry: Vec<u8> = Vec::new();

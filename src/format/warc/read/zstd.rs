@@ -33,7 +33,7 @@ impl Zstd {
     }
 }
 
-/// The dictionary in a dictionary frame, which may be compressed.
+/// Returns the dictionary in a dictionary frame, which may be compressed.
 pub(super) fn dictionary(frame: Vec<u8>) -> Result<Vec<u8>, String> {
     if !frame.starts_with(MAGIC) {
         return Ok(frame);
