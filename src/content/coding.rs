@@ -22,7 +22,7 @@ pub(crate) enum Stop {
     Broken(String),
 }
 
-/// The codings in the order in which they were applied, without `identity`.
+/// Returns the codings in the order in which they were applied, without `identity`.
 pub(crate) fn codings<'a>(
     values: impl Iterator<Item = &'a [u8]> + 'a,
 ) -> impl Iterator<Item = Cow<'a, str>> + 'a {

@@ -78,7 +78,7 @@ impl EventSplitter {
         self.seen += data.len() as u64;
     }
 
-    /// The incomplete event at the end of the stream, with its length and number.
+    /// Returns the incomplete event at the end of the stream, with its length and number.
     pub(crate) fn rest(&mut self) -> Option<(&mut Vec<u8>, u64, u64)> {
         (self.seen > 0).then_some((&mut self.event, self.seen, self.count + 1))
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
 
-/// Decodes a name or a value.
+/// Returns a name or a value with its percent-encoding and `+` decoded.
 pub(crate) fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr2(b'%', b'+', text).is_none() {
         return Cow::Borrowed(text);
@@ -16,12 +16,12 @@ pub(crate) fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(percent_decode(&spaces).collect())
 }
 
-/// The encoded pairs of a form, empty ones included.
+/// Returns the encoded pairs of a form, empty ones included.
 pub(crate) fn pairs(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|&byte| byte == b'&')
 }
 
-/// The decoded names and values of a form as text; invalid UTF-8 becomes U+FFFD.
+/// Returns the decoded names and values of a form as text; invalid UTF-8 becomes U+FFFD.
 #[cfg(any(feature = "chaos", feature = "har"))]
 pub(crate) fn texts(text: &str) -> impl Iterator<Item = (String, String)> + '_ {
     let decoded = |text: &[u8]| String::from_utf8_lossy(&decoded(text)).into_owned();
@@ -31,7 +31,7 @@ pub(crate) fn texts(text: &str) -> impl Iterator<Item = (String, String)> + '_ {
         .map(move |(name, value)| (decoded(name), decoded(value.unwrap_or_default())))
 }
 
-/// The encoded name and value of a pair; `None` for a value without `=`.
+/// Returns the encoded name and value of a pair; `None` for a value without `=`.
 pub(crate) fn split(pair: &[u8]) -> (&[u8], Option<&[u8]>) {
     match memchr::memchr(b'=', pair) {
         Some(at) => (&pair[..at], Some(&pair[at + 1..])),

@@ -9,10 +9,10 @@ use memchr::memchr2;
 
 use super::json_pointer::{Pointer, Step};
 
-/// The limit of nesting.
+/// The maximum nesting depth.
 pub(crate) const DEEPEST: usize = 128;
 
-/// A walk through one JSON text, or several in sequence (NDJSON, RFC 7464).
+/// A pull parser for one JSON text, or for several in sequence (NDJSON, RFC 7464).
 pub(crate) struct Walk<'a> {
     text: &'a [u8],
     at: usize,
@@ -22,10 +22,11 @@ pub(crate) struct Walk<'a> {
     opened: Option<u8>,
 }
 
-/// A value, or a bracket around values.
+/// A value, or the bracket at the start or end of an object or array.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum JsonItem {
-    /// A string, a number or a word. If the text ends within it, so does the range.
+    /// The range of a string, number, `true`, `false` or `null`. If the text ends within the value,
+    /// so does the range.
     Value(Range<usize>),
     /// The position of the bracket that opens an object or an array.
     Open(usize),
@@ -38,7 +39,7 @@ pub(crate) enum JsonItem {
 /// The kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Token {
-    /// A string, a number or a word.
+    /// A string, a number, `true`, `false` or `null`.
     Value,
     /// The bracket that opens an object or an array.
     Open,
@@ -48,7 +49,7 @@ pub(crate) enum Token {
     Name,
     Colon,
     Comma,
-    /// Not JSON, or nested too deep.
+    /// A token that is not JSON, or that is nested too deep.
     Bad,
 }
 
@@ -88,12 +89,12 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Whether `pointer` leads to the last value or container that was returned.
+    /// Whether `pointer` leads to the value or container that was returned last.
     pub(crate) fn is_at(&self, pointer: &Pointer) -> bool {
         pointer.leads_to(|at| self.step(at), self.path.len())
     }
 
-    /// The steps to the last value or container that was returned.
+    /// Returns the steps from the root to the value or container that was returned last.
     pub(crate) fn steps(&self) -> impl Iterator<Item = Step<'a>> {
         (0..self.path.len()).filter_map(|at| self.step(at))
     }
@@ -107,7 +108,8 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// The name of the current member, escaped, without quotes.
+    /// Returns the name of the current member, escaped and without quotes; `None` outside of
+    /// objects.
     pub(crate) fn name(&self) -> Option<&'a [u8]> {
         let level = self.path.last()?;
         (level.end == b'}').then(|| &self.text[level.name.clone()])
@@ -118,7 +120,8 @@ impl<'a> Walk<'a> {
         self.path.is_empty()
     }
 
-    /// The next item; `None` at the end of the input, wherever that is.
+    /// Returns the next item, or `None` at the end of the input, even if the input ends within a
+    /// value.
     pub(crate) fn next(&mut self) -> Option<JsonItem> {
         loop {
             let (token, place) = self.next_token()?;
@@ -132,7 +135,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The next token and its place; `None` at the end of the input, wherever that is.
+    /// Returns the next token and its range, or `None` at the end of the input, even if the input
+    /// ends within a value.
     pub(crate) fn next_token(&mut self) -> Option<(Token, Range<usize>)> {
         if let Some(end) = self.opened.take() {
             self.path.push(Level {
@@ -182,7 +186,7 @@ impl<'a> Walk<'a> {
         Some((token, start..self.at))
     }
 
-    /// The position of the next token.
+    /// Skips white space and returns the position of the next token.
     fn skip_space(&mut self) -> Option<usize> {
         loop {
             match self.text.get(self.at)? {
@@ -194,7 +198,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The token that begins with `byte` at the current position, and its length.
+    /// Returns the kind and the length of the token that begins with `byte` at the current
+    /// position.
     fn token(&self, byte: u8) -> (Token, usize) {
         let text = &self.text[self.at..];
         let may_be_value = matches!(self.next, Next::Text | Next::Value | Next::ValueOrEnd);
@@ -235,14 +240,15 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Whether `text` is JSON up to its end, where it may be cut.
+/// Whether `text` is JSON. Text that is cut off counts as JSON if its beginning is.
 pub(crate) fn is_json(text: &[u8]) -> bool {
     let mut walk = Walk::new(text);
     let mut items = std::iter::from_fn(|| walk.next());
     !items.any(|item| matches!(item, JsonItem::Bad(_)))
 }
 
-/// The length of the string at the start of `text`, quotes included; all of `text` if it is cut.
+/// Returns the length of the string at the start of `text`, quotes included; all of `text` if it is
+/// cut.
 pub(crate) fn string(text: &[u8]) -> usize {
     let mut at = 1;
     while let Some(found) = text.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
@@ -255,15 +261,14 @@ pub(crate) fn string(text: &[u8]) -> usize {
     text.len()
 }
 
-/// The length of the number or word at the start of `text`.
+/// Returns the length of the number, `true`, `false` or `null` at the start of `text`.
 fn scalar(text: &[u8]) -> usize {
     let is_part = |byte: &u8| matches!(byte, b'-' | b'+' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'E');
     let end = text.iter().position(|byte| !is_part(byte));
     end.unwrap_or(text.len())
 }
 
-/// Whether `text` is a number or one of the three words, or the beginning of one at the end of
-/// input.
+/// Whether `text` is a number, `true`, `false` or `null`; with `is_end`, also the beginning of one.
 fn is_scalar(text: &[u8], is_end: bool) -> bool {
     const WORDS: [&[u8]; 3] = [b"true", b"false", b"null"];
     let is_number = |byte: &u8| matches!(byte, b'-' | b'+' | b'.' | b'0'..=b'9' | b'e' | b'E');
@@ -275,7 +280,7 @@ fn is_scalar(text: &[u8], is_end: bool) -> bool {
     }
 }
 
-/// A string without its quotes, of which the last may be missing.
+/// Returns the content of a string, without its quotes. The closing quote may be missing.
 pub(crate) fn inside(string: &[u8]) -> &[u8] {
     let inside = string.get(1..).unwrap_or_default();
     let Some((b'"', before)) = inside.split_last() else {
@@ -294,8 +299,8 @@ pub(crate) fn is_closed(string: &[u8]) -> bool {
     inside(string).len() + 2 == string.len()
 }
 
-/// Undoes the escapes of a string without quotes. Half of a surrogate pair becomes three bytes that
-/// are never part of UTF-8.
+/// Returns the content of a string with its escapes decoded. Half of a surrogate pair becomes three
+/// bytes that are never part of UTF-8.
 pub(crate) fn unescaped(inside: &[u8]) -> Cow<'_, [u8]> {
     if !inside.contains(&b'\\') {
         return Cow::Borrowed(inside);

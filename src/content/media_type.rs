@@ -84,7 +84,7 @@ pub(crate) fn is_text(content_type: Option<&[u8]>, content: &[u8], is_cut: bool)
     (is_textual(&essence) && !content.contains(&0)) || looks_like_text(content, is_cut)
 }
 
-/// A media type without its parameters.
+/// Returns a media type without its parameters.
 pub(crate) fn essence(content_type: &[u8]) -> &[u8] {
     let end = memchr::memchr(b';', content_type);
     content_type[..end.unwrap_or(content_type.len())].trim_ascii()
@@ -143,7 +143,7 @@ fn is_json(essence: &[u8]) -> bool {
     })
 }
 
-/// The value of a parameter of a header value, without quotes; its escapes are kept.
+/// Returns the value of a parameter of a header value, without quotes; its escapes are kept.
 pub(crate) fn parameter<'a>(value: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let mut all = parameters(value);
     let found = all.find(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes()));
@@ -176,7 +176,7 @@ pub(crate) fn parameters(value: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// The position of the closing quote of a quoted string.
+/// Returns the position of the closing quote of a quoted string.
 fn end_of_quoted(text: &[u8]) -> usize {
     let mut at = 0;
     while let Some(&byte) = text.get(at) {

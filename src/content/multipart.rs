@@ -27,7 +27,7 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// The lines of the part's header section.
+    /// Returns the lines of the part's header section.
     fn lines<'a>(&self, text: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         let mut rest = &text[self.head.clone()];
         iter::from_fn(move || {
@@ -40,7 +40,7 @@ impl Part {
         })
     }
 
-    /// The values of the header `name` in the part.
+    /// Returns the values of the header `name` in the part.
     fn fields<'a>(&self, text: &'a [u8], name: &str) -> impl Iterator<Item = &'a [u8]> {
         let fields = self.lines(text).filter_map(|line| {
             let colon = memchr::memchr(b':', line)?;
@@ -67,7 +67,8 @@ impl Part {
         self.is_split && self.lines(text).all(is_field)
     }
 
-    /// All names that a reader may find for the form field; `None` for a name in pieces (RFC 2231).
+    /// Returns all names that a reader may find for the form field; `None` for a name in pieces
+    /// (RFC 2231).
     pub(crate) fn names<'a>(&self, text: &'a [u8]) -> impl Iterator<Item = Option<Cow<'a, [u8]>>> {
         let dispositions = self.fields(text, "content-disposition");
         let parameters = dispositions.flat_map(parameters);
@@ -98,7 +99,7 @@ impl Part {
                 .any(|coding| !is_plain(coding))
     }
 
-    /// The name of the form field.
+    /// Returns the name of the form field.
     pub(crate) fn name<'a>(&self, text: &'a [u8]) -> Option<&'a [u8]> {
         parameter(self.field(text, "content-disposition")?, "name")
     }
@@ -107,13 +108,13 @@ impl Part {
         self.field(text, "content-type")
     }
 
-    /// The range of header section and content.
+    /// Returns the range of header section and content.
     pub(crate) fn whole(&self) -> Range<usize> {
         self.head.start..self.content.end
     }
 }
 
-/// A quoted string without its backslashes.
+/// Returns a quoted string without its backslashes.
 fn unquoted(value: &[u8]) -> Cow<'_, [u8]> {
     let mut out = Vec::with_capacity(value.len());
     let mut bytes = value.iter();
@@ -128,7 +129,7 @@ fn unquoted(value: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
-/// The value after charset and language, decoded (RFC 8187).
+/// Returns the value after charset and language, decoded (RFC 8187).
 fn extended(value: &[u8]) -> Cow<'_, [u8]> {
     let text = value.splitn(3, |&byte| byte == b'\'').nth(2);
     Cow::from(percent_decode(text.unwrap_or(value)))
