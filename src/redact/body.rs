@@ -13,13 +13,13 @@ use crate::{
     message::{BodyEnd, RecordedBody},
 };
 
-/// The limit of decoding, in bytes. A longer body is replaced as a whole.
+/// The maximum number of decoded bytes. A longer body is replaced as a whole.
 const DECODED: usize = 16 << 20;
 
 /// A redacted body.
 pub(super) struct Clean {
     pub(super) bytes: Bytes,
-    /// Whether the body was compressed and is decoded now.
+    /// Whether the body was compressed before, and is decoded now.
     pub(super) is_decoded: bool,
 }
 
@@ -29,12 +29,12 @@ impl Rules {
         !self.values.is_empty() || !self.form.is_empty()
     }
 
-    /// Whether a user has named secrets in bodies.
+    /// Whether a user has named at least one secret in bodies.
     pub(super) fn has_named(&self) -> bool {
         self.values.has_named() || self.form.has_named()
     }
 
-    /// Redacts a body; `None` if it has no secrets.
+    /// Returns a body with its secrets replaced, or `None` if it has no secrets.
     pub(super) fn clean<'a>(
         &self,
         content_type: Option<&[u8]>,
@@ -111,12 +111,13 @@ impl Rules {
         })
     }
 
-    /// Redacts a content; `None` if it has no secrets.
+    /// Returns `content` with its secrets replaced, or `None` if it has no secrets.
     pub(super) fn clean_content(&self, kind: ContentKind<'_>, content: &[u8]) -> Option<Vec<u8>> {
         self.clean_nested(kind, content, 0)
     }
 
-    /// As [`clean_content`](Self::clean_content), for content nested `depth` times.
+    /// Returns content with its secrets replaced, like [`clean_content`](Self::clean_content), for
+    /// content that is nested `depth` times.
     pub(super) fn clean_nested(
         &self,
         kind: ContentKind<'_>,
@@ -141,7 +142,7 @@ impl Rules {
         }
     }
 
-    /// The replacement of content that cannot be searched.
+    /// Returns the replacement of content that cannot be searched for secrets.
     fn instead_of(&self, kind: ContentKind<'_>, content: &[u8]) -> Vec<u8> {
         let mark = self.mark.of(content);
         match kind {

@@ -6,7 +6,7 @@ use std::ops::Range;
 pub(super) struct Edits<'a> {
     text: &'a [u8],
     out: Vec<u8>,
-    /// The position up to which the text is in `out`.
+    /// The position up to which the original text was processed.
     done: usize,
 }
 
@@ -30,7 +30,7 @@ impl<'a> Edits<'a> {
         self.done = place.end;
     }
 
-    /// The edited text; `None` if nothing is replaced.
+    /// Returns the edited text, or `None` if nothing was replaced.
     pub(super) fn finish(mut self) -> Option<Vec<u8>> {
         if self.done == 0 {
             return None;

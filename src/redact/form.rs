@@ -3,7 +3,7 @@
 use super::{edits::Edits, mark::Mark, names::SecretNames};
 use crate::content::form;
 
-/// Replaces the values of secret fields; `None` if `text` has none.
+/// Returns `text` with the values of secret fields replaced, or `None` if it has no secrets.
 pub(super) fn urlencoded(text: &[u8], names: &SecretNames, mark: &Mark) -> Option<Vec<u8>> {
     if names.is_empty() {
         return None;

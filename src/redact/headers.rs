@@ -5,7 +5,7 @@ use http::HeaderValue;
 use super::{REDACTED, Rules, names};
 use crate::message::HeaderList;
 
-/// The attributes of a cookie that are not secret.
+/// The attributes of a cookie, whose values are not secret.
 const ATTRIBUTES: [&str; 9] = [
     "domain",
     "expires",
@@ -19,7 +19,7 @@ const ATTRIBUTES: [&str; 9] = [
 ];
 
 impl Rules {
-    /// The replacement of a header value; `None` if the value is kept.
+    /// Returns the replacement of a header value, or `None` if the value is kept.
     pub(super) fn header_value(
         &self,
         name: &str,
@@ -44,8 +44,8 @@ impl Rules {
         headers.replace(|name, value, is_sensitive| self.header_value(name, value, is_sensitive));
     }
 
-    /// A header value in which each secret is hashed separately, so that the same secret has the
-    /// same mark in another header.
+    /// Returns a header value in which each secret is hashed separately, so that a secret has the
+    /// same mark in all headers.
     fn hashed(&self, name: &str, value: &[u8]) -> Vec<u8> {
         let parts = || value.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
         match name {
@@ -76,7 +76,7 @@ impl Rules {
         }
     }
 
-    /// A cookie's name, and the replacement of its value.
+    /// Returns a cookie with its value replaced.
     fn cookie(&self, cookie: &[u8]) -> Vec<u8> {
         let (name, value) = match memchr::memchr(b'=', cookie) {
             Some(at) => cookie.split_at(at + 1),

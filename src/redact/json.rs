@@ -14,13 +14,13 @@ use crate::content::{
     json_pointer::Pointer,
 };
 
-/// The limit of a secret's name in invalid JSON, in bytes.
+/// The maximum length of a secret's name that is searched in invalid JSON, in bytes.
 const LONGEST_NAME: usize = 64;
 
-/// The selection of secret values.
+/// The selection of secret values in JSON.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SecretValues {
-    /// Names of members, at any depth.
+    /// The names of members that are secret at any depth.
     pub(super) names: SecretNames,
     pub(super) pointers: Vec<Pointer>,
 }
@@ -30,12 +30,12 @@ impl SecretValues {
         self.names.is_empty() && self.pointers.is_empty()
     }
 
-    /// Whether a user has named any.
+    /// Whether a user has named at least one secret.
     pub(super) fn has_named(&self) -> bool {
         self.names.has_named() || !self.pointers.is_empty()
     }
 
-    /// Why the current value of `walk` is secret.
+    /// Returns the rule that makes the current value of `walk` secret.
     fn rule(&self, walk: &Walk<'_>, is_string: bool) -> Option<SecretRule> {
         if self.pointers.iter().any(|pointer| walk.is_at(pointer)) {
             return Some(SecretRule::Named);
@@ -48,7 +48,7 @@ impl SecretValues {
         rule.filter(|rule| is_string || *rule == SecretRule::Named)
     }
 
-    /// Why a member of this name is secret.
+    /// Returns the rule that makes a member named `name` secret.
     fn rule_of(&self, name: &[u8]) -> Option<SecretRule> {
         self.names.find(&json::unescaped(name))
     }
@@ -106,7 +106,7 @@ impl SecretValues {
         edits.finish()
     }
 
-    /// Replaces what looks like secret members in invalid JSON.
+    /// Replaces the values of what looks like secret members in invalid JSON.
     fn scan(&self, text: &[u8], from: usize, mark: &Mark, edits: &mut Edits<'_>) {
         let mut at = from;
         while let Some(found) = memchr(b'"', &text[at..]) {
@@ -120,7 +120,7 @@ impl SecretValues {
         }
     }
 
-    /// The range of the string value of a secret member whose name begins at `name`.
+    /// Returns the range of the string value of a secret member whose name begins at `name`.
     fn member(&self, text: &[u8], name: usize) -> Option<Range<usize>> {
         let rest = &text[name..];
         let end = memchr(b'"', &rest[..rest.len().min(LONGEST_NAME)])?;

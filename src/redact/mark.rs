@@ -29,7 +29,7 @@ impl Mark {
         self.hash.is_some()
     }
 
-    /// The replacement of `secret`.
+    /// Returns the replacement of `secret`.
     pub(super) fn of(&self, secret: &[u8]) -> String {
         let Some(hash) = &self.hash else {
             return REDACTED.to_owned();
@@ -44,7 +44,7 @@ impl Mark {
         mark
     }
 
-    /// Whether `value` is the replacement of a secret.
+    /// Whether `text` is the replacement of a secret.
     pub(super) fn is_mark(&self, text: &[u8]) -> bool {
         let Some(rest) = text.strip_prefix(REDACTED.as_bytes()) else {
             return false;
@@ -58,7 +58,7 @@ impl Mark {
     }
 }
 
-/// Prints no key.
+/// Formats the mark without its key.
 impl fmt::Debug for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.is_hashing() {

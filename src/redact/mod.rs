@@ -42,7 +42,7 @@ pub struct Redact {
 
 #[derive(Clone, Debug, Default)]
 struct Rules {
-    /// In lower case.
+    /// The names of headers, in lower case.
     headers: Vec<String>,
     query: SecretNames,
     form: SecretNames,
@@ -74,14 +74,14 @@ impl Default for Redact {
 }
 
 impl Redact {
-    /// Replaces nothing: secrets are stored in clear text.
+    /// Redacts nothing: secrets are stored in clear text.
     pub fn none() -> Self {
         Self {
             rules: Arc::default(),
         }
     }
 
-    /// Also replaces the values of the header or trailer `name`, in any case.
+    /// Also replaces the values of the header or trailer `name`, which is case-insensitive.
     pub fn header(self, name: impl AsRef<str>) -> Self {
         self.change(|rules| rules.headers.push(name.as_ref().to_ascii_lowercase()))
     }
@@ -95,7 +95,7 @@ impl Redact {
         })
     }
 
-    /// Also replaces the values of the query parameter `name`, in any case.
+    /// Also replaces the values of the query parameter `name`, which is case-insensitive.
     pub fn query(self, name: impl AsRef<str>) -> Self {
         self.change(|rules| rules.query.add(name.as_ref()))
     }
@@ -105,7 +105,7 @@ impl Redact {
         self.change(|rules| rules.query.remove(name.as_ref()))
     }
 
-    /// Also replaces the values of the form field `name`, in any case: in
+    /// Also replaces the values of the form field `name`, which is case-insensitive: in
     /// `application/x-www-form-urlencoded`, and the content of the part of this name in
     /// `multipart/form-data`.
     ///
@@ -124,8 +124,8 @@ impl Redact {
         self.change(|rules| rules.form.remove(name.as_ref()))
     }
 
-    /// Also replaces the value of every member `name` in JSON bodies, at any depth and in any case:
-    /// strings, numbers, `true`, `false`, whole objects and arrays, but not `null`.
+    /// Also replaces the value of every member `name` in JSON bodies, at any depth and regardless
+    /// of case: strings, numbers, `true`, `false`, whole objects and arrays, but not `null`.
     ///
     /// ```
     /// use bytes::Bytes;
@@ -281,8 +281,8 @@ impl Redact {
         self.rules.headers(headers);
     }
 
-    /// As [`exchange`](Self::exchange), but leaves the exchange partly redacted if a function
-    /// panics.
+    /// Replaces the secrets of an exchange, like [`exchange`](Self::exchange), but leaves the
+    /// exchange partly redacted if a function panics.
     pub(crate) fn try_exchange(&self, exchange: &mut Exchange) -> Result<(), Panicked> {
         self.try_request(&mut exchange.request)?;
         match &mut exchange.response {
@@ -293,7 +293,8 @@ impl Redact {
         Ok(())
     }
 
-    /// As [`request`](Self::request), but leaves the request partly redacted if a function panics.
+    /// Replaces the secrets of a request, like [`request`](Self::request), but leaves the request
+    /// partly redacted if a function panics.
     pub(crate) fn try_request(&self, request: &mut RecordedRequest) -> Result<(), Panicked> {
         let functions = &self.rules.functions;
         let before = Before::of(&request.body, !functions.requests.is_empty());
@@ -304,8 +305,8 @@ impl Redact {
         Ok(())
     }
 
-    /// As [`response`](Self::response), but leaves the response partly redacted if a function
-    /// panics.
+    /// Replaces the secrets of a response, like [`response`](Self::response), but leaves the
+    /// response partly redacted if a function panics.
     pub(crate) fn try_response(&self, response: &mut RecordedResponse) -> Result<(), Panicked> {
         let functions = &self.rules.functions;
         let before = Before::of(&response.body, !functions.responses.is_empty());
@@ -333,8 +334,7 @@ impl Redact {
         self.put(headers, body, before, clean);
     }
 
-    /// Replaces a body with its redacted form, if there is one, and the secrets in its trailers and
-    /// error.
+    /// Replaces a body by its redacted form, if it has one, and redacts its trailers and its error.
     fn put(
         &self,
         headers: &mut HeaderList,
@@ -371,7 +371,7 @@ impl Redact {
         });
     }
 
-    /// The replacement of a header value; `None` if the value is kept.
+    /// Returns the replacement of a header value, or `None` if the value is kept.
     pub(crate) fn header_value(
         &self,
         name: &str,
@@ -381,17 +381,17 @@ impl Redact {
         self.rules.header_value(name, value, is_sensitive)
     }
 
-    /// Redacts a URI; `None` if it has no secrets.
+    /// Returns a URI with its secrets replaced, or `None` if it has no secrets.
     pub(crate) fn uri(&self, uri: &Uri) -> Option<Uri> {
         self.rules.uri(uri)
     }
 
-    /// Replaces the secrets in all URIs of a text; `None` if it has none.
+    /// Returns a text with the secrets in all of its URIs replaced, or `None` if it has no secrets.
     pub(crate) fn redact_text(&self, text: &str) -> Option<String> {
         self.rules.redact_text(text)
     }
 
-    /// Redacts content that is not compressed; `None` if it has no secrets.
+    /// Returns uncompressed content with its secrets replaced, or `None` if it has no secrets.
     pub(crate) fn content(&self, content_type: Option<&[u8]>, content: &[u8]) -> Option<Vec<u8>> {
         if !self.rules.concern_bodies() {
             return None;
@@ -400,8 +400,8 @@ impl Redact {
         self.rules.clean_content(kind, content)
     }
 
-    /// The redacted request; `None` if its body has no secrets and there are no functions.
-    /// `request` is called only if needed, and the body is searched once.
+    /// Returns the redacted request, or `None` if its body has no secrets and there are no
+    /// functions. `request` is called only if it is needed, and the body is searched once.
     pub(crate) fn cleaned<'a>(
         &self,
         content_type: Option<&[u8]>,
@@ -422,7 +422,7 @@ impl Redact {
         Some(Ok(request))
     }
 
-    /// The headers that may change with the redaction of a request body.
+    /// Returns the headers that may change when a request body is redacted.
     pub(crate) fn changed_with_bodies(&self) -> &'static [&'static str] {
         let rules = &self.rules;
         if rules.has_named() {
@@ -434,7 +434,7 @@ impl Redact {
         }
     }
 
-    /// Whether there are functions for requests, and for responses.
+    /// Whether there are functions for requests, and whether there are functions for responses.
     pub(crate) fn has_functions(&self) -> (bool, bool) {
         let functions = &self.rules.functions;
         (
@@ -453,7 +453,7 @@ impl Redact {
 /// A body before the functions were called with its message.
 struct Before {
     len: usize,
-    /// Kept only if there are functions.
+    /// The body; `None` if there are no functions.
     body: Option<RecordedBody>,
 }
 
@@ -473,7 +473,7 @@ impl Before {
     }
 }
 
-/// Removes everything that may contain a secret.
+/// Removes every part of a message that may contain a secret.
 fn clear(headers: &mut HeaderList, body: &mut RecordedBody) {
     *headers = HeaderList::new();
     let end = match &body.end {

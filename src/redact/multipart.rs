@@ -8,7 +8,7 @@ use crate::content::{
     multipart::{self, Part},
 };
 
-/// The limit of nesting.
+/// The maximum nesting depth.
 const DEEPEST: usize = 8;
 
 impl Rules {
@@ -76,7 +76,7 @@ impl Rules {
         }
     }
 
-    /// Replaces the range `place`, except for the white space around it.
+    /// Replaces the range `place`, and keeps the white space at its ends.
     fn hide(&self, text: &[u8], place: Range<usize>, edits: &mut Edits<'_>) {
         let start = place.end - text[place.clone()].trim_ascii_start().len();
         let end = start + text[start..place.end].trim_ascii_end().len();

@@ -1,6 +1,6 @@
 //! The names that are usually secret.
 
-/// Headers.
+/// Headers with secrets, by their usual names.
 pub(super) const HEADERS: [&str; 16] = [
     "authorization",
     "proxy-authorization",
@@ -79,7 +79,7 @@ pub(super) const JSON: [&str; 20] = [
     "jwt",
 ];
 
-/// Headers whose value is a URI, and may have a secret in its query.
+/// Headers whose value is a URI, which may have a secret in its query.
 pub(super) const URI_HEADERS: [&str; 9] = [
     "location",
     "content-location",
@@ -92,11 +92,12 @@ pub(super) const URI_HEADERS: [&str; 9] = [
     "x-rewrite-url",
 ];
 
-/// Headers with a digest of the content: wrong once a part of it is replaced, and enough to guess a
-/// short secret.
+/// Headers with a digest of the content. A digest is wrong once content is replaced, and is enough
+/// to guess a short secret.
 pub(super) const DIGESTS: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-md5"];
 
-/// Headers that change with a body; the first only if the body was compressed.
+/// Headers that describe a body and change with it; the first one changes only if the body was
+/// compressed.
 pub(super) const OF_BODIES: [&str; 6] = [
     "content-encoding",
     "content-length",
@@ -106,15 +107,16 @@ pub(super) const OF_BODIES: [&str; 6] = [
     "content-md5",
 ];
 
-/// Names of secrets in one place, such as the query: the usual ones, and those that a user has
+/// The names of secrets in one place, such as the query: the usual names, and those that a user has
 /// named.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SecretNames {
     usual: Vec<String>,
     named: Vec<String>,
-    /// Whether the usual names are not secret here.
+    /// Whether the usual names are not treated as secret.
     pub(super) keeps_usual: bool,
-    /// A bit for each length of a name, the last one for all longer names: rules most names out.
+    /// One bit for each length of a name, the last bit for all longer names: most look-ups end with
+    /// this check.
     lengths: u64,
 }
 
@@ -123,7 +125,7 @@ pub(super) struct SecretNames {
 pub(super) enum SecretRule {
     /// The name is usually that of a secret.
     Usual,
-    /// A user has named it.
+    /// A user has named the secret.
     Named,
 }
 
@@ -150,7 +152,7 @@ impl SecretNames {
         self.named.is_empty() && (self.keeps_usual || self.usual.is_empty())
     }
 
-    /// Whether a user has named any.
+    /// Whether a user has named at least one secret.
     pub(super) fn has_named(&self) -> bool {
         !self.named.is_empty()
     }
@@ -169,7 +171,8 @@ impl SecretNames {
         (!self.keeps_usual && contains(&self.usual)).then_some(SecretRule::Usual)
     }
 
-    /// As [`find`](Self::find). In a name like `user[password]`, the last part is looked up too.
+    /// Returns the rule that makes `name` secret, like [`find`](Self::find). In a name like
+    /// `user[password]`, the last part is looked up too.
     pub(super) fn find_nested(&self, name: &[u8]) -> Option<SecretRule> {
         // `password[]` has several values of one name.
         let name = name.strip_suffix(b"[]").unwrap_or(name);
@@ -182,7 +185,7 @@ impl SecretNames {
     }
 }
 
-/// The bit for a length.
+/// Returns the bit for a name of `len` bytes.
 fn length(len: usize) -> u64 {
     1 << len.min(63)
 }

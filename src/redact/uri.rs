@@ -8,7 +8,7 @@ use super::{Rules, form};
 use crate::content::form::decoded;
 
 impl Rules {
-    /// Redacts a URI; `None` if it has no secrets.
+    /// Returns a URI with its secrets replaced, or `None` if it has no secrets.
     pub(super) fn uri(&self, uri: &Uri) -> Option<Uri> {
         let query = uri.query().and_then(|query| self.query_string(query));
         let authority = uri
@@ -38,12 +38,13 @@ impl Rules {
         Some(String::from_utf8(clean).unwrap_or_default())
     }
 
-    /// The replacement of user and password.
+    /// Returns the replacement of user and password.
     fn user(&self, user: &str) -> Option<String> {
         (!self.mark.is_mark(user.as_bytes())).then(|| self.mark.of(user.as_bytes()))
     }
 
-    /// As [`redact_text`](Self::redact_text), for a header value.
+    /// Returns a header value with the secrets in all of its URIs replaced, like
+    /// [`redact_text`](Self::redact_text).
     pub(super) fn redact_bytes(&self, value: &[u8]) -> Option<HeaderValue> {
         if let Ok(text) = str::from_utf8(value) {
             return HeaderValue::from_str(&self.redact_text(text)?).ok();
@@ -85,7 +86,8 @@ impl Rules {
         Some(redacted)
     }
 
-    /// The range of user and password if an authority begins at `at`, and their replacement.
+    /// If an authority begins at `at`, returns the range of its user and password, and their
+    /// replacement.
     fn user_info(&self, text: &str, at: usize) -> Option<(Range<usize>, String)> {
         let rest = text[at..].strip_prefix("//")?;
         // Elsewhere, two slashes belong to a path.
@@ -99,8 +101,8 @@ impl Rules {
         Some((at + 2..at + 2 + user.len(), self.user(user)?))
     }
 
-    /// The range of a query or fragment with secrets if one begins at `start`, and its redacted
-    /// text.
+    /// Returns the range of a query or fragment with secrets if one begins at `start`, and its
+    /// redacted text.
     fn query_in(
         &self,
         text: &str,

@@ -9,7 +9,7 @@ use crate::{
 
 type Function<M> = Arc<dyn Fn(&mut M) + Send + Sync>;
 
-/// Functions that are called with each message, in order.
+/// The user's functions, which are called with each message in the order of registration.
 #[derive(Clone, Default)]
 pub(super) struct RedactFunctions {
     pub(super) requests: Vec<Function<RecordedRequest>>,
@@ -17,7 +17,7 @@ pub(super) struct RedactFunctions {
     guard: Guard,
 }
 
-/// The error of a function that panicked: its message may still contain secrets.
+/// The error of a user's function that panicked. The message may still contain secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Panicked;
 
