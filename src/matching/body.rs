@@ -31,12 +31,12 @@ impl Default for Contents {
 }
 
 impl Contents {
-    /// Whether every byte of every body is part of the match key.
+    /// Whether all bytes of all bodies are part of the match key.
     fn is_all(&self) -> bool {
         self.json.is_none() && self.form.is_all() && self.boundary
     }
 
-    /// The selected parts of a body in canonical form; `None` for the body as it is.
+    /// Returns the selected parts of a body in canonical form; `None` for the body as it is.
     pub(super) fn of(&self, content_type: Option<&[u8]>, body: &RecordedBody) -> Option<Vec<u8>> {
         if self.is_all() || body.is_empty() {
             return None;
@@ -79,7 +79,7 @@ impl Contents {
         self.form.contains(&String::from_utf8_lossy(name))
     }
 
-    /// The selected part of a `content-type`.
+    /// Returns the selected part of a `content-type`.
     pub(super) fn content_type<'a>(&self, value: &'a [u8]) -> &'a [u8] {
         let is_free = !self.boundary || !self.form.is_all();
         match ContentKind::declared(Some(value)) {

@@ -27,10 +27,10 @@ impl Canonical {
         !self.ignores_order && self.ignored.is_empty() && self.only.is_none()
     }
 
-    /// The selected values in canonical form: without white space, and with one way of escaping.
-    /// Numbers are kept as they are written, because readers differ on whether `1.0` is `1`. `None`
-    /// if `text` is not JSON, is nested too deep, or has names so long that the result would exceed
-    /// the limit.
+    /// Returns the selected values in canonical form: without white space, and with one way of
+    /// escaping. Numbers are kept as they are written, because readers differ on whether `1.0` is
+    /// `1`. `None` if `text` is not JSON, is nested too deep, or has names so long that the result
+    /// would exceed the limit.
     pub(super) fn write(&self, text: &[u8]) -> Option<Vec<u8>> {
         let mut writer = Writer::default();
         if self.only.is_some() {
@@ -89,7 +89,7 @@ impl Canonical {
         self.ignored.iter().any(|pointer| walk.is_at(pointer))
     }
 
-    /// Whether a value outside of all selected containers is selected.
+    /// Whether the current value of `walk`, outside of all selected containers, is selected itself.
     fn counts(&self, walk: &Walk<'_>) -> bool {
         match &self.only {
             None => true,
@@ -106,7 +106,7 @@ impl Canonical {
     }
 }
 
-/// The path of the current value, as a JSON pointer.
+/// Returns the path of the current value, as a JSON pointer.
 fn path(walk: &Walk<'_>) -> Vec<u8> {
     let mut path = Vec::new();
     for step in walk.steps() {
@@ -132,7 +132,7 @@ fn path(walk: &Walk<'_>) -> Vec<u8> {
 #[derive(Default)]
 struct Writer {
     out: Vec<u8>,
-    /// In the order of their starts.
+    /// The objects, ordered by their starts.
     objects: Vec<Object>,
     open: Vec<Container>,
     is_sorted: bool,
@@ -147,7 +147,7 @@ struct Object {
 
 struct Member {
     name: Range<usize>,
-    /// With the name.
+    /// The range of the value, with its name.
     place: Range<usize>,
     /// The objects in the value.
     objects: Range<usize>,
@@ -270,7 +270,7 @@ impl Writer {
     }
 }
 
-/// Writes a string, given escaped and without quotes.
+/// Writes a string. `inside` is escaped, without quotes.
 fn write_string(out: &mut Vec<u8>, inside: &[u8]) {
     out.push(b'"');
     match json::unescaped(inside) {

@@ -23,19 +23,19 @@ use crate::{
 pub struct MatchKey([u8; 16]);
 
 impl MatchKey {
-    /// A random key, which no request has.
+    /// Creates a random key, which no request has.
     pub(super) fn of_nothing() -> Self {
         Self(Uuid::new_v4().into_bytes())
     }
 
-    /// The key as bytes.
+    /// Returns the key as bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
 }
 
-/// 32 lower-case hex digits.
+/// Writes the key as 32 lower-case hex digits.
 impl fmt::Display for MatchKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -49,12 +49,12 @@ impl fmt::Debug for MatchKey {
 }
 
 impl Matching {
-    /// The match key of a recorded request.
+    /// Returns the match key of a recorded request.
     pub fn key(&self, request: &RecordedRequest) -> MatchKey {
         self.try_key(request).unwrap_or_else(MatchKey::of_nothing)
     }
 
-    /// The match key of a request; `None` if a user's function panics.
+    /// Returns the match key of a request; `None` if a user's function panics.
     fn try_key(&self, request: &RecordedRequest) -> Option<MatchKey> {
         let content_type = request.headers.get("content-type");
         let encodings = request.headers.get_all("content-encoding");
@@ -64,7 +64,7 @@ impl Matching {
         }
     }
 
-    /// The match key of a request whose body is redacted.
+    /// Returns the match key of a request whose body is redacted.
     fn key_of_clean(&self, request: Cow<'_, RecordedRequest>) -> Option<MatchKey> {
         if self.functions.is_empty() {
             return Some(self.hash(Request {
@@ -93,9 +93,9 @@ impl Matching {
         }))
     }
 
-    /// The match key under which `exchange` answers. It is `None` if the exchange cannot answer:
-    /// its response is missing or incomplete, its request body is incomplete although it is part of
-    /// the key, or a user's function panics.
+    /// Returns the match key under which `exchange` answers. It is `None` if the exchange cannot
+    /// answer: its response is missing or incomplete, its request body is incomplete although it is
+    /// part of the key, or a user's function panics.
     pub fn key_of(&self, exchange: &Exchange) -> Option<MatchKey> {
         let whole = |body: &RecordedBody| body.end == BodyEnd::Complete;
         let response = exchange.response.as_ref().ok()?;
@@ -105,7 +105,7 @@ impl Matching {
         self.try_key(&exchange.request)
     }
 
-    /// The match key of a request that has arrived.
+    /// Returns the match key of a request that has arrived.
     pub(crate) fn key_of_parts(&self, parts: &Parts, body: &RecordedBody) -> MatchKey {
         let content_type = parts
             .headers
@@ -137,7 +137,7 @@ impl Matching {
         })
     }
 
-    /// The redacted request; `None` if only its URI and headers may have secrets, which are
+    /// Returns the redacted request; `None` if only its URI and headers may have secrets, which are
     /// replaced during hashing.
     fn cleaned<'a>(
         &self,

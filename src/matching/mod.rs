@@ -80,31 +80,33 @@ impl Matching {
         Self::default()
     }
 
-    /// Includes the header `name` in the match key, in any case.
+    /// Includes the header `name` in the match key. `name` is case-insensitive.
     pub fn header(mut self, name: impl AsRef<str>) -> Self {
         self.headers.add(name.as_ref());
         self
     }
 
-    /// Includes every header except `names` in the match key.
+    /// Includes every header except `names` in the match key. Replaces all earlier selections of
+    /// headers.
     pub fn all_headers_except<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.headers = NameSelection::except(names);
         self
     }
 
-    /// Ignores the query parameter `name`, in any case.
+    /// Ignores the query parameter `name`, which is case-insensitive.
     pub fn ignore_query(mut self, name: impl AsRef<str>) -> Self {
         self.query.remove(name.as_ref());
         self
     }
 
-    /// Ignores every query parameter except `names`; without names, the whole query.
+    /// Ignores every query parameter except `names`; without names, the whole query. Replaces all
+    /// earlier selections of query parameters.
     pub fn only_query<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.query = NameSelection::only(names);
         self
     }
 
-    /// Ignores the body, which is then not buffered before a lookup either.
+    /// Sets whether the body is ignored. An ignored body is not buffered before a look-up.
     ///
     /// This also ignores the headers that redaction may change with a body: `content-length`,
     /// digests, and `content-encoding` if you have named secrets in bodies.
@@ -113,8 +115,8 @@ impl Matching {
         self
     }
 
-    /// Ignores the order of members in JSON objects. The order of array elements, and of members
-    /// with the same name, is part of the match key.
+    /// Sets whether the order of members in JSON objects is ignored. The order of array elements,
+    /// and of members with the same name, stays part of the match key.
     ///
     /// ```
     /// use bytes::Bytes;
@@ -136,8 +138,8 @@ impl Matching {
         self
     }
 
-    /// Ignores the JSON value at `pointer`, present or not. In the pointer (RFC 6901), `*` stands
-    /// for any name or index and `**` for any number of steps.
+    /// Ignores the JSON value at `pointer`, whether the value is present or not. In the pointer
+    /// (RFC 6901), `*` stands for any name or index and `**` for any number of steps.
     ///
     /// ```
     /// use tower_traffic::Matching;
@@ -152,9 +154,10 @@ impl Matching {
     }
 
     /// Ignores every JSON value except those at `pointers`, written as in
-    /// [`ignore_json`](Self::ignore_json), and their positions. Bodies that are not JSON are
-    /// compared byte by byte, and so are bodies whose selected values, with their paths, are more
-    /// than 16 times as long as the body (plus 1 MiB).
+    /// [`ignore_json`](Self::ignore_json), and the positions of the values. Replaces earlier
+    /// pointers of this method. Bodies that are not JSON are compared byte by byte, and so are
+    /// bodies whose selected values, with their paths, are more than 16 times as long as the body
+    /// (plus 1 MiB).
     ///
     /// ```
     /// use tower_traffic::Matching;
@@ -168,8 +171,8 @@ impl Matching {
         self
     }
 
-    /// Ignores the field `name` of forms, in any case: in `application/x-www-form-urlencoded`, and
-    /// the part of this name in `multipart/form-data`.
+    /// Ignores the form field `name`, which is case-insensitive: in
+    /// `application/x-www-form-urlencoded`, and the part of this name in `multipart/form-data`.
     ///
     /// ```
     /// use tower_traffic::Matching;
@@ -182,16 +185,17 @@ impl Matching {
         self
     }
 
-    /// Ignores every field of forms except `names`, as in
-    /// [`ignore_form_field`](Self::ignore_form_field).
+    /// Ignores every field of forms except `names`, in the forms of
+    /// [`ignore_form_field`](Self::ignore_form_field). Replaces all earlier selections of form
+    /// fields.
     pub fn only_form_fields<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.contents.form = NameSelection::only(names);
         self
     }
 
-    /// Ignores the boundary between the parts of `multipart/...` bodies, which many clients choose
-    /// anew for each request; also in `content-type`, if that is part of the match key. The methods
-    /// for form fields ignore the boundary too.
+    /// Sets whether the boundary between the parts of `multipart/...` bodies is ignored, which many
+    /// clients choose anew for each request. It is ignored in the body, and in `content-type` if
+    /// that is part of the match key. The methods for form fields ignore the boundary too.
     ///
     /// ```
     /// use tower_traffic::Matching;
@@ -204,7 +208,7 @@ impl Matching {
         self
     }
 
-    /// Ignores scheme and authority; path and query are compared.
+    /// Sets whether scheme and authority are ignored. Path and query are always compared.
     pub fn ignore_authority(mut self, ignore: bool) -> Self {
         self.authority = !ignore;
         self
@@ -259,7 +263,8 @@ impl Matching {
         self
     }
 
-    /// Sets the redaction that is applied to both sides before they are compared: the recorder's.
+    /// Sets the redaction that is applied to recorded and new requests before they are compared.
+    /// Use the redaction of the recorder.
     pub fn redact(mut self, redact: Redact) -> Self {
         self.redact = redact;
         self
@@ -269,13 +274,13 @@ impl Matching {
         self.contents.json.get_or_insert_default()
     }
 
-    /// Whether a lookup needs the request body.
+    /// Whether a look-up needs the request body.
     pub(crate) fn needs_body(&self) -> bool {
         self.body
     }
 
-    /// The headers that are never part of the match key: without the body, their redacted values
-    /// are unknown.
+    /// Returns the headers that are never part of the match key, because their redacted values are
+    /// unknown without the body.
     fn left_out(&self) -> &'static [&'static str] {
         if self.body {
             return &[];

@@ -1,6 +1,6 @@
 //! `NameSelection`: a set of names, as a list or as all names except a list.
 
-/// A set of names, in any case.
+/// A set of case-insensitive names.
 #[derive(Clone, Debug)]
 pub(super) enum NameSelection {
     Only(Vec<String>),

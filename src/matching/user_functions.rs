@@ -10,7 +10,7 @@ type Function = Arc<dyn Fn(&RecordedRequest) -> Vec<u8> + Send + Sync>;
 #[derive(Clone, Default)]
 pub(super) struct MatchFunctions {
     all: Vec<Function>,
-    /// Whether the results are the whole match key.
+    /// Whether the results of the functions are the whole match key.
     pub(super) only: bool,
     guard: Guard,
 }
@@ -28,7 +28,7 @@ impl MatchFunctions {
         self.all.is_empty()
     }
 
-    /// The result of each function; `None` for one that panicked.
+    /// Returns the result of each function; `None` for one that panicked.
     pub(super) fn of(&self, request: &RecordedRequest) -> impl Iterator<Item = Option<Vec<u8>>> {
         let all = self.all.iter();
         all.map(move |function| self.guard.call("matching", || function(request)))
