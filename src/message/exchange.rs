@@ -29,7 +29,7 @@ use crate::message::HeaderList;
 pub struct Exchange {
     /// The time at which the request arrived, by the system's clock.
     pub began: SystemTime,
-    /// The time from `began` to the response head; `None` if it never arrived.
+    /// The time from `began` to the response head; `None` if the head never arrived.
     pub time_to_head: Option<Duration>,
     /// The time from `began` to the end of the response body, or to the failure.
     pub time_to_end: Duration,
@@ -40,7 +40,8 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// A complete exchange with durations of zero, begun now: for fixtures and tests.
+    /// Creates a complete exchange that begins now and has durations of zero: for fixtures and
+    /// tests.
     pub fn new(request: impl Into<RecordedRequest>, response: impl Into<RecordedResponse>) -> Self {
         Self {
             began: SystemTime::now(),
@@ -51,7 +52,7 @@ impl Exchange {
         }
     }
 
-    /// An exchange without a response.
+    /// Creates an exchange without a response.
     pub fn without_response(request: impl Into<RecordedRequest>, why: NoResponse) -> Self {
         Self {
             began: SystemTime::now(),
@@ -62,7 +63,8 @@ impl Exchange {
         }
     }
 
-    /// How the exchange ended. The end of the response precedes that of the request.
+    /// Returns how the exchange ended. If both bodies are incomplete, the end of the response body
+    /// counts.
     ///
     /// A service may respond before it has read the whole request body: such an exchange is
     /// complete, and `request.body.end` is [`BodyEnd::Dropped`].
@@ -82,7 +84,7 @@ impl Exchange {
         }
     }
 
-    /// Roughly the memory that the exchange uses, in bytes.
+    /// Returns the approximate memory use of the exchange, in bytes.
     pub(crate) fn weight(&self) -> usize {
         let response = self.response.as_ref().map_or(0, |response| {
             response.headers.weight() + response.body.weight()
@@ -120,7 +122,7 @@ impl fmt::Display for ExchangeEnd {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoResponse {
-    /// The service returned this error instead.
+    /// The service returned this error instead of a response.
     Failed(String),
     /// The caller dropped the call before the response head arrived.
     ClientGone,
@@ -158,7 +160,7 @@ pub struct RecordedResponse {
 }
 
 impl RecordedRequest {
-    /// A request with an empty body.
+    /// Creates a request with an empty body from the parts of a request.
     #[must_use]
     pub fn from_parts(parts: &http::request::Parts) -> Self {
         Self {
@@ -172,7 +174,7 @@ impl RecordedRequest {
 }
 
 impl RecordedResponse {
-    /// A response with an empty body.
+    /// Creates a response with an empty body from the parts of a response.
     #[must_use]
     pub fn from_parts(parts: &http::response::Parts) -> Self {
         Self {
@@ -237,24 +239,24 @@ pub enum BodyEnd {
 }
 
 impl RecordedBody {
-    /// The number of recorded bytes.
+    /// Returns the number of recorded bytes.
     pub fn len(&self) -> usize {
         self.chunks().map(Bytes::len).sum()
     }
 
-    /// Whether no bytes are recorded.
+    /// Whether the recorded content is empty.
     pub fn is_empty(&self) -> bool {
         self.chunks().next().is_none()
     }
 
-    /// The non-empty pieces in which the bytes are stored.
+    /// Returns the non-empty pieces in which the content is stored.
     pub fn chunks(&self) -> impl Iterator<Item = &Bytes> {
         std::iter::once(&self.first)
             .chain(&self.rest)
             .filter(|chunk| !chunk.is_empty())
     }
 
-    /// All bytes in one piece. Copies them only if there are several pieces.
+    /// Returns all content in one piece. The bytes are copied only if there are several pieces.
     pub fn to_bytes(&self) -> Bytes {
         if self.rest.is_empty() {
             return self.first.clone();
@@ -266,13 +268,13 @@ impl RecordedBody {
         bytes.freeze()
     }
 
-    /// Replaces the bytes; trailers and end stay.
+    /// Replaces the content. Trailers and end are kept.
     pub fn set_bytes(&mut self, bytes: impl Into<Bytes>) {
         self.first = bytes.into();
         self.rest = Vec::new();
     }
 
-    /// Adds a piece at the end.
+    /// Appends a piece of content.
     pub(crate) fn push(&mut self, chunk: Bytes) {
         if self.first.is_empty() {
             self.first = chunk;
@@ -281,8 +283,8 @@ impl RecordedBody {
         }
     }
 
-    /// Copies the bytes into a buffer of their own. A frame is often a slice of a much larger
-    /// network buffer and keeps it alive: acceptable in a queue, not in a store.
+    /// Copies the content into a buffer of its own. A frame is often a slice of a much larger
+    /// network buffer, which it keeps alive: acceptable in a queue, but not in a store.
     pub(crate) fn compact(&mut self) {
         if self.is_empty() {
             return;

@@ -14,21 +14,20 @@ use memchr::memchr;
 /// Unlike maps, two lists are equal only if their order is equal.
 #[derive(Clone, Debug, Default)]
 pub struct HeaderList {
-    /// `name: value\r\n`, line after line. Names and values contain no CR or LF, and names no
-    /// colon.
+    /// Lines `name: value\r\n`. Names and values contain no CR or LF, and names no colon.
     text: Bytes,
     /// The indexes of the lines whose value is marked sensitive.
     sensitive: Box<[usize]>,
 }
 
 impl HeaderList {
-    /// An empty list.
+    /// Creates an empty list.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The number of lines.
+    /// Returns the number of lines.
     pub fn len(&self) -> usize {
         self.iter().count()
     }
@@ -38,26 +37,28 @@ impl HeaderList {
         self.text.is_empty()
     }
 
-    /// The first value of the header `name`, in any case.
+    /// Returns the first value of the header `name`, which is case-insensitive; `None` if the
+    /// header is missing.
     pub fn get(&self, name: impl AsRef<str>) -> Option<&[u8]> {
         self.iter()
             .find(|(n, _)| n.eq_ignore_ascii_case(name.as_ref()))
             .map(|(_, value)| value)
     }
 
-    /// All values of the header `name`, in any case, in order.
+    /// Returns all values of the header `name`, which is case-insensitive, in the order of the
+    /// list.
     pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.iter()
             .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
     }
 
-    /// The name, in lower case, and the value of each line, in order.
+    /// Returns the name, in lower case, and the value of each line, in the order of the list.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         lines(&self.text).map(|(name, value)| (name, &self.text[value]))
     }
 
-    /// The headers as a [`HeaderMap`], whose values share this list's buffer.
+    /// Returns the headers as a [`HeaderMap`], whose values share the buffer of this list.
     pub fn to_map(&self) -> HeaderMap {
         let mut map = HeaderMap::with_capacity(self.len());
         for (number, (name, value)) in lines(&self.text).enumerate() {
@@ -72,13 +73,13 @@ impl HeaderList {
         map
     }
 
-    /// The lines as text, each with CR LF at its end.
+    /// Returns the lines as text, each ended by CR LF.
     pub(crate) fn as_text(&self) -> &[u8] {
         &self.text
     }
 
-    /// Replaces values: `replacement` takes the name and value of each line, and whether the value
-    /// is marked sensitive.
+    /// Replaces values by those that `replacement` returns. `replacement` is called with the name
+    /// and value of each line, and whether the value is marked sensitive.
     pub(crate) fn replace(
         &mut self,
         replacement: impl Fn(&str, &[u8], bool) -> Option<HeaderValue>,
@@ -99,8 +100,8 @@ impl HeaderList {
         self.text = text.into();
     }
 
-    /// The name, in lower case, and the value of each line, in order, and whether the value is
-    /// marked sensitive.
+    /// Returns the name, in lower case, and the value of each line, in order, and whether the value
+    /// is marked sensitive.
     pub(crate) fn iter_marked(&self) -> impl Iterator<Item = (&str, &[u8], bool)> {
         self.iter()
             .enumerate()
@@ -124,7 +125,7 @@ impl HeaderList {
         self.sensitive = sensitive.into();
     }
 
-    /// The size in bytes.
+    /// Returns the size of the list in bytes.
     pub(crate) fn weight(&self) -> usize {
         self.text.len()
     }
@@ -138,7 +139,7 @@ fn push_line(text: &mut Vec<u8>, name: &str, value: &[u8]) {
     text.extend_from_slice(b"\r\n");
 }
 
-/// The names in a text of header lines, and the ranges of their values.
+/// Returns the names in a text of header lines, and the ranges of their values.
 fn lines(text: &[u8]) -> impl Iterator<Item = (&str, Range<usize>)> {
     let mut start = 0;
     std::iter::from_fn(move || {
@@ -160,8 +161,8 @@ impl From<&HeaderMap> for HeaderList {
     }
 }
 
-/// Header lines after a prefix: buffers that are filled on the request path, read off it, and
-/// reused.
+/// Header lines after a prefix, in a buffer that is filled on the request path, read on another
+/// thread, and reused.
 #[derive(Default)]
 pub(crate) struct HeaderText {
     text: Vec<u8>,
@@ -196,7 +197,7 @@ impl HeaderText {
         &self.text[..self.prefix]
     }
 
-    /// The first value of the header `name`, given in lower case.
+    /// Returns the first value of the header `name`, given in lower case.
     pub(crate) fn get(&self, name: &str) -> Option<&[u8]> {
         let text = &self.text[self.prefix..];
         let mut lines = lines(text);
@@ -205,8 +206,8 @@ impl HeaderText {
             .map(|(_, value)| &text[value])
     }
 
-    /// The name, in lower case, and the value of each line, in order, and whether the value is
-    /// marked sensitive.
+    /// Returns the name, in lower case, and the value of each line, in order, and whether the value
+    /// is marked sensitive.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &[u8], bool)> {
         let text = &self.text[self.prefix..];
         lines(text).enumerate().map(move |(number, (name, value))| {
@@ -227,12 +228,12 @@ impl HeaderText {
         }
     }
 
-    /// The size in bytes.
+    /// Returns the size in bytes.
     pub(crate) fn weight(&self) -> usize {
         self.text.len()
     }
 
-    /// The capacity of the buffer, in bytes.
+    /// Returns the capacity of the buffer, in bytes.
     pub(crate) fn capacity(&self) -> usize {
         self.text.capacity()
     }

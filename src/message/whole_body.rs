@@ -31,8 +31,8 @@ pub(crate) fn has_length_of_get(method: &Method, status: StatusCode, is_empty: b
     is_empty && (*method == Method::HEAD || status == StatusCode::NOT_MODIFIED)
 }
 
-/// The value of `Content-Length`, given all lines of that header; `None` if it is missing, invalid
-/// or ambiguous (RFC 9110, 8.6: repeated equal values are one value).
+/// Parses `Content-Length`, given all lines of that header. Returns `None` if it is missing,
+/// invalid or ambiguous (RFC 9110, 8.6: repeated equal values are one value).
 pub(crate) fn content_length<V: AsRef<[u8]>>(lines: impl IntoIterator<Item = V>) -> Option<u64> {
     let mut length = None;
     for line in lines {
