@@ -51,8 +51,8 @@ pub(super) fn is_internal_host(host: &str) -> bool {
     names.any(|metadata| metadata.eq_ignore_ascii_case(name))
 }
 
-/// The IPv4 address in an IPv6 address: mapped and compatible (RFC 4291, 2.5.5), NAT64 (RFC 6052),
-/// 6to4 (RFC 3056).
+/// Returns the IPv4 address in an IPv6 address: mapped and compatible (RFC 4291, 2.5.5), NAT64 (RFC
+/// 6052), 6to4 (RFC 3056).
 fn embedded(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     let ([0, 0, 0, 0, 0, 0 | 0xffff, high, low]
     | [0x64, 0xff9b, 0, 0, 0, 0, high, low]

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// Removed even if `Connection` does not name them.
+/// Headers that are removed even if `Connection` does not name them.
 const HOP_BY_HOP: [HeaderName; 8] = [
     HeaderName::from_static("proxy-connection"),
     HeaderName::from_static("keep-alive"),
@@ -17,8 +17,8 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 
 /// Removes the hop-by-hop headers of a message.
 ///
-/// With `keep_upgrade`, an upgrade or its response stays. `te: trailers` always stays: gRPC servers
-/// require it.
+/// With `keep_upgrade`, the headers of an upgrade are kept. `te: trailers` is always kept, because
+/// gRPC servers require it.
 pub(super) fn remove(headers: &mut HeaderMap, keep_upgrade: bool) {
     if headers.contains_key(header::TRANSFER_ENCODING) {
         // `Transfer-Encoding` overrides it (RFC 9112, 6.3).
@@ -47,10 +47,10 @@ pub(super) fn remove(headers: &mut HeaderMap, keep_upgrade: bool) {
     }
 }
 
-/// The protocol that a message upgrades to.
+/// Returns the protocol to which a message upgrades.
 ///
-/// Upgrades to HTTP are left out: requests on such a connection would bypass the checks of the
-/// proxy.
+/// For upgrades to HTTP, returns `None`: requests on such a connection would bypass the checks of
+/// the proxy.
 pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     let is_http = |protocol: &[u8]| {
         let name = protocol.split(|&byte| byte == b'/').next();
@@ -67,7 +67,7 @@ pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     headers.get(header::UPGRADE).cloned()
 }
 
-/// Whether a message has a transfer coding other than chunked: its content would be unreadable
+/// Whether a message has a transfer coding other than chunked, which makes its content unreadable
 /// without `Transfer-Encoding`.
 pub(super) fn is_coded(headers: &HeaderMap) -> bool {
     tokens(headers, &header::TRANSFER_ENCODING)
@@ -78,7 +78,7 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     tokens(headers, name).any(|found| found.eq_ignore_ascii_case(token.as_bytes()))
 }
 
-/// The members of a comma-separated list, without their parameters.
+/// Returns the members of a comma-separated list, without their parameters.
 fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     headers
         .get_all(name)

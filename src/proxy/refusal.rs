@@ -2,13 +2,13 @@
 
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
-/// RFC 9209.
+/// The header with the proxy's error (RFC 9209).
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
 /// The methods that the proxy passes on in every configuration.
 const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-/// A response of the proxy itself, with the reason for its client.
+/// A response that the proxy itself gives, with the reason for its client.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
@@ -50,7 +50,7 @@ impl Refusal {
         )
     }
 
-    /// A transfer coding other than chunked (RFC 9112, 6.1).
+    /// Refuses a transfer coding other than chunked (RFC 9112, 6.1).
     pub(super) fn unknown_coding() -> Self {
         Self::new(
             StatusCode::NOT_IMPLEMENTED,
@@ -59,7 +59,7 @@ impl Refusal {
         )
     }
 
-    /// The response to a request whose `Max-Forwards` is 0.
+    /// Responds in place of the next server to a request whose `Max-Forwards` is 0.
     pub(super) fn last_hop(method: &Method) -> Self {
         if *method == Method::OPTIONS {
             Self::new(StatusCode::OK, "", "")
@@ -72,8 +72,8 @@ impl Refusal {
         }
     }
 
-    /// The response, with the reason as its body and the error type in `Proxy-Status` (RFC 9209),
-    /// under the proxy's `name`.
+    /// Builds the response: the reason is the body, and the error type is in `Proxy-Status` (RFC
+    /// 9209), under the proxy's `name`.
     pub(super) fn into_response(self, name: &str) -> Response<String> {
         let line_end = if self.reason.is_empty() { "" } else { "\n" };
         let mut response = Response::new(self.reason + line_end);

@@ -31,7 +31,7 @@ enum BodySource {
     Text(Bytes),
 }
 
-/// Error: the origin's response ended within its body.
+/// The error of a response body that ended before its announced end.
 #[derive(Debug, thiserror::Error)]
 #[error("the response of the origin ended within its body")]
 pub struct UpstreamBodyError {
@@ -120,18 +120,18 @@ impl fmt::Debug for ForwardBody {
     }
 }
 
-/// Request body on its way to the origin.
+/// The body of a request on its way to the origin.
 pub(super) enum RequestBody {
     Empty,
     // One type for all, since the type selects the pool of connections.
     Live(UnsyncBoxBody<Bytes, BoxError>, Progress),
 }
 
-/// Time of the last frame of a body.
+/// The time of the last frame of a body.
 #[derive(Clone)]
 pub(super) struct Progress {
     start: Instant,
-    /// Milliseconds since `start`.
+    /// The time of the last frame, in milliseconds since `start`.
     last: Arc<AtomicU64>,
 }
 
@@ -167,7 +167,7 @@ impl RequestBody {
         }
     }
 
-    /// The progress, unless the body is empty.
+    /// Returns the progress of the body, or `None` if the body is empty.
     pub(super) fn progress(&self) -> Option<Progress> {
         match self {
             Self::Empty => None,

@@ -88,7 +88,8 @@ pub struct Forward {
 
 pub(super) struct Shared {
     config: Config,
-    /// Made with the first request: it needs the runtime, and the final settings.
+    /// The connections. They are created for the first request, because they need the runtime and
+    /// the final settings.
     pool: OnceLock<Pool>,
 }
 
@@ -111,7 +112,7 @@ pub(super) struct Config {
 }
 
 impl Forward {
-    /// A client with the default settings.
+    /// Creates a client with the default settings.
     pub fn new() -> Self {
         Self::with(Config {
             connect_timeout: Duration::from_secs(10),
@@ -156,14 +157,14 @@ impl Forward {
         self.set(|config| config.max_idle_per_host = connections)
     }
 
-    /// Speaks only HTTP/2; disabled by default. Plain connections then use prior knowledge (RFC
-    /// 9113, 3.3), as gRPC servers expect, and upgrades fail.
+    /// Sets whether only HTTP/2 is used; disabled by default. Plain connections then use prior
+    /// knowledge (RFC 9113, 3.3), as gRPC servers expect, and upgrades fail.
     pub fn http2_only(self, http2_only: bool) -> Self {
         self.set(|config| config.http2_only = http2_only)
     }
 
-    /// Allows link-local addresses and the metadata services of clouds; disabled by default. See
-    /// [`ProxyHost::allow_link_local`](crate::proxy::ProxyHost::allow_link_local).
+    /// Sets whether link-local addresses and the metadata services of clouds are allowed; disabled
+    /// by default. See [`ProxyHost::allow_link_local`](crate::proxy::ProxyHost::allow_link_local).
     pub fn allow_link_local(self, allow: bool) -> Self {
         self.set(|config| config.allow_link_local = allow)
     }
@@ -177,12 +178,12 @@ impl Forward {
         Ok(self.set(|config| config.roots.add(added)))
     }
 
-    /// Trusts the system's root certificates; enabled by default.
+    /// Sets whether the system's root certificates are trusted; enabled by default.
     pub fn system_roots(self, trust: bool) -> Self {
         self.set(|config| config.roots.set_system(trust))
     }
 
-    /// Connects to `address` for `host`, instead of resolving the name. The port of `address`
+    /// Connects to `address` for the host `host`, without resolving the name. The port of `address`
     /// applies to targets without a port; port 0 stands for the default of the scheme.
     pub fn resolve(self, host: impl Into<String>, address: SocketAddr) -> Self {
         let host = host.into().into_boxed_str();

@@ -31,7 +31,7 @@ use crate::{
     util::error::BoxError,
 };
 
-/// Silence on a connection after which keep-alive probes its peer.
+/// The time without data after which TCP keep-alive probes the peer of a connection.
 pub(super) const ALIVE: Duration = Duration::from_secs(30);
 
 /// Errors that this module adds to those of the connectors.
@@ -45,7 +45,7 @@ pub(super) enum ConnectError {
     TimedOut,
 }
 
-/// Resolves names, without the addresses that are not allowed.
+/// Resolves names, and removes the addresses that are not allowed.
 #[derive(Clone)]
 pub(super) struct Resolver {
     resolved: Arc<[(Box<str>, SocketAddr)]>,
@@ -168,8 +168,8 @@ pin_project! {
     }
 }
 
-/// Whether a connection has carried a response. hyper's client attaches it to each response and
-/// error.
+/// Whether a connection has carried a response. hyper's client attaches this value to each response
+/// and error.
 #[derive(Clone, Default)]
 pub(super) struct Answered(Arc<AtomicBool>);
 

@@ -11,7 +11,7 @@ use crate::proxy::refusal::Refusal;
 const CONNECTION_TERMINATED: &str = "connection_terminated";
 const CUT: &str = "the connection to the origin ended before the response";
 
-/// The refusal for an error that arrived instead of a response head.
+/// Returns the error response for an error that arrived instead of a response head.
 pub(super) fn refusal(error: &(dyn Error + 'static)) -> Refusal {
     let mut next = Some(error);
     let mut kind = None;
@@ -33,7 +33,7 @@ pub(super) fn head_timed_out() -> Refusal {
     )
 }
 
-/// The origin sent a 101 without a request for it.
+/// Returns the error response for an origin that sent a 101 without a request for an upgrade.
 pub(super) fn unexpected_switch() -> Refusal {
     bad_gateway(
         "http_protocol_error",
@@ -52,7 +52,7 @@ pub(super) fn no_target() -> Refusal {
     Refusal::bad_request("invalid request target: expected an absolute http:// or https:// URI")
 }
 
-/// Whether the connection ended before the response head.
+/// Whether the connection ended before the response head arrived.
 pub(super) fn is_cut(error: &(dyn Error + 'static)) -> bool {
     refusal(error).error == CONNECTION_TERMINATED
 }
@@ -76,7 +76,7 @@ fn known(error: &(dyn Error + 'static)) -> Option<Refusal> {
     None
 }
 
-/// The next error in the chain. `io::Error::source` skips the error that it wraps.
+/// Returns the next error in the chain. `io::Error::source` skips the error that it wraps.
 fn source<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     match error.downcast_ref::<io::Error>().map(io::Error::get_ref) {
         Some(Some(wrapped)) => Some(wrapped),
@@ -183,7 +183,8 @@ fn network(error: &io::Error) -> Option<Refusal> {
     })
 }
 
-/// The standard library has no name for `EMFILE` and `ENFILE`.
+/// Whether the process or the system has too many open files. The standard library has no name for
+/// `EMFILE` and `ENFILE`.
 #[cfg(unix)]
 fn is_out_of_files(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(23 | 24))

@@ -30,13 +30,14 @@ pub(super) struct Pool {
     config: Config,
     connector: Plain,
     plain: Client<Plain, RequestBody>,
-    /// Made with the first request over HTTPS, which reads the system's roots.
+    /// The clients for HTTPS, created with the first request over HTTPS, which reads the system's
+    /// roots.
     secured: OnceCell<Secured>,
 }
 
 struct Secured {
     any: Client<Https, RequestBody>,
-    /// For upgrades, which HTTP/2 does not have.
+    /// A client for HTTP/1.1 only, for upgrades, which HTTP/2 does not have.
     http1: Client<Https, RequestBody>,
 }
 
@@ -51,7 +52,8 @@ impl Pool {
         }
     }
 
-    /// Sends a request, and repeats it once if that is safe and the connection was stale.
+    /// Sends a request. If the connection turns out to be stale, the request is repeated once,
+    /// provided that a repetition is safe.
     pub(super) async fn send(
         &self,
         request: Request<RequestBody>,
@@ -166,7 +168,7 @@ fn tls(roots: Arc<RootCertStore>, protocols: &[&[u8]]) -> ClientConfig {
     config
 }
 
-/// A copy of the request, if it may be repeated (RFC 9110, 9.2.2).
+/// Returns a copy of the request, or `None` if the request must not be repeated (RFC 9110, 9.2.2).
 fn retry_of(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     if !request.method().is_idempotent() || !matches!(request.body(), RequestBody::Empty) {
         return None;

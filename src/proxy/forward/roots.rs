@@ -5,7 +5,8 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-/// Error: certificates that [`Forward::add_roots`](super::Forward::add_roots) cannot use.
+/// The error of [`Forward::add_roots`](super::Forward::add_roots): certificates that cannot be
+/// used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidCertificate {
@@ -69,7 +70,7 @@ impl Roots {
         self.with_system = trust;
     }
 
-    /// Loads all roots. Blocks, since the system's are read from disk.
+    /// Loads all roots. Blocks the thread, because the system's roots are read from disk.
     pub(super) fn load(&self) -> RootCertStore {
         let mut store = RootCertStore::empty();
         if self.with_system {

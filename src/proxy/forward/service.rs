@@ -81,7 +81,7 @@ async fn forward(
     Ok(response.map(ForwardBody::origin))
 }
 
-/// Sets the framing header where hyper would set none.
+/// Sets `Content-Length` or `Transfer-Encoding` where hyper would set neither.
 fn set_length(request: &mut Request<RequestBody>) {
     let method = request.method();
     let is_empty = matches!(request.body(), RequestBody::Empty);
@@ -101,7 +101,8 @@ fn set_length(request: &mut Request<RequestBody>) {
     }
 }
 
-/// The client's side of an upgrade, if the request asks for one and the connection supports it.
+/// Returns the client's side of an upgrade, if the request asks for an upgrade and the connection
+/// supports it.
 fn take_upgrade(request: &mut Request<RequestBody>) -> Option<OnUpgrade> {
     hop_by_hop::upgrade(request.headers())?;
     let client = request.extensions_mut().remove::<OnUpgrade>();

@@ -8,19 +8,19 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// The headers that describe the client.
+/// Which headers that describe the client are added to requests.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Forwarded {
-    /// `Forwarded` (RFC 7239).
+    /// Whether `Forwarded` (RFC 7239) is added.
     pub(super) standard: bool,
-    /// `X-Forwarded-For`, `-Host` and `-Proto`.
+    /// Whether `X-Forwarded-For`, `-Host` and `-Proto` are added.
     pub(super) x: bool,
 }
 
 /// The client of one request.
 pub(super) struct Client<'a> {
     pub(super) address: Option<IpAddr>,
-    /// The authority in its request.
+    /// The authority in the client's request.
     pub(super) host: Option<&'a Authority>,
     pub(super) scheme: &'a str,
 }

@@ -38,18 +38,18 @@ impl<S> ProxyHostService<S> {
         Self { inner, config }
     }
 
-    /// The inner service.
+    /// Returns a reference to the inner service.
     #[must_use]
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The inner service, mutably.
+    /// Returns a mutable reference to the inner service.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// Unwraps the inner service.
+    /// Returns the inner service.
     #[must_use]
     pub fn into_inner(self) -> S {
         self.inner
@@ -84,9 +84,9 @@ where
     }
 }
 
-/// Facts about a request that its response depends on.
+/// The facts about a request on which its response depends.
 struct Prepared {
-    /// The request was an extended `CONNECT` of HTTP/2 (RFC 8441).
+    /// Whether the request was an extended `CONNECT` of HTTP/2 (RFC 8441).
     is_extended_connect: bool,
 }
 

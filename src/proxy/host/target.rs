@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 use crate::proxy::refusal::Refusal;
 use crate::redact::Redact;
 
-/// Rule that gives each request its target.
+/// The rule that determines the target of each request.
 #[derive(Clone, Debug)]
 pub(super) enum TargetMode {
     /// The origin that the request names.
@@ -32,11 +32,12 @@ pub(super) enum OriginScheme {
 pub(super) struct Upstream {
     scheme: Scheme,
     authority: Authority,
-    /// Base path, without a trailing slash.
+    /// The path in front of the path of each request, without a trailing slash.
     base: Box<str>,
 }
 
-/// Error: a URI that [`ProxyHost::upstream`](super::ProxyHost::upstream) cannot use.
+/// The error of [`ProxyHost::upstream`](super::ProxyHost::upstream): the URI is invalid for an
+/// upstream.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid upstream {uri:?}: {reason}")]
 #[non_exhaustive]
@@ -79,15 +80,15 @@ impl Upstream {
     }
 }
 
-/// The target of one request.
+/// The URI to which one request is sent, and the authority that the client named.
 pub(super) struct Target {
     pub(super) uri: Uri,
-    /// The authority in the client's request, if any.
+    /// The authority in the client's request; `None` if the request names none.
     pub(super) requested: Option<Authority>,
 }
 
 impl TargetMode {
-    /// The target of any request other than `CONNECT`.
+    /// Returns the target of a request with any method except `CONNECT`.
     pub(super) fn target(&self, parts: &Parts) -> Result<Target, Refusal> {
         let requested = requested_authority(parts)?;
         check_target(parts)?;
@@ -151,7 +152,7 @@ impl Upstream {
     }
 }
 
-/// Whether a lenient server would resolve the path to one above its start.
+/// Whether a lenient server would resolve `path` to a path outside of the base path.
 fn leaves_base(path: &str) -> bool {
     let path = percent_decode_str(path).decode_utf8_lossy();
     let mut depth = 0_usize;
@@ -182,7 +183,7 @@ fn check_target(parts: &Parts) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The authority in a request: that of its target, else `Host` (RFC 9112, 3.3).
+/// Returns the authority in a request: that of its target, else that of `Host` (RFC 9112, 3.3).
 pub(super) fn requested_authority(parts: &Parts) -> Result<Option<Authority>, Refusal> {
     let mut hosts = parts.headers.get_all(header::HOST).into_iter();
     let host = hosts.next();
@@ -202,7 +203,7 @@ pub(super) fn requested_authority(parts: &Parts) -> Result<Option<Authority>, Re
     Ok(Some(authority))
 }
 
-/// Checks the rules that `Authority` does not.
+/// Checks the rules for authorities that `Authority` does not check.
 fn check(authority: &Authority) -> Result<(), &'static str> {
     let host = authority.host();
     if authority.as_str().contains('@') {
@@ -234,7 +235,7 @@ fn no_origin() -> Refusal {
     Refusal::bad_request("missing host: the request has neither an absolute target nor Host")
 }
 
-/// The destination of a tunnel (RFC 9110, 9.3.6).
+/// Returns the host and port to which `CONNECT` asks for a tunnel (RFC 9110, 9.3.6).
 pub(super) fn tunnel_authority(parts: &Parts) -> Result<Authority, Refusal> {
     debug_assert_eq!(parts.method, Method::CONNECT);
     let is_bare = parts.uri.scheme().is_none();

@@ -15,13 +15,14 @@ pub(super) struct ViaName {
 }
 
 impl ViaName {
-    /// A random name.
+    /// Creates a random name.
     pub(super) fn unique() -> Self {
         let id = Uuid::new_v4().simple().to_string();
         Self::of(format!("tower-traffic-{}", &id[..8]))
     }
 
-    /// The given name, in which invalid characters become `-`; random if it is empty.
+    /// Creates a name from `name`, in which invalid characters become `-`. The result is random if
+    /// `name` is empty.
     pub(super) fn new(name: &str) -> Self {
         if name.is_empty() {
             return Self::unique();
@@ -49,7 +50,7 @@ impl ViaName {
         &self.text
     }
 
-    /// Adds the name to a message that was received with this version.
+    /// Adds the proxy's name to `Via` in the headers of a message that was received with `version`.
     pub(super) fn add_to(&self, headers: &mut HeaderMap, version: Version) {
         let via = match version {
             Version::HTTP_09 | Version::HTTP_10 => &self.http_1_0,
@@ -60,7 +61,7 @@ impl ViaName {
         headers.append(header::VIA, via.clone());
     }
 
-    /// Whether the message has passed this proxy.
+    /// Whether the message has passed this proxy before.
     pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
         headers
             .get_all(header::VIA)

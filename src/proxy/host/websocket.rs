@@ -3,7 +3,8 @@
 use http::{Extensions, HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use uuid::Uuid;
 
-/// Translates an extended `CONNECT` into an HTTP/1.1 upgrade. Returns whether `parts` was one.
+/// Translates an extended `CONNECT` into an HTTP/1.1 upgrade. Returns false if `parts` is another
+/// request.
 pub(super) fn to_http1(parts: &mut Parts) -> bool {
     if parts.method != Method::CONNECT {
         return false;
@@ -20,7 +21,7 @@ pub(super) fn to_http1(parts: &mut Parts) -> bool {
     true
 }
 
-/// The protocol of an extended `CONNECT`, which only hyper's own type carries.
+/// Returns the protocol of an extended `CONNECT`, which only hyper's own extension contains.
 #[cfg(feature = "forward")]
 fn protocol(extensions: &mut Extensions) -> Option<HeaderValue> {
     let protocol = extensions.remove::<hyper::ext::Protocol>()?;
@@ -48,7 +49,8 @@ pub(super) fn to_http2<B>(response: &mut Response<B>) -> bool {
     !response.status().is_success()
 }
 
-/// Sixteen random bytes in base64 (RFC 6455, 4.1). Hexadecimal digits are valid in base64 too.
+/// Returns sixteen random bytes in base64 (RFC 6455, 4.1). Hexadecimal digits are valid in base64
+/// too.
 fn key() -> String {
     let hex = Uuid::new_v4().simple().to_string();
     // The last base64 digit has four bits that must be zero: `A`.
