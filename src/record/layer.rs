@@ -74,7 +74,7 @@ pub(super) struct Settings {
     pub(super) when_full: WhenFull,
 }
 
-/// The treatment of requests while the recorder's buffer is
+/// What happens to requests while the recorder's buffer is
 /// [full](RecordTraffic::max_buffered_bytes).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -139,21 +139,22 @@ impl RecordTraffic {
         Self::new(crate::store::S3::new(bucket))
     }
 
-    /// Records at most `bytes` bytes of each body; 16 MiB by default. A longer body passes whole;
-    /// its beginning is recorded and marked with [`BodyEnd::Limit`](crate::BodyEnd::Limit).
+    /// Records at most `bytes` bytes of each body; 16 MiB by default. A longer body passes
+    /// unchanged; its beginning is recorded and marked with
+    /// [`BodyEnd::Limit`](crate::BodyEnd::Limit).
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_body_bytes = bytes;
         self
     }
 
-    /// The treatment of requests while the buffer is full; [`WhenFull::Drop`] by default.
+    /// Sets how requests are treated while the buffer is full; [`WhenFull::Drop`] by default.
     pub fn when_full(mut self, when_full: WhenFull) -> Self {
         self.settings.when_full = when_full;
         self
     }
 
-    /// Records only the requests for which `predicate` is true. All others pass as if the layer
-    /// were absent, and are not counted.
+    /// Records only the requests for which `predicate` is true. All other requests pass as if the
+    /// layer were absent, and are not counted.
     ///
     /// The predicate runs on the request path. A panic in it counts as `false`, and is logged once
     /// through `tracing`.
@@ -163,21 +164,23 @@ impl RecordTraffic {
     }
 
     /// Buffers at most `bytes` bytes of exchanges, in flight and queued; 64 MiB by default. A
-    /// setting of the recorder. See [`when_full`](Self::when_full) for requests beyond it.
+    /// setting of the recorder. [`when_full`](Self::when_full) decides about requests that exceed
+    /// the limit.
     pub fn max_buffered_bytes(self, bytes: usize) -> Self {
         self.recorder.set_max_buffered_bytes(bytes);
         self
     }
 
-    /// The time that the store may take for one batch; 30 s by default. A setting of the recorder.
-    /// After it the exchanges of the batch count as dropped.
+    /// Limits the time that the store may take for one batch; 30 s by default. A setting of the
+    /// recorder. After this time, the exchanges of the batch count as dropped.
     pub fn store_timeout(self, timeout: Duration) -> Self {
         self.recorder
             .set(|settings| settings.store_timeout = timeout);
         self
     }
 
-    /// The longest wait of the last drop for the store; 5 s by default. A setting of the recorder.
+    /// Limits how long the drop of the last handle waits for the store; 5 s by default. A setting
+    /// of the recorder.
     pub fn drain_timeout(self, timeout: Duration) -> Self {
         self.recorder.set_drain_timeout(timeout);
         self
@@ -198,7 +201,7 @@ impl RecordTraffic {
         self
     }
 
-    /// A handle to the recorder.
+    /// Returns a handle to the recorder.
     #[must_use]
     pub fn recorder(&self) -> Recorder {
         self.recorder.clone()

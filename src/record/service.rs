@@ -23,9 +23,10 @@ pub struct RecordTrafficService<S> {
     inner: S,
     recorder: Recorder,
     settings: Settings,
-    /// The wait for room. In a mutex only to be `Sync`: it is never locked.
+    /// The wait for room in the buffer. The mutex only makes the future `Sync`, and is never
+    /// locked.
     waiting: Mutex<Option<BoxFuture<'static, ()>>>,
-    /// The wait for the next request is over, even if `inner` is not ready yet.
+    /// Whether the wait for the next request is over, even if `inner` is not ready yet.
     has_waited: bool,
 }
 
@@ -40,22 +41,22 @@ impl<S> RecordTrafficService<S> {
         }
     }
 
-    /// A handle to the recorder.
+    /// Returns a handle to the recorder.
     pub fn recorder(&self) -> Recorder {
         self.recorder.clone()
     }
 
-    /// The inner service.
+    /// Returns a reference to the inner service.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The inner service, mutably.
+    /// Returns a mutable reference to the inner service.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// Unwraps the inner service.
+    /// Returns the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
