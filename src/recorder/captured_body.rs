@@ -11,26 +11,27 @@ use crate::message::{BodyEnd, HeaderList, RecordedBody};
 /// slices of, and many small frames become one piece.
 const MAX_COPIED_BYTES: usize = 256;
 
-/// A body in flight, recorded up to a limit.
+/// The recorded part of a body in flight, up to a limit.
 #[derive(Default)]
 pub(super) struct CapturedBody {
-    /// The first frame, if it is large. Nearly every body is one frame.
+    /// The first frame of the body, if it is longer than [`MAX_COPIED_BYTES`]; otherwise empty.
+    /// Most bodies have one frame, which then needs no list.
     first: Bytes,
-    /// Boxed, because it is rarely needed.
+    /// Later pieces, trailers and the end; boxed, because few bodies need them.
     more: Option<Box<More>>,
-    /// Small frames after all others; the buffer is reused.
+    /// The short frames since the last long one; the buffer is reused.
     small: Vec<u8>,
-    /// Bytes recorded, and held in the queue.
+    /// The number of recorded bytes, for which the queue has reserved room.
     pub(super) held: usize,
-    /// Bytes that passed.
+    /// The number of bytes that passed, recorded or not.
     pub(super) seen: u64,
-    /// The queue had no room: nothing is recorded.
+    /// Whether the queue had no room, so that nothing is recorded.
     pub(super) is_rejected: bool,
 }
 
 #[derive(Default)]
 struct More {
-    /// The pieces after the first frame.
+    /// The pieces after `first`.
     rest: Vec<Bytes>,
     trailers: Option<HeaderList>,
     end: BodyEnd,
@@ -62,7 +63,8 @@ impl CapturedBody {
         self.more().trailers = Some(trailers);
     }
 
-    /// Records a frame up to `max_bytes` of the body; false if a part of the body is not recorded.
+    /// Records a frame, up to `max_bytes` of the body in total. Returns false if a part of the body
+    /// is not recorded.
     pub(super) fn data(&mut self, data: &Bytes, max_bytes: usize, queue: &RecordQueue) -> bool {
         self.seen += data.len() as u64;
         if self.is_rejected {
@@ -92,7 +94,7 @@ impl CapturedBody {
         self.held as u64 == self.seen
     }
 
-    /// Makes a piece of the small frames before a large one.
+    /// Moves the short frames before a long one into a piece of their own.
     fn close_small(&mut self) {
         if !self.small.is_empty() {
             let piece = mem::take(&mut self.small).into();
@@ -110,13 +112,13 @@ impl CapturedBody {
         }
     }
 
-    /// Whether the body was recorded to its end.
+    /// Whether the whole body was recorded.
     pub(super) fn is_whole(&self) -> bool {
         let more = self.more.as_ref();
         more.is_none_or(|more| more.end == BodyEnd::Complete)
     }
 
-    /// Takes the recorded body, after its end.
+    /// Takes the recorded body, after the body has ended.
     pub(super) fn take(&mut self) -> RecordedBody {
         let mut body = RecordedBody::from(mem::take(&mut self.first));
         if let Some(more) = self.more.take() {
@@ -130,7 +132,7 @@ impl CapturedBody {
         body
     }
 
-    /// Empties the body, and keeps its buffer.
+    /// Empties the recorded body, and keeps its buffer.
     pub(super) fn reset(&mut self) {
         let mut small = mem::take(&mut self.small);
         small.clear();
@@ -140,7 +142,7 @@ impl CapturedBody {
         };
     }
 
-    /// The size of the buffer that is reused.
+    /// Returns the capacity of the buffer that is reused.
     pub(super) fn capacity(&self) -> usize {
         self.small.capacity()
     }

@@ -31,15 +31,15 @@ use crate::{
     },
 };
 
-/// A handle to an exchange in flight. The response future has one, and so has each body that is
-/// still open. When the last handle is dropped, the exchange has ended and enters the recorder's
-/// queue.
+/// A handle to an exchange in flight. The response future has one handle, and each body that has
+/// not ended has one. When the last handle is dropped, the exchange has ended and enters the
+/// recorder's queue.
 pub(crate) struct InFlight {
     log: Arc<Log>,
 }
 
 /// The facts of an exchange. The request path fills the log with few copies; the writer makes an
-/// [`Exchange`] of it and gives it back to be filled again.
+/// [`Exchange`] of the log, and returns the log to the pool.
 #[derive(Default)]
 pub(super) struct Log {
     /// The number of handles.
@@ -49,14 +49,16 @@ pub(super) struct Log {
 
 #[derive(Default)]
 struct Entries {
-    /// Taken at the end: the writer must not own the recorder, whose drop waits for the writer.
+    /// Taken out at the end: the writer must not own the recorder, because the recorder's drop
+    /// waits for the writer.
     recorder: Option<Recorder>,
     max_body_bytes: usize,
-    /// Whether to record only exchanges that can be replayed. Others are not counted either.
+    /// Whether to record the exchange only if it can be replayed. Other exchanges are not counted
+    /// either.
     only_whole: bool,
     began: Option<(SystemTime, Instant)>,
     method: Method,
-    /// `None` if path and query are the prefix of `headers`.
+    /// The request target; `None` if path and query are the prefix of `headers`.
     uri: Option<Box<Uri>>,
     version: Version,
     headers: HeaderText,
@@ -99,8 +101,8 @@ impl InFlight {
         })
     }
 
-    /// Begins an exchange for a cache: its request was read already, it is recorded only if it can
-    /// be replayed, and `settled` runs when it is stored or given up.
+    /// Begins an exchange for a cache. Its request was read already, the exchange is recorded only
+    /// if it can be replayed, and `settled` runs when the exchange is stored or dropped.
     pub(crate) fn begin_with(
         recorder: &Recorder,
         request: RecordedRequest,
@@ -132,7 +134,7 @@ impl InFlight {
         Self { log }
     }
 
-    /// The capture of the request body; `None` if the body is empty.
+    /// Returns the capture of the request body, or `None` if the body is empty.
     pub(crate) fn request_body(&self, body: &impl Body) -> Option<Capture> {
         (!body.is_end_stream()).then(|| Capture {
             in_flight: self.clone(),
@@ -140,7 +142,7 @@ impl InFlight {
         })
     }
 
-    /// Records the response head; returns the capture of the response body.
+    /// Records the response head, and returns the capture of the response body.
     pub(crate) fn head<B>(self, response: &Response<B>) -> Capture {
         let mut entries = self.entries();
         entries.response_headers.set(&[], response.headers());
@@ -162,7 +164,8 @@ impl InFlight {
         self.entries().failure = Some(error.into());
     }
 
-    /// The inner service panicked: no response follows, but the client is still there.
+    /// Ends the exchange with an error, because the inner service panicked. Dropping the exchange
+    /// instead would record that the client disconnected.
     pub(crate) fn panicked(in_flight: &mut Option<Self>) {
         if let Some(in_flight) = in_flight.take() {
             in_flight.failed(&"the service panicked");
@@ -221,7 +224,7 @@ impl Drop for InFlight {
 }
 
 impl Log {
-    /// Takes the exchange out of the log, after its end.
+    /// Takes the exchange out of the log, after the exchange has ended.
     pub(super) fn take(&self) -> Exchange {
         // Locked, because the last handle may not be freed yet.
         lock(&self.entries).take()
@@ -314,7 +317,7 @@ impl Entries {
         }
     }
 
-    /// Whether a dropped body had passed completely.
+    /// Whether a body that was dropped had been read completely.
     fn was_whole(&self, side: Side) -> bool {
         let length =
             |headers: &HeaderText| whole_body::content_length(headers.get("content-length"));
@@ -333,7 +336,7 @@ impl Entries {
         self.head.is_some() && self.response.is_whole()
     }
 
-    /// The bytes that the exchange holds, without its bodies.
+    /// Returns the number of bytes that the exchange occupies, without its bodies.
     fn weight(&self) -> usize {
         let head = self
             .head
@@ -357,7 +360,7 @@ enum Side {
 }
 
 impl Capture {
-    /// Lets go of the callers that wait until the exchange is stored.
+    /// Releases the callers that wait until the exchange is stored.
     pub(crate) fn give_up_waiting(&self) {
         let settled = self.in_flight.entries().settled.take();
         drop(settled);

@@ -32,10 +32,10 @@ use crate::{
     util::{bounded_queue::Worker, pool::Pool, sync::lock},
 };
 
-/// The default limit of bytes recorded of a body.
+/// The default maximum of recorded bytes per body.
 pub(crate) const DEFAULT_MAX_BODY_BYTES: usize = 16 << 20;
 
-/// The default limit of bytes in flight and queued.
+/// The default maximum of bytes in flight and queued.
 const DEFAULT_MAX_BUFFERED_BYTES: usize = 64 << 20;
 
 /// The number of logs kept to be filled again, of 1 to 5 KiB each: as many as gather at 200,000
@@ -59,7 +59,7 @@ struct Shared {
     worker: Worker<Recording>,
 }
 
-/// The settings of the writer, which reads them once a batch.
+/// The settings of the writer, which reads them for each batch.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) sink: Arc<dyn Sink>,
@@ -96,13 +96,13 @@ impl Recorder {
         self.stats()
     }
 
-    /// The counters of exchanges so far.
+    /// Returns the counts of exchanges so far.
     #[must_use]
     pub fn stats(&self) -> RecorderStats {
         self.queue().counts().into()
     }
 
-    /// Changes settings of the writer, for all handles.
+    /// Changes the settings of the writer for all handles.
     pub(crate) fn set(&self, change: impl FnOnce(&mut Settings)) {
         change(Arc::make_mut(&mut lock(&self.shared.settings)));
     }
@@ -115,12 +115,13 @@ impl Recorder {
         self.queue().set_drain_timeout(timeout);
     }
 
-    /// Whether new requests that may wait should wait for [room](Self::room).
+    /// Whether the buffer is so full that requests that may wait should wait for
+    /// [room](Self::room).
     pub(crate) fn is_crowded(&self) -> bool {
         self.queue().is_crowded()
     }
 
-    /// Waits until the recorder is no longer crowded.
+    /// Waits until the buffer has room for new requests.
     pub(crate) async fn room(&self) {
         self.queue().room().await;
     }
@@ -129,7 +130,7 @@ impl Recorder {
         self.shared.worker.queue()
     }
 
-    /// Starts the writer, the first time.
+    /// Starts the writer's thread, if it has not started yet.
     fn start_writer(&self) {
         let shared = &self.shared;
         shared.worker.start(|| {

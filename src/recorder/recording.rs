@@ -7,7 +7,8 @@ use crate::util::bounded_queue::{Counts, DropReason, Gather, Job, Queue};
 
 pub(super) type RecordQueue = Queue<Recording>;
 
-/// Runs a function when it is decided whether an exchange is stored, which is when this is dropped.
+/// Runs a function when it is dropped: that is when an exchange has been stored, or has been given
+/// up.
 pub(crate) struct OnSettled(Option<Box<dyn FnOnce() + Send>>);
 
 impl OnSettled {

@@ -34,7 +34,7 @@ pub struct DroppedCounts {
 }
 
 impl DroppedCounts {
-    /// The sum of all reasons.
+    /// Returns the sum of all reasons.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.queue_full

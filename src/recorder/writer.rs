@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// The limits of a batch.
+/// The maximum number of exchanges in a batch.
 const MAX_BATCH_EXCHANGES: usize = 512;
 const MAX_BATCH_BYTES: usize = 1 << 20;
 
@@ -102,7 +102,8 @@ impl Writer {
         self.jobs.queue().settle(count, held, outcome);
     }
 
-    /// Awaits a call of the store within the timeouts; catches its panic, and reports its error.
+    /// Awaits a call of the store within the time limits. Catches a panic of the store, and reports
+    /// an error.
     async fn call_store(
         &mut self,
         settings: &Settings,
