@@ -71,8 +71,8 @@ impl fmt::Debug for StoredBody {
 }
 
 pin_project! {
-    /// Response body of [`ReplayCache`](super::ReplayCache): a recorded one, or that of the inner
-    /// service.
+    /// The response body of [`ReplayCache`](super::ReplayCache): a recorded body, or the body of
+    /// the inner service.
     pub struct ResponseBody<B> {
         #[pin]
         source: ResponseSource<B>,
@@ -102,7 +102,7 @@ impl<B> ResponseBody<B> {
 }
 
 impl<B: Body> ResponseBody<B> {
-    /// The body of the inner service, recorded if there is a `capture`.
+    /// Wraps the body of the inner service. With a `capture`, the body is recorded.
     pub(super) fn live(body: B, capture: Option<Capture>) -> Self {
         Self {
             source: ResponseSource::Live {
@@ -163,8 +163,8 @@ impl<B> fmt::Debug for ResponseBody<B> {
     }
 }
 
-/// The request body that [`ReplayCache`](super::ReplayCache) gives to the inner service: the
-/// client's body, with what was read for the look-up at its start.
+/// The request body that [`ReplayCache`](super::ReplayCache) gives to the inner service: the bytes
+/// that were read for the look-up, then the rest of the client's body.
 pub struct RequestBody<B: Body> {
     inner: TeeBody<ReplayBody<B>, Capture>,
 }

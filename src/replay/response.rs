@@ -6,7 +6,7 @@ use http::{HeaderValue, Response, StatusCode, Version, header};
 use super::StoredBody;
 use crate::message::{BodyEnd, Exchange, RecordedResponse};
 
-/// The response of an exchange, unless it is missing or incomplete.
+/// Returns the response of an exchange, or `None` if it is missing or incomplete.
 pub(super) fn complete(exchange: &Exchange) -> Option<&RecordedResponse> {
     exchange
         .response
@@ -15,12 +15,12 @@ pub(super) fn complete(exchange: &Exchange) -> Option<&RecordedResponse> {
         .filter(|response| response.body.end == BodyEnd::Complete)
 }
 
-/// The response of an exchange, to be sent again, unless it is missing or incomplete.
+/// Builds the response of an exchange, to be sent again; `None` if it is missing or incomplete.
 pub(super) fn replayed(exchange: &Exchange) -> Option<Response<StoredBody>> {
     complete(exchange).map(replay)
 }
 
-/// A recorded response, to be sent again.
+/// Builds a response from a recorded one, to be sent again.
 pub(super) fn replay(recorded: &RecordedResponse) -> Response<StoredBody> {
     let mut response = Response::new(StoredBody::recorded(&recorded.body));
     *response.status_mut() = recorded.status;
@@ -35,7 +35,7 @@ pub(super) fn replay(recorded: &RecordedResponse) -> Response<StoredBody> {
     response
 }
 
-/// A response of the layer itself, in plain text.
+/// Builds a response of the layer itself, in plain text.
 pub(super) fn plain_text(status: StatusCode, text: impl Into<Bytes>) -> Response<StoredBody> {
     let mut response = Response::new(StoredBody::text(text));
     *response.status_mut() = status;

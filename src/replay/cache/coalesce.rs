@@ -10,20 +10,22 @@ use tokio::{runtime::Handle, sync::watch, time::timeout};
 
 use crate::{matching::MatchKey, util::sync::lock};
 
-/// Longest wait of a follower: the leader may be slow, or may itself wait for the follower.
+/// The maximum wait of a follower: the leader may be slow, or may itself wait for the follower.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// The match keys that are being fetched, each with a channel that closes when its leader is done.
+/// The match keys for which a response is being fetched. Each has a channel that closes when the
+/// leader is done.
 #[derive(Clone, Default)]
 pub(super) struct Coalescer {
     leaders: Arc<Mutex<HashMap<MatchKey, watch::Receiver<()>>>>,
 }
 
-/// The role of a miss.
+/// The role of a request that is a miss.
 pub(super) enum Role {
-    /// The first miss: it fetches, and keeps the lead until the response is stored or given up.
+    /// The first miss for the key: it fetches the response, and keeps the lead until the response
+    /// is stored or given up.
     Leader(Lead),
-    /// A miss while another one fetches.
+    /// A miss while another request for the same key fetches the response.
     Follower(Follower),
 }
 

@@ -79,7 +79,7 @@ pub struct ReplayCache {
     settings: Settings,
 }
 
-/// Action of a [`ReplayCache`] on a miss: a request that no recording matches.
+/// What a [`ReplayCache`] does on a miss: a request that no recording matches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnMiss {
@@ -97,15 +97,15 @@ pub enum OnMiss {
     Refuse,
 }
 
-/// The choice among several recordings of the same request.
+/// Which of several recordings of the same request answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AnswerOrder {
     /// The last recording.
     #[default]
     Latest,
-    /// The first recording for the first such request, the second for the second, and so on; then
-    /// the last one again.
+    /// The first recording answers the first such request, the second recording the second request,
+    /// and so on. When all were used, the last recording answers.
     Recorded,
 }
 
@@ -154,10 +154,11 @@ impl ReplayCache {
         self
     }
 
-    /// Records misses into `sink` instead of the store. For all clones and handles of this layer.
+    /// Records misses into `sink` instead of the store. Applies to all clones and handles of this
+    /// layer.
     ///
-    /// A [`read_only`](Self::read_only) cache without a sink passes misses through, and logs that
-    /// once.
+    /// A [`read_only`](Self::read_only) cache without a sink passes misses through, even if misses
+    /// should be recorded, and logs that once.
     pub fn record_to(self, sink: impl Sink) -> Self {
         self.shared
             .recorder
@@ -172,27 +173,28 @@ impl ReplayCache {
         self
     }
 
-    /// The status of refusals ([`OnMiss::Refuse`]); 503 by default.
+    /// Sets the status of refusals ([`OnMiss::Refuse`]); 503 by default.
     pub fn refuse_with(mut self, status: StatusCode) -> Self {
         self.settings.refusal_status = status;
         self
     }
 
-    /// Reads at most `bytes` of a request body for the look-up; 16 MiB by default.
+    /// Reads at most `bytes` bytes of a request body for the look-up; 16 MiB by default. A request
+    /// with a longer body is a miss.
     pub fn max_request_body_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_request_body_bytes = bytes;
         self
     }
 
-    /// Records responses with bodies of at most `bytes`; 16 MiB by default. Longer ones pass
-    /// through and are not recorded.
+    /// Records responses with bodies of at most `bytes` bytes; 16 MiB by default. Responses with
+    /// longer bodies pass through and are not recorded.
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_body_bytes = bytes;
         self
     }
 
-    /// The secrets to remove from recorded misses. For all clones and handles of this layer. For
-    /// the look-up, see [`Matching::redact`](crate::Matching::redact).
+    /// Selects the secrets to redact in recorded misses. Applies to all clones and handles of this
+    /// layer. For the look-up, see [`Matching::redact`](crate::Matching::redact).
     pub fn redact(self, redact: Redact) -> Self {
         self.shared
             .recorder
@@ -200,8 +202,8 @@ impl ReplayCache {
         self
     }
 
-    /// Calls `hook` with every error of the store, on look-up and on recording; the first of each
-    /// is logged too. For all clones and handles of this layer.
+    /// Calls `hook` with every error of the store, on look-up and on recording; the first error of
+    /// each kind is logged too. Applies to all clones and handles of this layer.
     pub fn on_error(self, hook: impl Fn(&StoreError) + Send + Sync + 'static) -> Self {
         let hook = Arc::new(hook);
         *lock(&self.shared.on_error) = Some(hook.clone());
@@ -211,7 +213,7 @@ impl ReplayCache {
         self
     }
 
-    /// A handle to the recorder of misses.
+    /// Returns a handle to the recorder of misses.
     #[must_use]
     pub fn recorder(&self) -> Recorder {
         self.shared.recorder.clone()

@@ -44,18 +44,18 @@ impl<S> ReplayCacheService<S> {
         Self { inner, answers }
     }
 
-    /// The inner service.
+    /// Returns a reference to the inner service.
     #[must_use]
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The inner service, mutably.
+    /// Returns a mutable reference to the inner service.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// Unwraps the inner service.
+    /// Returns the inner service.
     #[must_use]
     pub fn into_inner(self) -> S {
         self.inner
@@ -133,11 +133,11 @@ impl Default for Settings {
 pub(super) struct Shared {
     source: Arc<dyn Source>,
     pub(super) recorder: Recorder,
-    /// Whether the recorder has a sink other than [`NoSink`].
+    /// Whether a sink was set in place of [`NoSink`].
     pub(super) has_sink: AtomicBool,
     pub(super) on_error: Mutex<Option<OnError>>,
     coalescer: Coalescer,
-    /// The number of answers for each match key, for [`AnswerOrder::Recorded`].
+    /// The number of answers so far for each match key, for [`AnswerOrder::Recorded`].
     answered: Mutex<HashMap<MatchKey, usize>>,
     /// Whether the source was empty at the first miss, for [`OnMiss::Once`].
     was_empty: OnceCell<bool>,
@@ -193,7 +193,7 @@ impl Sink for NoSink {
     }
 }
 
-/// Looks up recordings, and handles misses, with the settings of one service.
+/// Looks up recordings and handles misses, by the settings of one service.
 #[derive(Clone)]
 pub(in crate::replay) struct Answers {
     shared: Arc<Shared>,
@@ -204,9 +204,10 @@ pub(in crate::replay) struct Answers {
 pub(in crate::replay) enum Lookup {
     /// A complete recording.
     Hit(Arc<Exchange>),
-    /// No recording has the key. The body is the request's, as far as it was read for the key.
+    /// No recording has the match key. The body is the part of the request body that was read for
+    /// the key.
     Miss(MatchKey, RecordedBody),
-    /// The request has no key, because its body is too long or incomplete.
+    /// The request has no match key, because its body is too long or incomplete.
     Unmatched(NotWhole),
 }
 
@@ -273,7 +274,7 @@ impl Answers {
         found
     }
 
-    /// The response to a request that no recording answers.
+    /// Builds the response to a request that no recording answers.
     pub(in crate::replay) fn refuse(&self, parts: &Parts, lookup: Lookup) -> Response<StoredBody> {
         let mut request = RecordedRequest::from_parts(parts);
         let reason = match lookup {
@@ -317,7 +318,7 @@ impl Answers {
         }
     }
 
-    /// The setting for misses, with `Once` resolved.
+    /// Returns the setting for misses; `Once` is replaced by `Record` or `Refuse`.
     async fn on_miss(&self) -> OnMiss {
         if self.settings.on_miss != OnMiss::Once {
             return self.settings.on_miss;

@@ -14,8 +14,8 @@ use crate::{
     redact::REDACTED,
 };
 
-/// The limit of a new body that must be redacted as a whole: twice the recorded body, and this many
-/// bytes.
+/// The number of bytes beyond twice the recorded body up to which a new body is read if it must be
+/// redacted as a whole.
 const SLACK_BYTES: usize = 64 << 10;
 
 /// A difference between a response and the recorded one.
@@ -29,7 +29,7 @@ pub enum ResponseDifference {
         /// The new status.
         now: StatusCode,
     },
-    /// The values of a header; one side may have none.
+    /// The values of a header; a side without the header has no values.
     Header {
         /// The name, in lower case.
         name: String,
@@ -193,7 +193,7 @@ where
     Ok(collected)
 }
 
-/// The first difference between two bodies.
+/// Returns the first difference between two bodies.
 fn difference(recorded: &RecordedBody, now: &RecordedBody) -> Option<ResponseDifference> {
     let (recorded_bytes, now_bytes) = (recorded.to_bytes(), now.to_bytes());
     if recorded_bytes != now_bytes || now.end != BodyEnd::Complete {

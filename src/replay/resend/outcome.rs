@@ -46,7 +46,7 @@ pub struct ResendSummary {
 }
 
 impl ResendSummary {
-    /// The number of requests that were sent.
+    /// Returns the number of requests that were sent.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.same + self.different + self.failed

@@ -15,7 +15,7 @@ use crate::{
     util::sync::lock,
 };
 
-/// Gives each exchange of a recording once, in recorded order, to concurrent callers.
+/// Returns each exchange of a recording once, in recorded order, to concurrent callers.
 ///
 /// Exchanges without a complete response are skipped.
 pub(in crate::replay) struct Cursor {
@@ -31,22 +31,22 @@ struct Position {
     stream: Option<BoxStream<'static, Result<Exchange, StoreError>>>,
     next: Option<Result<ReadAhead, StoreError>>,
     is_at_end: bool,
-    /// The number of items of the recording before the position.
+    /// The number of items of the recording before the current position.
     passed: usize,
-    /// The number of exchanges among them that were given.
+    /// The number of exchanges that were returned so far.
     given: usize,
 }
 
-/// The outcome of [`Cursor::take_if`].
+/// The outcome of [`Cursor::take_if`]: the next response, or the reason why there is none.
 pub(in crate::replay) enum Taken {
     /// The response to the expected request; the cursor has advanced.
     Response(Box<RecordedResponse>),
-    /// The number, from 1, and the request of the next exchange, which the predicate rejects; the
-    /// cursor stays.
+    /// The next exchange has another request: its number, counted from 1, and the recorded request.
+    /// The cursor has not advanced.
     Mismatch(usize, Box<RecordedRequest>),
     /// The next part of the recording is unreadable; the cursor has advanced.
     Unreadable(StoreError),
-    /// All exchanges were given, this many.
+    /// All exchanges were returned; their number.
     End(usize),
 }
 
@@ -59,7 +59,7 @@ impl Cursor {
         }
     }
 
-    /// Takes the next exchange if `is_expected` accepts its request.
+    /// Takes the next exchange if `is_expected` returns true for its request.
     pub(in crate::replay) async fn take_if(
         &self,
         is_expected: impl Fn(&RecordedRequest) -> bool,
@@ -67,7 +67,7 @@ impl Cursor {
         poll_fn(|cx| self.poll_take(cx, &is_expected)).await
     }
 
-    /// Reads the exchanges after the position.
+    /// Reads the exchanges after the current position, without advancing the cursor.
     pub(in crate::replay) async fn rest(&self) -> Result<Vec<Exchange>, StoreError> {
         let passed = self.position().passed;
         let mut rest = self.replay.replay().skip(passed);

@@ -84,20 +84,21 @@ impl ReplayStream {
         Self::new(memory.clone())
     }
 
-    /// Defines when a request matches the expected one; by method, URI and body by default. If the
-    /// recording has only a part of a request body, that body is not compared.
+    /// Sets the rule by which a request matches the expected one; by default method, URI and body.
+    /// If a request body was recorded only in part, that body is not compared.
     pub fn match_by(mut self, matching: Matching) -> Self {
         Arc::make_mut(&mut self.settings).set_matching(matching);
         self
     }
 
-    /// Reads at most `bytes` of a request body; 16 MiB by default. A longer one gets a 413.
+    /// Reads at most `bytes` bytes of a request body; 16 MiB by default. A request with a longer
+    /// body gets a 413.
     pub fn max_request_body_bytes(mut self, bytes: usize) -> Self {
         Arc::make_mut(&mut self.settings).max_request_body_bytes = bytes;
         self
     }
 
-    /// The exchanges that were not replayed yet, in recorded order.
+    /// Returns the exchanges that were not replayed yet, in recorded order.
     ///
     /// # Errors
     /// If the recording cannot be read.

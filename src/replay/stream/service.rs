@@ -75,7 +75,7 @@ impl<S> fmt::Debug for ReplayStreamService<S> {
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     matching: Matching,
-    /// For requests that were recorded without their complete body.
+    /// The rule for requests that were recorded without their complete body.
     head_matching: Matching,
     pub(super) max_request_body_bytes: usize,
 }
