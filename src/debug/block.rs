@@ -34,7 +34,7 @@ const INDENT: &[u8] = b"    ";
 pub(super) struct Format {
     pub(super) indents_json: bool,
     pub(super) dumps_hex: bool,
-    /// `None` if the output decides.
+    /// Whether to print with color; `None` if the output decides.
     pub(super) color: Option<bool>,
     pub(super) redact: Redact,
 }
@@ -44,7 +44,8 @@ pub(super) struct Format {
 pub(super) struct Blocks {
     format: Format,
     styles: Styles,
-    /// False within an event of `tracing`, which has a time of its own.
+    /// Whether a block begins with its time; false for an event of `tracing`, which has its own
+    /// time.
     has_time: bool,
 }
 
@@ -59,7 +60,7 @@ impl Blocks {
         }
     }
 
-    /// Appends the block of a message.
+    /// Appends the printed form of `message` to `out`.
     pub(super) fn print(&self, message: &Message, out: Out<'_>) {
         self.time(message.at, out);
         push(
@@ -131,7 +132,7 @@ impl Blocks {
         out.push(b'\n');
     }
 
-    /// Appends a note that `count` messages were lost.
+    /// Appends a note that `count` messages were not printed.
     pub(super) fn lost(&self, count: u64, out: Out<'_>) {
         self.time(SystemTime::now(), out);
         let (messages, were) = if count == 1 {
@@ -236,7 +237,8 @@ impl Blocks {
         }
     }
 
-    /// Appends the content, a note about the rest of it, and the trailers.
+    /// Appends the content of a message, a note about content that is not printed, and the
+    /// trailers.
     fn body(&self, message: &Message, out: Out<'_>) {
         if message.seen > 0 {
             out.push(b'\n');
@@ -287,7 +289,7 @@ impl Blocks {
         self.note(&note, out);
     }
 
-    /// Appends decoded content; false if it is only summarized.
+    /// Appends decoded content. Returns false if only a summary was appended.
     fn text_or_bytes(
         &self,
         message: &Message,
@@ -423,7 +425,7 @@ impl Blocks {
     }
 }
 
-/// A number of bytes, with its unit.
+/// Displays a number of bytes with its unit.
 struct Bytes(u64);
 
 impl fmt::Display for Bytes {
@@ -433,7 +435,7 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// A duration, in about three digits.
+/// Displays a duration with about three digits.
 struct Took(Duration);
 
 impl fmt::Display for Took {

@@ -7,7 +7,7 @@ use crate::{
     redact::Redact,
 };
 
-/// The default limit of bytes printed of a body.
+/// The default maximum of body bytes that are printed.
 pub(super) const DEFAULT_MAX_BODY_BYTES: usize = 16 << 10;
 
 /// Formats recorded exchanges in the form of [`DebugDump`](super::DebugDump).
@@ -47,7 +47,7 @@ pub struct Formatter {
 }
 
 impl Formatter {
-    /// A formatter with the default settings.
+    /// Creates a formatter with the default settings.
     pub fn new() -> Self {
         Self {
             format: Format::default(),
@@ -61,19 +61,20 @@ impl Formatter {
         self
     }
 
-    /// Whether to indent JSON: see [`DebugDump::indent_json`](super::DebugDump::indent_json).
+    /// Sets whether to indent JSON, like [`DebugDump::indent_json`](super::DebugDump::indent_json);
+    /// `false` by default.
     pub fn indent_json(mut self, is_indented: bool) -> Self {
         self.format.indents_json = is_indented;
         self
     }
 
-    /// Whether to format binary content as hexadecimal numbers; `false` by default.
+    /// Sets whether to format binary content as hexadecimal numbers; `false` by default.
     pub fn hex(mut self, is_dumped: bool) -> Self {
         self.format.dumps_hex = is_dumped;
         self
     }
 
-    /// Whether to color the text for a terminal; `false` by default.
+    /// Sets whether to color the text for a terminal; `false` by default.
     pub fn color(mut self, is_colored: bool) -> Self {
         self.format.color = Some(is_colored);
         self

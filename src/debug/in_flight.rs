@@ -23,7 +23,7 @@ use crate::{
     util::sync::lock,
 };
 
-/// A call in flight.
+/// A call that has not ended.
 struct Call {
     printer: Printer,
     id: u64,
@@ -35,7 +35,7 @@ struct Call {
     open: Mutex<Open>,
 }
 
-/// The messages of a call that are not in the queue yet.
+/// The messages of a call that have not entered the queue yet.
 #[derive(Default)]
 struct Open {
     request: Option<Box<Message>>,
@@ -93,14 +93,14 @@ impl Pending {
         self.0.is_some()
     }
 
-    /// The response head has arrived. Returns the tap of the response body.
+    /// Begins the message for the response. Returns the tap of the response body.
     pub(super) fn head<B>(&mut self, response: &Response<B>) -> Option<ResponseTap> {
         let call = self.0.take()?;
         call.begin_response(response);
         Some(ResponseTap(call))
     }
 
-    /// The inner service failed.
+    /// Prints that the inner service failed.
     pub(super) fn failed(&mut self, error: &impl fmt::Display) {
         if let Some(call) = self.0.take() {
             let error = error.to_string();
@@ -108,7 +108,8 @@ impl Pending {
         }
     }
 
-    /// The inner service panicked: no response follows, but the client is still there.
+    /// Prints that the inner service failed with a panic. Dropping the call instead would print
+    /// that the client disconnected.
     pub(super) fn panicked(&mut self) {
         self.failed(&"the service panicked");
     }
@@ -124,7 +125,9 @@ impl Drop for Pending {
 }
 
 impl Call {
-    /// A message whose bytes are held; `None` if the queue is full, which is counted.
+    /// Returns a message that `fill` has filled, dated `after` the start of the call, with its
+    /// bytes reserved in the queue. Returns `None` if the queue is full, and counts the message as
+    /// not printed.
     fn message(&self, after: Duration, fill: impl FnOnce(&mut Message)) -> Option<Box<Message>> {
         let mut message = self.printer.message();
         message.id = self.id;
@@ -151,7 +154,7 @@ impl Call {
         }
     }
 
-    /// Keeps a piece of content of an open message; drops the message if the queue is full.
+    /// Appends a piece of content to an open message; drops the message if the queue is full.
     fn keep(&self, open: &mut Option<Box<Message>>, data: &Bytes) {
         if let Some(message) = open
             && !message.keep(data, self.printer.queue())

@@ -168,8 +168,8 @@ impl DebugDump {
         }
     }
 
-    /// Whether to print, until [`Printer::enable`] changes it; `true` by default. A setting of the
-    /// printer. While it is `false`, messages pass as if the layer were absent.
+    /// Sets whether to print, until [`Printer::enable`] changes it; `true` by default. A setting of
+    /// the printer. While it is `false`, messages pass as if the layer were absent.
     ///
     /// ```
     /// use tower_traffic::DebugDump;
@@ -197,14 +197,14 @@ impl DebugDump {
     }
 
     /// Prints at most `bytes` bytes of each body, and of each event; 16 KiB by default. A longer
-    /// body passes whole, and its block ends with the number of further bytes.
+    /// body passes unchanged, and its block ends with the number of bytes that are not printed.
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_body_bytes = bytes;
         self
     }
 
-    /// Whether to print server-sent events (`text/event-stream`) as they pass, each in a block of
-    /// its own; `false` by default. A compressed stream is printed at its end.
+    /// Sets whether to print server-sent events (`text/event-stream`) as they pass, each in a block
+    /// of its own; `false` by default. A compressed stream is printed at its end.
     pub fn events(mut self, are_printed: bool) -> Self {
         self.settings.prints_events = are_printed;
         self
@@ -219,24 +219,24 @@ impl DebugDump {
         self
     }
 
-    /// Whether to indent JSON by two spaces; `false` by default. A setting of the printer. Only
-    /// white space between tokens changes; invalid JSON, and JSON nested deeper than 128, is
-    /// printed as it is.
+    /// Sets whether to indent JSON by two spaces; `false` by default. A setting of the printer.
+    /// Only white space between tokens changes; invalid JSON, and JSON nested deeper than 128, is
+    /// printed unchanged.
     pub fn indent_json(self, is_indented: bool) -> Self {
         self.printer.set(|format| format.indents_json = is_indented);
         self
     }
 
-    /// Whether to print binary content as hexadecimal numbers; `false` by default. A setting of the
-    /// printer.
+    /// Sets whether to print binary content as hexadecimal numbers; `false` by default. A setting
+    /// of the printer.
     pub fn hex(self, is_dumped: bool) -> Self {
         self.printer.set(|format| format.dumps_hex = is_dumped);
         self
     }
 
-    /// Whether to print with color. A setting of the printer. By default the standard output and
-    /// the standard error are colored if they are a terminal at the first call, unless `NO_COLOR`
-    /// is set or `TERM` is `dumb`; a writer is not colored, and `tracing` never is.
+    /// Sets whether to print with color. A setting of the printer. By default the standard output
+    /// and the standard error are colored if they are a terminal at the first call, unless
+    /// `NO_COLOR` is set or `TERM` is `dumb`; a writer is not colored, and `tracing` never is.
     pub fn color(self, is_colored: bool) -> Self {
         self.printer.set(|format| format.color = Some(is_colored));
         self
@@ -250,20 +250,21 @@ impl DebugDump {
     }
 
     /// Buffers at most `bytes` bytes of messages, in flight and queued; 16 MiB by default. A
-    /// setting of the printer. Messages beyond it are not printed, and counted. The beginning of an
-    /// [event](Self::events) that has not ended does not count.
+    /// setting of the printer. Messages that exceed the limit are counted and not printed. The
+    /// beginning of an [event](Self::events) that has not ended does not count.
     pub fn max_buffered_bytes(self, bytes: usize) -> Self {
         self.printer.queue().set_max_bytes(bytes);
         self
     }
 
-    /// The longest wait of the last drop for the output; 5 s by default. A setting of the printer.
+    /// Limits how long the drop of the last handle waits for the output; 5 s by default. A setting
+    /// of the printer.
     pub fn drain_timeout(self, timeout: Duration) -> Self {
         self.printer.queue().set_drain_timeout(timeout);
         self
     }
 
-    /// A handle to the printer.
+    /// Returns a handle to the printer.
     #[must_use]
     pub fn printer(&self) -> Printer {
         self.printer.clone()

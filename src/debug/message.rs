@@ -14,10 +14,10 @@ use crate::{
     util::bounded_queue::Queue,
 };
 
-/// One block to be printed. The request path fills it with few copies and no formatting; the
-/// printer formats it, and makes it available to be filled again.
+/// One block to be printed. The request path fills the message with few copies and no formatting;
+/// the printer formats it, and returns it to the pool.
 pub(super) struct Message {
-    /// Pairs a request with its response.
+    /// The number of the call, which pairs a request with its response.
     pub(super) id: u64,
     pub(super) at: SystemTime,
     pub(super) subject: Subject,
@@ -25,15 +25,15 @@ pub(super) struct Message {
     pub(super) head: HeaderText,
     /// The beginning of the content.
     pub(super) body: Vec<u8>,
-    /// The bytes of content that passed.
+    /// The number of content bytes that passed.
     pub(super) seen: u64,
     pub(super) trailers: Option<HeaderList>,
     pub(super) end: End,
-    /// The limit of bytes in `body`, and of bytes printed.
+    /// The maximum number of bytes in `body`.
     pub(super) max_body_bytes: usize,
-    /// For an event of `tracing`.
+    /// The subscriber and the span, for an event of `tracing`.
     pub(super) context: Option<Box<Context>>,
-    /// Bytes held in the queue.
+    /// The bytes that are reserved in the queue.
     pub(super) held: usize,
 }
 
@@ -50,7 +50,7 @@ pub(super) enum Subject {
         head: Duration,
         end: Duration,
     },
-    /// A response head whose events follow, each in a block of its own.
+    /// A response head that is followed by events, each in a block of its own.
     EventsBegin {
         status: StatusCode,
         version: Version,
@@ -83,9 +83,9 @@ pub(super) enum End {
     Error(String),
     /// The reader dropped the body.
     Dropped,
-    /// The call ended first.
+    /// The call ended before the body was read to its end.
     Unread,
-    /// Only the beginning was recorded.
+    /// The body was longer than the limit: only its beginning was recorded.
     Truncated,
 }
 
@@ -139,12 +139,13 @@ impl Message {
         }
     }
 
-    /// The bytes that the message holds, without its content.
+    /// Returns the number of bytes that the message occupies, without its content.
     pub(super) fn weight(&self) -> usize {
         size_of::<Self>() + self.head.weight()
     }
 
-    /// Keeps a piece of content, up to the limit of the message; false if the queue is full.
+    /// Appends a piece of content, up to the limit of the message. Returns false if the queue is
+    /// full.
     pub(super) fn keep(&mut self, data: &[u8], queue: &Queue<Box<Self>>) -> bool {
         let room = self.max_body_bytes.saturating_sub(self.body.len());
         let kept = data.len().min(room);
@@ -183,8 +184,8 @@ impl Message {
         }
     }
 
-    /// The message as the user's functions that redact whole messages leave it; `None` if no
-    /// function applies to it.
+    /// Returns the message as the user's redaction functions leave it; `None` if no function
+    /// applies to the message.
     pub(super) fn redacted(&self, redact: &Redact) -> Option<Result<Self, Panicked>> {
         let (for_requests, for_responses) = redact.has_functions();
         if !for_requests && !for_responses {

@@ -14,7 +14,7 @@ use tracing::{Level, dispatcher};
 use super::message::Context;
 use crate::util::sync::lock;
 
-/// The target of events.
+/// The target of `tracing` events.
 const TARGET: &str = "tower_traffic::debug";
 
 #[derive(Clone)]
@@ -30,7 +30,7 @@ impl Output {
         matches!(self, Self::Tracing)
     }
 
-    /// Whether blocks are read: always true, except for `tracing` without a subscriber.
+    /// Whether blocks reach a reader: always true, except for `tracing` without a subscriber.
     pub(super) fn is_enabled(&self) -> bool {
         !self.is_tracing() || tracing::enabled!(target: TARGET, Level::DEBUG)
     }
@@ -47,7 +47,7 @@ impl Output {
             && env::var_os("TERM").is_none_or(|value| value != "dumb")
     }
 
-    /// Writes a text in one piece; false if that failed.
+    /// Writes a text in one piece. Returns false if that failed.
     pub(super) fn write(&self, text: &[u8]) -> bool {
         self.with(|writer| writer.write_all(text))
     }
@@ -77,8 +77,8 @@ impl Context {
     }
 }
 
-/// The escape sequences that switch each style on, and `off`, which switches it off; empty without
-/// color.
+/// The escape sequences that switch each style on, and `off`, which switches all styles off; empty
+/// strings without color.
 #[derive(Default)]
 pub(super) struct Styles {
     pub(super) time: String,

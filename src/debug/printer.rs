@@ -19,10 +19,10 @@ use crate::util::{
     sync::lock,
 };
 
-/// The length at which a batch is written.
+/// The size at which a batch is written, in bytes.
 const BATCH_BYTES: usize = 256 << 10;
 
-/// The default limit of bytes held by messages.
+/// The default maximum of bytes that messages occupy.
 const DEFAULT_MAX_BUFFERED_BYTES: usize = 16 << 20;
 
 /// The number of messages kept to be filled again, 4 MiB at most: as many as gather at 25,000
@@ -64,7 +64,7 @@ impl Job for Box<Message> {
     }
 }
 
-/// Logs a loss of `count` messages, if it is the first.
+/// Logs that `count` messages were lost, unless a loss was logged before.
 fn log_lost(counts: &Counts, count: u64) {
     if counts.dropped_total() == count {
         tracing::warn!(
@@ -103,14 +103,14 @@ impl Printer {
 
     /// Waits until every message that has ended is printed or dropped.
     ///
-    /// It waits as long as the output takes: forever, if the output hangs.
+    /// The wait has no time limit: it lasts forever if the output hangs.
     pub async fn flush(&self) {
         self.start();
         self.queue().flush().await;
     }
 
-    /// The number of messages that could not be printed: the output failed, or was too slow for the
-    /// traffic.
+    /// Returns the number of messages that could not be printed, because the output failed or was
+    /// slower than the traffic.
     #[must_use]
     pub fn not_printed(&self) -> u64 {
         self.queue().counts().dropped_total()
@@ -135,24 +135,24 @@ impl Printer {
         self.shared.worker.queue()
     }
 
-    /// A message to be filled.
+    /// Returns an empty message.
     pub(super) fn message(&self) -> Box<Message> {
         self.shared.spare.take().unwrap_or_default()
     }
 
-    /// Drops a message that did not enter the queue.
+    /// Counts a message that did not enter the queue, and drops the message.
     pub(super) fn lose(&self, message: Box<Message>) {
         self.queue().release(message.held);
         drop(message);
         self.queue().count_dropped(DropReason::QueueFull);
     }
 
-    /// Changes the format, for all handles.
+    /// Changes the format for all handles.
     pub(super) fn set(&self, change: impl FnOnce(&mut Format)) {
         change(&mut lock(&self.shared.format));
     }
 
-    /// Starts the thread, the first time.
+    /// Starts the printer's thread, if it has not started yet.
     fn start(&self) {
         let shared = &self.shared;
         shared.worker.start(|| {
@@ -173,7 +173,7 @@ impl fmt::Debug for Printer {
     }
 }
 
-/// The loop of the thread, which formats and writes.
+/// The state of the printer's thread, which formats and writes messages.
 struct Printing {
     output: Output,
     wants_color: bool,
@@ -181,10 +181,10 @@ struct Printing {
     spare: Arc<Pool<Box<Message>>>,
     jobs: Jobs<Box<Message>>,
     blocks: Blocks,
-    /// Whole blocks that are not written yet, and the number of their messages.
+    /// The formatted blocks that are not written yet.
     text: Vec<u8>,
     count: u64,
-    /// The lost messages that the output mentions already.
+    /// The number of lost messages that the output mentions already.
     reported: u64,
 }
 
@@ -262,7 +262,7 @@ impl Printing {
         }
     }
 
-    /// Mentions the messages lost so far in the output.
+    /// Writes a note about messages that were lost since the last note.
     fn report_lost(&mut self) {
         let total = self.jobs.queue().counts().dropped_total();
         if total == self.reported || self.output.is_tracing() {
@@ -275,7 +275,7 @@ impl Printing {
         }
     }
 
-    /// Writes the text in one piece; false if that failed.
+    /// Writes `text` in one piece. Returns false if that failed.
     fn write(&mut self) -> bool {
         if self.text.is_empty() {
             return true;

@@ -31,22 +31,22 @@ impl<S> DebugDumpService<S> {
         }
     }
 
-    /// A handle to the printer.
+    /// Returns a handle to the printer.
     pub fn printer(&self) -> Printer {
         self.printer.clone()
     }
 
-    /// The inner service.
+    /// Returns a reference to the inner service.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The inner service, mutably.
+    /// Returns a mutable reference to the inner service.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// Unwraps the inner service.
+    /// Returns the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }

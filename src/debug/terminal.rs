@@ -73,7 +73,7 @@ pub(super) fn push(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     let _ = out.write_fmt(text);
 }
 
-/// Whether a terminal only shows the character.
+/// Whether a terminal displays the character, and does not act on it.
 fn is_shown(c: char) -> bool {
     let is_hidden = matches!(c,
         // Direction marks, embeddings, overrides and isolates.
