@@ -37,7 +37,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The settings without the user's functions, and so without the values that they own.
+    /// Returns the settings without the user's functions, and so without the values that the
+    /// functions own.
     pub(super) fn without_functions(&self) -> Self {
         Self {
             reporters: Vec::new(),
@@ -53,7 +54,7 @@ impl Config {
         }
     }
 
-    /// Redacts the text of an error: clients put the URI into it.
+    /// Redacts the text of an error, because the error text of a client often contains the URI.
     pub(super) fn redact(&self, ended: &mut ExchangeEnd) {
         if let ExchangeEnd::Error(error) = ended
             && let Some(redacted) = self.redact.redact_text(error)
@@ -62,7 +63,7 @@ impl Config {
         }
     }
 
-    /// The user's name for the request's route.
+    /// Returns the user's name for the request's route.
     #[inline]
     pub(super) fn name<B>(&self, request: &mut Request<B>) -> Option<String> {
         let name = self.name.as_ref()?;

@@ -25,7 +25,7 @@ use crate::{
 /// The default limit of series.
 const MAX_SERIES: usize = 200;
 
-/// The resolution of times, and the longest time that is distinguished, in nanoseconds.
+/// The resolution of times, in nanoseconds.
 const RESOLUTION: u64 = 1_000;
 const LONGEST: u64 = 3_600_000_000_000;
 
@@ -101,7 +101,7 @@ struct Times {
 #[derive(Clone, Default)]
 struct Recorded {
     count: u64,
-    /// In nanoseconds.
+    /// The sum of all times, in nanoseconds.
     sum: u128,
     min: Duration,
     max: Duration,
@@ -116,14 +116,16 @@ impl Histograms {
         Self::default()
     }
 
-    /// Keeps at most `series` series; 200 by default. Applies to all clones.
+    /// Limits the number of series to `series`; 200 by default. With 0, all exchanges share one
+    /// series. Applies to all clones.
     #[must_use]
     pub fn max_series(self, series: usize) -> Self {
         self.shared.max_series.store(series, Ordering::Relaxed);
         self
     }
 
-    /// A reporter to these histograms, for [`ReportLatency::and`](super::ReportLatency::and).
+    /// Returns a function that reports to these histograms, for
+    /// [`ReportLatency::and`](super::ReportLatency::and).
     pub fn reporter(&self) -> impl Fn(&Measurement) + Clone + Send + Sync + 'static {
         let this = self.clone();
         move |measurement| this.record(measurement)
@@ -145,7 +147,7 @@ impl Histograms {
         get_mut(table.find_or_add(route, key, max_series)).add(measurement);
     }
 
-    /// A copy of the current state.
+    /// Returns a copy of the current state.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         // Percentiles are computed without the lock.
@@ -160,7 +162,7 @@ impl Histograms {
         snapshot(copies)
     }
 
-    /// Empties the histograms, and returns their last state. No exchange is lost or counted twice.
+    /// Returns the current state and empties the histograms. No exchange is lost or counted twice.
     #[must_use]
     pub fn reset(&self) -> Snapshot {
         let table = mem::take(&mut *write(&self.shared.table));
@@ -206,7 +208,8 @@ fn snapshot(series: impl IntoIterator<Item = Copied>) -> Snapshot {
 }
 
 impl Table {
-    /// The series of `key`, or the shared series if `max` is reached; `None` if it must be added.
+    /// Returns the series of `key`, or the shared series if there are `max` series; `None` if the
+    /// series must be added.
     fn find(&self, route: &str, key: SeriesKey, max: usize) -> Option<&Mutex<Times>> {
         let found = self
             .routes
@@ -306,7 +309,7 @@ impl Recorded {
     }
 }
 
-/// Saturates after 584 years.
+/// Converts nanoseconds. Times of more than 584 years become the maximum.
 fn nanos(nanos: u128) -> u64 {
     nanos.try_into().unwrap_or(u64::MAX)
 }

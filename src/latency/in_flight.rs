@@ -13,7 +13,7 @@ use crate::{
     message::{BodyEnd, ExchangeEnd, whole_body},
 };
 
-/// An exchange in flight. Reported when it ends, at the latest when it is dropped.
+/// An exchange in flight. It is reported when it ends, at the latest when this value is dropped.
 pub(super) struct InFlight {
     // Boxed, because it is moved with the future and with the response. Taken at the end.
     known: Option<Box<Known>>,
@@ -22,16 +22,16 @@ pub(super) struct InFlight {
 /// The facts of an exchange that are known before its end.
 #[derive(Clone)]
 pub(super) struct Known {
-    /// `None` only in a spare one.
+    /// The settings; `None` only in a spare value.
     pub(super) config: Option<Arc<Config>>,
     pub(super) began: Instant,
     pub(super) target: Target,
     pub(super) method: Method,
-    /// The server that the URI names; a server sees none in HTTP/1.
+    /// The server in the URI. At a server, URIs of HTTP/1 do not contain one.
     pub(super) server: Option<Box<Server>>,
     pub(super) version: Version,
     pub(super) head: Option<Head>,
-    /// Bytes of the response body that passed.
+    /// The number of response body bytes that passed.
     seen: u64,
 }
 
@@ -80,7 +80,7 @@ impl InFlight {
         Self { known: Some(known) }
     }
 
-    /// The response head has arrived.
+    /// Records that the response head has arrived.
     #[inline]
     pub(super) fn head<B: Body>(&mut self, response: &mut Response<B>) {
         let at = Instant::now();
@@ -113,7 +113,8 @@ impl InFlight {
         }
     }
 
-    /// The inner service panicked: no response follows, but the client is still there.
+    /// Ends the exchange with an error, because the inner service panicked. Dropping the exchange
+    /// instead would report that the client disconnected.
     pub(super) fn panicked(in_flight: &mut Option<Self>) {
         if let Some(mut in_flight) = in_flight.take() {
             in_flight.end(ExchangeEnd::Error("the service panicked".to_owned()), true);
@@ -136,11 +137,12 @@ impl Drop for InFlight {
     }
 }
 
-/// The boxes are reused.
+/// Values to be filled again. They are boxed, so that the allocation is reused.
 type Spare = Vec<Box<Known>>;
 
 thread_local! {
-    /// Left by exchanges that ended on this thread, to be filled again: cheaper than an allocation.
+    /// Values of exchanges that ended on this thread, to be filled again: cheaper than an
+    /// allocation.
     static SPARE: RefCell<Spare> = const { RefCell::new(Vec::new()) };
 }
 
@@ -167,7 +169,7 @@ impl Known {
     /// Makes the box available to a later exchange.
     #[inline]
     pub(super) fn give_back(mut self: Box<Self>) {
-        /// About 20 KB a thread.
+        /// The maximum number of spare values per thread, about 20 KB.
         const MAX_SPARE: usize = 64;
         self.config = None;
         self.target.clear();

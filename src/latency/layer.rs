@@ -72,7 +72,7 @@ pub struct ReportLatency {
 }
 
 impl ReportLatency {
-    /// Reports to a function.
+    /// Reports each exchange to the function `report`.
     pub fn new(report: impl Fn(&Measurement) + Send + Sync + 'static) -> Self {
         Self {
             config: Arc::default(),
@@ -80,7 +80,7 @@ impl ReportLatency {
         .and(report)
     }
 
-    /// Reports to a function, with http4k's [label](Measurement::label).
+    /// Reports each exchange to a function, with http4k's [label](Measurement::label).
     ///
     /// ```
     /// use tower_traffic::ReportLatency;
@@ -111,7 +111,7 @@ impl ReportLatency {
         Self::new(histograms.reporter())
     }
 
-    /// Adds a function to report to.
+    /// Adds a function to which each exchange is reported too.
     ///
     /// ```
     /// use tower_traffic::{ReportLatency, latency::to_tracing};
@@ -138,33 +138,35 @@ impl ReportLatency {
     }
 
     /// Limits the number of paths that are routes of their own; 200 by default. The route of all
-    /// further paths is [`OTHER`](super::OTHER). Applies to all clones and services of this layer.
+    /// further paths is [`OTHER`](super::OTHER); with 0, of all paths. Applies to all clones and
+    /// services of this layer.
     pub fn max_paths(self, paths: usize) -> Self {
         self.config.paths.set_max(paths);
         self
     }
 
-    /// The [scheme](Measurement::scheme) of requests whose URI has none; `http` by default.
+    /// Sets the [scheme](Measurement::scheme) that is reported for requests whose URI has none;
+    /// `http` by default.
     pub fn scheme(self, scheme: Scheme) -> Self {
         self.set(|config| config.scheme = scheme)
     }
 
-    /// Selects the secrets to redact in the text of an error, where clients often put the URI;
-    /// [`Redact::default`] by default.
+    /// Selects the secrets to redact in error texts; [`Redact::default`] by default. The error text
+    /// of a client often contains the URI.
     pub fn redact(self, redact: Redact) -> Self {
         self.set(|config| config.redact = redact)
     }
 
-    /// Whether the layer wraps a client instead of a server; `false` by default. For a client, a
-    /// 4xx is an [error](Measurement::error_type) too, and metrics have the names for clients.
+    /// Sets whether the layer wraps a client instead of a server; `false` by default. For a client,
+    /// a 4xx is an [error](Measurement::error_type) too, and metrics have the names for clients.
     pub fn client(self, is_client: bool) -> Self {
         self.set(|config| config.is_client = is_client)
     }
 
-    /// Whether to send the time to the response head to the client, in milliseconds, as
+    /// Sets whether responses tell the client the time to the response head, in milliseconds, as
     /// `server-timing: app;dur=12.345` ([W3C Server Timing](https://www.w3.org/TR/server-timing/));
-    /// `false` by default, because it shows every client how long the app takes. Values that are in
-    /// the header already stay.
+    /// `false` by default, because the header shows every client how long the app takes. Other
+    /// values of the header are kept.
     pub fn server_timing(self, is_sent: bool) -> Self {
         self.set(|config| config.server_timing = is_sent)
     }

@@ -21,7 +21,7 @@ pub struct Measurement {
     ended_at: Instant,
     outcome: ExchangeEnd,
     has_panicked: bool,
-    /// Whether the path is a route of its own: computed on demand.
+    /// Whether the path is a route of its own; determined when it is first needed.
     is_admitted: OnceLock<bool>,
 }
 
@@ -46,13 +46,13 @@ impl Measurement {
         self.known.give_back();
     }
 
-    /// The request's method, as sent: clients can invent any number of them.
+    /// Returns the request's method, as sent: clients can invent any number of them.
     pub fn method(&self) -> &Method {
         &self.known.method
     }
 
-    /// The request's method if it is defined by RFC 9110 or is `PATCH`, otherwise `_OTHER`, as in
-    /// OpenTelemetry.
+    /// Returns the request's method if it is defined by RFC 9110 or is `PATCH`, otherwise `_OTHER`,
+    /// as in OpenTelemetry.
     pub fn known_method(&self) -> &'static str {
         match *self.method() {
             Method::GET => "GET",
@@ -68,7 +68,7 @@ impl Measurement {
         }
     }
 
-    /// The route, one of few: see [`ReportLatency`](super::ReportLatency#routes).
+    /// Returns the route, one of few: see [`ReportLatency`](super::ReportLatency#routes).
     pub fn route(&self) -> &str {
         match self.path() {
             Some(path) if !self.is_admitted(path) => OTHER,
@@ -76,14 +76,15 @@ impl Measurement {
         }
     }
 
-    /// The route that axum matched or that [`ReportLatency::route`](super::ReportLatency::route)
-    /// named; `None` if the route is only a path.
+    /// Returns the route that axum matched or that
+    /// [`ReportLatency::route`](super::ReportLatency::route) named; `None` if the route is only a
+    /// path.
     pub fn matched_route(&self) -> Option<&str> {
         let target = &self.known.target;
         (target.source != RouteSource::Path).then(|| target.as_str())
     }
 
-    /// The path, if there is no better name.
+    /// Returns the path if it is the best name for the route, else `None`.
     pub(super) fn path(&self) -> Option<&str> {
         let target = &self.known.target;
         (target.source == RouteSource::Path).then(|| target.as_str())
@@ -95,23 +96,23 @@ impl Measurement {
         *self.is_admitted.get_or_init(admits)
     }
 
-    /// The response's status code; `None` if there was no response.
+    /// Returns the response's status code; `None` if there was no response.
     pub fn status(&self) -> Option<StatusCode> {
         self.known.head.as_ref().map(|head| head.status)
     }
 
-    /// The time to the response head; `None` if there was no response.
+    /// Returns the time to the response head; `None` if there was no response.
     pub fn time_to_head(&self) -> Option<Duration> {
         let head = self.known.head.as_ref()?;
         Some(head.at - self.known.began)
     }
 
-    /// The time to the end of the response body, or to the failure of the exchange.
+    /// Returns the time to the end of the response body, or to the failure of the exchange.
     pub fn time_to_end(&self) -> Duration {
         self.ended_at - self.known.began
     }
 
-    /// The end of the exchange; the end of the request body does not matter:
+    /// Returns the end of the exchange; the end of the request body does not matter:
     ///
     /// - [`Complete`](ExchangeEnd::Complete);
     /// - [`ClientGone`](ExchangeEnd::ClientGone), with a [status](Self::status) if the response
@@ -122,7 +123,8 @@ impl Measurement {
         &self.outcome
     }
 
-    /// The type of error, one of few: OpenTelemetry's `error.type`. `None` if there was no error.
+    /// Returns the type of error, one of few: OpenTelemetry's `error.type`. `None` if there was no
+    /// error.
     ///
     /// | value | case |
     /// |---|---|
@@ -149,7 +151,7 @@ impl Measurement {
         }
     }
 
-    /// The protocol version: in a client the response's, otherwise the request's.
+    /// Returns the protocol version: in a client the response's, otherwise the request's.
     pub fn version(&self) -> Version {
         match &self.known.head {
             Some(head) if self.is_client() => head.version,
@@ -157,8 +159,8 @@ impl Measurement {
         }
     }
 
-    /// The URI's scheme if it is `http` or `https`, in a [client](super::ReportLatency::client) any
-    /// scheme; otherwise the default set by
+    /// Returns the URI's scheme if it is `http` or `https`, in a
+    /// [client](super::ReportLatency::client) any scheme; otherwise the default set by
     /// [`ReportLatency::scheme`](super::ReportLatency::scheme).
     pub fn scheme(&self) -> &Scheme {
         let server = self.known.server.as_ref();
@@ -174,8 +176,8 @@ impl Measurement {
             .unwrap_or(&Scheme::HTTP)
     }
 
-    /// The server's name or address, and its port, from the URI: present in a client, in a proxy
-    /// and in HTTP/2. Without a port in the URI, it is the default port of the scheme.
+    /// Returns the server's name or address, and its port, from the URI: present in a client, in a
+    /// proxy and in HTTP/2. Without a port in the URI, it is the default port of the scheme.
     pub fn server(&self) -> Option<(&str, Option<u16>)> {
         let server = self.known.server.as_ref()?;
         let default = || match self.scheme().as_str() {

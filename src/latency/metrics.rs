@@ -21,8 +21,8 @@ const CLIENT: MetricNames = MetricNames {
     time_to_head: "http.client.request.time_to_head",
 };
 
-/// A reporter to the `metrics` crate, with the names of OpenTelemetry's [semantic conventions for
-/// HTTP](https://opentelemetry.io/docs/specs/semconv/http/http-metrics/).
+/// Returns a reporter to the `metrics` crate, with the names of OpenTelemetry's [semantic
+/// conventions for HTTP](https://opentelemetry.io/docs/specs/semconv/http/http-metrics/).
 ///
 /// | histogram, in seconds | content |
 /// |---|---|

@@ -40,7 +40,7 @@ pub use self::{
     snapshot::{Percentiles, Series, Snapshot},
 };
 
-/// A time in milliseconds, rounded to the nanosecond to hide binary fractions.
+/// Returns a time in milliseconds, rounded to the nanosecond to hide binary fractions.
 fn millis(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e9).round() / 1e6
 }

@@ -17,7 +17,7 @@ use crate::util::sync::{read, write};
 /// The route of paths beyond [`max_paths`](super::ReportLatency::max_paths).
 pub const OTHER: &str = "other";
 
-/// The longest route, in bytes.
+/// The maximum length of a route, in bytes.
 const MAX_LEN: usize = 256;
 
 /// The default limit of paths that are routes of their own.
@@ -96,7 +96,7 @@ impl Target {
     }
 }
 
-/// Appends a route without its control characters: it is printed.
+/// Appends a route without its control characters, because routes are printed.
 fn push_clean(text: &mut String, route: &str) {
     let route = &route[..route.floor_char_boundary(MAX_LEN)];
     // Without an early exit, the compiler vectorizes the loop.
@@ -119,7 +119,7 @@ impl Paths {
         self.max.store(max, Ordering::Relaxed);
     }
 
-    /// Whether a path is among the first `max`.
+    /// Whether `path` is one of the first paths that are routes of their own.
     pub(super) fn admits(&self, path: &str) -> bool {
         let max = self.max.load(Ordering::Relaxed);
         {

@@ -48,7 +48,7 @@ pub struct Series {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Percentiles {
-    /// The number of times.
+    /// The number of measured times.
     pub count: u64,
     /// The minimum.
     #[serde(serialize_with = "as_millis")]
@@ -83,10 +83,10 @@ impl Snapshot {
         Self { series }
     }
 
-    /// The snapshot as JSON: `{"series": [{"method": "GET", "route": "/users/{id}", "status": 200,
-    /// "ended": "complete", "time_to_head_ms": {..}, "time_to_end_ms": {"count": 120, "min": 0.104,
-    /// "p50": 1.303, "p90": 3.901, "p99": 9.127, "p99.9": 12.003, "max": 12.003, "mean":
-    /// 1.611}}]}`.
+    /// Returns the snapshot as JSON: `{"series": [{"method": "GET", "route": "/users/{id}",
+    /// "status": 200, "ended": "complete", "time_to_head_ms": {..}, "time_to_end_ms": {"count":
+    /// 120, "min": 0.104, "p50": 1.303, "p90": 3.901, "p99": 9.127, "p99.9": 12.003, "max": 12.003,
+    /// "mean": 1.611}}]}`.
     ///
     /// The snapshot is `Serialize` too, for instance for axum's `Json`.
     #[must_use]
@@ -132,7 +132,7 @@ impl Snapshot {
     }
 }
 
-/// Two tables in milliseconds: times to the end, and times to the head.
+/// Writes two tables in milliseconds: the times to the end, and the times to the response head.
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write_table(f, "to the end, ms", |series| Some(series.time_to_end))?;

@@ -1,6 +1,6 @@
 use super::{Measurement, millis};
 
-/// A reporter to `tracing`: one event at level INFO for each exchange, with the target
+/// Returns a reporter to `tracing`: one event at level INFO for each exchange, with the target
 /// `tower_traffic::latency`.
 ///
 /// | field | value |
