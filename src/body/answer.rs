@@ -36,7 +36,7 @@ impl<B> AnswerBody<B> {
         }
     }
 
-    /// A body of `text`.
+    /// Creates a body of `text`.
     pub(crate) fn text(text: impl Into<Bytes>) -> Self {
         Self {
             kind: Kind::Text { text: text.into() },
@@ -44,7 +44,7 @@ impl<B> AnswerBody<B> {
     }
 }
 
-/// An empty body.
+/// Creates an empty body.
 impl<B> Default for AnswerBody<B> {
     fn default() -> Self {
         Self::text("")

@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 
 use crate::message::{HeaderList, RecordedBody};
 
-/// A body that is recorded, live, or read in part: first the frames that were read, then the live
+/// A body that is recorded, live, or partly read: first the frames that were read, then the live
 /// body, then the trailers.
 pub(crate) struct ReplayBody<B: Body> {
     held: VecDeque<Bytes>,
@@ -40,7 +40,7 @@ impl<B: Body> ReplayBody<B> {
         }
     }
 
-    /// The body of a recording.
+    /// Creates the body of a recorded message.
     pub(crate) fn stored(body: &RecordedBody) -> Self {
         Self {
             held: body.chunks().cloned().collect(),
@@ -49,7 +49,7 @@ impl<B: Body> ReplayBody<B> {
         }
     }
 
-    /// A body of `text`.
+    /// Creates a body of `text`.
     pub(crate) fn text(text: impl Into<Bytes>) -> Self {
         Self::stored(&RecordedBody::from(text))
     }
@@ -62,7 +62,7 @@ impl<B: Body> Default for ReplayBody<B> {
     }
 }
 
-/// Why a body could not be read ahead.
+/// The reason why a body could not be read completely in advance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotWhole {
     /// The body is longer than the limit.
@@ -71,8 +71,8 @@ pub(crate) enum NotWhole {
     Failed,
 }
 
-/// Reads a body ahead, up to `limit` bytes. The returned body repeats every frame, and then
-/// continues or fails as the original.
+/// Reads a body in advance, up to `limit` bytes. The returned body repeats every frame, and then
+/// continues or fails like the original body.
 pub(crate) async fn read_ahead<B>(
     body: B,
     limit: usize,

@@ -27,7 +27,7 @@ pub(crate) trait Tap {
 }
 
 pin_project! {
-    /// A body that passes every frame on at once and shows it to a [`Tap`].
+    /// A body that passes every frame on at once and shows the frame to a [`Tap`].
     ///
     /// Trailers, `size_hint` and `is_end_stream` are those of the inner body.
     #[derive(Debug)]
@@ -57,7 +57,7 @@ fn finish<T: Tap>(tap: &mut Option<T>, end: BodyEnd) {
 }
 
 impl<B: Body, T: Tap> TeeBody<B, T> {
-    /// Without a tap, the body only passes.
+    /// Wraps `inner`. Without a tap, the body passes unobserved.
     #[inline]
     pub(crate) fn new(inner: B, mut tap: Option<T>) -> Self {
         // A body that is empty from the start may never be polled.
@@ -68,7 +68,7 @@ impl<B: Body, T: Tap> TeeBody<B, T> {
     }
 }
 
-/// A default body without a tap: tower-http's layers that answer on their own need it.
+/// Creates a default body without a tap. tower-http's layers that answer on their own need it.
 impl<B: Default, T: Tap> Default for TeeBody<B, T> {
     fn default() -> Self {
         Self {
