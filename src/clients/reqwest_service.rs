@@ -57,12 +57,12 @@ pub struct ReqwestService {
 }
 
 impl ReqwestService {
-    /// A service that sends requests with `client`.
+    /// Creates a service that sends requests with `client`.
     pub fn new(client: Client) -> Self {
         Self { client }
     }
 
-    /// The client.
+    /// Returns a reference to the client.
     #[must_use]
     pub fn get_ref(&self) -> &Client {
         &self.client

@@ -72,7 +72,7 @@ pub struct LayerMiddleware {
 pub struct LayerError(#[source] BoxError);
 
 impl LayerMiddleware {
-    /// A middleware that calls the service of `layer`.
+    /// Creates a middleware that calls the service of `layer`.
     pub fn new<L, R>(layer: L) -> Self
     where
         L: Layer<NextService>,

@@ -159,7 +159,7 @@ impl Call {
 #[derive(Clone)]
 struct AnsweredBy(Url);
 
-/// The URL of a response; `None` if a layer made it.
+/// Returns the URL of a response; `None` if a layer made it.
 pub(super) fn answered_by<B>(response: &mut http::Response<B>) -> Option<Url> {
     let from = response.extensions_mut().remove::<AnsweredBy>();
     from.map(|AnsweredBy(url)| url)
