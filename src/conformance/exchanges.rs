@@ -9,7 +9,8 @@ use crate::message::{
     BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
 };
 
-/// An exchange that differs from others with another `number` in each part of the match key.
+/// Returns an exchange that differs from others with another `number` in each part of the match
+/// key.
 pub(super) fn numbered(number: usize) -> Exchange {
     let mut exchange = Exchange::new(
         Request::get(format!("/numbered/{number}"))
@@ -103,12 +104,12 @@ pub(super) fn alike() -> Vec<Exchange> {
     exchanges
 }
 
-/// A time with the precision of Windows, 100 nanoseconds.
+/// Returns a time with the precision of Windows, 100 nanoseconds.
 pub(super) fn began() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::new(1_795_219_199, 987_654_300)
 }
 
-/// Every way in which a body may be cut short.
+/// Returns every way in which a body may be cut short.
 pub(super) fn cut_short() -> [BodyEnd; 4] {
     [
         BodyEnd::Limit,
