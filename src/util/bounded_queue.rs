@@ -38,7 +38,7 @@ pub(crate) trait Job: Send + 'static {
     /// Logged if the thread exceeds the drain timeout.
     const HANGS: &'static str;
 
-    /// The bytes that are held until the job is settled.
+    /// Returns the number of bytes that stay reserved until the job is settled.
     fn held(&self) -> usize;
 
     /// Whether a caller waits until the job is settled.

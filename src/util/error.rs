@@ -5,8 +5,8 @@ use std::error::Error;
 #[cfg(any(feature = "forward", feature = "reqwest"))]
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
-/// The texts of an error and of its sources, joined by `: `; a source whose text ends the text
-/// before it is left out.
+/// Returns the texts of an error and of its sources, joined by `: `; a source whose text ends the
+/// text before it is left out.
 #[cfg(any(feature = "forward", feature = "s3"))]
 pub(crate) fn source_chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
