@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::store::StoreError;
 
-/// The files of a folder, in the order in which they are moved there.
+/// The files of a folder, in the order in which they are moved to the folder.
 #[derive(Default)]
 pub(super) struct Files {
     first: Vec<(String, Bytes)>,
@@ -23,7 +23,7 @@ impl Files {
         self.first.push((name.into(), content.into()));
     }
 
-    /// Adds a file that may name another one, and therefore is moved after it.
+    /// Adds a file that may refer to another file, and is therefore moved last.
     pub(super) fn add_last(&mut self, name: impl Into<String>, content: impl Into<Bytes>) {
         self.last.push((name.into(), content.into()));
     }
@@ -111,7 +111,7 @@ pub(super) struct Staging {
 
 impl Staging {
     const PREFIX: &str = ".tower-traffic-tmp-";
-    /// Longer than any batch takes to write.
+    /// The age above which a temporary folder is left over: longer than any batch takes to write.
     const STALE: Duration = Duration::from_hours(1);
 
     pub(super) fn new(base: &Path) -> Result<Self, StoreError> {

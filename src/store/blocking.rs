@@ -4,7 +4,7 @@ use tokio::runtime::Handle;
 
 use crate::store::StoreError;
 
-/// Runs a blocking call on a thread for blocking calls.
+/// Runs a blocking call on one of tokio's threads for blocking calls, if there is a runtime.
 pub(super) async fn blocking<T: Send + 'static>(
     call: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {

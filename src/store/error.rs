@@ -19,19 +19,19 @@ pub(crate) type OnError = Arc<dyn Fn(&StoreError) + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// There is no recording.
+    /// The recording does not exist.
     #[error("{location}: recording not found: record one first, or correct the path")]
     NotFound {
         /// The path or URL.
         location: Location,
     },
     /// A part of a recording cannot be read: some bytes, an entry, or one file of several. The rest
-    /// is read.
+    /// can be read.
     #[error("{location}: {reason}{}", location.consequence())]
     Damaged {
         /// The file and the position in it.
         location: Location,
-        /// The expected and the found content.
+        /// The content that was expected, and the content that was found.
         reason: String,
     },
     /// A recording cannot be read by this build of the crate: its format is unknown, or its feature
@@ -40,13 +40,13 @@ pub enum StoreError {
     Unsupported {
         /// The path or URL.
         location: Location,
-        /// The found format or the missing feature, and what to do.
+        /// The format that was found or the feature that is missing, and what to do.
         reason: String,
     },
     /// An operation failed: the file system or the server refused it or did not complete it.
     #[error("{location}: cannot {action}: {source}")]
     Io {
-        /// The operation, as in "cannot ...".
+        /// The failed operation, for messages such as "cannot open the file".
         action: &'static str,
         /// The path or URL.
         location: Location,
@@ -61,10 +61,10 @@ pub enum StoreError {
         /// The limit, in bytes.
         max_bytes: u64,
     },
-    /// A store did not answer in time.
+    /// A store did not respond within this time.
     #[error("the store did not answer within {0:?}")]
     TimedOut(Duration),
-    /// The code of a store panicked.
+    /// The code of a store panicked, with this message.
     #[error("the store panicked: {0}")]
     Panicked(String),
     /// Any other error.
@@ -94,7 +94,8 @@ impl StoreError {
         }
     }
 
-    /// As [`io`](Self::io), for a call that creates something: a missing parent is a failure too.
+    /// Returns the error of a call that creates a file or folder, like [`io`](Self::io): a missing
+    /// parent is a failure too.
     pub(crate) fn failed(
         action: &'static str,
         location: impl Into<Location>,
@@ -133,7 +134,7 @@ impl StoreError {
     }
 }
 
-/// A path or URL, and perhaps a position in that file.
+/// A path or URL, and optionally a position in its content.
 ///
 /// ```
 /// use tower_traffic::store::Location;

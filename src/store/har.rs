@@ -21,7 +21,7 @@ use crate::{
     util::sync::lock,
 };
 
-/// The buffer is written when it has this many bytes.
+/// The size at which the buffer is written to the file.
 const WRITE_BUFFER: usize = 256 << 10;
 
 /// A HAR 1.2 file (HTTP Archive), the format that browsers, mitmproxy and Charles export and
@@ -103,7 +103,7 @@ impl Har {
 
     /// Sets the rule by which look-ups match requests.
     ///
-    /// The value that is returned loads the file again; clones made before keep their rule.
+    /// The returned recording loads the file again. Clones made before keep their rule.
     pub fn match_by(self, matching: Matching) -> Self {
         Self {
             file: self.file.match_by(matching),
@@ -117,7 +117,7 @@ impl Har {
         self.file.path()
     }
 
-    /// Loads the file unless it is loaded, and reports what it contains.
+    /// Loads the file unless it is loaded already, and reports its contents.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -225,7 +225,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Removes a partly written batch, and puts the tail back.
+    /// Removes a partly written batch, and writes the tail again.
     fn restore_tail(&mut self) -> io::Result<()> {
         self.file.set_len(self.end)?;
         self.file.seek(SeekFrom::Start(self.end))?;

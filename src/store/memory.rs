@@ -16,7 +16,7 @@ use crate::{
     util::sync::{read, write},
 };
 
-/// 256 MiB.
+/// The default of [`Memory::max_bytes`]: 256 MiB.
 const DEFAULT_MAX_BYTES: usize = 256 << 20;
 
 /// A recording in memory. Clones share it.
@@ -43,7 +43,8 @@ pub struct Memory {
 
 struct Recorded {
     exchanges: VecDeque<Held>,
-    /// The positions of a key's exchanges, counted from the first one ever stored.
+    /// The positions of the exchanges with a match key, counted from the first exchange that was
+    /// ever stored.
     index: HashMap<MatchKey, VecDeque<usize>>,
     evicted: usize,
     weight: usize,
@@ -74,7 +75,8 @@ impl Memory {
     }
 
     /// Limits the recording, in all clones, to about `bytes` bytes, including header sections and
-    /// bookkeeping (default 256 MiB).
+    /// bookkeeping (default 256 MiB). The oldest exchanges are evicted at once if they exceed the
+    /// limit; with 0, no exchange is kept.
     pub fn max_bytes(self, bytes: usize) -> Self {
         self.change(|recorded| {
             recorded.max_bytes = bytes;
@@ -83,8 +85,8 @@ impl Memory {
         self
     }
 
-    /// Copies the recording and matches requests by another rule. Exchanges recorded later are not
-    /// shared with clones made before.
+    /// Copies the recording, and sets the rule by which requests match. The copy and the clones
+    /// made before do not share exchanges that are recorded later.
     pub fn match_by(self, matching: Matching) -> Self {
         let mut recorded = Recorded {
             max_bytes: self.read().max_bytes,
@@ -128,7 +130,7 @@ impl Memory {
         self.read().evicted
     }
 
-    /// Removes all exchanges.
+    /// Removes all exchanges, in all clones.
     pub fn clear(&self) {
         self.change(|recorded| {
             *recorded = Recorded {
@@ -248,7 +250,7 @@ impl Extend<Exchange> for Memory {
     }
 }
 
-/// Records exchanges that a test writes in code.
+/// Collects exchanges that a test creates in code.
 impl FromIterator<Exchange> for Memory {
     fn from_iter<I: IntoIterator<Item = Exchange>>(exchanges: I) -> Self {
         let mut memory = Self::new();

@@ -98,7 +98,7 @@ pub trait Sink: Send + Sync + 'static {
     /// Completes the exchanges that `store` accepted and the sink still buffers. Does nothing by
     /// default.
     ///
-    /// A recorder calls it for each flush, and once more when it ends.
+    /// A recorder calls this method for each flush, and once more when the recorder ends.
     ///
     /// # Errors
     /// An error means that accepted exchanges have not reached their destination.
@@ -107,13 +107,14 @@ pub trait Sink: Send + Sync + 'static {
     }
 }
 
-/// Looks up the recorded response for a request.
+/// Looks up the recorded exchange for a request.
 pub trait Source: Send + Sync + 'static {
     /// Returns the rule that makes match keys. A source is indexed by its keys, so callers of
     /// [`find`](Self::find) make the key with this rule.
     fn matching(&self) -> &Matching;
 
-    /// Finds the exchange recorded under `key`. A miss is `None`.
+    /// Returns the exchange recorded under `key`, or `None` on a miss. `which` selects one of
+    /// several exchanges with this key.
     ///
     /// Only exchanges that can answer have a key ([`Matching::key_of`]).
     ///
@@ -135,7 +136,7 @@ pub trait Source: Send + Sync + 'static {
 /// Selects one of several recordings of the same request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Which {
-    /// The last recording.
+    /// The recording that was stored last.
     #[default]
     Latest,
     /// The n-th recording, counted from 0, or the last one if there are fewer.

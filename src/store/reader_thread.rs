@@ -10,17 +10,18 @@ use crate::{message::Exchange, store::StoreError};
 
 /// Number of exchanges that are read ahead.
 const QUEUED: usize = 16;
-/// Nothing is read ahead of an exchange with more body bytes: a few bytes of a compressed file can
-/// decode to a gigabyte, and sixteen such bodies would exhaust memory.
+/// The number of body bytes of an exchange above which nothing is read ahead until the exchange is
+/// taken: a few bytes of a compressed file can decode to a gigabyte, and sixteen such bodies would
+/// exhaust memory.
 const LARGE: usize = 1 << 20;
 
 type Read = Result<Exchange, StoreError>;
 
-/// The thread's end of the stream.
+/// The end of the stream in the reader thread.
 pub(super) struct Reader(mpsc::Sender<(Read, oneshot::Sender<()>)>);
 
 impl Reader {
-    /// Sends `item`; false if the stream was dropped.
+    /// Sends `item`. Returns false if the stream was dropped.
     pub(super) fn send(&self, item: Read) -> bool {
         let is_large = item.as_ref().is_ok_and(is_large);
         let (held, taken) = oneshot::channel();
@@ -38,7 +39,7 @@ fn is_large(exchange: &Exchange) -> bool {
     exchange.request.body.len() + response.map_or(0, |response| response.body.len()) > LARGE
 }
 
-/// Streams what `read` sends. The thread starts when the stream is first polled.
+/// Streams the items that `read` sends. The thread starts when the stream is first polled.
 pub(super) fn on_a_thread(read: impl FnOnce(Reader) + Send + 'static) -> BoxStream<'static, Read> {
     stream::once(async move { start(read) }).flatten().boxed()
 }

@@ -20,7 +20,7 @@ use crate::{
     message::Exchange,
 };
 
-/// 256 MiB.
+/// The default of [`Disk::max_segment_bytes`]: 256 MiB.
 const DEFAULT_MAX_SEGMENT_BYTES: u64 = 256 << 20;
 
 /// A stream in a folder: WARC files, appended in recorded order. Clones share it.
@@ -99,11 +99,11 @@ impl Disk {
         Ok(disk)
     }
 
-    /// Begins a new file when the current one has at least `bytes` bytes (default 256 MiB). A file
-    /// can exceed that by one batch.
+    /// Begins a new file when the current file has at least `bytes` bytes (default 256 MiB). A file
+    /// can exceed the limit by one batch; with 0, every batch has its own file.
     ///
-    /// Set this before recording. The value that is returned writes a new file and builds a new
-    /// index; clones made before keep theirs, in the same folder.
+    /// Set this before recording. The returned stream writes a new file and builds a new index.
+    /// Clones made before keep their file and index; all of them use the same folder.
     pub fn max_segment_bytes(mut self, bytes: u64) -> Self {
         self.max_segment_bytes = bytes;
         self.folder.detach();
@@ -111,11 +111,11 @@ impl Disk {
     }
 
     /// Compresses the files that are written (default: [`Compression::None`]). Files of any
-    /// compression are read. A compressed file cannot hold a message of more than 1 GiB: its batch
-    /// fails with [`StoreError::Io`].
+    /// compression are read. A compressed file cannot hold a message of more than 1 GiB: a batch
+    /// with such a message fails with [`StoreError::Io`].
     ///
-    /// Set this before recording. The value that is returned writes a new file and builds a new
-    /// index; clones made before keep theirs, in the same folder.
+    /// Set this before recording. The returned stream writes a new file and builds a new index.
+    /// Clones made before keep their file and index; all of them use the same folder.
     pub fn compress(mut self, compression: Compression) -> Self {
         self.compression = compression;
         self.folder.detach();
@@ -124,8 +124,8 @@ impl Disk {
 
     /// Sets the rule by which look-ups match requests.
     ///
-    /// The value that is returned builds an index of its own by this rule; clones made before keep
-    /// theirs, in the same folder.
+    /// The returned stream builds an index of its own by this rule. Clones made before keep their
+    /// index; all of them use the same folder.
     pub fn match_by(mut self, matching: Matching) -> Self {
         self.folder.match_by(matching);
         self
@@ -137,7 +137,7 @@ impl Disk {
         self.folder.path()
     }
 
-    /// Builds the index unless it exists, and reports what the folder contains.
+    /// Builds the index unless it exists, and reports the contents of the folder.
     ///
     /// # Errors
     /// As [`open`](Self::open).

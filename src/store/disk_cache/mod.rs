@@ -165,7 +165,7 @@ impl DiskCache {
         self.folder.path()
     }
 
-    /// Builds the index unless it exists, and reports what the folder contains.
+    /// Builds the index unless it exists, and reports the contents of the folder.
     ///
     /// # Errors
     /// As [`open`](Self::open).

@@ -23,7 +23,8 @@ use crate::{
     util::sync::lock,
 };
 
-/// A file that is replayed from disk, and loaded into memory for look-ups. Clones share it.
+/// A file that is replayed from disk, and loaded into memory for look-ups. Clones share the loaded
+/// content.
 #[derive(Clone)]
 pub(super) struct RecordingFile {
     path: Arc<Path>,
@@ -62,7 +63,7 @@ impl RecordingFile {
         &self.path
     }
 
-    /// Locks the slot of what was loaded.
+    /// Locks the loaded content, `None` if the file is not loaded.
     #[cfg(feature = "har")]
     pub(super) fn loaded(&self) -> std::sync::MutexGuard<'_, Option<Loaded>> {
         lock(&self.loaded)
@@ -109,7 +110,7 @@ impl RecordingFile {
         Ok(report)
     }
 
-    /// Reports what the file contains, without keeping it in memory.
+    /// Reads the file and reports its contents, without keeping them in memory.
     pub(super) async fn scan(&self) -> Result<FileReport, StoreError> {
         let file = self.clone();
         blocking(move || {
@@ -121,7 +122,7 @@ impl RecordingFile {
         .await
     }
 
-    /// Loads the file unless it is loaded, and reports what it contains.
+    /// Loads the file unless it is loaded already, and reports its contents.
     #[cfg(any(feature = "har", feature = "vcr"))]
     pub(super) async fn report(&self) -> Result<FileReport, StoreError> {
         let file = self.clone();

@@ -15,10 +15,10 @@ pub struct FileReport {
     pub exchanges: usize,
     /// The parts that cannot be read, and were skipped.
     pub skipped: Vec<Arc<StoreError>>,
-    /// Changes and omissions in exchanges, because HTTP forbids a value or the file lacks it; at
+    /// Changes and omissions in exchanges, because HTTP forbids a value or the file lacks one; at
     /// most 100 different ones.
     pub notes: Vec<Note>,
-    /// For a folder, its contents by layout.
+    /// The contents of the folder by layout; `None` unless the recording is a folder.
     pub folder: Option<Report>,
 }
 

@@ -34,7 +34,7 @@ use crate::{
     util::sync::{lock, read, write},
 };
 
-/// A folder, its match keys, and the state that clones share: the index and a writer.
+/// A folder, its match keys, and the state that its clones share: the index and a writer.
 pub(super) struct Folder<W> {
     path: Arc<Path>,
     matching: Arc<Matching>,
@@ -68,7 +68,7 @@ impl<W> Folder<W> {
         read(&self.shared.index).is_some()
     }
 
-    /// Builds the index unless it exists.
+    /// Builds the index, unless it exists.
     pub(super) fn build_index(&self, _writer: &MutexGuard<'_, W>) -> Result<(), StoreError> {
         let mut slot = self.index();
         if slot.is_none() {
@@ -89,7 +89,7 @@ impl<W> Folder<W> {
         })
     }
 
-    /// Replays the folder without changing it: a torn tail is an error.
+    /// Streams the exchanges of the folder without changing any file. A torn tail is an error.
     pub(super) fn replay_unchanged(&self) -> BoxStream<'static, Result<Exchange, StoreError>> {
         replay(self.path.clone(), false)
     }
@@ -147,7 +147,7 @@ impl<W: Default + Send + 'static> Folder<W> {
         }
     }
 
-    /// Gives this value an index and a writer of its own.
+    /// Gives this value its own index and writer, not shared with its clones.
     pub(super) fn detach(&mut self) {
         self.shared = Arc::default();
     }
@@ -157,7 +157,7 @@ impl<W: Default + Send + 'static> Folder<W> {
         self.detach();
     }
 
-    /// Builds the index unless it exists, and reports what it contains.
+    /// Builds the index unless it exists, and reports the contents of the folder.
     pub(super) async fn report(&self) -> Result<Report, StoreError> {
         let folder = self.clone();
         blocking(move || folder.with_index(|index| index.report.clone())).await
@@ -197,7 +197,7 @@ impl<W: Send + 'static> Replay for Folder<W> {
     }
 }
 
-/// Whether an entry, or a file of it, is missing.
+/// Whether the error is that of an entry, or a file of an entry, that is missing.
 pub(super) fn is_missing(error: &StoreError) -> bool {
     match error {
         StoreError::NotFound { .. } => true,

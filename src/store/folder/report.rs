@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 
 use crate::store::StoreError;
 
-/// The most items that a section lists.
+/// The maximum number of items that are listed in a section.
 const SHOWN: usize = 20;
 
 /// The contents of a folder, counted by layout.
@@ -31,10 +31,10 @@ pub struct Report {
     pub http4k_streams: usize,
     /// Number of folders of http4k caches.
     pub http4k_caches: usize,
-    /// Number of entries and http4k cache folders that never answer, because another one has the
-    /// same match key.
+    /// Number of entries and http4k cache folders that never answer, because another entry or
+    /// folder has the same match key.
     pub hidden: usize,
-    /// Files that end within an exchange.
+    /// Files that end within an exchange, because their writer was killed.
     pub repairs: Vec<Repair>,
     /// Parts that cannot be read ([`StoreError::Damaged`]), and files that cannot be read
     /// ([`StoreError::Io`]).
@@ -42,9 +42,9 @@ pub struct Report {
     /// Response bodies in WARC files are not read for the report. Their damage is found by a
     /// look-up or a replay.
     pub skipped: Vec<Arc<StoreError>>,
-    /// Number of other files, which are not read.
+    /// Number of other files in the folder, which are not read.
     pub others: usize,
-    /// The first 100 other files.
+    /// The paths of other files, at most 100.
     pub left_alone: Vec<PathBuf>,
 }
 
@@ -52,14 +52,14 @@ pub struct Report {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Repair {
-    /// The file.
+    /// The path of the file.
     pub file: PathBuf,
     /// The offset of the torn exchange, in bytes from the start of the file.
     pub offset: u64,
     /// Number of bytes of the torn exchange.
     pub bytes: u64,
-    /// Whether the bytes were moved to `....warc.torn` beside the file. They stay in a file that is
-    /// read-only or whose name is not one of this crate.
+    /// Whether the bytes were moved to `....warc.torn` next to the file. They are left in a file
+    /// that is read-only, or whose name is not one of this crate.
     pub cut: bool,
 }
 

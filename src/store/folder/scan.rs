@@ -8,10 +8,10 @@ use std::{
 use super::{fixture, http4k, segment};
 use crate::{message::Exchange, store::StoreError};
 
-/// The most other files that are named.
+/// The maximum number of other files whose paths are kept.
 const MOST_NAMED: usize = 100;
 
-/// The layout of a folder with one exchange, in replay order.
+/// The layout of a folder with one exchange. The order of the variants is the replay order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::store) enum Layout {
     Http4kStream,
@@ -25,14 +25,14 @@ pub(super) struct Found {
     pub(super) segments: Vec<PathBuf>,
     /// Folders with an exchange, by layout and path.
     pub(super) folders: Vec<(Layout, PathBuf)>,
-    /// The number of other files, and the first of them.
+    /// The number of other files, and the paths of some of them.
     pub(super) others: usize,
     pub(super) named: Vec<PathBuf>,
     /// The errors of subfolders that cannot be listed.
     pub(super) errors: Vec<StoreError>,
 }
 
-/// Scans a folder and its subfolders, without hidden ones and links.
+/// Scans a folder and its subfolders. Hidden folders and files, and links, are skipped.
 pub(super) fn scan(folder: &Path) -> Result<Found, StoreError> {
     let mut found = Found::default();
     let mut open = Vec::new();

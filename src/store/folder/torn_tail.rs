@@ -10,7 +10,7 @@ use super::{Repair, segment::PREFIX};
 
 const TORN: &str = "torn";
 
-/// Cuts off a torn tail; `None` if the file is still being written.
+/// Cuts off a torn tail, and describes it. Returns `None` if the file is still being written.
 pub(super) fn repair(path: &Path, offset: u64, len: u64) -> Option<Repair> {
     let cut = match cut(path, offset, len) {
         Ok(true) => true,
@@ -33,7 +33,8 @@ pub(super) fn repair(path: &Path, offset: u64, len: u64) -> Option<Repair> {
     Some(repair)
 }
 
-/// A torn tail, left in place; `None` if the file is still being written.
+/// Describes a torn tail, without changing the file. Returns `None` if the file is still being
+/// written.
 pub(super) fn find(path: &Path, offset: u64, len: u64) -> Option<Repair> {
     let file = File::open(path).ok()?;
     if let Err(TryLockError::WouldBlock) = file.try_lock() {
@@ -48,7 +49,7 @@ pub(super) fn find(path: &Path, offset: u64, len: u64) -> Option<Repair> {
     })
 }
 
-/// Cuts off a torn tail; false if a writer has the file open, or has appended to it since.
+/// Cuts off a torn tail. Returns false if a writer has the file open, or has appended to it since.
 fn cut(path: &Path, offset: u64, len: u64) -> io::Result<bool> {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     if !name.starts_with(PREFIX.as_bytes()) {
@@ -72,7 +73,7 @@ fn cut(path: &Path, offset: u64, len: u64) -> io::Result<bool> {
     Ok(true)
 }
 
-/// The file for a torn tail: `traffic-....warc.torn`.
+/// Returns the path of the file to which a torn tail is moved: `traffic-....warc.torn`.
 fn torn_file(path: &Path) -> PathBuf {
     path.with_added_extension(TORN)
 }

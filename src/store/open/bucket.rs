@@ -15,7 +15,7 @@ use crate::{
 pub(super) struct BucketRecording {
     s3: S3,
     matching: Arc<Matching>,
-    /// All exchanges, for look-ups.
+    /// All exchanges of the bucket, loaded by the first look-up.
     loaded: Arc<OnceCell<Memory>>,
 }
 

@@ -4,7 +4,7 @@ use std::{fs, io::Read, path::Path};
 
 use crate::store::{StoreError, file::FileFormat};
 
-/// The bytes that are examined.
+/// The maximum number of bytes that are examined.
 const EXAMINED: u64 = 64 << 10;
 
 /// Returns the format of a file; `None` for a folder.
@@ -75,7 +75,8 @@ fn form(start: &[u8], path: &Path) -> Result<FileFormat, String> {
     ))
 }
 
-/// Gzip (RFC 1952), or zstd (RFC 8878), whose first frame may be a skippable one with a dictionary.
+/// Whether a file begins like gzip (RFC 1952) or zstd (RFC 8878). The first zstd frame may be a
+/// skippable frame with a dictionary.
 fn is_compressed(start: &[u8]) -> bool {
     matches!(
         start,

@@ -147,8 +147,7 @@ impl Recording {
 
     /// Sets the rule by which look-ups match requests.
     ///
-    /// The value that is returned loads or indexes the recording again; clones made before keep
-    /// their rule.
+    /// The returned recording is loaded or indexed again. Clones made before keep their rule.
     pub fn match_by(mut self, matching: Matching) -> Self {
         match &mut self.location {
             Location::Folder(folder) => folder.match_by(matching),
@@ -159,7 +158,7 @@ impl Recording {
         self
     }
 
-    /// Reads the recording unless it was read already, and reports what it contains. The content of
+    /// Reads the recording unless it was read already, and reports its contents. The content of
     /// files is not kept in memory.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// Short delays, for an operation whose caller waits.
+    /// Creates short delays, for an operation whose caller waits.
     pub(super) fn for_a_waiting_caller() -> Self {
         Self::new(Duration::from_millis(100), Duration::from_secs(2))
     }

@@ -53,7 +53,7 @@ pub(super) struct Settings {
     /// The text from which the bucket was created, without secrets.
     location: String,
     name: String,
-    /// Without slashes at its ends; may be empty.
+    /// The prefix without slashes at its ends; may be empty.
     prefix: String,
     pub(super) endpoint: Option<String>,
     pub(super) region: Option<String>,
@@ -104,8 +104,8 @@ impl Bucket {
         self.set(|settings| settings.path_style = Some(path_style))
     }
 
-    /// Limits the time until a response begins, and between two chunks of it (default 30 s). An
-    /// upload may take a second longer for each 128 KiB.
+    /// Limits the time until a response begins, and between two chunks of the response (default 30
+    /// s). For an upload, the limit is a second longer for each 128 KiB.
     pub fn answer_timeout(self, timeout: Duration) -> Self {
         self.set(|settings| settings.answer_timeout = timeout.min(FOREVER))
     }

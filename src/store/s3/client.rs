@@ -16,9 +16,10 @@ use tokio::{
 use super::bucket::{Settings, check_endpoint};
 use crate::{store::StoreError, util::sync::lock};
 
-/// The connect timeout.
+/// The maximum time to connect.
 const CONNECT: Duration = Duration::from_secs(5);
-/// The most runtimes with a client. With more, the oldest runtime creates a new client.
+/// The maximum number of runtimes with a client. If there are more, the client of the oldest
+/// runtime is dropped, and created again when it is needed.
 const RUNTIMES: usize = 64;
 
 /// A client for each tokio runtime, because a connection is driven by a task of its runtime.

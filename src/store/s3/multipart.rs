@@ -24,7 +24,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) file: &'a Path,
     /// The size of the file in bytes.
     pub(crate) size: u64,
-    /// The size of a part in bytes, at least 5 MiB. Parts are larger if there would be too many.
+    /// The size of a part in bytes, at least 5 MiB. It is increased for a file with too many parts.
     pub(crate) part_size: u64,
 }
 

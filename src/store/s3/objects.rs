@@ -16,7 +16,7 @@ use crate::{
     util::error::source_chain,
 };
 
-/// The minimum speed of an upload.
+/// The assumed minimum speed of an upload, for its time-out.
 const UPLOAD_BYTES_PER_SECOND: u64 = 128 << 10;
 /// The default number of attempts.
 const ATTEMPTS: u32 = 4;
@@ -29,7 +29,7 @@ const ATTEMPTS: u32 = 4;
 pub(crate) struct Objects {
     pub(super) client: Client,
     pub(super) bucket: Arc<str>,
-    /// The time-out until a response begins, and between two chunks of it.
+    /// The maximum time until a response begins, and between two chunks of it.
     pub(super) answer: Duration,
     attempts: u32,
 }
@@ -55,9 +55,9 @@ pub(crate) struct Object {
 /// A page of a listing.
 #[derive(Debug)]
 pub(crate) struct Page {
-    /// Sorted by the bytes of their keys.
+    /// The objects, sorted by the bytes of their keys.
     pub(crate) objects: Vec<Object>,
-    /// The token of the next page.
+    /// The token of the next page; `None` on the last page.
     pub(crate) next: Option<String>,
 }
 
@@ -89,7 +89,7 @@ impl Objects {
         self.get_from(key, 0).await
     }
 
-    /// Streams the content from `start`, which must be less than its size.
+    /// Streams the content from the offset `start`, which must be less than the size of the object.
     pub(crate) async fn get_from(&self, key: &str, start: u64) -> Result<Download, StoreError> {
         let range = (start > 0).then(|| format!("bytes={start}-"));
         let output = self

@@ -49,8 +49,8 @@ pub enum S3Problem {
     NoSuchBucket,
     /// An object with this key exists, and must not be replaced.
     AlreadyThere,
-    /// A retry may succeed: no connection, no answer in time, 500, 503 (`SlowDown`), 429, or a
-    /// concurrent change of the object (409).
+    /// A retry may succeed: there was no connection, no response in time, 500, 503 (`SlowDown`),
+    /// 429, or a concurrent change of the object (409).
     Transient,
     /// The credentials are missing, unknown or insufficient.
     Denied,
@@ -58,7 +58,7 @@ pub enum S3Problem {
     ClockSkew,
     /// The bucket is in another region.
     WrongRegion,
-    /// The object exceeds the limit.
+    /// The object exceeds the maximum size.
     TooLarge,
     /// Any other refusal.
     Refused,

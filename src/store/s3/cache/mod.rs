@@ -19,10 +19,10 @@ use crate::{
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// 64 MiB.
+/// The default of [`S3Cache::max_object_bytes`]: 64 MiB.
 const DEFAULT_MAX_OBJECT_BYTES: usize = 64 << 20;
 
-/// The number of concurrent puts of a batch.
+/// The number of objects of a batch that are put at the same time.
 const PUTS: usize = 8;
 
 const CONTENT_TYPE: &str = "application/gzip";
@@ -88,22 +88,22 @@ impl S3Cache {
         self
     }
 
-    /// Limits the time of a look-up, including retries (default 5 s).
+    /// Limits the time of a look-up, including its retries (default 5 s).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout.min(FOREVER);
         self
     }
 
-    /// Limits the compressed size of the objects that are read (default 64 MiB). A larger object is
-    /// an error ([`S3Problem::TooLarge`]).
+    /// Limits the compressed size of the objects that are read (default 64 MiB). Reading a larger
+    /// object is an error ([`S3Problem::TooLarge`]).
     pub fn max_object_bytes(mut self, bytes: usize) -> Self {
         self.max_object_bytes = bytes;
         self
     }
 
-    /// Remembers a miss for `ttl`, without another request to S3 (default zero: every look-up is a
-    /// request). Exchanges that this process stores are found at once, those of other processes
-    /// after `ttl`. At most 10,000 misses are remembered.
+    /// Sets how long a miss is remembered: for `ttl`, the next look-up is a miss without a request
+    /// to S3 (default zero: every look-up sends a request). Exchanges that this process stores are
+    /// found at once, those of other processes after `ttl`. At most 10,000 misses are remembered.
     pub fn miss_ttl(mut self, ttl: Duration) -> Self {
         self.misses = Arc::new(Misses::new(ttl));
         self

@@ -17,12 +17,13 @@ use crate::store::{
     },
 };
 
-/// RFC 6713.
+/// The media type of objects (RFC 6713).
 const CONTENT_TYPE: &str = "application/gzip";
-/// The metadata with a checksum of the content: a CRC-32 (ISO-HDLC, as in gzip), in hex.
+/// The name of the metadata with the checksum of the content: a CRC-32 (ISO-HDLC, as in gzip), in
+/// hex.
 const CHECKSUM: &str = "traffic-crc32";
 
-/// The action in errors.
+/// The operation that errors name.
 const PUT: &str = "put the object";
 
 /// A segment to upload, and whether an earlier attempt may have succeeded.

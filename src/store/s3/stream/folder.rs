@@ -14,7 +14,7 @@ use super::name::SegmentName;
 use crate::store::{Bucket, StoreError};
 
 pub(super) const LOCK: &str = "lock";
-/// An open or sealed segment, before compression.
+/// The file extension of an open or sealed segment before compression.
 const PLAIN: &str = "warc";
 const PACKED: &str = "warc.gz";
 const PART: &str = "warc.gz.part";
@@ -42,7 +42,8 @@ pub(super) enum FileKind {
 }
 
 impl SpoolFolder {
-    /// `<spool>/<bucket>-<hash of bucket and prefix>`: each bucket and prefix has its own segments.
+    /// Returns the folder `<spool>/<bucket>-<hash of bucket and prefix>`: each bucket and prefix
+    /// has its own segments.
     pub(super) fn of(spool: Option<&Path>, bucket: &Bucket) -> Self {
         let spool = spool.map_or_else(default_spool, Path::to_owned);
         let digest = Sha256::digest(bucket.to_string());

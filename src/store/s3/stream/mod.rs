@@ -37,12 +37,12 @@ use crate::{
     util::sync::lock,
 };
 
-/// 8 MiB.
+/// The default of [`S3::max_segment_bytes`]: 8 MiB.
 const DEFAULT_MAX_SEGMENT_BYTES: u64 = 8 << 20;
 const DEFAULT_MAX_SEGMENT_AGE: Duration = Duration::from_mins(1);
-/// 1 GiB.
+/// The default of [`S3::max_spool_bytes`]: 1 GiB.
 const DEFAULT_MAX_SPOOL_BYTES: u64 = 1 << 30;
-/// 16 MiB.
+/// The default of [`S3::part_size`]: 16 MiB.
 const DEFAULT_PART_SIZE: u64 = 16 << 20;
 /// The smallest part that S3 accepts.
 const MIN_PART_SIZE: u64 = 5 << 20;
@@ -104,34 +104,35 @@ impl S3 {
         self.set(|settings| settings.spool = Some(folder.into()))
     }
 
-    /// Limits the size of the spool (default 1 GiB). Exchanges beyond the limit are dropped
+    /// Limits the size of the spool (default 1 GiB). Exchanges that exceed the limit are dropped
     /// ([`StoreError::Full`]) and counted by the recorder. Compression temporarily needs about half
     /// a segment more.
     pub fn max_spool_bytes(self, bytes: u64) -> Self {
         self.set(|settings| settings.max_spool_bytes = bytes)
     }
 
-    /// Seals a segment at `bytes` bytes before compression (default 8 MiB). A segment can exceed
-    /// that by one batch.
+    /// Seals a segment that has at least `bytes` bytes before compression (default 8 MiB). A
+    /// segment can exceed the limit by one batch; with 0, every batch has its own segment.
     pub fn max_segment_bytes(self, bytes: u64) -> Self {
         self.set(|settings| settings.max_segment_bytes = bytes)
     }
 
-    /// Seals a segment when its first exchange is `age` old (default 60 s). Until then, other
-    /// machines do not see an exchange, and losing the machine's disk loses it.
+    /// Seals a segment when its first exchange is `age` old (default 60 s). An exchange in an open
+    /// segment is invisible to other machines, and is lost if the disk is lost.
     pub fn max_segment_age(self, age: Duration) -> Self {
         self.set(|settings| settings.max_segment_age = age)
     }
 
-    /// Sets the size of a part (default 16 MiB, at least 5 MiB). A compressed segment that is
-    /// larger is uploaded in parts. Up to three parts are in memory at once.
+    /// Sets the size of a part (default 16 MiB); less than 5 MiB counts as 5 MiB. A compressed
+    /// segment that is larger than a part is uploaded in parts. Up to three parts are in memory at
+    /// once.
     pub fn part_size(self, bytes: u64) -> Self {
         self.set(|settings| settings.part_size = bytes.max(MIN_PART_SIZE))
     }
 
     /// Uploads on `runtime` (default: a thread with its own runtime, which outlives the app's).
-    /// When `runtime` ends, uploads end too: segments stay in the spool, and a flush of any is an
-    /// error.
+    /// When `runtime` ends, uploads end too: segments stay in the spool, and a flush with segments
+    /// to upload is an error.
     pub fn runtime(self, runtime: Handle) -> Self {
         self.set(|settings| settings.runtime = Some(runtime))
     }
@@ -170,7 +171,7 @@ impl S3 {
         self.spool_of().folder.path().to_owned()
     }
 
-    /// Counts of segments so far.
+    /// Returns the counts of segments so far.
     #[must_use]
     pub fn stats(&self) -> S3Stats {
         let spool = self.shared.spool.get();

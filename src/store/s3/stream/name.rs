@@ -19,7 +19,7 @@ pub(super) struct SegmentName {
     sequence: u64,
 }
 
-/// `20261120T235959Z-1a2b3c4d5e6f`: sorts writers by age.
+/// Returns a new writer id, such as `20261120T235959Z-1a2b3c4d5e6f`, which sorts writers by age.
 pub(super) fn new_writer() -> String {
     let id = Uuid::new_v4().simple().to_string();
     format!("{}Z-{}", compact(SystemTime::now()), &id[..12])
@@ -41,7 +41,7 @@ impl SegmentName {
         }
     }
 
-    /// Parses a file name without its extensions.
+    /// Parses a file name without its extensions. Returns `None` if it is not that of a segment.
     pub(super) fn parse(stem: &str) -> Option<Self> {
         let (hour, rest) = stem.split_once('_')?;
         let (writer, sequence) = rest.rsplit_once('-')?;
@@ -62,7 +62,7 @@ impl SegmentName {
         (is_hour && writer.bytes().all(is_writer) && name.to_string() == stem).then_some(name)
     }
 
-    /// Parses a key without the prefix.
+    /// Parses a key without the prefix. Returns `None` if it is not that of a segment.
     pub(super) fn of_key(key: &str) -> Option<Self> {
         let (date, rest) = key.strip_prefix("dt=")?.split_once("/hh=")?;
         let (hour, object) = rest.split_once('/')?;
@@ -71,7 +71,7 @@ impl SegmentName {
         (name.key() == key).then_some(name)
     }
 
-    /// `20261120T235959Z-1a2b3c4d5e6f-0000000042.warc.gz`.
+    /// Returns the last part of the key: `20261120T235959Z-1a2b3c4d5e6f-0000000042.warc.gz`.
     pub(super) fn object(&self) -> String {
         format!("{}-{:010}.warc.gz", self.writer, self.sequence)
     }

@@ -43,7 +43,7 @@ impl Owner {
         }))
     }
 
-    /// Takes the lock of a dead writer; `None` if the writer is alive.
+    /// Takes the lock of a dead writer. Returns `None` if the writer is alive.
     pub(super) fn adopt(folder: &SpoolFolder, writer: &str) -> io::Result<Option<Arc<Self>>> {
         let path = path(folder, writer);
         let lock = OpenOptions::new()

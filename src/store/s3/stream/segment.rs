@@ -13,12 +13,12 @@ use super::{
 };
 use crate::{format::warc::Writer, message::Exchange, store::StoreError};
 
-/// The buffer is written at this size, which fits into the processor's cache.
+/// The size at which the buffer is written to the file; it fits into the processor's cache.
 const WRITE_BUFFER: usize = 128 << 10;
-/// A buffer that a large body made larger than this is freed.
+/// The maximum capacity of a buffer that is kept after a large body.
 const KEPT_BUFFER: usize = 1 << 20;
 
-/// The file that exchanges are appended to, uncompressed.
+/// The uncompressed file to which exchanges are appended.
 pub(super) struct OpenSegment {
     pub(super) name: SegmentName,
     pub(super) len: u64,

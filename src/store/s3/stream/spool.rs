@@ -35,12 +35,13 @@ pub(super) struct Spool {
 pub(super) struct SpoolWriter {
     /// The lock on this writer's files; `None` before the first exchange.
     pub(super) owner: Option<Arc<Owner>>,
-    /// The locks of dead writers.
+    /// The locks of dead writers, whose segments this store uploads.
     pub(super) adopted: Vec<Arc<Owner>>,
     pub(super) open: Option<OpenSegment>,
     /// The number of exchanges that were stored so far.
     sequence: u64,
-    /// The start of the last segment, so that a clock that is set back does not change their order.
+    /// The start time of the last segment: a clock that is set back must not change the order of
+    /// segments.
     begun: Option<SystemTime>,
     buffer: Vec<u8>,
 }
@@ -163,7 +164,8 @@ impl Spool {
         });
     }
 
-    /// Queues segments that were released from quarantine; false if a file could not be moved.
+    /// Queues segments that were released from quarantine. Returns false if a file could not be
+    /// moved.
     pub(super) fn resend(&self, released: Vec<Sealed>) -> bool {
         let mut all = true;
         for sealed in released {

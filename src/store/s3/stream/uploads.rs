@@ -37,7 +37,8 @@ const LONGEST_REFUSED: Duration = Duration::from_mins(10);
 /// The maximum speed of compression in bytes per second: on two processors even a thread of low
 /// priority slows down the other processor.
 const PACKED_PER_SECOND: u64 = 8 << 20;
-/// The most releases of a segment from quarantine because other segments are accepted.
+/// The maximum number of times that a segment is released from quarantine because other segments
+/// are accepted.
 const MAX_REFUSALS: u32 = 3;
 
 pub(super) struct Uploads {
@@ -46,7 +47,7 @@ pub(super) struct Uploads {
     /// The size of a part in bytes; larger segments are uploaded in parts.
     pub(super) part_size: u64,
     pub(super) on_error: Option<OnError>,
-    /// Held by the only upload that may test a bucket after a refusal.
+    /// Locked by the only upload that may test whether the bucket accepts segments after a refusal.
     probe: Mutex<Backoff>,
     guard: Guard,
 }
@@ -145,7 +146,7 @@ impl Uploads {
         }
     }
 
-    /// Counts a compressed segment, or one without exchanges.
+    /// Counts a compressed segment, or removes a segment without exchanges.
     fn packed(&self, mut sealed: Sealed, size: Option<u64>) {
         self.spool.queue.change(|state| {
             state.stats.spooled_bytes -= sealed.size;
@@ -210,7 +211,8 @@ impl Uploads {
         }
     }
 
-    /// Waits while the bucket refuses all segments. Then one upload at a time may test it.
+    /// Waits while the bucket refuses all segments. After the wait, one upload at a time may test
+    /// the bucket.
     async fn admitted(&self) -> Option<MutexGuard<'_, Backoff>> {
         let queue = &self.spool.queue;
         queue.with(|state| state.refusal.as_ref().map(drop))?;
@@ -351,7 +353,7 @@ impl Uploads {
 }
 
 impl Drop for Uploads {
-    /// Runs also when the runtime ends before or during the uploads.
+    /// Ends the uploads, also if the runtime ends before or during them.
     fn drop(&mut self) {
         self.spool.queue.change(|state| state.has_ended = true);
     }

@@ -17,17 +17,19 @@ use crate::store::{
     s3::objects::{Objects, is_transient},
 };
 
-/// The most bytes of a segment that are fetched ahead: all of most segments, so that a slow reader
-/// does not block a connection.
+/// The maximum number of bytes of a segment that are fetched in advance. This is all of most
+/// segments, so that a slow reader does not block a connection.
 const AHEAD: u32 = 8 << 20;
 
-/// The bytes behind the reader that are kept, because a reader that finds damage seeks back.
+/// The number of bytes behind the reader that stay buffered, because a reader that finds damage
+/// seeks back.
 const BEHIND: usize = 1 << 20;
 
-/// The number of resumes without progress.
+/// The maximum number of resumes without progress.
 const RESUMED: u32 = 2;
 
-/// The number of new requests for a segment because its reader seeks further back.
+/// The maximum number of new requests for a segment because its reader seeks back behind the
+/// buffer.
 const MAX_REFETCHES: u32 = 1000;
 
 /// An object that is being fetched.
@@ -44,7 +46,7 @@ struct Object {
     runtime: Handle,
 }
 
-/// A chunk of the object, with its share of the buffer until it is read.
+/// A chunk of the object, with the room in the buffer that it occupies until it is read.
 type Piece = Result<(Bytes, OwnedSemaphorePermit), StoreError>;
 
 impl Fetching {
@@ -120,7 +122,7 @@ impl Object {
     }
 }
 
-/// An object as a file, for threads that may block.
+/// A fetched object that is read like a file, on a thread that may block.
 pub(super) struct Fetched {
     object: Object,
     pieces: mpsc::UnboundedReceiver<Piece>,
@@ -151,7 +153,7 @@ impl Fetched {
         }
     }
 
-    /// Drops chunks far behind the reader.
+    /// Drops chunks that are far behind the reader.
     fn forget(&mut self) {
         while self.piece > 0
             && let Some(oldest) = self.held.front()
@@ -192,7 +194,7 @@ impl Fetched {
         self.held_from + held as u64
     }
 
-    /// Seeks within the buffer; false if `to` is outside.
+    /// Seeks within the buffer. Returns false if `to` is outside of the buffer.
     fn go(&mut self, to: u64) -> bool {
         let Some(mut left) = to.checked_sub(self.held_from) else {
             return false;

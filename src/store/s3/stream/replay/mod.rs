@@ -83,7 +83,7 @@ struct Decoding {
 }
 
 impl Decoding {
-    /// Runs a step; false if the stream was dropped.
+    /// Runs a step. Returns false if the stream was dropped.
     fn job(&mut self, job: Job) -> bool {
         match job {
             Job::Failed(error) => self.output.send(Err(error)),

@@ -54,7 +54,7 @@ impl Selection {
         matches!((self.from, self.to), (Bound::Unbounded, Bound::Unbounded)) && self.share.1 == 1
     }
 
-    /// Whether an exchange that began then is selected.
+    /// Whether an exchange that began at `began` is selected.
     pub(super) fn contains(&self, began: SystemTime) -> bool {
         (self.from, self.to).contains(&began)
     }
@@ -83,7 +83,8 @@ impl Selection {
     }
 }
 
-/// `2026-11-20T23`; `None` for times before 1970 or after 9999, which are no bound.
+/// Returns the hour of a time, such as `2026-11-20T23`; `None` for a time before 1970 or after
+/// 9999, which sets no bound.
 fn hour(time: SystemTime) -> Option<String> {
     let time = Timestamp::try_from(time).ok();
     let time = time.filter(|time| *time >= Timestamp::UNIX_EPOCH)?;
