@@ -39,8 +39,8 @@ pub(super) fn uri(at: &At<'_>, text: &str) -> Result<Uri, InvalidValue> {
     }
 }
 
-/// Shortens a URI for an error: `data:` URIs may be long, and errors may be logged, so that secrets
-/// are redacted.
+/// Shortens a URI for an error, because `data:` URIs may be long. Secrets are redacted, because
+/// errors may be logged.
 fn shortened(text: &str) -> String {
     const SHOWN: usize = 80;
     let redacted = Redact::default().redact_text(text);
@@ -66,7 +66,7 @@ pub(super) fn version(text: &str) -> Version {
     }
 }
 
-/// Headers that are read from a file.
+/// Headers that are read from a file of another tool.
 #[derive(Default)]
 pub(super) struct Fields {
     fields: Vec<(HeaderName, HeaderValue)>,
@@ -75,7 +75,7 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// Adds a header. An invalid one is left out and noted.
+    /// Adds a header. An invalid header is left out and noted.
     pub(super) fn add(
         &mut self,
         at: &At<'_>,
@@ -144,7 +144,7 @@ impl Fields {
         self.set(&CONTENT_LENGTH, &length);
     }
 
-    /// Sets the charset to UTF-8 where another one is named.
+    /// Sets the charset to UTF-8, if another charset is named.
     pub(super) fn settle_charset(&mut self) {
         let Some(text) = self.get(&CONTENT_TYPE).and_then(|v| v.to_str().ok()) else {
             return;

@@ -50,8 +50,8 @@ pub(crate) fn write_target(out: &mut Vec<u8>, uri: &Uri) {
     }
 }
 
-/// HTTP/1.1 stands for later versions, whose names the text form does not have: each format stores
-/// them beside the text.
+/// Returns the version in the text form. Versions after HTTP/1.1 have no name in the text form, and
+/// are written as HTTP/1.1; each format stores the actual version elsewhere.
 fn version_text(version: Version) -> &'static str {
     head::version_name(version.min(Version::HTTP_11))
 }

@@ -4,18 +4,18 @@ use std::{borrow::Cow, fmt};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// A value. Its reader decides on the type: a number can be read as text, and in YAML a text as a
-/// number.
+/// A parsed value of JSON or YAML. Its reader decides on the type: a number can be read as text,
+/// and in YAML a text as a number.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Node {
     Null,
     Bool(bool),
     Number(serde_json::Number),
     Text(String),
-    /// YAML's `!!binary`, in base64.
+    /// YAML's `!!binary`, still in base64.
     Binary(String),
     List(Vec<Node>),
-    /// In the order of the file.
+    /// Fields in the order of the file.
     Map(Vec<(String, Node)>),
 }
 
@@ -94,10 +94,10 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 }
 
-/// An error at a position in a tree.
+/// An invalid value, and its position in a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InvalidValue {
-    /// As in `$.log.entries[3].request.url`.
+    /// The position, such as `$.log.entries[3].request.url`.
     pub(crate) path: String,
     pub(crate) reason: String,
 }
@@ -247,7 +247,7 @@ impl<'a> At<'a> {
     }
 }
 
-/// A path in the notation of `JSONPath` (RFC 9535).
+/// Writes the path in the notation of `JSONPath` (RFC 9535).
 impl fmt::Display for At<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(parent) = self.parent {

@@ -5,13 +5,13 @@ use std::io;
 use super::node::InvalidValue;
 use crate::message::Exchange;
 
-/// The contents of a file, in order.
+/// What a reader finds in a file: an exchange, or a problem.
 #[derive(Debug)]
 pub(crate) enum ReadEvent {
     Exchange(Box<Exchange>),
     /// An entry that is not a valid exchange.
     Skipped(InvalidValue),
-    /// A part of an entry was left out or changed; the exchange follows.
+    /// A part of an entry was left out or changed. The exchange follows.
     Noted(InvalidValue),
 }
 
@@ -33,10 +33,11 @@ impl From<io::Error> for ReadFault {
     }
 }
 
-/// Called with each event; false stops the reader.
+/// Called with each event. Returns false to stop the reader.
 pub(crate) type OnEvent<'a> = &'a mut dyn FnMut(ReadEvent) -> bool;
 
-/// Reports the notes of an entry, then its exchange; false stops the reader.
+/// Reports the notes of an entry, then its exchange. Returns false if `on_event` has stopped the
+/// reader.
 pub(super) fn report(
     notes: Vec<InvalidValue>,
     exchange: Result<Exchange, InvalidValue>,

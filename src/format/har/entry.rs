@@ -53,7 +53,7 @@ fn began(at: &At<'_>, notes: &mut Vec<InvalidValue>) -> Result<SystemTime, Inval
     Ok(time.unwrap_or(SystemTime::UNIX_EPOCH))
 }
 
-/// Durations since the start of the exchange.
+/// The durations from the start of the exchange.
 struct Times {
     to_head: Duration,
     to_end: Duration,
@@ -77,7 +77,8 @@ impl Times {
     }
 }
 
-/// -1 means that the part does not apply.
+/// Reads a duration in milliseconds. Returns `None` for -1, which means that the phase does not
+/// apply.
 fn milliseconds(at: &At<'_>) -> Option<Duration> {
     // To the nanosecond, the precision of an `f64` for up to a hundred days.
     let nanos = (at.number().ok()? * 1e6).round();
@@ -127,7 +128,7 @@ fn request(at: &At<'_>, notes: &mut Vec<InvalidValue>) -> Result<RecordedRequest
     Ok(request)
 }
 
-/// Restores the target as it was sent, if `url` still belongs to it.
+/// Restores the request target in its original form, unless `url` was edited.
 fn target(at: &At<'_>, request: &mut RecordedRequest) {
     let Some(Ok(target)) = at
         .get("_target")
@@ -237,7 +238,7 @@ fn no_response(at: &At<'_>) -> Result<NoResponse, InvalidValue> {
     Ok(NoResponse::Failed("the HAR has no response".to_owned()))
 }
 
-/// Whether this crate wrote the message, and nothing has edited it since.
+/// Whether this crate wrote the message, and no other tool has edited it.
 struct Exact(bool);
 
 impl Exact {

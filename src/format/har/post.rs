@@ -74,7 +74,7 @@ fn boundary(mime: &str) -> Option<&str> {
     Some(rest.split(';').next()?.trim().trim_matches('"'))
 }
 
-/// Builds the content of a form from its fields (RFC 7578).
+/// Builds a `multipart/form-data` body from the fields of a form (RFC 7578).
 fn multipart(params: &[At<'_>], boundary: &str) -> Result<Bytes, InvalidValue> {
     let mut out = String::new();
     // Writing to a string cannot fail.

@@ -31,7 +31,7 @@ pub(crate) const OPENING: &str = concat!(
 /// The end of a file, which an appended entry overwrites.
 pub(crate) const TAIL: &str = "\n]}}\n";
 
-/// The limit of content that is decoded, in bytes.
+/// The maximum size of content that is decoded, in bytes.
 const DECODED: usize = 64 << 20;
 
 /// Appends an entry on its own line.

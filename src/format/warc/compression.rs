@@ -1,5 +1,5 @@
-/// The compression of a recording's files. Every form is read, whatever is chosen for writing: the
-/// first bytes of a file identify it.
+/// The compression of a recording's files. Files of every compression can be read, whatever is
+/// chosen for writing: the first bytes of a file identify its compression.
 ///
 /// ```
 /// use tower_traffic::{RecordTraffic, store::{Compression, Disk}};

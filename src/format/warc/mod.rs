@@ -49,18 +49,18 @@ const TRAILERS: &str = "Traffic-Trailers";
 const ERROR: &str = "Traffic-Error";
 const CHECKSUM: &str = "Traffic-CRC32";
 
-/// The limit of a compressed record, written or read, in bytes: a few bytes can expand to
+/// The maximum size of a compressed record, written or read, in bytes: a few bytes can expand to
 /// gigabytes.
 const MAX_COMPRESSED: u64 = 1 << 30;
 
-/// The start of a record.
+/// The bytes with which a record begins.
 const MARK: &[u8] = b"WARC/1.";
 
-/// The limit of a record's header section, in bytes: a few hundred, plus trailers and an error's
-/// text.
+/// The maximum size of a record's header section, in bytes. It usually has a few hundred, plus
+/// trailers and the text of an error.
 const MAX_HEAD: usize = 4 << 20;
 
-/// Characters that are escaped in a line of text; non-ASCII bytes always are.
+/// ASCII characters that are escaped in a line of text; all other characters are escaped too.
 const LINE: &AsciiSet = &CONTROLS.add(b'%');
 const LINE_AND_SPACE: &AsciiSet = &LINE.add(b' ');
 /// Characters that are escaped in a trailer.

@@ -6,7 +6,7 @@ use memchr::memchr;
 
 use super::{MARK, MAX_HEAD, gzip::Gzip};
 
-/// The limit of bytes that are compressed at once.
+/// The maximum number of bytes that are compressed at once.
 const BUFFER: usize = 64 << 10;
 
 /// Compresses a plain segment record by record. At most 64 KiB of a body and the header section of

@@ -311,11 +311,11 @@ fn end_record(out: &mut Vec<u8>, start: usize, head: &[u8], body: &RecordedBody)
     out.extend_from_slice(b"\r\n\r\n");
 }
 
-/// The host in place of a missing one; no host has this name (RFC 6761).
+/// The host that is written if a request has none; no host has this name (RFC 6761).
 const UNKNOWN_HOST: &str = "unknown.invalid";
 
-/// Sets `target` to the absolute URI that a record requires. The request line has the original
-/// target.
+/// Sets `target` to the absolute URI that a record requires. The original target is in the request
+/// line.
 pub(crate) fn set_target(target: &mut String, request: &RecordedRequest) {
     let uri = &request.uri;
     let host = head::host(uri, request.headers.get("host"))

@@ -23,26 +23,26 @@ use super::{
     write::{ID_PREFIX, INFO_ID},
 };
 
-/// On the test corpus, levels up to 9 save nothing more.
+/// The compression level of records. On the test corpus, levels up to 9 save nothing more.
 const LEVEL: i32 = 3;
-/// The level for the dictionary itself, once per file.
+/// The compression level of the dictionary, which is compressed once per file.
 const DICTIONARY_LEVEL: i32 = 9;
 
-/// The limit of a dictionary, in bytes. The file holds it compressed to a fifth.
+/// The maximum size of a dictionary, in bytes. Compressed in the file, it has a fifth of that.
 const DICTIONARY: usize = 64 << 10;
 /// The numbers of records and of bytes that are enough samples.
 const SAMPLES: usize = 1_000;
 const SAMPLED: usize = 1 << 20;
-/// The limit of a sample, in bytes: the head of a record and the start of its block.
+/// The maximum size of a sample, in bytes: the head of a record and the start of its block.
 const SAMPLE: usize = 8 << 10;
 
 pub(super) struct Zstd {
     compressor: Compressor<'static>,
     dictionary: Vec<u8>,
-    /// The last records.
+    /// The beginnings of the last records, to train a dictionary with.
     samples: VecDeque<Vec<u8>>,
     sampled: usize,
-    /// Whether training failed with earlier samples.
+    /// Whether training with the samples of an earlier file failed, so that it is not tried again.
     in_vain: bool,
     frame: Vec<u8>,
 }

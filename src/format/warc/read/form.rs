@@ -9,7 +9,7 @@ use super::{
     text::{Bounded, Decode},
 };
 
-/// The limit of bytes that are searched in a file with a damaged start.
+/// The maximum number of bytes that are searched in a file with a damaged start.
 const LOOKED_AT: u64 = 64 << 10;
 
 const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
@@ -19,7 +19,7 @@ const ZSTD_SKIPPABLE: u32 = 0x184d_2a50;
 /// The magic number of the skippable frame that the specification reserves for dictionaries.
 pub(crate) const ZSTD_DICTIONARY: &[u8] = &0x184d_2a5d_u32.to_le_bytes();
 
-/// The form of a file, and the start of its records.
+/// The compression of a file, with its decoder.
 pub(super) enum Found {
     Plain,
     #[cfg_attr(
@@ -35,7 +35,7 @@ pub(super) enum Found {
     Broken(String),
 }
 
-/// Finds the form by the bytes at the file's position.
+/// Determines the compression by the bytes at the file's position.
 pub(super) fn found<R: BufRead + Seek>(file: &mut Bounded<R>) -> io::Result<Found> {
     match form(&file.peek(4)?) {
         Some(form) => form,
@@ -69,7 +69,7 @@ impl Form {
     }
 }
 
-/// Classifies the first bytes.
+/// Determines the compression by the first bytes of a file.
 fn form(magic: &[u8]) -> Option<Form> {
     // A file of one or two bytes is torn.
     let is = |known: &[u8]| {
@@ -91,7 +91,7 @@ fn form(magic: &[u8]) -> Option<Form> {
     }
 }
 
-/// Searches for the first intact start after damaged bytes.
+/// Searches for the first intact start of a member or record after damaged bytes.
 fn likely_form(bytes: &[u8]) -> Form {
     let forms = [(MARK, Form::Plain), (GZIP, Form::Gzip), (ZSTD, Form::Zstd)];
     forms

@@ -21,11 +21,11 @@ pub(super) struct Gzip {
     inflate: Decompress,
     stage: Stage,
     checksum: Hasher,
-    /// Modulo 2^32, as in the file.
+    /// The length of the decoded content modulo 2^32, as in the trailer.
     length: u32,
 }
 
-/// The next part of a member.
+/// The part of a member that is read next.
 enum Stage {
     /// The fixed part of the header, and the number of its bytes that are read.
     Header {
@@ -39,7 +39,7 @@ enum Stage {
         extra: usize,
     },
     Deflated,
-    /// Checksum and length.
+    /// The checksum and the length.
     Trailer {
         read: usize,
         bytes: [u8; 8],

@@ -25,7 +25,7 @@ pub(super) struct RecordHead {
     pub(super) date: Option<SystemTime>,
     pub(super) protocol: Option<String>,
     pub(super) truncated: Option<String>,
-    /// The checksum of the preceding lines and the block.
+    /// The checksum of the block and of the header lines before the checksum.
     pub(super) checksum: Option<u32>,
     pub(super) checked: Hasher,
     pub(super) error: Option<String>,
@@ -134,7 +134,7 @@ fn response(head: &RecordHead, block: Option<Bytes>) -> Result<RecordedResponse,
     })
 }
 
-/// `12.345678901`, exactly.
+/// Parses seconds with a fraction, such as `12.345678901`, without rounding.
 fn seconds(text: &str) -> Option<Duration> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let nanos = format!("{fraction:0<9}").get(..9)?.parse().ok()?;

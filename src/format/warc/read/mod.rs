@@ -23,12 +23,12 @@ use crate::message::Exchange;
 #[cfg(feature = "zstd")]
 pub(super) use self::form::ZSTD_DICTIONARY;
 
-/// The parts of a pair that are read.
+/// Which parts of an exchange are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Depth {
-    /// Both messages.
+    /// The request and the response.
     Whole,
-    /// The request, and how the response ended, which is enough for a lookup. Status, headers and
+    /// The request, and how the response ended, which is enough for a look-up. Status, headers and
     /// content of the response are left out.
     Lookup,
 }
@@ -36,13 +36,14 @@ pub(crate) enum Depth {
 /// An item of a segment.
 #[derive(Debug)]
 pub(crate) enum SegmentItem {
-    /// A pair and its position.
+    /// An exchange, and the position of its first record.
     Exchange(u64, Box<Exchange>),
-    /// A pair behind other records in one compressed member: it has no position to read it from.
+    /// An exchange behind other records in one compressed member, and so without a position to read
+    /// it from.
     Within(Box<Exchange>),
     /// Bytes that are not one of this crate's records. The reader has moved to the next record.
     Bad(u64, String),
-    /// The file ends within the pair that begins here: its writer was interrupted.
+    /// The file ends within the exchange that begins at this position: its writer was interrupted.
     Torn(u64),
 }
 
@@ -51,7 +52,7 @@ pub(crate) struct Reader<R> {
     text: Text<R>,
     /// The id of the segment, from its records.
     info: Option<String>,
-    /// The head of the last record and the position of its block, if the block was not read.
+    /// The head of the last record, and the position of its block, if the block was not read.
     skipped: Option<(RecordHead, u64)>,
     /// The head of a record that does not belong to the previous one, and its position.
     pending: Option<(Start, RecordHead)>,
@@ -62,7 +63,7 @@ pub(crate) struct Reader<R> {
 #[derive(Clone, Copy)]
 struct Start {
     place: u64,
-    /// The record is not at the start of a member.
+    /// Whether the record begins inside of a member.
     is_within: bool,
 }
 
@@ -73,9 +74,9 @@ enum RecordError {
     Torn,
     /// The bytes are not a record, and the position of the next one is unknown.
     Lost(String),
-    /// The input ends before the record, with members that are empty.
+    /// The input ends before the record; only empty members follow.
     Nothing,
-    /// The record is invalid, but its end is known, and the input is behind it.
+    /// The record is invalid, but its end is known, and the input is positioned behind it.
     Bad(String),
 }
 
@@ -357,7 +358,8 @@ impl<R: BufRead + Seek> Reader<R> {
         self.text.end_record()
     }
 
-    /// Moves to the next pair of this segment after an invalid record; false if there is none.
+    /// Moves to the next exchange of this segment after an invalid record. Returns false if there
+    /// is none.
     ///
     /// A recorded body may contain records: a recorded download of a recording, or an attack. Only
     /// this segment's own records carry its id.

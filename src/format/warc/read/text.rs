@@ -10,10 +10,10 @@ use super::{
     form::{Found, found},
 };
 
-/// The limit of bytes that are decoded at once.
+/// The maximum number of bytes that are decoded at once.
 const DECODED: usize = 32 << 10;
 
-/// The limit of memory reserved for a block before its bytes are read.
+/// The maximum memory that is reserved for a block before its bytes are read.
 const FIRST_ROOM: u64 = 64 << 10;
 
 /// Decodes the members of a file in sequence.
@@ -21,7 +21,7 @@ pub(super) trait Decode: Send {
     /// Returns the first bytes of a member.
     fn magic(&self) -> &'static [u8];
 
-    /// Decodes a piece. The error says why the member is invalid.
+    /// Decodes a part of a member. The error is the reason why the member is invalid.
     fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, String>;
 
     /// Prepares for the start of a member.
@@ -31,7 +31,7 @@ pub(super) trait Decode: Send {
 pub(super) struct Step {
     pub(super) read: usize,
     pub(super) written: usize,
-    /// The member ends here, and its checksum is correct.
+    /// Whether the member ends here, with a correct checksum.
     pub(super) ended: bool,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Step {
 pub(super) struct Text<R> {
     file: Bounded<R>,
     members: Option<Members>,
-    /// The reason why nothing can be read.
+    /// The reason why the file cannot be read, until it is reported.
     broken: Option<String>,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Bounded<R> {
 struct Members {
     decoder: Box<dyn Decode>,
     decoded: Box<[u8]>,
-    /// The unread rest of the range.
+    /// The range in `decoded` that is not read yet.
     from: usize,
     to: usize,
     place: Place,
@@ -62,12 +62,12 @@ struct Members {
 #[derive(Clone, Copy)]
 enum Place {
     Between,
-    /// Inside of the member, or members, of a record.
+    /// Inside of the members of a record.
     Within {
         start: u64,
         /// Whether the member that is being decoded has ended.
         ended: bool,
-        /// Whether anything was decoded since the start.
+        /// Whether text was decoded since `start`.
         has_text: bool,
     },
 }
@@ -106,12 +106,12 @@ impl<R: BufRead + Seek> Text<R> {
         Some(reason)
     }
 
-    /// Whether the text is in members, whose checksums show damage.
+    /// Whether the text is in compressed members, whose checksums reveal damage.
     pub(super) fn is_compressed(&self) -> bool {
         self.members.is_some()
     }
 
-    /// Whether the text here is not at the start of a member.
+    /// Whether the current position is inside of a member.
     pub(super) fn is_within(&self) -> bool {
         let is_within = |members: &Members| matches!(members.place, Place::Within { .. });
         self.members.as_ref().is_some_and(is_within)
@@ -137,7 +137,7 @@ impl<R: BufRead + Seek> Text<R> {
         self.file.seek(place)
     }
 
-    /// Ends the text here.
+    /// Ends the text at the current position.
     pub(super) fn give_up(&mut self) {
         if let Some(members) = &mut self.members {
             members.place = Place::Between;
@@ -166,7 +166,8 @@ impl<R: BufRead + Seek> Text<R> {
         }
     }
 
-    /// Whether the rest may have `len` bytes.
+    /// Fails if a block of `length` bytes exceeds the rest of the file, or in a compressed file the
+    /// limit of records.
     pub(super) fn check(&self, length: u64) -> Result<(), RecordError> {
         if self.members.is_none() && length > self.file.left() {
             return Err(RecordError::Torn);
@@ -222,7 +223,7 @@ impl<R: BufRead + Seek> Text<R> {
         Ok(())
     }
 
-    /// Marks the end of a record, which must be the end of its member.
+    /// Marks the end of a record. In compressed text, the member must end here too.
     pub(super) fn end_record(&mut self) -> Result<(), RecordError> {
         match &mut self.members {
             Some(members) => members.end_record(&mut self.file),
@@ -347,7 +348,7 @@ impl<R: BufRead + Seek> Bounded<R> {
         Ok(())
     }
 
-    /// Skips `len` bytes, or as many as there are.
+    /// Returns the next `length` bytes, or fewer at the end, without moving the position.
     pub(super) fn peek(&mut self, length: u64) -> io::Result<Vec<u8>> {
         let start = self.position;
         let bytes = self.read(length)?;

@@ -10,10 +10,10 @@ use zstd::stream::{
 
 use super::text::{Decode, Step};
 
-/// The limit of a dictionary that decoders must support, in bytes, compressed or not.
+/// The maximum size of a dictionary that decoders must support, in bytes, compressed or not.
 pub(super) const MAX_DICTIONARY: u32 = 8 << 20;
 
-/// The window that decoders must support: 2^23 bytes.
+/// The window that decoders must support, as a power of two: 2^23 bytes.
 const WINDOW: u32 = 23;
 
 const MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
