@@ -8,7 +8,7 @@ use std::borrow::Cow;
 /// The result of decoding.
 pub(crate) struct Decoded {
     pub(crate) content: Vec<u8>,
-    /// Why decoding stopped.
+    /// The reason why decoding stopped.
     pub(crate) stop: Stop,
 }
 
@@ -16,9 +16,9 @@ pub(crate) struct Decoded {
 #[cfg_attr(not(feature = "decompress"), expect(dead_code))]
 pub(crate) enum Stop {
     End,
-    /// The limit is reached, and there is more.
+    /// The limit was reached, and the content continues.
     Limit,
-    /// The rest is missing or damaged.
+    /// The rest of the content is missing or damaged, for this reason.
     Broken(String),
 }
 
@@ -55,10 +55,10 @@ mod decoders {
 
     use super::{Decoded, Stop};
 
-    /// The limit of codings in a row.
+    /// The maximum number of codings of one content.
     const MOST: usize = 4;
 
-    /// The limit of bytes between two decoders.
+    /// The maximum number of bytes between two decoders.
     const BETWEEN: u64 = 1 << 20;
 
     /// The largest window for zstd (RFC 9659), in bytes.
@@ -66,7 +66,7 @@ mod decoders {
 
     const BUFFER: usize = 8 << 10;
 
-    /// Decodes up to `limit` bytes. The error says why nothing is decoded at all.
+    /// Decodes up to `limit` bytes. The error is the reason why decoding could not begin.
     pub(crate) fn decode(
         codings: &[Cow<'_, str>],
         content: &[u8],
@@ -126,12 +126,13 @@ mod decoders {
         })
     }
 
-    /// Decodes frame after frame (RFC 8878).
+    /// Decodes zstd frames one after the other (RFC 8878).
     struct Zstd<R> {
         source: R,
         decoder: FrameDecoder,
         is_in_frame: bool,
-        /// The frame is broken: its decoded start comes first.
+        /// The error of the current frame, to be returned after the content that was decoded before
+        /// the error.
         failed: Option<FrameDecoderError>,
     }
 
@@ -147,7 +148,7 @@ mod decoders {
             }
         }
 
-        /// Begins the next frame; false at the end.
+        /// Begins the next frame. Returns false at the end of the content.
         fn next_frame(&mut self) -> io::Result<bool> {
             while !self.source.fill_buf()?.is_empty() {
                 match self.decoder.reset(&mut self.source) {

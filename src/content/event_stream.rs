@@ -13,19 +13,19 @@ use crate::message::HeaderList;
 pub(crate) struct EventSplitter {
     /// The start of the current event, up to the limit.
     event: Vec<u8>,
-    /// The length of the current event.
+    /// The length of the current event, including the part above the limit.
     seen: u64,
     /// The number of complete events.
     count: u64,
     /// Whether the current line has content.
     line_has_content: bool,
-    /// Whether the last byte was CR: a LF after it belongs to the same line end.
+    /// Whether the last byte was CR: an LF after the CR belongs to the same line end.
     after_cr: bool,
     pub(crate) trailers: Option<HeaderList>,
 }
 
 impl EventSplitter {
-    /// Whether a response is an event stream without content coding.
+    /// Whether a response is an event stream without a content coding.
     pub(crate) fn can_read(headers: &HeaderMap) -> bool {
         let content_type = headers.get(header::CONTENT_TYPE);
         content_type.is_some_and(|value| is_event_stream(value.as_bytes()))

@@ -4,7 +4,7 @@ use std::mem;
 
 use super::json::{Token, Walk, is_closed};
 
-/// The limit of an indented text, as a multiple of the original.
+/// The maximum length of indented text, as a multiple of the original length.
 const LONGEST: usize = 8;
 
 /// The white space between tokens.
@@ -15,13 +15,13 @@ enum Space {
     None,
 }
 
-/// Indents `text`; `None` if it is not one JSON text, or would become too long. Text that is cut
-/// may end anywhere.
+/// Returns `text` with indentation, or `None` if `text` is not exactly one JSON text, or would
+/// become too long. With `is_cut`, `text` may end anywhere.
 pub(crate) fn indented(text: &[u8], is_cut: bool) -> Option<Vec<u8>> {
     spaced(text, is_cut, Space::Indented).ok()
 }
 
-/// Removes the white space between the tokens of `text`. The error is the position up to which
+/// Returns `text` without the white space between its tokens. The error is the position up to which
 /// `text` is JSON.
 pub(crate) fn compacted(text: &[u8]) -> Result<Vec<u8>, usize> {
     spaced(text, false, Space::None)
@@ -80,7 +80,7 @@ fn spaced(text: &[u8], is_cut: bool, space: Space) -> Result<Vec<u8>, usize> {
     }
 }
 
-/// Whether `value` is a string with a control character or without its end.
+/// Whether `value` is a string with a control character, or without its closing quote.
 fn is_bad_string(value: &[u8], is_cut: bool) -> bool {
     let has_control = value.iter().any(|&byte| byte < b' ');
     value.starts_with(b"\"") && (has_control || !(is_cut || is_closed(value)))

@@ -14,7 +14,7 @@ enum Token {
     AnyDepth,
 }
 
-/// A step on the way to a value.
+/// One step of a path: from a container to a value in it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step<'a> {
     /// The name of a member, escaped, without quotes.
@@ -41,7 +41,7 @@ impl Pointer {
         }
     }
 
-    /// Whether the pointer leads to the value after `len` steps.
+    /// Whether the pointer leads to the value that `steps` lead to, after `len` steps.
     pub(crate) fn leads_to<'a>(
         &self,
         steps: impl Fn(usize) -> Option<Step<'a>>,

@@ -2,12 +2,12 @@
 
 use super::json;
 
-/// The format of a content, as far as the crate looks into it.
+/// The format of content, as far as the crate examines it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ContentKind<'a> {
     /// One JSON text, or several in sequence.
     Json {
-        /// By the media type; otherwise the content only looks like JSON.
+        /// Whether the media type says so; otherwise the content only looks like JSON.
         is_declared: bool,
     },
     /// `text/event-stream`.
@@ -23,7 +23,8 @@ pub(crate) enum ContentKind<'a> {
 }
 
 impl<'a> ContentKind<'a> {
-    /// Classifies by media type and, where the media type is unspecific, by the start of `content`.
+    /// Determines the format by the media type and, if the media type is unspecific, by the start
+    /// of `content`.
     pub(crate) fn of(content_type: Option<&'a [u8]>, content: &[u8]) -> Self {
         let declared = Self::declared(content_type);
         // `curl -d` calls everything a form, and `navigator.sendBeacon` sends JSON as text.
@@ -37,7 +38,7 @@ impl<'a> ContentKind<'a> {
         }
     }
 
-    /// Classifies by media type alone.
+    /// Determines the format by the media type alone.
     pub(crate) fn declared(content_type: Option<&'a [u8]>) -> Self {
         let content_type = content_type.unwrap_or_default();
         // Of two headers that a proxy has joined, the first one is valid.
@@ -66,7 +67,7 @@ impl<'a> ContentKind<'a> {
     }
 }
 
-/// Whether a content begins as a JSON object or array does.
+/// Whether content begins like a JSON object or array.
 pub(crate) fn looks_like_json(content: &[u8]) -> bool {
     let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
     matches!(content.trim_ascii_start().first(), Some(b'{' | b'['))
@@ -77,7 +78,7 @@ pub(crate) fn is_event_stream(content_type: &[u8]) -> bool {
     ContentKind::declared(Some(content_type)) == ContentKind::EventStream
 }
 
-/// Whether content can be shown as text, by its media type or its bytes. Content that is cut may
+/// Whether content can be shown as text, by its media type or its bytes. With `is_cut`, content may
 /// end within a character.
 pub(crate) fn is_text(content_type: Option<&[u8]>, content: &[u8], is_cut: bool) -> bool {
     let essence = essence(content_type.unwrap_or_default()).to_ascii_lowercase();
@@ -90,7 +91,7 @@ pub(crate) fn essence(content_type: &[u8]) -> &[u8] {
     content_type[..end.unwrap_or(content_type.len())].trim_ascii()
 }
 
-/// `essence` is in lower case.
+/// Whether a media type, in lower case and without parameters, is that of a text format.
 fn is_textual(essence: &[u8]) -> bool {
     const SUFFIXES: [&[u8]; 10] = [
         b"json",
@@ -126,7 +127,7 @@ fn looks_like_text(content: &[u8], is_cut: bool) -> bool {
         }
 }
 
-/// `essence` is in lower case.
+/// Whether a media type, in lower case and without parameters, is that of JSON.
 fn is_json(essence: &[u8]) -> bool {
     const NAMES: [&[u8]; 7] = [
         b"json",
@@ -150,7 +151,7 @@ pub(crate) fn parameter<'a>(value: &'a [u8], name: &str) -> Option<&'a [u8]> {
     found.map(|(_, value)| value)
 }
 
-/// Names and values of all parameters, each as [`parameter`] returns it.
+/// Returns names and values of all parameters, in the form in which [`parameter`] returns a value.
 pub(crate) fn parameters(value: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let start = memchr::memchr(b';', value).unwrap_or(value.len());
     let mut rest = &value[start..];

@@ -7,13 +7,13 @@ use percent_encoding::percent_decode;
 
 use super::media_type::{parameter, parameters};
 
-/// The parts of a content, and the text around them.
+/// The parts of multipart content, and the text around them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Content {
-    /// The text before the first part.
+    /// The range of the text before the first part.
     pub(crate) before: Range<usize>,
     pub(crate) parts: Vec<Part>,
-    /// The text after the last part.
+    /// The range of the text after the last part.
     pub(crate) after: Range<usize>,
 }
 
@@ -22,7 +22,7 @@ pub(crate) struct Content {
 pub(crate) struct Part {
     head: Range<usize>,
     pub(crate) content: Range<usize>,
-    /// Whether an empty line separates the two.
+    /// Whether an empty line separates the header section from the content.
     is_split: bool,
 }
 
@@ -54,7 +54,7 @@ impl Part {
         self.fields(text, name).next()
     }
 
-    /// Whether the header section has only valid headers, and the part has an end.
+    /// Whether the header section has only valid headers, and ends with an empty line.
     pub(crate) fn is_sound(&self, text: &[u8]) -> bool {
         let is_field = |line: &[u8]| {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -86,7 +86,7 @@ impl Part {
         })
     }
 
-    /// Whether the content has a transfer encoding, so that it cannot be searched.
+    /// Whether the part has a transfer encoding, so that its content cannot be searched.
     pub(crate) fn is_encoded(&self, text: &[u8]) -> bool {
         let mut transfer = self.fields(text, "content-transfer-encoding");
         let is_plain = |coding: &[u8]| {
@@ -135,8 +135,8 @@ fn extended(value: &[u8]) -> Cow<'_, [u8]> {
     Cow::from(percent_decode(text.unwrap_or(value)))
 }
 
-/// Finds the parts; `None` if there are none. In text that is cut, the start of the last part is a
-/// part.
+/// Returns the parts, or `None` if there are none. In text that is cut, the beginning of the last
+/// part counts as a part.
 pub(crate) fn parts(text: &[u8], boundary: &[u8]) -> Option<Content> {
     let delimiter = [b"--", boundary].concat();
     let mut delimiters = memmem::find_iter(text, &delimiter).filter_map(|start| {
