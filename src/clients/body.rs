@@ -14,9 +14,9 @@ use crate::util::{
     sync::{get_mut, lock},
 };
 
-/// Converts a request body; `None` if it is empty.
+/// Converts a request body. Returns `None` if the body is empty.
 ///
-/// A body that is available at once, in one frame, becomes bytes. reqwest can send bytes again:
+/// A body that is available at once, in one frame, becomes bytes, which reqwest can send again:
 /// after a 307, or on another connection.
 pub(super) fn request_body<B>(body: B) -> Option<reqwest::Body>
 where

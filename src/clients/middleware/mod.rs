@@ -66,7 +66,7 @@ pub struct LayerMiddleware {
     stack: Mutex<Stack>,
 }
 
-/// Error of a layer around the client; its source is the error of the layer.
+/// The error of a layer around the client. Its source is the layer's own error.
 #[derive(Debug, Error)]
 #[error("layer around the client failed")]
 pub struct LayerError(#[source] BoxError);
@@ -146,7 +146,7 @@ impl Middleware for LayerMiddleware {
     }
 }
 
-/// Clones share the state of the services.
+/// The clone shares the state of the services.
 impl Clone for LayerMiddleware {
     fn clone(&self) -> Self {
         Self {

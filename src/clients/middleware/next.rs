@@ -32,7 +32,7 @@ use crate::{
 #[derive(Clone)]
 pub struct NextService(());
 
-/// Error: a request that cannot be passed to the rest of the client.
+/// The error of a request that cannot be passed to the rest of the client.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NextError {
@@ -87,7 +87,7 @@ task_local! {
     static CALLS: Calls;
 }
 
-/// The sender of calls to the `Next` of a request.
+/// The sender of calls to the rest of the client, for one request.
 #[derive(Clone)]
 pub(super) struct Calls(mpsc::Sender<Call>);
 
@@ -129,14 +129,15 @@ impl Calls {
     }
 }
 
-/// A call of the rest of the client.
+/// One call of the rest of the client.
 pub(super) struct Call {
     request: reqwest::Request,
     reply: oneshot::Sender<Result<reqwest::Response>>,
 }
 
 impl Call {
-    /// Runs the call, and returns the extensions after it; `None` if the caller was dropped.
+    /// Runs the call, and returns the extensions after it. Returns `None` if the caller was
+    /// dropped.
     pub(super) async fn run(
         self,
         next: Next<'_>,
