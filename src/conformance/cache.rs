@@ -154,14 +154,14 @@ async fn concurrent_entries_are_all_found<S: Sink + Source>(s: &S) {
     }
 }
 
-/// Sets the times that `numbered` sets.
+/// Sets the times of an exchange to those of `numbered` exchanges.
 fn at_no_time(exchange: &mut Exchange) {
     exchange.began = began();
     exchange.time_to_head = Some(Duration::ZERO);
     exchange.time_to_end = Duration::ZERO;
 }
 
-/// A store whose times are ignored.
+/// A store that changes the times of exchanges to fixed ones, so that a comparison ignores them.
 struct Timeless<S>(S);
 
 impl<S: Sink> Sink for Timeless<S> {

@@ -22,8 +22,8 @@ pub(super) fn numbered(number: usize) -> Exchange {
     exchange
 }
 
-/// Requests that a store may confuse with each other or with special names when it derives names
-/// from them.
+/// Returns requests that a store may confuse with each other or with special names when it derives
+/// names from them.
 pub(super) fn alike() -> Vec<Exchange> {
     let long = "segment".repeat(43);
     let longer = format!("/{}", "deep/".repeat(800));
@@ -119,7 +119,7 @@ pub(super) fn cut_short() -> [BodyEnd; 4] {
     ]
 }
 
-/// Messages that HTTP allows and a store may get wrong, each with its own URI or method.
+/// Returns messages that HTTP allows and a store may get wrong, each with its own URI or method.
 pub(super) fn varied() -> Vec<Exchange> {
     let mut exchanges = Vec::new();
     let mut add = |change: &dyn Fn(&mut RecordedRequest, &mut RecordedResponse)| {
@@ -212,8 +212,8 @@ fn bodies() -> Vec<Bytes> {
     ]
 }
 
-/// Duplicate headers apart from each other, bytes that are not UTF-8, and headers that contradict
-/// the body.
+/// Returns separated duplicate headers, values that are not UTF-8, and headers that contradict the
+/// body.
 fn awkward_headers() -> HeaderList {
     let fields: [(&str, &[u8]); 11] = [
         ("x-twice", b"first"),
