@@ -22,7 +22,7 @@ use super::{
     time::FOREVER,
 };
 
-/// The extra wait of a drop for the thread, which stops at the drain timeout itself.
+/// The time that a drop waits beyond the drain timeout, at which the thread stops by itself.
 const GRACE: Duration = Duration::from_millis(200);
 
 /// The default of [`Queue::set_drain_timeout`].
@@ -33,9 +33,9 @@ pub(crate) trait Job: Send + 'static {
     /// The name of the thread.
     const THREAD: &'static str;
     const GATHER: Gather;
-    /// Logged if the thread cannot be started.
+    /// The message that is logged if the thread cannot be started.
     const CANNOT_START: &'static str;
-    /// Logged if the thread exceeds the drain timeout.
+    /// The message that is logged if the thread exceeds the drain timeout.
     const HANGS: &'static str;
 
     /// Returns the number of bytes that stay reserved until the job is settled.
@@ -46,17 +46,19 @@ pub(crate) trait Job: Send + 'static {
         false
     }
 
-    /// Logs the first job that is dropped for `reason` before it enters the queue.
+    /// Logs that a job was dropped for `reason` before it entered the queue, if it is the first
+    /// one.
     fn log_first_drop(reason: DropReason, counts: &Counts);
 }
 
-/// The time in which jobs gather, unless a caller waits or the queue is crowded. The request path
-/// wakes the worker once in that time instead of once for each job, which saves system calls.
+/// The time during which jobs gather in the queue, unless a caller waits or the queue is crowded.
+/// The worker is woken once in that time instead of once for each job, which saves system calls on
+/// the request path.
 #[derive(Clone, Copy)]
 pub(crate) enum Gather {
-    /// From the first job on.
+    /// Counted from the first job.
     AfterFirst(Duration),
-    /// From the end of the last batch on: the first job after a pause is taken at once.
+    /// Counted from the end of the last batch: the first job after a pause is taken at once.
     AfterBatch(Duration),
 }
 
@@ -70,7 +72,7 @@ pub(crate) enum DropReason {
     RedactionFailed,
 }
 
-/// The fate of all jobs so far: `served = done + dropped_total() + queued`.
+/// The counts of all jobs so far: `served = done + dropped_total() + queued`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) served: u64,
@@ -89,11 +91,12 @@ impl Counts {
     }
 }
 
-/// A queue and the thread that works it off. The thread starts with the first job; the drop waits
-/// until the queue is worked off.
+/// A queue, and the thread that processes its jobs. The thread starts with the first job. The drop
+/// waits until all jobs are processed.
 pub(crate) struct Worker<J: Job> {
     queue: Arc<Queue<J>>,
-    /// The receiver is disconnected when the thread ends. `None` if the thread cannot be started.
+    /// A receiver that is disconnected when the thread ends. `None` if the thread cannot be
+    /// started.
     thread: OnceLock<Option<Mutex<mpsc::Receiver<()>>>>,
 }
 
@@ -109,8 +112,8 @@ impl<J: Job> Worker<J> {
         &self.queue
     }
 
-    /// Starts the thread, the first time: it runs the future that `make` prepares, on a runtime of
-    /// its own, because the app's may end earlier.
+    /// Starts the thread, unless it has started: it runs the future that `make` prepares, on a
+    /// runtime of its own, because the app's runtime may end earlier.
     #[inline]
     pub(crate) fn start<R, F>(&self, make: impl FnOnce() -> R)
     where
@@ -173,27 +176,27 @@ where
     Ok(receiver)
 }
 
-/// A queue of jobs. The bytes that they hold are bounded.
+/// A queue of jobs with a limit on the number of bytes that the jobs occupy.
 pub(crate) struct Queue<J> {
     state: Mutex<State<J>>,
     /// Wakes the worker.
     wake: Notify,
     /// Wakes callers that wait for a flush or for room.
     progress: Notify,
-    /// Bytes held: in flight, in the queue, and by the worker.
+    /// The number of reserved bytes: of jobs in flight, in the queue, and in the worker.
     held: AtomicUsize,
     max_bytes: AtomicUsize,
     drain_timeout: Mutex<Duration>,
-    /// Set once, when the queue is closed: the end of the worker's time.
+    /// The time at which the worker must end; set once, when the queue is closed.
     deadline: watch::Sender<Option<Instant>>,
 }
 
 struct State<J> {
     jobs: Vec<J>,
     counts: Counts,
-    /// The worker sleeps, and the next job must wake it.
+    /// Whether the worker sleeps, so that the next job must wake it.
     is_idle: bool,
-    /// The worker must not wait for more jobs.
+    /// Whether the worker must process its jobs without waiting for more.
     is_urgent: bool,
     is_closed: bool,
     flushes_requested: u64,
@@ -238,7 +241,7 @@ impl<J: Job> Queue<J> {
         *lock(&self.drain_timeout)
     }
 
-    /// Holds `bytes` more; false, without effect, if that exceeds the limit.
+    /// Reserves `bytes` bytes. Returns false, and reserves nothing, if the limit would be exceeded.
     pub(crate) fn hold(&self, bytes: usize) -> bool {
         let before = self.held.fetch_add(bytes, Ordering::Relaxed);
         let fits = before.saturating_add(bytes) <= self.max_bytes.load(Ordering::Relaxed);
@@ -255,8 +258,8 @@ impl<J: Job> Queue<J> {
         }
     }
 
-    /// Whether more than half of the limit is held. New requests that may wait should wait then:
-    /// the other half is for those in flight.
+    /// Whether more than half of the limit is reserved. New requests that may wait should wait
+    /// then: the other half is for requests in flight.
     pub(crate) fn is_crowded(&self) -> bool {
         self.held.load(Ordering::Relaxed) > self.max_bytes.load(Ordering::Relaxed) / 2
     }
@@ -267,7 +270,7 @@ impl<J: Job> Queue<J> {
             .await;
     }
 
-    /// Adds a job whose bytes are held already; after the queue is closed, drops it.
+    /// Adds a job whose bytes are reserved already. After the queue is closed, the job is dropped.
     pub(crate) fn push(&self, job: J) {
         let mut state = self.lock();
         if state.is_closed {
@@ -300,7 +303,7 @@ impl<J: Job> Queue<J> {
         }
     }
 
-    /// Counts the outcome of jobs that were taken, and releases their bytes.
+    /// Counts the outcome of jobs that were taken, and releases their reserved bytes.
     pub(crate) fn settle(
         &self,
         count: u64,
@@ -336,7 +339,7 @@ impl<J: Job> Queue<J> {
         self.wait(|_, state| state.flushes_done >= requested).await;
     }
 
-    /// Rejects further jobs; the worker goes on until `deadline`.
+    /// Rejects further jobs. The worker may process queued jobs until `deadline`.
     fn close(&self, deadline: Instant) {
         let mut state = self.lock();
         state.is_closed = true;
@@ -347,7 +350,7 @@ impl<J: Job> Queue<J> {
         self.progress.notify_waiters();
     }
 
-    /// Drops all jobs: there is no worker.
+    /// Drops all jobs, because no worker can be started.
     fn abandon(&self) {
         self.close(Instant::now());
         let mut state = self.lock();
@@ -371,7 +374,7 @@ impl<J: Job> Queue<J> {
     }
 }
 
-/// The worker's end of a queue.
+/// The end of a queue from which the worker takes jobs.
 pub(crate) struct Jobs<J: Job> {
     queue: Arc<Queue<J>>,
     has_taken: bool,
@@ -380,7 +383,7 @@ pub(crate) struct Jobs<J: Job> {
 /// The jobs that a worker takes at once.
 pub(crate) struct Batch<J> {
     pub(crate) jobs: Vec<J>,
-    /// To be passed to [`Jobs::flushed`] when the jobs are settled.
+    /// The number to be passed to [`Jobs::flushed`] when the jobs are settled.
     pub(crate) flush: Option<u64>,
 }
 
@@ -389,8 +392,8 @@ impl<J: Job> Jobs<J> {
         &self.queue
     }
 
-    /// Waits for jobs or a flush, lets jobs gather, and takes them. `None` when the queue is closed
-    /// and empty.
+    /// Waits for jobs or a flush, lets jobs gather, and takes them. Returns `None` when the queue
+    /// is closed and empty.
     pub(crate) async fn take(&mut self) -> Option<Batch<J>> {
         let last_batch = mem::replace(&mut self.has_taken, true).then(Instant::now);
         while !self.has_work()? {
@@ -420,8 +423,8 @@ impl<J: Job> Jobs<J> {
         })
     }
 
-    /// Whether there is work; otherwise the next job wakes the worker. `None` when the queue is
-    /// closed and empty.
+    /// Whether there is work; otherwise the next job wakes the worker. Returns `None` when the
+    /// queue is closed and empty.
     fn has_work(&self) -> Option<bool> {
         let mut state = self.queue.lock();
         let has_work = !state.jobs.is_empty() || state.flushes_requested > state.flushes_done;

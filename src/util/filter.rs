@@ -21,7 +21,7 @@ impl RequestFilter {
         }
     }
 
-    /// The predicate's result; `false` if it panics.
+    /// Whether the predicate is true for a request; `false` if the predicate panics.
     #[inline]
     pub(crate) fn matches(&self, parts: &Parts) -> bool {
         let matches = self.guard.call("filter", || (self.predicate)(parts));

@@ -42,13 +42,14 @@ impl Guard {
 pub(crate) struct OnPanic<F: FnMut()>(F);
 
 impl<F: FnMut()> OnPanic<F> {
-    /// `call` must own nothing: `disarm` does not drop it.
+    /// Guards the code until [`disarm`](Self::disarm). `call` must own nothing: `disarm` does not
+    /// drop it.
     #[inline]
     pub(crate) fn new(call: F) -> Self {
         Self(call)
     }
 
-    /// The guarded code has returned.
+    /// Drops the guard without a call, because the guarded code has returned.
     #[inline]
     pub(crate) fn disarm(self) {
         mem::forget(self);

@@ -4,15 +4,15 @@ use std::sync::Mutex;
 
 use super::sync::lock;
 
-/// Spare values to be filled again. Memory that one thread allocates and another frees costs both
-/// of them a lock of the allocator.
+/// A pool of values to be reused. Memory that one thread allocates and another frees costs both
+/// threads a lock of the allocator.
 pub(crate) struct Pool<T> {
     spare: Mutex<Vec<T>>,
     max: usize,
 }
 
 impl<T> Pool<T> {
-    /// Keeps at most `max` values.
+    /// Creates a pool of at most `max` values.
     pub(crate) fn new(max: usize) -> Self {
         Self {
             spare: Mutex::default(),
@@ -24,7 +24,7 @@ impl<T> Pool<T> {
         lock(&self.spare).pop()
     }
 
-    /// Makes values available to [`take`](Self::take).
+    /// Returns values to the pool, for [`take`](Self::take).
     pub(crate) fn give_back(&self, mut values: Vec<T>) {
         let mut spare = lock(&self.spare);
         let room = self.max.saturating_sub(spare.len());

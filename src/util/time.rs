@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
-/// A hundred years. `Instant + Duration::MAX` panics: timeouts that a user sets are cut to this.
+/// A hundred years, the maximum of timeouts that a user sets: `Instant + Duration::MAX` panics.
 pub(crate) const FOREVER: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// Delay of a body's error. When a body fails, a server or client discards what it has not sent,
@@ -13,8 +13,8 @@ pub(crate) const FOREVER: Duration = Duration::from_hours(100 * 365 * 24);
 #[cfg(any(feature = "chaos", feature = "forward"))]
 pub(crate) const BODY_ERROR_DELAY: Duration = Duration::from_millis(100);
 
-/// `time` as a timestamp from 1970 to 9999, the range that RFC 3339 can write. A wrong clock is no
-/// reason to lose an exchange, so that times outside are clamped.
+/// Returns `time` as a timestamp from 1970 to 9999, the range of RFC 3339. A time outside of the
+/// range is clamped, because a wrong clock is no reason to lose an exchange.
 ///
 /// `{:.3}` formats a timestamp with three digits of the second's fraction.
 pub(crate) fn timestamp(time: SystemTime) -> Timestamp {
