@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-/// Escapes unprintable characters of a text, except line breaks.
+/// Returns `text` with unprintable characters escaped, except line breaks.
 pub(crate) fn text(text: &str) -> String {
     escape(text, |out, c| {
         if c == '\n' {
@@ -13,7 +13,7 @@ pub(crate) fn text(text: &str) -> String {
     })
 }
 
-/// Escapes unprintable characters of a JSON document.
+/// Returns a JSON document with unprintable characters escaped.
 pub(crate) fn json(json: &str) -> String {
     escape(json, |out, c| {
         // Writing to a string cannot fail.

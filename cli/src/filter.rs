@@ -49,7 +49,7 @@ impl EndedAs {
         }
     }
 
-    /// The name in JSON and in `--ended`.
+    /// Returns the name of the outcome in JSON and in `--ended`.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Complete => "complete",
@@ -60,7 +60,8 @@ impl EndedAs {
     }
 }
 
-/// `404`, `5xx`, `400-499`, or `none`.
+/// A set of statuses, parsed from `404`, `5xx`, `400-499`, or `none` for exchanges without a
+/// response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Statuses {
     None,

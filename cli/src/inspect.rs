@@ -138,7 +138,8 @@ impl Sums {
         }
     }
 
-    /// `3 of 1,000 exchanges, 2 failed, 1.2KiB sent, 12.3MiB received, from ... to ...`
+    /// Returns a summary, such as `3 of 1,000 exchanges, 2 failed, 1.2KiB sent, 12.3MiB received,
+    /// from ... to ...`
     fn summary(&self, source: &Source, is_stopped: bool) -> String {
         let of = if self.count == source.count {
             text::counted(self.count, "exchange")

@@ -9,7 +9,7 @@ use tower_traffic::{Exchange, ExchangeEnd, HeaderList, RecordedBody};
 
 use crate::args::EndedAs;
 
-/// An exchange without headers and bodies.
+/// Returns an exchange as JSON without headers and bodies.
 pub(crate) fn row(number: u64, exchange: &Exchange) -> Value {
     let response = exchange.response.as_ref().ok();
     let error = match exchange.end() {
@@ -32,7 +32,7 @@ pub(crate) fn row(number: u64, exchange: &Exchange) -> Value {
     })
 }
 
-/// An exchange with headers and bodies.
+/// Returns an exchange as JSON with headers and bodies.
 pub(crate) fn whole(number: u64, exchange: &Exchange) -> Value {
     let mut value = row(number, exchange);
     let request = &exchange.request;

@@ -34,7 +34,7 @@ impl Place {
         })
     }
 
-    /// The temporary path to write to.
+    /// Returns the temporary path to which the recording is written.
     pub(crate) fn partial(&self) -> &Path {
         &self.partial
     }
@@ -113,7 +113,7 @@ fn is_of_recording(name: &str) -> bool {
         || ends.iter().any(|end| name.ends_with(end))
 }
 
-/// A path in the same folder, so that a rename is atomic.
+/// Returns a path in the same folder as `place`, so that a rename is atomic.
 fn beside(place: &Path, what: &str) -> Result<PathBuf, Failure> {
     let Some(name) = place.file_name() else {
         return Err(Failure::Target {

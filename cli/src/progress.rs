@@ -17,7 +17,8 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// A progress line, or a hidden one unless `is_shown`: rows of a list would be printed over it.
+    /// Creates a progress line, hidden unless `is_shown`. It must be hidden while the rows of a
+    /// list are printed.
     pub(crate) fn new(is_shown: bool) -> Self {
         let bar = if is_shown && io::stderr().is_terminal() {
             ProgressBar::new_spinner()

@@ -13,9 +13,9 @@ use crate::failure::Failure;
 pub(crate) struct Source {
     stream: BoxStream<'static, Result<Exchange, StoreError>>,
     redact: Option<Redact>,
-    /// Exchanges read.
+    /// The number of exchanges read.
     pub(crate) count: u64,
-    /// Parts that could not be read.
+    /// The number of parts that could not be read.
     pub(crate) damaged: u64,
 }
 

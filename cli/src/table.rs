@@ -101,7 +101,7 @@ impl Table {
     }
 }
 
-/// `23:59:59`
+/// Formats a time of day as `23:59:59`.
 fn clock(time: SystemTime) -> String {
     let text = format_rfc3339_seconds(time).to_string();
     text.get(11..19).unwrap_or_default().to_owned()

@@ -31,7 +31,7 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// The format that a name implies.
+    /// Returns the format that a file name implies, or `None` if it implies no format.
     fn by_name(name: &OsStr) -> Option<Self> {
         let name = name.to_string_lossy().to_ascii_lowercase();
         let ends = [
@@ -48,7 +48,7 @@ impl Format {
             .map(|(_, format)| format)
     }
 
-    /// Whether the format has one exchange for each request.
+    /// Whether the format has only one exchange for each request.
     pub(crate) fn is_cache(self) -> bool {
         self == Self::Fixtures
     }

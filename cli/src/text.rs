@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, time::Duration};
 
-/// `1.2KiB`, without a space, so that columns stay columns in a pipe.
+/// Formats a number of bytes as `1.2KiB`, without a space, so that columns stay columns in a pipe.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if bytes < 1024 {
@@ -19,7 +19,7 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{number:.*}{}", decimals(number), UNITS[unit])
 }
 
-/// `1.2ms`
+/// Formats a duration as `1.2ms`.
 pub(crate) fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     let (number, unit) = match seconds {
@@ -31,7 +31,7 @@ pub(crate) fn duration(time: Duration) -> String {
     format!("{number:.*}{unit}", decimals(number))
 }
 
-/// The decimals that make three digits.
+/// Returns the number of decimals that give a number three digits.
 fn decimals(number: f64) -> usize {
     match number {
         n if n < 9.995 => 2,
@@ -40,7 +40,7 @@ fn decimals(number: f64) -> usize {
     }
 }
 
-/// `1,234,567`
+/// Formats a number as `1,234,567`.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -53,13 +53,13 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
-/// `1 exchange`, `2 exchanges`.
+/// Formats a number with its noun: `1 exchange`, `2 exchanges`.
 pub(crate) fn counted(number: u64, what: &str) -> String {
     let s = if number == 1 { "" } else { "s" };
     format!("{} {what}{s}", count(number))
 }
 
-/// A URI with all other characters than printable ASCII percent-encoded.
+/// Returns a URI with every character except printable ASCII percent-encoded.
 pub(crate) fn ascii(uri: &str) -> String {
     let mut text = String::with_capacity(uri.len());
     for byte in uri.bytes() {
@@ -72,8 +72,8 @@ pub(crate) fn ascii(uri: &str) -> String {
     text
 }
 
-/// Shortens a URI in ASCII to `width`, by its scheme, then the end of its query, then the middle of its
-/// path.
+/// Shortens a URI in ASCII to `width` characters: first its scheme is left out, then the end of its
+/// query, then the middle of its path.
 pub(crate) fn shortened(uri: &str, width: usize) -> String {
     const MARK: &str = "...";
     if uri.len() <= width || width <= MARK.len() {
