@@ -83,8 +83,6 @@
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// Links to items of disabled features: on docs.rs all features are enabled.
-#![cfg_attr(not(feature = "full"), allow(rustdoc::broken_intra_doc_links))]
 
 mod body;
 #[cfg(feature = "chaos")]
