@@ -46,7 +46,7 @@ use super::{
 /// seed and the same order of requests lead to the same decisions, in whatever order futures are
 /// polled. Stages that need the [status](super::Trigger::status) of a response or the
 /// [body](super::Requests::body) of a request decide, and count, in the order in which these
-/// arrive.
+/// responses and bodies arrive.
 ///
 /// An affected response names the fault in the header `x-chaos`, for example `Latency (123ms)`, and
 /// has the [`Decision`] among its extensions. [`ChaosEngine::decisions`] returns the last

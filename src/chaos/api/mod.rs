@@ -74,11 +74,12 @@ use super::{Chaos, engine::ChaosEngine};
 ///
 /// # Exempt from chaos
 ///
-/// The engine knows the routes of its control APIs. It neither affects nor counts requests to them,
-/// wherever a [`Chaos`] of this engine stands: around the app, around both, or around a router in
-/// which both are nested. It compares the matched route or, before axum has matched one, the path:
-/// a path below the [path](Self::path) of the API, or one that ends in a route of the API. A route
-/// of the app that looks like `/any/chaos/status` is therefore exempt, too.
+/// The engine knows the routes of its control APIs. Requests to these routes are neither affected
+/// nor counted, wherever a [`Chaos`] of this engine is added: around the app, around both, or
+/// around a router in which both are nested. The engine compares the route that axum matched or,
+/// before that, the path: exempt are paths below the [path](Self::path) of the API, and paths that
+/// end in a route of the API. A route of the app that looks like `/any/chaos/status` is therefore
+/// exempt, too.
 ///
 /// # Every setting, at its default
 ///

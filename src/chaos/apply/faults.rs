@@ -110,7 +110,7 @@ impl Faults {
             .get_or_insert_with(|| Box::pin(sleep(BODY_ERROR_DELAY)))
     }
 
-    /// Splits off the next frame, and schedules the one after it.
+    /// Splits off the next frame, and schedules the following frame.
     fn part(&mut self) -> Bytes {
         let mut most = self.most.unwrap_or(usize::MAX).min(self.pace.most());
         if let Some(limit) = self.limit() {

@@ -149,8 +149,8 @@ impl Plan {
         }
     }
 
-    /// Applies the changes of the request. A request without a body, or one that opens a tunnel,
-    /// has no body to be changed.
+    /// Applies the changes of the request. A request without a body, or a request that opens a
+    /// tunnel, has no body to be changed.
     pub(in crate::chaos) fn request<B>(
         &mut self,
         request: Request<ChaosBody<B>>,

@@ -76,9 +76,9 @@ use crate::chaos::{
 ///
 /// # Together with `Chaos`
 ///
-/// One engine can control both layers ([`with_engine`](Self::with_engine)). It counts requests and
-/// connections separately, so that the same seed leads to the same decisions in whatever order they
-/// arrive, and each stage sees only the kind that its behavior applies to.
+/// One engine can control both layers ([`with_engine`](Self::with_engine)). The engine counts
+/// requests and connections separately, so that the same seed leads to the same decisions in
+/// whatever order they arrive, and each stage sees only the kind that its behavior applies to.
 /// [`max_concurrent`](Self::max_concurrent) limits either kind separately: an idle connection in a
 /// pool takes no place of a request. A connection counts while it is delayed, and until it is
 /// closed if its bytes are affected.

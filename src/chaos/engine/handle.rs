@@ -96,7 +96,8 @@ impl ChaosEngine {
         answer
     }
 
-    /// Enables chaos with the current stage, which continues where it was disabled.
+    /// Enables chaos with the current stage. The stage keeps the progress that it had before. If
+    /// chaos is enabled already, the [expiry](crate::chaos::Chaos::expire_after) is counted anew.
     pub fn enable(&self) {
         self.with_schedule(|schedule| self.switch_on(schedule));
     }
@@ -113,9 +114,9 @@ impl ChaosEngine {
 
     /// Repeats recorded [decisions](Self::decisions), and enables chaos.
     ///
-    /// Each decision is applied to the request or connection with its ordinal; all others pass,
-    /// whatever a trigger would say. Ordinals and statistics restart at 0, and the decision log is
-    /// cleared.
+    /// Each decision is applied to the request or connection with its ordinal. All other requests
+    /// and connections pass; no trigger is evaluated. Ordinals and statistics restart at 0, and the
+    /// decision log is cleared.
     pub fn enable_again(&self, decisions: impl IntoIterator<Item = Decision>) {
         let decisions = decisions.into_iter();
         let by_ordinal = decisions.map(|decision| ((decision.on, decision.ordinal), decision));
@@ -160,7 +161,8 @@ impl ChaosEngine {
 
     /// Disables chaos.
     ///
-    /// Faults of requests in progress are completed; open connections behave normally from now on.
+    /// Requests in progress keep their faults until they complete. Faults of open connections end
+    /// at once.
     pub fn disable(&self) {
         self.with_schedule(|schedule| self.switch_off(schedule));
     }
@@ -222,8 +224,8 @@ impl ChaosEngine {
         }
     }
 
-    /// Returns the last decisions, oldest first; 1,000 at most, or
-    /// [`max_decisions`](crate::chaos::Chaos::max_decisions).
+    /// Returns the last decisions, oldest first: at most 1,000, unless
+    /// [`max_decisions`](crate::chaos::Chaos::max_decisions) is set.
     ///
     /// `Decision` implements serde's `Serialize`; [`Decision::list_from_json`] reads the JSON.
     #[must_use]

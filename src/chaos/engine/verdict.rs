@@ -16,8 +16,8 @@ use crate::chaos::model::{
     random::Random,
 };
 
-/// The verdict on one request or connection. A fault is boxed, so that the verdict on the others
-/// stays small.
+/// The verdict on one request or connection. A fault is boxed, so that the verdict without a fault
+/// is small.
 pub(in crate::chaos) enum Verdict {
     Pass,
     Apply(Box<Choice>),

@@ -175,12 +175,13 @@ impl Behavior {
     /// Cuts the response body at a random length, and adjusts `Content-Length`.
     ///
     /// A body of unknown length is cut within its first 8 KiB, more often near the beginning; a
-    /// shorter body is left whole.
+    /// body that ends before the cut is not changed.
     pub fn snip_body() -> Self {
         Self(Kind::SnipBody)
     }
 
-    /// Cuts the request body, as [`snip_body`](Self::snip_body) does that of the response.
+    /// Cuts the request body at a random length, in the way in which [`snip_body`](Self::snip_body)
+    /// cuts the response body.
     pub fn snip_request_body() -> Self {
         Self(Kind::SnipRequestBody)
     }
@@ -192,10 +193,10 @@ impl Behavior {
 
     /// Applies the fault that the request's headers ask for, as Envoy's fault filter does.
     ///
-    /// `x-envoy-fault-delay-request` is a delay in milliseconds, cut to `max_delay`;
-    /// `x-envoy-fault-abort-request` is the status of the response, from 200 to 599. The trigger
-    /// [of the same name](crate::chaos::Trigger::envoy_fault_headers) fires for requests with such
-    /// headers.
+    /// `x-envoy-fault-delay-request` is a delay in milliseconds, which is shortened to `max_delay`
+    /// if it is longer; `x-envoy-fault-abort-request` is the status of the response, from 200 to
+    /// 599. The trigger [of the same name](crate::chaos::Trigger::envoy_fault_headers) fires for
+    /// requests with such headers.
     pub fn envoy_fault_headers(max_delay: Duration) -> Self {
         Self(Kind::EnvoyFault { max_delay })
     }
@@ -210,7 +211,7 @@ impl Behavior {
         Self::change(on, Change::RemoveHeader(name))
     }
 
-    /// Replaces every character of the header `name` by another one, at random.
+    /// Replaces every character in the values of the header `name` by another random character.
     pub fn garble_header(on: Message, name: HeaderName) -> Self {
         Self::change(on, Change::GarbleHeader(name))
     }
@@ -246,7 +247,7 @@ impl Behavior {
     /// Over HTTP/1 the connection is closed, over HTTP/2 the stream is reset, 100 ms after the last
     /// byte, so that this byte can arrive. A body of exactly `bytes` bytes is aborted as well,
     /// where the protocol can tell: over HTTP/1 a body with `Content-Length` is complete by then,
-    /// and a body without a length over HTTP/1.0 ends with the connection in any case.
+    /// and a body without a length over HTTP/1.0 always ends with the connection.
     pub fn break_after(on: Message, bytes: u64) -> Self {
         Self::change(on, Change::BreakAfter(bytes))
     }
@@ -258,8 +259,8 @@ impl Behavior {
 
     /// Adds `by` to `Content-Length`, without changing the body.
     ///
-    /// If the length of the body is unknown, the message is left as it is. Over HTTP/1 the body
-    /// ends where `Content-Length` says: a shorter body is cut off, and after a longer one the
+    /// If the length of the body is unknown, the message is not changed. Over HTTP/1 the body ends
+    /// where `Content-Length` says: a shorter body is cut off, and after a longer one the
     /// connection is closed. Over HTTP/2 the receiver notices the difference.
     pub fn misstate_length(on: Message, by: i64) -> Self {
         Self::change(on, Change::MisstateLength(by))
