@@ -55,8 +55,8 @@ const WRITE_BUFFER: usize = 256 << 10;
 /// An entry that cannot be an exchange is skipped, and the others are served. The
 /// [`report`](Self::report) lists such entries, and what was changed in others.
 ///
-/// A HAR from a browser contains every cookie and token. They are redacted before a look-up
-/// ([`Matching::redact`]), but not when the file is read.
+/// A HAR from a browser contains every cookie and token. Cookies and tokens are redacted before a
+/// look-up ([`Matching::redact`]), but not when the file is read.
 ///
 /// **Writing.** Exchanges are appended, and the file is a complete HAR after every batch. Files of
 /// other tools are never written to. Facts without a field in HAR (trailers, how a body ended, the
@@ -65,7 +65,8 @@ const WRITE_BUFFER: usize = 256 << 10;
 /// compressed content of up to 64 MiB is decoded, as HAR requires. Dates range from 1970 to 9999,
 /// durations up to a hundred days.
 ///
-/// A [replay](Replay) holds one or two entries in memory, a look-up all exchanges of the file.
+/// A [replay](Replay) keeps one or two entries in memory; a look-up keeps all exchanges of the file
+/// in memory.
 #[derive(Clone)]
 #[must_use]
 pub struct Har {

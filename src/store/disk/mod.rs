@@ -25,8 +25,8 @@ const DEFAULT_MAX_SEGMENT_BYTES: u64 = 256 << 20;
 
 /// A stream in a folder: WARC files, appended in recorded order. Clones share it.
 ///
-/// The files are WARC 1.1 (ISO 28500), which a pager and every WARC tool can read. They are named
-/// `traffic-<start>-<writer>-<number>.warc`, with `.gz` or `.zst` added when they are
+/// The files are WARC 1.1 (ISO 28500), which a pager and every WARC tool can read. The files are
+/// named `traffic-<start>-<writer>-<number>.warc`, with `.gz` or `.zst` added when they are
 /// [compressed](Self::compress). A new file is begun every 256 MiB
 /// ([`max_segment_bytes`](Self::max_segment_bytes)). Several processes may record into one folder:
 /// each writes its own files.

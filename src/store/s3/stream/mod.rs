@@ -145,8 +145,8 @@ impl S3 {
     /// Replays only the exchanges that began in `range`, such as `from..to`.
     ///
     /// The replay fetches the segments that were begun in `range`, or up to one hour before or
-    /// after it. It misses an exchange that ended more than an hour after the range, and exchanges
-    /// in a segment that was open for more than an hour
+    /// after it. The replay misses an exchange that ended more than an hour after the range, and
+    /// exchanges in a segment that was open for more than an hour
     /// ([`max_segment_age`](Self::max_segment_age)).
     pub fn began(self, range: impl RangeBounds<SystemTime>) -> Self {
         self.set(|settings| settings.selection.set_times(&range))
