@@ -58,7 +58,7 @@ impl Gzip {
         }
     }
 
-    /// Reads a byte outside of the deflated ones; true for the last one.
+    /// Reads a byte of the header or the trailer. Returns true for the last byte of the member.
     fn byte(&mut self, byte: u8) -> Result<bool, String> {
         match &mut self.stage {
             Stage::Header { read, flags } => {

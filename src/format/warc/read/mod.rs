@@ -47,7 +47,8 @@ pub(crate) enum SegmentItem {
     Torn(u64),
 }
 
-/// Reads the pairs of one segment. In a compressed segment, positions are those of members.
+/// Reads the exchanges of one segment, each a pair of records. In a compressed segment, positions
+/// are those of members.
 pub(crate) struct Reader<R> {
     text: Text<R>,
     /// The id of the segment, from its records.

@@ -35,7 +35,8 @@ pub(super) struct Step {
     pub(super) ended: bool,
 }
 
-/// Reads text. Positions are those of the file, in a compressed one those of its members.
+/// Reads the text of a file, decompressed if needed. Positions are offsets in the file; in a
+/// compressed file, those of its members.
 pub(super) struct Text<R> {
     file: Bounded<R>,
     members: Option<Members>,
