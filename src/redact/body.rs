@@ -65,8 +65,8 @@ impl Rules {
         })
     }
 
-    /// Decodes and redacts a compressed body, if a user has named secrets: usual names do not
-    /// justify the work, or a body that differs from the one sent.
+    /// Decodes and redacts a compressed body, if a user has named secrets. For the usual names
+    /// alone, neither the work is justified nor a change of the body.
     fn clean_compressed(
         &self,
         content_type: Option<&[u8]>,

@@ -178,9 +178,9 @@ impl Redact {
 
     /// Calls `function` with every request, before the other rules are applied.
     ///
-    /// It runs on the recorder's thread when a request is stored, and on the request path when one
-    /// is looked up. It must therefore be deterministic and idempotent. Replace a body with
-    /// [`RecordedBody::set_bytes`]; its `content-length` is then corrected.
+    /// `function` is called on the recorder's thread when a request is stored, and on the request
+    /// path when a request is looked up. It must therefore be deterministic and idempotent. Replace
+    /// a body with [`RecordedBody::set_bytes`]; the header `content-length` is then corrected.
     ///
     /// If the function panics, the exchange is dropped and counted
     /// ([`DroppedCounts::redaction_failed`](crate::record::DroppedCounts::redaction_failed)), and a
@@ -203,8 +203,8 @@ impl Redact {
         self.change(|rules| rules.functions.requests.push(Arc::new(function)))
     }
 
-    /// Calls `function` with every response, as [`request_with`](Self::request_with) does with
-    /// requests.
+    /// Calls `function` with every response, before the other rules are applied. See
+    /// [`request_with`](Self::request_with).
     pub fn response_with(
         self,
         function: impl Fn(&mut RecordedResponse) + Send + Sync + 'static,
@@ -213,17 +213,18 @@ impl Redact {
     }
 
     /// Replaces secrets with `REDACTED-1a2b3c4d5e6f`, where the digits are 48 bits of an
-    /// HMAC-SHA256 with `key`: equal secrets have equal marks, and different secrets different
-    /// ones.
+    /// HMAC-SHA256 with `key`: equal secrets have equal marks, and different secrets have different
+    /// marks.
     ///
     /// Without the key, secrets cannot be found by hashing guesses; with the key, they can. Keep
-    /// the key as secret as the secrets, and make it long and random (32 bytes). It is never
+    /// the key as secret as the secrets, and make it long and random (32 bytes). The key is never
     /// printed.
     ///
     /// Values are hashed decoded, without percent-encoding, escapes or quotes: a token in a JSON
     /// body has the same mark in a query, in a form, and after the scheme of `authorization`. In
-    /// `cookie` and `set-cookie`, each value is hashed separately; names and the attributes of
-    /// cookies stay. Among a million secrets, two have the same mark with a probability of 0.2 %.
+    /// `cookie` and `set-cookie`, each value is hashed separately; the names and attributes of
+    /// cookies are kept. Among a million secrets, two have the same mark with a probability of 0.2
+    /// %.
     ///
     /// ```
     /// use http::{HeaderMap, header};

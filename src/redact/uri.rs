@@ -101,8 +101,8 @@ impl Rules {
         Some((at + 2..at + 2 + user.len(), self.user(user)?))
     }
 
-    /// Returns the range of a query or fragment with secrets if one begins at `start`, and its
-    /// redacted text.
+    /// If a query or fragment with secrets begins at `start`, returns its range and its redacted
+    /// text.
     fn query_in(
         &self,
         text: &str,
