@@ -7,8 +7,8 @@ use crate::content::{
     json_pointer::{Pointer, Step},
 };
 
-/// The limit of the canonical form, as a multiple of the text and in bytes: each selected value is
-/// written with its path.
+/// The maximum length of the canonical form, as a multiple of the length of the text, plus a number
+/// of bytes: each selected value is written with its path.
 const LONGER: usize = 16;
 const LONGEST: usize = 1 << 20;
 

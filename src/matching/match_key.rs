@@ -93,7 +93,7 @@ impl Matching {
         }))
     }
 
-    /// Returns the match key under which `exchange` answers. It is `None` if the exchange cannot
+    /// Returns the match key under which `exchange` answers. Returns `None` if the exchange cannot
     /// answer: its response is missing or incomplete, its request body is incomplete although it is
     /// part of the key, or a user's function panics.
     pub fn key_of(&self, exchange: &Exchange) -> Option<MatchKey> {

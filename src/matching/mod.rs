@@ -194,8 +194,9 @@ impl Matching {
     }
 
     /// Sets whether the boundary between the parts of `multipart/...` bodies is ignored, which many
-    /// clients choose anew for each request. It is ignored in the body, and in `content-type` if
-    /// that is part of the match key. The methods for form fields ignore the boundary too.
+    /// clients choose anew for each request. The boundary is ignored in the body, and in
+    /// `content-type` if that header is part of the match key. The methods for form fields ignore
+    /// the boundary too.
     ///
     /// ```
     /// use tower_traffic::Matching;
@@ -217,8 +218,9 @@ impl Matching {
     /// Includes the result of `function` in the match key.
     ///
     /// The function takes the redacted request, with its body unless the body is
-    /// [ignored](Self::ignore_body). It runs on the request path, and whenever a recording is
-    /// opened. A panic is logged once, and makes the request match no recording.
+    /// [ignored](Self::ignore_body). The function is called on the request path for each look-up,
+    /// and for each recorded request when a recording is opened. A panic is logged once, and the
+    /// request then matches no recording.
     ///
     /// ```
     /// use tower_traffic::Matching;
@@ -238,8 +240,8 @@ impl Matching {
         self
     }
 
-    /// Ignores everything except the result of `function`, and of other functions given before or
-    /// after. Otherwise as [`also_by`](Self::also_by).
+    /// Matches only by the result of `function`, and of other functions set before or after.
+    /// `function` is called as in [`also_by`](Self::also_by).
     ///
     /// ```
     /// use tower_traffic::Matching;
