@@ -11,7 +11,7 @@ use crate::{
     util::filter::RequestFilter,
 };
 
-/// A layer that hands every exchange to a store, off the request path.
+/// A layer that records every exchange into a store, off the request path.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -50,15 +50,15 @@ use crate::{
 /// ```
 ///
 /// Building the layer does no I/O and needs no runtime. Clones of the layer and all their services
-/// share one recorder. A setting of the recorder applies to all of them, whenever it is set; any
-/// other setting applies to this layer value and the services made from it afterwards.
+/// share one recorder. A setting of the recorder applies to all clones and services, whenever it is
+/// set; any other setting applies to this layer value and the services made from it afterwards.
 ///
 /// # Shutdown
 ///
 /// When the layer, its services, its handles and the exchanges in flight are all dropped, the last
 /// drop waits until the queue is stored and the store is flushed, for
-/// [`drain_timeout`](Self::drain_timeout) at most. This works after the app's runtime has ended
-/// too. `std::process::exit` runs no drops: call [`Recorder::flush`] before it.
+/// [`drain_timeout`](Self::drain_timeout) at most. The wait also works after the app's runtime has
+/// ended. `std::process::exit` runs no drops: call [`Recorder::flush`] before it.
 #[derive(Clone)]
 #[must_use = "layers do nothing unless applied"]
 pub struct RecordTraffic {
