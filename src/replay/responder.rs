@@ -23,8 +23,8 @@ use crate::store::{Disk, Memory, Replay, Source};
 
 /// A service that answers from a recording, where a stack would otherwise end in a client.
 ///
-/// It never fails: a request that it cannot answer gets a 503 with the reason. Clones share one
-/// position in the recording.
+/// The service never fails: a request without a matching recording gets a 503 with the reason.
+/// Clones share one position in the recording.
 ///
 /// ```
 /// use axum::Router;

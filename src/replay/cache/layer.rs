@@ -52,26 +52,27 @@ use crate::{
 /// ```
 ///
 /// - **Matching**: the store defines which requests match ([`Source::matching`]): by default those
-///   with equal method, URI and body, with secrets redacted on both sides. To change the rule,
-///   configure the store: `ReplayCache::new(DiskCache::new("./t").match_by(..))`.
+///   with equal method, URI and body, after secrets are redacted in both requests. To change the
+///   rule, configure the store: `ReplayCache::new(DiskCache::new("./t").match_by(..))`.
 /// - **Answers** are complete recordings; incomplete ones are never replayed.
 /// - **The inner service** is cloned and polled for readiness on each miss, so hits are answered
-///   while it is unavailable.
+///   while the inner service is unavailable.
 /// - **The request body** is read before the look-up, up to
-///   [`max_request_body_bytes`](Self::max_request_body_bytes). A longer or incomplete one cannot be
-///   matched, and passes through unchanged.
+///   [`max_request_body_bytes`](Self::max_request_body_bytes). A request with a longer or
+///   incomplete body matches no recording: it is refused if misses are refused; otherwise it passes
+///   through unchanged, and its response is not recorded.
 /// - **Errors of the store** count as misses; see [`on_error`](Self::on_error).
 ///
-/// It does not implement HTTP caching (RFC 9111): recordings do not expire, and `Cache-Control` has
-/// no effect.
+/// The layer does not implement HTTP caching (RFC 9111): recordings do not expire, and
+/// `Cache-Control` has no effect.
 ///
 /// # Settings and handles
 ///
 /// Clones of the layer, its services and its [`recorder`](Self::recorder) share the store, the
 /// recorder, the position of [`AnswerOrder::Recorded`] and the decision of [`OnMiss::Once`].
 /// [`record_to`](Self::record_to), [`redact`](Self::redact) and [`on_error`](Self::on_error) change
-/// this shared state, and so apply to all of them. Every other setting belongs to one layer value
-/// and the services that it makes afterwards.
+/// this shared state, and so apply to all clones, services and handles. Every other setting belongs
+/// to one layer value and the services that it makes afterwards.
 #[derive(Clone)]
 #[must_use = "layers do nothing unless applied"]
 pub struct ReplayCache {
@@ -180,7 +181,8 @@ impl ReplayCache {
     }
 
     /// Reads at most `bytes` bytes of a request body for the look-up; 16 MiB by default. A request
-    /// with a longer body is a miss.
+    /// with a longer body matches no recording: it is refused if misses are refused; otherwise it
+    /// passes through, and its response is not recorded.
     pub fn max_request_body_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_request_body_bytes = bytes;
         self
