@@ -24,7 +24,8 @@ use crate::{redact::Redact, util::filter::RequestFilter};
 ///     .layer(DebugDump::stdout());
 /// ```
 ///
-/// A request is one block of lines, and its response another, with the number of the call:
+/// The request and the response of a call are each printed as a block of lines that begins with a
+/// time and the number of the call:
 ///
 /// ```text
 /// 2025-06-01T12:34:56.789Z #17 > POST /users?token=REDACTED HTTP/1.1
@@ -47,7 +48,7 @@ use crate::{redact::Redact, util::filter::RequestFilter};
 ///
 /// - A request is printed when its body ends, or when the response head arrives before that.
 /// - A response is printed when its body ends.
-/// - A failed call, and a call whose client is gone, are printed as such.
+/// - A call that fails, and a call whose client disconnects, end with a block that says so.
 ///
 /// A call that hangs is therefore visible at once if the request body is empty or was read to its
 /// end, otherwise when the call ends.
@@ -61,16 +62,16 @@ use crate::{redact::Redact, util::filter::RequestFilter};
 /// - Text, recognized by content type and by content, is printed. Other content is summarized, or
 ///   printed as [hex](Self::hex). JSON can be [indented](Self::indent_json).
 /// - Compressed content (gzip, deflate, br, zstd) is decoded with the feature `decompress`, and
-///   summarized without it. At most [`max_body_bytes`](Self::max_body_bytes) of it are printed, and
-///   no decoder inflates more than that or 1 MiB.
+///   summarized without it. At most [`max_body_bytes`](Self::max_body_bytes) of the decoded content
+///   are printed, and no decoder inflates more than that or 1 MiB.
 /// - Secrets are [redacted](Self::redact), as in recordings, also in truncated content. A function
-///   that redacts responses is given the copied part. Events are not printed then, because the
-///   function needs the whole response.
+///   that redacts responses is called with the copied part of the body. If there is such a
+///   function, events are not printed, because the function needs the whole response.
 /// - Control characters and others that change how text looks are escaped (`\x1b`, `\u{202e}`), and
 ///   so are bytes that are not UTF-8. Lines from the wire are indented, so that a message cannot
 ///   imitate a block.
-/// - Durations start at the arrival of the request. The first is the time to the response head. The
-///   time to the end follows if it is longer by 1 ms or more.
+/// - Durations start at the arrival of the request. The first duration is the time to the response
+///   head. The time to the end of the body follows if it is longer by 1 ms or more.
 ///
 /// # All settings
 ///
@@ -99,9 +100,9 @@ use crate::{redact::Redact, util::filter::RequestFilter};
 /// [`color`](Self::color) has no fixed default: it depends on the output.
 ///
 /// Building the layer does no I/O, and neither building nor printing needs a runtime. Clones of the
-/// layer and all their services share one printer. A setting of the printer applies to all of them,
-/// whenever it is set; any other setting applies to this layer value and the services made from it
-/// afterwards.
+/// layer and all their services share one printer. A setting of the printer applies to all clones
+/// and services, whenever it is set; any other setting applies to this layer value and the services
+/// made from it afterwards.
 ///
 /// # Shutdown
 ///
