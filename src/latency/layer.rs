@@ -37,15 +37,15 @@ use crate::redact::Redact;
 /// of these:
 ///
 /// 1. the name from [`route`](Self::route);
-/// 2. axum's `MatchedPath` (feature `axum`), such as `/users/{id}`. It is present if the layer is
-///    added with `Router::layer`, also in and around nested routers. It is absent around the whole
-///    router, in a fallback, and below `nest_service`;
+/// 2. axum's `MatchedPath` (feature `axum`), such as `/users/{id}`. The matched path is present if
+///    the layer is added with `Router::layer`, also in and around nested routers. The matched path
+///    is absent around the whole router, in a fallback, and below `nest_service`;
 /// 3. the path, cut at 256 bytes, for the first 200 different paths
 ///    ([`max_paths`](Self::max_paths));
 /// 4. [`OTHER`](super::OTHER).
 ///
-/// None of them contains the query, which may hold secrets. Secrets in the text of an error are
-/// [redacted](Self::redact).
+/// None of these routes contains the query, which may have secrets. Secrets in the text of an error
+/// are [redacted](Self::redact).
 ///
 /// # All settings
 ///
