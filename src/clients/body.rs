@@ -71,8 +71,8 @@ struct FirstPoll<B: Body> {
 
 /// A body that may have been polled once.
 ///
-/// The mutex is uncontended. It makes the body `Sync`, as reqwest requires and axum's bodies are
-/// not.
+/// The mutex is uncontended. The mutex makes the body `Sync`, which reqwest requires, and which
+/// axum's bodies are not.
 struct PolledBody<B: Body>(Mutex<Inner<B>>);
 
 struct Inner<B: Body> {
