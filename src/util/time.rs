@@ -8,8 +8,8 @@ use jiff::Timestamp;
 pub(crate) const FOREVER: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// Delay of a body's error. When a body fails, a server or client discards what it has not sent,
-/// even the head, and `curl` over HTTP/2 what it has not read. It is more than the 40 ms by which
-/// Linux delays the acknowledgement that Nagle's algorithm waits for (`TCP_DELACK_MIN`).
+/// even the head, and `curl` over HTTP/2 what it has not read. The delay is more than the 40 ms by
+/// which Linux delays the acknowledgement that Nagle's algorithm waits for (`TCP_DELACK_MIN`).
 #[cfg(any(feature = "chaos", feature = "forward"))]
 pub(crate) const BODY_ERROR_DELAY: Duration = Duration::from_millis(100);
 
