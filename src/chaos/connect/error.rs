@@ -4,8 +4,8 @@ use std::io;
 
 /// The error of a connection that chaos refused, failed or reset.
 ///
-/// It is the source of the [`std::io::Error`] that a client returns. Over HTTP/2, the `h2` crate
-/// keeps only the kind and the text of a reset, or reports a broken pipe.
+/// This error is the source of the [`std::io::Error`] that a client returns. Over HTTP/2, the `h2`
+/// crate keeps only the kind and the text of a reset, or reports a broken pipe.
 ///
 /// ```
 /// use std::{error::Error, io};

@@ -12,8 +12,9 @@ use crate::chaos::{
 
 /// A layer that injects faults into the connections of a client.
 ///
-/// It wraps the client's connector, as [`Chaos`](crate::chaos::Chaos) wraps the client: it refuses
-/// or delays connections, and affects the bytes of open connections as a bad network does.
+/// The layer wraps the client's connector, as [`Chaos`](crate::chaos::Chaos) wraps the client.
+/// Connections are refused or delayed, and the bytes of open connections are affected as by a bad
+/// network.
 ///
 /// ```
 /// use http::Request;
@@ -42,9 +43,9 @@ use crate::chaos::{
 /// # }
 /// ```
 ///
-/// It wraps any connector that takes a [`Uri`](http::Uri): hyper-util's `HttpConnector`, below TLS,
-/// or hyper-rustls's `HttpsConnector`, around TLS. Below TLS, faults apply to encrypted bytes and
-/// may break the handshake; around TLS, they apply to the bytes of HTTP.
+/// The layer wraps any connector that takes a [`Uri`](http::Uri): hyper-util's `HttpConnector`,
+/// below TLS, or hyper-rustls's `HttpsConnector`, around TLS. Below TLS, faults apply to encrypted
+/// bytes and may break the handshake; around TLS, they apply to the bytes of HTTP.
 ///
 /// # Decisions
 ///

@@ -27,7 +27,7 @@ pub struct ChaosConnection<I> {
 
 /// The decision about the connection of a response.
 ///
-/// hyper-util's client inserts it into the extensions of each response that arrives over an
+/// hyper-util's client inserts this value into the extensions of each response that arrives over an
 /// affected connection.
 #[derive(Clone, Debug)]
 pub struct AffectedConnection(Arc<Decision>);

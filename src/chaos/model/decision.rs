@@ -6,12 +6,13 @@ use super::behavior::Behavior;
 
 /// A fault that was applied to a request or a connection.
 ///
-/// An affected response has it among its extensions;
-/// [`ChaosEngine::decisions`](crate::chaos::ChaosEngine::decisions) returns the last ones.
+/// The extensions of an affected response contain the decision;
+/// [`ChaosEngine::decisions`](crate::chaos::ChaosEngine::decisions) returns the last decisions.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Decision {
-    /// The number of the request, or of the connection, counted separately from 0.
+    /// The number of the request or connection, counted from 0; requests and connections are
+    /// counted separately.
     pub ordinal: u64,
     /// Whether the fault applies to a request or to a connection.
     pub on: Affected,

@@ -116,7 +116,8 @@ pub(in crate::chaos) enum StageOutcome {
 }
 
 impl Stage {
-    /// Applies no fault, and keeps later stages from being consulted.
+    /// Applies no fault to any request or connection, and keeps later stages from being consulted,
+    /// until the stage is [finished](Self::until).
     pub fn wait() -> Self {
         Self(Kind::Wait)
     }
@@ -151,7 +152,7 @@ impl Stage {
         Self(Kind::Then(stages))
     }
 
-    /// Combines `stages` as if by [`then`](Self::then).
+    /// Combines `stages` in their order, as if by [`then`](Self::then).
     pub fn sequence(stages: impl IntoIterator<Item = Self>) -> Self {
         Self(Kind::Then(stages.into_iter().collect()))
     }

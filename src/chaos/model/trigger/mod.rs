@@ -120,7 +120,7 @@ impl Trigger {
         Self(Kind::Always)
     }
 
-    /// Fires for the first request.
+    /// Fires only for the first request after activation.
     pub fn once() -> Self {
         Self(Kind::Once {
             trigger: None,
@@ -128,7 +128,7 @@ impl Trigger {
         })
     }
 
-    /// Fires the first time that `trigger` fires.
+    /// Fires only the first time that `trigger` fires.
     pub fn once_for(trigger: Self) -> Self {
         Self(Kind::Once {
             trigger: Some(Box::new(trigger)),
