@@ -86,7 +86,8 @@ impl Redact {
         self.change(|rules| rules.headers.push(name.as_ref().to_ascii_lowercase()))
     }
 
-    /// Keeps the values of the header `name`, unless they are marked sensitive.
+    /// Keeps the values of the header `name`, which is case-insensitive, unless the values are
+    /// marked sensitive.
     pub fn keep_header(self, name: impl AsRef<str>) -> Self {
         self.change(|rules| {
             rules
@@ -166,7 +167,7 @@ impl Redact {
         self.change(|rules| rules.values.pointers.push(Pointer::new(pointer.as_ref())))
     }
 
-    /// Leaves bodies unchanged, except for fields that you name with
+    /// Sets whether bodies are kept unchanged, except for fields that you name with
     /// [`form_field`](Self::form_field), [`json_field`](Self::json_field) or
     /// [`json_pointer`](Self::json_pointer).
     pub fn keep_bodies(self, keep: bool) -> Self {
@@ -252,7 +253,7 @@ impl Redact {
     }
 
     /// Replaces the secrets of an exchange. If a user's function panics, only method, status and
-    /// version of its message are kept.
+    /// version of the message with which it was called are kept.
     pub fn exchange(&self, exchange: &mut Exchange) {
         self.request(&mut exchange.request);
         match &mut exchange.response {
@@ -262,7 +263,8 @@ impl Redact {
         }
     }
 
-    /// Replaces the secrets of a request, as [`exchange`](Self::exchange) does.
+    /// Replaces the secrets of a request. If a user's function panics, only method and version are
+    /// kept.
     pub fn request(&self, request: &mut RecordedRequest) {
         if self.try_request(request).is_err() {
             request.uri = Uri::from_static("/REDACTED");
@@ -270,7 +272,8 @@ impl Redact {
         }
     }
 
-    /// Replaces the secrets of a response, as [`exchange`](Self::exchange) does.
+    /// Replaces the secrets of a response. If a user's function panics, only status and version are
+    /// kept.
     pub fn response(&self, response: &mut RecordedResponse) {
         if self.try_response(response).is_err() {
             clear(&mut response.headers, &mut response.body);
