@@ -16,9 +16,9 @@ use crate::{content::json_pointer::Pointer, message::RecordedRequest, redact::Re
 /// Selects the parts of a request that a recorded request must have in common with it: by default
 /// method, URI and body.
 ///
-/// The parts are hashed into a [`MatchKey`], once per request; a lookup compares only keys. Secrets
-/// are replaced first ([`Redact::default`]) on both sides, so that a request with a new token finds
-/// its recording.
+/// The selected parts are hashed into a [`MatchKey`], once per request; a look-up compares only
+/// keys. Secrets are replaced first ([`Redact::default`]) in the recorded request and in the new
+/// one, so that a request with a new token finds its recording.
 ///
 /// The URI is compared in the form that the layer receives: path and query at an HTTP/1 server;
 /// with scheme and authority in a client, in a proxy and over HTTP/2. A recording made over HTTP/2
@@ -86,8 +86,8 @@ impl Matching {
         self
     }
 
-    /// Includes every header except `names` in the match key. Replaces all earlier selections of
-    /// headers.
+    /// Includes every header except `names`, which are case-insensitive, in the match key. Replaces
+    /// all earlier selections of headers.
     pub fn all_headers_except<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.headers = NameSelection::except(names);
         self
@@ -99,8 +99,8 @@ impl Matching {
         self
     }
 
-    /// Ignores every query parameter except `names`; without names, the whole query. Replaces all
-    /// earlier selections of query parameters.
+    /// Ignores every query parameter except `names`, which are case-insensitive; without names, the
+    /// whole query. Replaces all earlier selections of query parameters.
     pub fn only_query<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.query = NameSelection::only(names);
         self
@@ -108,8 +108,8 @@ impl Matching {
 
     /// Sets whether the body is ignored. An ignored body is not buffered before a look-up.
     ///
-    /// This also ignores the headers that redaction may change with a body: `content-length`,
-    /// digests, and `content-encoding` if you have named secrets in bodies.
+    /// With the body, headers are ignored that redaction may change: `content-length`, digests, and
+    /// `content-encoding` if you have named secrets in bodies.
     pub fn ignore_body(mut self, ignore: bool) -> Self {
         self.body = !ignore;
         self
@@ -185,9 +185,9 @@ impl Matching {
         self
     }
 
-    /// Ignores every field of forms except `names`, in the forms of
-    /// [`ignore_form_field`](Self::ignore_form_field). Replaces all earlier selections of form
-    /// fields.
+    /// Ignores every form field except `names`, which are case-insensitive, in the same kinds of
+    /// bodies as [`ignore_form_field`](Self::ignore_form_field); without names, every field.
+    /// Replaces all earlier selections of form fields.
     pub fn only_form_fields<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.contents.form = NameSelection::only(names);
         self
