@@ -20,7 +20,8 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::util::{error::BoxError, time::BODY_ERROR_DELAY};
 
-/// Response body of [`Forward`](super::Forward): the origin's, or the text of an error response.
+/// Response body of [`Forward`](super::Forward): the body of the origin's response, or the text of
+/// an error response.
 pub struct ForwardBody {
     source: BodySource,
 }

@@ -15,9 +15,9 @@ use crate::util::time::FOREVER;
 
 /// An HTTP client as a service that cannot fail: every error is a response.
 ///
-/// It speaks HTTP/1.1, and HTTP/2 with origins that choose it in the TLS handshake; it keeps idle
-/// connections, and trusts the system's root certificates. The request target has to be absolute,
-/// as [`ProxyHost`](crate::proxy::ProxyHost) makes it.
+/// The client uses HTTP/1.1, or HTTP/2 with origins that choose it in the TLS handshake. Idle
+/// connections are kept, and the system's root certificates are trusted. The request target has to
+/// be absolute, as [`ProxyHost`](crate::proxy::ProxyHost) makes it.
 ///
 /// ```no_run
 /// # async fn serve(listener: tokio::net::TcpListener) -> std::io::Result<()> {
@@ -152,7 +152,8 @@ impl Forward {
         self.set(|config| config.idle_timeout = timeout.min(FOREVER))
     }
 
-    /// Keeps at most `connections` idle connections per host; 256 by default.
+    /// Keeps at most `connections` idle connections per host; 256 by default. With 0, no connection
+    /// is kept.
     pub fn max_idle_per_host(self, connections: usize) -> Self {
         self.set(|config| config.max_idle_per_host = connections)
     }
@@ -183,8 +184,9 @@ impl Forward {
         self.set(|config| config.roots.set_system(trust))
     }
 
-    /// Connects to `address` for the host `host`, without resolving the name. The port of `address`
-    /// applies to targets without a port; port 0 stands for the default of the scheme.
+    /// Connects to `address` for the host `host`, without resolving the name. Of several addresses
+    /// for a host, the first applies. The port of `address` applies to targets without a port; port
+    /// 0 stands for the default of the scheme.
     pub fn resolve(self, host: impl Into<String>, address: SocketAddr) -> Self {
         let host = host.into().into_boxed_str();
         self.set(|config| config.resolved.push((host, address)))

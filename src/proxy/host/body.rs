@@ -12,8 +12,8 @@ use pin_project_lite::pin_project;
 use crate::body::AnswerBody;
 
 pin_project! {
-    /// Response body of [`ProxyHost`](super::ProxyHost): that of the inner service, or the text of
-    /// a refusal.
+    /// Response body of [`ProxyHost`](super::ProxyHost): the inner service's body, or the text of a
+    /// refusal.
     #[derive(Debug)]
     pub struct ResponseBody<B> {
         #[pin]

@@ -13,8 +13,8 @@ use super::{
     via::ViaName,
 };
 
-/// A layer that aims each request at its origin, or at one fixed upstream: with an HTTP client as
-/// the inner service, such as [`Forward`](crate::proxy::Forward), it is a proxy.
+/// A layer that directs each request to its origin, or to one fixed upstream. With an HTTP client
+/// as the inner service, such as [`Forward`](crate::proxy::Forward), the layer is a proxy.
 ///
 /// ```no_run
 /// # #[cfg(feature = "forward")]
@@ -95,19 +95,19 @@ pub(super) struct Config {
 }
 
 impl ProxyHost {
-    /// Sends each request to the origin it names, over plain HTTP.
+    /// Sends each request to the origin that the request names, over plain HTTP.
     pub fn http() -> Self {
         Self::new(TargetMode::Origin(OriginScheme::Http))
     }
 
-    /// Sends each request to the origin it names, over HTTPS. Port 80, the default of the HTTP
-    /// client in front, becomes 443.
+    /// Sends each request to the origin that the request names, over HTTPS. Port 80, the default of
+    /// the HTTP client in front, becomes 443.
     pub fn https() -> Self {
         Self::new(TargetMode::Origin(OriginScheme::Https))
     }
 
-    /// Sends each request to the origin it names, over HTTPS if the port is 443, else over plain
-    /// HTTP.
+    /// Sends each request to the origin that the request names, over HTTPS if the port is 443, else
+    /// over plain HTTP.
     pub fn by_port() -> Self {
         Self::new(TargetMode::Origin(OriginScheme::ByPort))
     }
@@ -146,10 +146,11 @@ impl ProxyHost {
         }
     }
 
-    /// Allows only these hosts, by the name in the request: `example.com`, `*.example.com` (all
-    /// subdomains), `192.0.2.1`, `[2001:db8::1]`, each with or without a port. All hosts are
-    /// allowed by default. A pattern of any other form matches nothing, and an upstream is always
-    /// allowed.
+    /// Allows only the hosts that match one of the patterns `hosts`, by the name in the request:
+    /// `example.com`, `*.example.com` (all subdomains), `192.0.2.1`, `[2001:db8::1]`, each with or
+    /// without a port. By default all hosts are allowed; without patterns, none is. Of several
+    /// calls, the last applies. A pattern of any other form matches nothing, and an upstream is
+    /// always allowed.
     ///
     /// The check applies to names, before they are resolved to addresses.
     pub fn allow_hosts(self, hosts: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
@@ -162,7 +163,7 @@ impl ProxyHost {
 
     /// Allows link-local addresses (`169.254.0.0/16`, `fe80::/10`) and the metadata services of
     /// clouds; disabled by default. A metadata service gives its secrets to every local process,
-    /// and an open proxy extends that to all of its clients.
+    /// and so to all clients of a proxy that allows these addresses.
     ///
     /// For names that resolve to such addresses, see
     /// [`Forward::allow_link_local`](crate::proxy::Forward::allow_link_local).
@@ -171,8 +172,8 @@ impl ProxyHost {
     }
 
     /// Allows tunnels (`CONNECT`) to allowed hosts and any port; disabled by default. The inner
-    /// service has to open them, as [`Forward`](crate::proxy::Forward) does. Layers do not see the
-    /// content of a tunnel, which usually is encrypted. Has no effect with
+    /// service has to open the tunnels, as [`Forward`](crate::proxy::Forward) does. Layers do not
+    /// see the content of a tunnel, which usually is encrypted. Has no effect with
     /// [`upstream`](Self::upstream).
     pub fn allow_connect(self, allow: bool) -> Self {
         self.set(|config| config.allow_connect = allow)
@@ -182,28 +183,28 @@ impl ProxyHost {
     /// default.
     ///
     /// The address comes from axum's `into_make_service_with_connect_info::<SocketAddr>()`, or from
-    /// a `SocketAddr` in the request's extensions; else it is `unknown`.
+    /// a `SocketAddr` in the request's extensions; otherwise the address is `unknown`.
     pub fn forwarded(self, forwarded: bool) -> Self {
         self.set(|config| config.forwarded.standard = forwarded)
     }
 
     /// Appends to `X-Forwarded-For`, and replaces `X-Forwarded-Host` and `X-Forwarded-Proto`;
     /// disabled by default. A client can send the beginning of `X-Forwarded-For` itself: trust only
-    /// its last element, which is `unknown` without an address.
+    /// the last element, which is `unknown` if the client's address is.
     pub fn x_forwarded(self, x_forwarded: bool) -> Self {
         self.set(|config| config.forwarded.x = x_forwarded)
     }
 
-    /// The client's scheme for [`forwarded`](Self::forwarded) and
-    /// [`x_forwarded`](Self::x_forwarded); `http` by default. Behind TLS set `https`: an origin
-    /// that requires it redirects for ever otherwise.
+    /// Sets the client's scheme for [`forwarded`](Self::forwarded) and
+    /// [`x_forwarded`](Self::x_forwarded); `http` by default. Behind TLS set `https`: otherwise an
+    /// origin that requires HTTPS redirects for ever.
     pub fn scheme(self, scheme: Scheme) -> Self {
         self.set(|config| config.scheme = scheme)
     }
 
-    /// The name in `Via` and `Proxy-Status`: a host name or a pseudonym, in which invalid
-    /// characters become `-`. Loops are detected by this name, so it has to be unique; the default,
-    /// also for an empty `name`, is random.
+    /// Sets the name of the proxy in `Via` and `Proxy-Status`: a host name or a pseudonym, in which
+    /// invalid characters become `-`. Loops are detected by the name, which therefore has to be
+    /// unique. By default, and if `name` is empty, the name is random.
     pub fn name(self, name: impl AsRef<str>) -> Self {
         self.set(|config| config.name = ViaName::new(name.as_ref()))
     }
