@@ -45,8 +45,8 @@ const MAX_SPARE_LOGS: usize = 4096;
 /// A handle to a recorder: [flushes](Self::flush) it and reads its [counters](Self::stats).
 ///
 /// Clones of the handle, the layer, its services and the exchanges in flight share one recorder.
-/// When the last of them is dropped, that drop waits until everything is stored and the store is
-/// flushed, or until the drain timeout.
+/// The drop of the last of these values waits until everything is stored and the store is flushed,
+/// or until the drain timeout.
 #[derive(Clone)]
 pub struct Recorder {
     shared: Arc<Shared>,
@@ -85,10 +85,10 @@ impl Recorder {
         }
     }
 
-    /// Waits until every exchange that has ended is stored or dropped and the store is flushed;
-    /// returns the counters at that time.
+    /// Waits until every exchange that has ended is stored or dropped and the store is flushed, and
+    /// returns the counts at that time.
     ///
-    /// It does not wait for exchanges in flight, and waits for the store within the recorder's
+    /// Exchanges in flight are not waited for. The wait for the store is limited by the recorder's
     /// timeouts.
     pub async fn flush(&self) -> RecorderStats {
         self.start_writer();

@@ -13,7 +13,7 @@ pub struct RecorderStats {
     pub stored: u64,
     /// Exchanges that were dropped, by reason.
     pub dropped: DroppedCounts,
-    /// Exchanges on their way to the store.
+    /// Exchanges that have ended and are not yet stored or dropped.
     pub queued: u64,
 }
 
@@ -27,9 +27,10 @@ pub struct DroppedCounts {
     pub store_failed: u64,
     /// The store exceeded its timeout.
     pub store_timed_out: u64,
-    /// The recorder was shut down before the store accepted them, or could not start its thread.
+    /// The recorder was shut down before the store accepted the exchanges, or could not start its
+    /// thread.
     pub shut_down: u64,
-    /// A function given to [`Redact`](crate::Redact) panicked, so secrets could remain.
+    /// A function of [`Redact`](crate::Redact) panicked, so that secrets could have remained.
     pub redaction_failed: u64,
 }
 
