@@ -21,10 +21,10 @@ use super::{
 };
 use crate::store::{Disk, Memory, Replay, Source};
 
-/// A service that answers from a recording, where a stack would otherwise end in a client.
+/// A service that answers from a recording, for use in place of the client at the end of a stack.
 ///
 /// The service never fails: a request without a matching recording gets a 503 with the reason.
-/// Clones share one position in the recording.
+/// Clones of an [`in_order`](Self::in_order) service share one position in the recording.
 ///
 /// ```
 /// use axum::Router;
@@ -57,13 +57,13 @@ impl Responder {
         Self::new(Disk::new(folder))
     }
 
-    /// Answers from memory.
+    /// Answers from a recording in memory.
     pub fn memory(memory: &Memory) -> Self {
         Self::new(memory.clone())
     }
 
-    /// Answers with the responses of `replay` in recorded order, to any requests. Exchanges without
-    /// a complete response are skipped.
+    /// Answers with the responses of `replay` in recorded order, whatever the requests are.
+    /// Exchanges without a complete response are skipped.
     pub fn in_order(replay: impl Replay) -> Self {
         Self {
             recording: Recording::Replay(Arc::new(Cursor::new(Arc::new(replay)))),

@@ -123,20 +123,22 @@ impl ReplayCache {
         Self::with(Arc::new(source), None)
     }
 
-    /// Answers from a folder of any layout, and records misses into it as fixtures, which can be
-    /// edited and reviewed ([`DiskCache`]).
+    /// Answers from a folder of any layout. With [`OnMiss::Record`] or [`OnMiss::Once`], misses are
+    /// recorded into the folder as fixtures, which can be edited and reviewed ([`DiskCache`]).
     pub fn disk(folder: impl Into<PathBuf>) -> Self {
         Self::new(DiskCache::new(folder))
     }
 
-    /// Answers from memory, and records misses into it.
+    /// Answers from a recording in memory, and records misses into it with [`OnMiss::Record`] or
+    /// [`OnMiss::Once`].
     pub fn memory(memory: &Memory) -> Self {
         Self::new(memory.clone())
     }
 
-    /// Answers from a cache in S3, and records misses into it: see
-    /// [`S3Cache`](crate::store::S3Cache) for its layout, cost and latency. `bucket` is `"bucket"`,
-    /// `"bucket/prefix"`, `"s3://bucket/prefix"` or a [`Bucket`](crate::store::Bucket).
+    /// Answers from a cache in S3, and records misses into it with [`OnMiss::Record`] or
+    /// [`OnMiss::Once`]: see [`S3Cache`](crate::store::S3Cache) for its layout, cost and latency.
+    /// `bucket` is `"bucket"`, `"bucket/prefix"`, `"s3://bucket/prefix"` or a
+    /// [`Bucket`](crate::store::Bucket).
     #[cfg(feature = "s3")]
     pub fn s3(bucket: impl Into<crate::store::Bucket>) -> Self {
         Self::new(crate::store::S3Cache::new(bucket))
@@ -149,7 +151,8 @@ impl ReplayCache {
         }
     }
 
-    /// Defines what happens on a miss; by default it [passes through](OnMiss::PassThrough).
+    /// Defines what happens on a miss; by default the request [passes
+    /// through](OnMiss::PassThrough).
     pub fn on_miss(mut self, on_miss: OnMiss) -> Self {
         self.settings.on_miss = on_miss;
         self
@@ -205,7 +208,8 @@ impl ReplayCache {
     }
 
     /// Calls `hook` with every error of the store, on look-up and on recording; the first error of
-    /// each kind is logged too. Applies to all clones and handles of this layer.
+    /// a look-up and the first error of recording are logged too. Applies to all clones and handles
+    /// of this layer.
     pub fn on_error(self, hook: impl Fn(&StoreError) + Send + Sync + 'static) -> Self {
         let hook = Arc::new(hook);
         *lock(&self.shared.on_error) = Some(hook.clone());

@@ -18,7 +18,7 @@ use crate::{
 /// redacted as a whole.
 const SLACK_BYTES: usize = 64 << 10;
 
-/// A difference between a response and the recorded one.
+/// A difference between a new response and the recorded response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResponseDifference {

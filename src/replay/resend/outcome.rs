@@ -11,7 +11,7 @@ use crate::message::Exchange;
 pub struct Resent {
     /// The recorded exchange.
     pub exchange: Exchange,
-    /// The outcome of sending its request again.
+    /// The outcome of sending the recorded request again.
     pub outcome: ResendOutcome,
 }
 
@@ -39,7 +39,7 @@ pub struct ResendSummary {
     pub different: u64,
     /// Requests without a complete response.
     pub failed: u64,
-    /// Recorded exchanges that are incomplete, and were not sent.
+    /// Recorded exchanges that are incomplete, and whose requests were therefore not sent.
     pub skipped: u64,
     /// Parts of the recording that are unreadable.
     pub unreadable: u64,

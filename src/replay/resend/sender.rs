@@ -26,7 +26,7 @@ const VOLATILE: [&str; 5] = [
 ];
 
 /// Sends every request of a recording to a service, one at a time, and compares each response with
-/// the recorded one.
+/// the recorded response.
 ///
 /// ```no_run
 /// # async fn resend() -> Result<(), Box<dyn std::error::Error>> {
@@ -43,7 +43,7 @@ const VOLATILE: [&str; 5] = [
 /// # }
 /// ```
 ///
-/// It compares status, headers, content and trailers, except for the headers `date`, `connection`,
+/// Status, headers, content and trailers are compared, except for the headers `date`, `connection`,
 /// `keep-alive`, `transfer-encoding`, `content-length` and those of
 /// [`ignore_header`](Self::ignore_header). Secrets are redacted in the new response first. A secret
 /// that was redacted in a recorded request is sent as [`REDACTED`](crate::REDACTED).
@@ -74,20 +74,20 @@ impl Resend {
         Self::new(Disk::new(folder))
     }
 
-    /// Sends the requests in memory.
+    /// Sends the requests of a recording in memory.
     pub fn memory(memory: &Memory) -> Self {
         Self::new(memory.clone())
     }
 
     /// Sends the requests to `origin`: its scheme and authority replace the recorded ones, and the
     /// client sets `Host`. By default, requests keep the recorded URI, which has no authority if
-    /// they were recorded at a server.
+    /// the request was recorded at a server.
     pub fn origin(mut self, origin: Uri) -> Self {
         self.origin = Some(origin);
         self
     }
 
-    /// Excludes a header from the comparison.
+    /// Excludes the header `name` from the comparison.
     pub fn ignore_header(mut self, name: impl AsRef<str>) -> Self {
         self.ignored_headers
             .push(name.as_ref().to_ascii_lowercase());
@@ -104,8 +104,8 @@ impl Resend {
     /// Sends all requests, calls `on_each` with each outcome, and returns the counts.
     ///
     /// # Errors
-    /// If the recording is missing, or reading it fails. Unreadable parts of it
-    /// ([`StoreError::Damaged`]) are skipped, and counted.
+    /// If the recording is missing, or reading it fails. Unreadable parts of the recording
+    /// ([`StoreError::Damaged`]) are skipped and counted.
     pub async fn run<S, R>(
         self,
         service: S,

@@ -14,13 +14,13 @@ use crate::{
     store::{Disk, Memory, Replay, StoreError},
 };
 
-/// A layer that answers from a recording in recorded order, and checks each request against it
-/// (http4k: `ReplayFrom`).
+/// A layer that answers from a recording in recorded order, and compares each request with the
+/// recorded request (http4k: `ReplayFrom`).
 ///
 /// The n-th request has to match the n-th recorded request, by method, URI and body, or as
-/// [`match_by`](Self::match_by) defines; it gets the n-th recorded response. Any other request gets
-/// a 400 that shows both requests, and the position in the recording stays. After the last
-/// exchange, every request gets a 400. The inner service is never called.
+/// [`match_by`](Self::match_by) defines; the answer is the n-th recorded response. Any other
+/// request gets a 400 that shows both requests, and does not advance the position in the recording.
+/// After the last exchange, every request gets a 400. The inner service is never called.
 ///
 /// Clones of the layer and all its services share one position, so each exchange is replayed once,
 /// also under concurrent requests. Exchanges without a complete response are skipped.
@@ -66,7 +66,7 @@ pub struct ReplayStream {
 }
 
 impl ReplayStream {
-    /// Answers from `replay`.
+    /// Answers from the recording `replay`.
     pub fn new(replay: impl Replay) -> Self {
         Self {
             cursor: Arc::new(Cursor::new(Arc::new(replay))),
@@ -79,7 +79,7 @@ impl ReplayStream {
         Self::new(Disk::new(folder))
     }
 
-    /// Answers from memory.
+    /// Answers from a recording in memory.
     pub fn memory(memory: &Memory) -> Self {
         Self::new(memory.clone())
     }

@@ -20,7 +20,7 @@ use crate::{
     replay::{ResponseFuture, StoredBody, response},
 };
 
-/// The service of [`ReplayStream`](super::ReplayStream). It replaces the inner service.
+/// The service of [`ReplayStream`](super::ReplayStream). The inner service is dropped.
 pub struct ReplayStreamService<S> {
     cursor: Arc<Cursor>,
     settings: Arc<Settings>,
