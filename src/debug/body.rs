@@ -8,7 +8,7 @@ opaque_tee_body! {
 }
 
 opaque_tee_body! {
-    /// The response body of [`DebugDump`](super::DebugDump): the inner service's body, copied as it
-    /// is read.
+    /// The response body of [`DebugDump`](super::DebugDump): the inner service's body, which is
+    /// copied while it is read.
     pub struct ResponseBody<B>(ResponseTap);
 }

@@ -125,8 +125,8 @@ pub(super) struct Settings {
 }
 
 impl DebugDump {
-    /// Prints to a writer, for instance a file. Only the printer's thread writes to it, whole
-    /// blocks at a time, and flushes it after them.
+    /// Prints to a writer, for instance a file. Only the printer's thread uses the writer: it
+    /// writes complete blocks, and then flushes the writer.
     ///
     /// ```
     /// use std::fs::File;
@@ -170,7 +170,7 @@ impl DebugDump {
     }
 
     /// Sets whether to print, until [`Printer::enable`] changes it; `true` by default. A setting of
-    /// the printer. While it is `false`, messages pass as if the layer were absent.
+    /// the printer. While printing is disabled, messages pass as if the layer were absent.
     ///
     /// ```
     /// use tower_traffic::DebugDump;
@@ -180,8 +180,8 @@ impl DebugDump {
     /// ```
     ///
     /// A disabled layer costs about 30 ns a request: it changes the types of both bodies, and so
-    /// both messages are moved once more. Leave it out if it is never enabled: an axum `Router` has
-    /// the same type with the layer and without.
+    /// both messages are moved once more. Leave the layer out if printing is never enabled: an axum
+    /// `Router` has the same type with the layer and without.
     ///
     /// ```
     /// use axum::Router;
@@ -211,7 +211,7 @@ impl DebugDump {
         self
     }
 
-    /// Prints only the calls for whose requests `predicate` is true.
+    /// Prints only the calls for which `predicate` is true of the request.
     ///
     /// The predicate runs on the request path. A panic in it counts as `false`, and is logged once
     /// through `tracing`.

@@ -31,9 +31,8 @@ const MAX_SPARE_MESSAGES: usize = 512;
 
 /// A handle to a printer: [flushes](Self::flush) it, and switches it [on and off](Self::enable).
 ///
-/// Clones of the handle, the layer, its services and the calls in flight share one printer. When
-/// the last of them is dropped, that drop waits until everything is printed, or until the drain
-/// timeout.
+/// Clones of the handle, the layer, its services and the calls in flight share one printer. The
+/// drop of the last of these values waits until everything is printed, or until the drain timeout.
 #[derive(Clone)]
 pub struct Printer {
     shared: Arc<Shared>,
@@ -96,7 +95,7 @@ impl Printer {
         self.shared.is_enabled.load(Ordering::Relaxed)
     }
 
-    /// Whether to print the calls that begin from now on. Calls in flight are not affected.
+    /// Sets whether calls that begin from now on are printed. Calls in flight are not affected.
     pub fn enable(&self, is_enabled: bool) {
         self.shared.is_enabled.store(is_enabled, Ordering::Relaxed);
     }
