@@ -110,7 +110,7 @@ struct Recorded {
 }
 
 impl Histograms {
-    /// Empty histograms.
+    /// Creates empty histograms.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -131,7 +131,7 @@ impl Histograms {
         move |measurement| this.record(measurement)
     }
 
-    /// Adds an exchange.
+    /// Adds the times of an exchange.
     pub fn record(&self, measurement: &Measurement) {
         let shared = &self.shared;
         let route = measurement.route();

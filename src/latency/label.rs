@@ -3,7 +3,7 @@ use std::fmt::Write;
 use super::Measurement;
 
 impl Measurement {
-    /// http4k's label: method, route, class of status and status, separated by dots.
+    /// Returns http4k's label: method, route, class of status and status, separated by dots.
     ///
     /// | exchange | label |
     /// |---|---|

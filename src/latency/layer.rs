@@ -122,10 +122,12 @@ impl ReportLatency {
         self.set(|config| config.reporters.push(Arc::new(report)))
     }
 
-    /// Names the route of a request. `None` leaves the route as it is without this function.
+    /// Sets the function that names the route of a request. If the function returns `None`, the
+    /// route is that without a function.
     ///
-    /// It runs on the request path. The number of names is not limited, so choose from few. A name
-    /// is cut at 256 bytes, and its control characters become `_`. A panic counts as `None`.
+    /// The function is called on the request path. The number of names is not limited, so return
+    /// one of few. A name is cut at 256 bytes, and its control characters become `_`. A panic
+    /// counts as `None`.
     ///
     /// ```
     /// use tower_traffic::ReportLatency;

@@ -46,7 +46,8 @@ impl Measurement {
         self.known.give_back();
     }
 
-    /// Returns the request's method, as sent: clients can invent any number of them.
+    /// Returns the request's method as it was sent. Clients can invent methods, so the number of
+    /// different methods is not limited.
     pub fn method(&self) -> &Method {
         &self.known.method
     }
@@ -68,7 +69,8 @@ impl Measurement {
         }
     }
 
-    /// Returns the route, one of few: see [`ReportLatency`](super::ReportLatency#routes).
+    /// Returns the route, one of a limited number: see
+    /// [`ReportLatency`](super::ReportLatency#routes).
     pub fn route(&self) -> &str {
         match self.path() {
             Some(path) if !self.is_admitted(path) => OTHER,
@@ -112,7 +114,8 @@ impl Measurement {
         self.ended_at - self.known.began
     }
 
-    /// Returns the end of the exchange; the end of the request body does not matter:
+    /// Returns how the exchange ended, by its response; the end of the request body does not
+    /// matter:
     ///
     /// - [`Complete`](ExchangeEnd::Complete);
     /// - [`ClientGone`](ExchangeEnd::ClientGone), with a [status](Self::status) if the response
@@ -123,8 +126,8 @@ impl Measurement {
         &self.outcome
     }
 
-    /// Returns the type of error, one of few: OpenTelemetry's `error.type`. `None` if there was no
-    /// error.
+    /// Returns the type of error, one of a small set: OpenTelemetry's `error.type`. Returns `None`
+    /// if there was no error.
     ///
     /// | value | case |
     /// |---|---|
@@ -176,8 +179,9 @@ impl Measurement {
             .unwrap_or(&Scheme::HTTP)
     }
 
-    /// Returns the server's name or address, and its port, from the URI: present in a client, in a
-    /// proxy and in HTTP/2. Without a port in the URI, it is the default port of the scheme.
+    /// Returns the server's name or address, and its port, from the URI. They are present in a
+    /// client, in a proxy and in HTTP/2. Without a port in the URI, the port is the default port of
+    /// the scheme.
     pub fn server(&self) -> Option<(&str, Option<u16>)> {
         let server = self.known.server.as_ref()?;
         let default = || match self.scheme().as_str() {

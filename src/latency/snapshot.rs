@@ -6,7 +6,8 @@ use serde::{Serialize, Serializer};
 
 use super::millis;
 
-/// A copy of [`Histograms`](super::Histograms), displayed as a table and serialized as JSON.
+/// A copy of the state of [`Histograms`](super::Histograms), displayed as tables and serialized as
+/// JSON.
 ///
 /// ```text
 /// to the end, ms
@@ -28,13 +29,16 @@ pub struct Snapshot {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Series {
-    /// The method; `_OTHER` if it is unknown, `*` beyond the limit of series.
+    /// The method; `_OTHER` for all unknown methods, `*` in the series for exchanges beyond the
+    /// limit of series.
     pub method: &'static str,
-    /// The route; `*` beyond the limit of series.
+    /// The route; `*` in the series for exchanges beyond the limit of series.
     pub route: String,
-    /// The status code; `None` without a response.
+    /// The status code; `None` without a response, and in the series for exchanges beyond the limit
+    /// of series.
     pub status: Option<u16>,
-    /// `complete`, `client gone` or `error`; `None` beyond the limit of series.
+    /// The kind of end: `complete`, `client gone` or `error`; `None` in the series for exchanges
+    /// beyond the limit of series.
     pub ended: Option<&'static str>,
     /// Times to the response head; `None` without a response. In JSON `time_to_head_ms`.
     #[serde(rename = "time_to_head_ms")]
@@ -44,7 +48,7 @@ pub struct Series {
     pub time_to_end: Percentiles,
 }
 
-/// Percentiles of times. In JSON they are milliseconds.
+/// Percentiles of times. In JSON, times are in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Percentiles {
