@@ -100,7 +100,7 @@ impl<B: Body> ChaosBody<B> {
     }
 }
 
-/// An empty body.
+/// Creates an empty body.
 impl<B: Body> Default for ChaosBody<B> {
     fn default() -> Self {
         Self::stored(ReplayBody::default())

@@ -111,7 +111,7 @@ impl<S, T> ChaosService<S, T> {
     }
 }
 
-/// One call of the inner service that may be affected.
+/// A call of the inner service that a fault may affect.
 struct AffectedCall<S, T> {
     inner: S,
     engine: ChaosEngine,
@@ -293,7 +293,7 @@ fn mark<R: Body>(
     response.map(|body| body.counted(injection.active))
 }
 
-/// Inserts a header. Characters that a header cannot have, as in a user's message, become `?`.
+/// Inserts a header. Characters of `text` that are not allowed in a header become `?`.
 fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
     let visible: String = text
         .chars()

@@ -9,7 +9,8 @@ use crate::util::time::FOREVER;
 /// The interval between parts of a throttled body; small parts arrive less often.
 const STEP: Duration = Duration::from_millis(100);
 
-/// An absolute schedule: a timer that fires late delays one part, not all that follow.
+/// The times at which parts may pass. The times are absolute: a timer that fires late delays one
+/// part, but not all later parts.
 #[derive(Debug, Default)]
 pub(in crate::chaos) struct Pace {
     /// The pause after each part.

@@ -149,8 +149,8 @@ impl Plan {
         }
     }
 
-    /// Applies the changes of the request. A request without a body, or a request that opens a
-    /// tunnel, has no body to be changed.
+    /// Applies the changes that are for the request. A request without a body, or a request that
+    /// opens a tunnel, has no body to be changed.
     pub(in crate::chaos) fn request<B>(
         &mut self,
         request: Request<ChaosBody<B>>,
@@ -170,7 +170,7 @@ impl Plan {
         Request::from_parts(parts, body.faulty(faults))
     }
 
-    /// Applies the changes of the response.
+    /// Applies the changes that are for the response.
     pub(in crate::chaos) fn response<B>(
         &mut self,
         response: Response<ChaosBody<B>>,
@@ -290,9 +290,9 @@ impl Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Carries {
     Body,
-    /// No body, but the head of a message with a body: the response to `HEAD`.
+    /// No body follows, but the head describes a body: the response to `HEAD`.
     Head,
-    /// No body, or a tunnel: after a 101, or a successful `CONNECT`.
+    /// No body follows, or a tunnel does: after a 101, or a successful `CONNECT`.
     Nothing,
 }
 

@@ -32,7 +32,8 @@ enum End {
 }
 
 impl ConnectionPlan {
-    /// Draws the random values of a connection behavior. A behavior for requests has no effect.
+    /// Draws the random values of a connection behavior. A behavior for requests gives a plan
+    /// without faults.
     pub(super) fn new(behavior: &Behavior, random: Random) -> Self {
         let behavior = behavior
             .connection()

@@ -102,7 +102,7 @@ where
     }
 }
 
-/// Takes the ready service, and leaves its clone.
+/// Returns the service that is ready, and leaves a clone in its place.
 fn ready_one<S: Clone>(inner: &mut S) -> S {
     let clone = inner.clone();
     mem::replace(inner, clone)

@@ -147,7 +147,7 @@ impl decision::Decision {
     }
 }
 
-/// Writes the decision as [`list_from_json`](Self::list_from_json) reads it.
+/// Writes the decision in the form that [`list_from_json`](Self::list_from_json) reads.
 impl Serialize for decision::Decision {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         write(&Decision::from(self)).serialize(serializer)

@@ -23,11 +23,11 @@ static NULL: Value = Value::Null;
 /// The enums whose objects name their variant in `type`.
 const TAGGED: [&str; 3] = ["stage", "trigger", "behavior"];
 
-/// A place in a JSON tree. A missing field is `null`, and unknown fields are ignored.
+/// A value in a JSON tree. A missing field is `null`, and unknown fields are ignored.
 #[derive(Clone, Copy)]
 pub(super) struct Json<'de>(pub(super) &'de Value);
 
-/// Text; also a number or a boolean, as http4k reads them.
+/// Returns a string, number or boolean as text, because http4k reads numbers and booleans as text.
 pub(super) fn text(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) => Some(Cow::Borrowed(text)),
@@ -37,7 +37,7 @@ pub(super) fn text(value: &Value) -> Option<Cow<'_, str>> {
     }
 }
 
-/// `invalid {what}: expected {expected}, found {value}`.
+/// Returns the error text `invalid {what}: expected {expected}, found {value}`.
 pub(super) fn invalid(what: &str, expected: &str, value: &Value) -> String {
     const SHOWN: usize = 80;
     let found = match value {
@@ -201,7 +201,8 @@ struct Variant<'de> {
 }
 
 impl Variant<'_> {
-    /// http4k ignores `on`; but `connection` must not silently become a request.
+    /// Fails if `on` is `connection` in a behavior that has no field `on`. http4k ignores `on`, but
+    /// a fault for connections must not silently affect requests.
     fn check_on(&self, fields: &[&str]) -> Result<(), ParseDocumentError> {
         let on = self.body.0.get("on").unwrap_or(&NULL);
         if self.of != "behavior" || fields.contains(&"on") || *on != "connection" {

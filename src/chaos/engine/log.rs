@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::chaos::model::decision::Decision;
 
-/// The last decisions, and counts of all of them.
+/// The last decisions, and the number of all decisions per behavior.
 #[derive(Default)]
 pub(super) struct DecisionLog {
     pub(super) decisions: VecDeque<Decision>,

@@ -84,8 +84,8 @@ impl ChaosEngine {
         }
     }
 
-    /// `applicable` returns the part of a behavior that applies to the observed request or
-    /// connection.
+    /// Evaluates the schedule for an observed request or connection. `applicable` returns the part
+    /// of a behavior that applies to the request or connection.
     fn evaluate(
         &self,
         schedule: &mut Schedule,

@@ -21,7 +21,7 @@ use crate::chaos::model::{
 pub(in crate::chaos) enum Verdict {
     Pass,
     Apply(Box<Choice>),
-    /// A trigger must see more of the request first.
+    /// A trigger needs more of the request before it can decide.
     Defer(Pending),
 }
 
@@ -79,8 +79,8 @@ impl Drop for ActiveGuard {
 }
 
 impl ChaosEngine {
-    /// Counts and logs the fault, whose random values are now drawn: a `delay`, and a `text` for
-    /// people.
+    /// Counts and logs the fault, after its random values are drawn: the `delay`, and the `text`
+    /// that describes the fault.
     pub(in crate::chaos) fn record(
         &self,
         choice: &Choice,

@@ -13,7 +13,7 @@ const LAST_DAY: Date = Date::MAX;
 
 /// A timestamp in ISO 8601, in Java's format: with 0, 3, 6 or 9 digits of the second's fraction.
 ///
-/// Timestamps outside of jiff's range are written as its ends.
+/// A timestamp outside of jiff's range is written as the nearest end of the range.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::chaos) struct Moment(pub(in crate::chaos) SystemTime);
 

@@ -5,7 +5,7 @@ use http::{Extensions, HeaderMap, Method, Request, StatusCode, Uri};
 use super::{decision::Affected, random::Random};
 use crate::message::client;
 
-/// Parts of an exchange, other than the request head, that a trigger must see.
+/// The parts of an exchange, other than the request head, that a trigger needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::chaos) struct Inputs {
     pub(in crate::chaos) body: bool,
@@ -40,7 +40,7 @@ pub(in crate::chaos) struct Observation<'a> {
     pub(in crate::chaos) uri: &'a Uri,
     pub(in crate::chaos) headers: &'a HeaderMap,
     pub(in crate::chaos) extensions: &'a Extensions,
-    /// The request body, if a trigger needs it and it is small enough.
+    /// The request body, if a trigger needs the body and it is not too long.
     pub(in crate::chaos) body: Option<&'a [u8]>,
     /// The status of the response, once the response has arrived.
     pub(in crate::chaos) status: Option<StatusCode>,

@@ -11,7 +11,7 @@ use crate::{content::form, message::head};
 /// The largest compiled regular expression, in bytes.
 const SIZE_LIMIT: usize = 1 << 20;
 
-/// A regular expression that must match in full.
+/// A regular expression that must match the whole text.
 #[derive(Clone, Debug)]
 pub(in crate::chaos) struct Pattern {
     regex: Regex,
@@ -71,7 +71,7 @@ pub struct InvalidPattern {
 /// A condition on one part of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::chaos) enum Part {
-    /// Compared without regard to case; an unknown method never matches.
+    /// The method, compared without regard to case. A request with an unknown method never matches.
     Method(String),
     Host(Pattern),
     Path(Pattern),

@@ -142,8 +142,8 @@ fn duration() -> Value {
     )
 }
 
-/// In IPv6, each place of `::` needs an alternative of its own: a group more before it, a group
-/// less after it.
+/// Returns the pattern of a network. In IPv6, each position of `::` needs an alternative of its
+/// own, with one group more before it and one group less after it.
 fn network() -> String {
     let byte = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
     let v4 = format!("({byte}[.]){{3}}{byte}(/(3[0-2]|[12]?[0-9]))?");
