@@ -19,7 +19,7 @@ impl<'a> Edits<'a> {
         }
     }
 
-    /// Replaces the range `place`, which follows all ranges replaced before.
+    /// Replaces the range `place`, which must follow all ranges that were replaced before.
     pub(super) fn replace(&mut self, place: Range<usize>, with: &[u8]) {
         if self.text.get(place.clone()) == Some(with) || place.start < self.done {
             return;

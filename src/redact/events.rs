@@ -7,10 +7,11 @@ use memchr::memchr2;
 use super::{edits::Edits, json::SecretValues, mark::Mark};
 use crate::content::media_type::looks_like_json;
 
-/// Replaces the secrets in the data of each event; `None` if it has none.
+/// Returns `text` with the secrets in the data of each event replaced, or `None` if it has no
+/// secrets.
 ///
-/// The data of an event may span several lines (WHATWG HTML, 9.2): they are redacted as one text,
-/// which is written back line by line.
+/// The data of an event may span several lines (WHATWG HTML, 9.2): the lines are redacted as one
+/// text, which is written back line by line.
 pub(super) fn redact(text: &[u8], values: &SecretValues, mark: &Mark) -> Option<Vec<u8>> {
     let mut edits = Edits::new(text);
     let mut data: Vec<Range<usize>> = Vec::new();

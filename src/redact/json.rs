@@ -53,7 +53,8 @@ impl SecretValues {
         self.names.find(&json::unescaped(name))
     }
 
-    /// Redacts a text; `None` if it has no secrets. All other bytes are kept.
+    /// Returns `text` with its secrets replaced, or `None` if it has no secrets. All other bytes
+    /// are kept.
     ///
     /// Invalid JSON may contain any secret: if a user has named secrets, the invalid rest of
     /// content declared as JSON is replaced.

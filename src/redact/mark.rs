@@ -10,7 +10,7 @@ use super::REDACTED;
 /// The number of hex digits in a hashed mark.
 const DIGITS: usize = 12;
 
-/// Makes the replacements of secrets: `REDACTED`, or with a hash.
+/// Makes the replacements of secrets: `REDACTED`, or `REDACTED-` and a hash.
 #[derive(Clone, Default)]
 pub(super) struct Mark {
     /// HMAC-SHA256, initialized with the key.

@@ -12,8 +12,8 @@ use crate::content::{
 const DEEPEST: usize = 8;
 
 impl Rules {
-    /// Replaces the contents of secret parts, and the secrets in other parts; `None` if there are
-    /// none.
+    /// Returns content with the contents of secret parts, and the secrets in other parts, replaced;
+    /// `None` if there are no secrets.
     ///
     /// If a user has named secrets, content without valid parts is replaced as a whole, and so are
     /// malformed parts and the text outside of parts.

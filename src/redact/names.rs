@@ -54,8 +54,8 @@ pub(super) const QUERY: [&str; 28] = [
     "sessionid",
 ];
 
-/// Members of JSON objects. The list is shorter, because a replay returns them to clients, and many
-/// of these work with `session` or `signature`.
+/// Members of JSON objects. The list is shorter than that of query parameters, because a replay
+/// returns the values to clients, many of which need the values of `session` or `signature`.
 pub(super) const JSON: [&str; 20] = [
     "access_token",
     "accesstoken",

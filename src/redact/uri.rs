@@ -57,8 +57,9 @@ impl Rules {
         HeaderValue::from_bytes(&bytes).ok()
     }
 
-    /// Replaces the secrets in all URIs of a text, in user information, query and fragment (OAuth
-    /// puts tokens there). The texts of clients' errors often contain URIs.
+    /// Returns `text` with the secrets in all of its URIs replaced, in user information, query and
+    /// fragment (OAuth puts tokens into fragments); `None` if it has no secrets. The texts of
+    /// clients' errors often contain URIs.
     pub(super) fn redact_text(&self, text: &str) -> Option<String> {
         let mut redacted = String::new();
         let mut kept = 0;
@@ -118,8 +119,9 @@ impl Rules {
         Some((start..*end, clean))
     }
 
-    /// As [`query_in`](Self::query_in), for the pair that begins at `start` in a query without
-    /// secrets as a whole. Only this pair is read, because there may be many.
+    /// Returns the range and the redacted text, like [`query_in`](Self::query_in), for the pair
+    /// that begins at `start` in a query without secrets as a whole. Only this pair is read,
+    /// because there may be many.
     fn pair_in(&self, query: &str, start: usize) -> Option<(Range<usize>, String)> {
         let rest = &query[start..];
         let name = &rest[..rest.find(['=', '&', '?'])?];
