@@ -17,8 +17,8 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 
 /// Removes the hop-by-hop headers of a message.
 ///
-/// With `keep_upgrade`, the headers of an upgrade are kept. `te: trailers` is always kept, because
-/// gRPC servers require it.
+/// If `keep_upgrade` is true, the headers of an upgrade are kept. `te: trailers` is always kept,
+/// because gRPC servers require it.
 pub(super) fn remove(headers: &mut HeaderMap, keep_upgrade: bool) {
     if headers.contains_key(header::TRANSFER_ENCODING) {
         // `Transfer-Encoding` overrides it (RFC 9112, 6.3).

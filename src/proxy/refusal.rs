@@ -8,7 +8,7 @@ const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 /// The methods that the proxy passes on in every configuration.
 const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-/// A response that the proxy itself gives, with the reason for its client.
+/// A response of the proxy itself, with the reason as its body.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,

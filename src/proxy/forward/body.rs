@@ -54,7 +54,7 @@ impl ForwardBody {
     }
 }
 
-/// An empty body.
+/// Creates an empty body.
 impl Default for ForwardBody {
     fn default() -> Self {
         Self::text("")

@@ -36,7 +36,7 @@ impl<B> ResponseBody<B> {
     }
 }
 
-/// An empty body.
+/// Creates an empty body.
 impl<B> Default for ResponseBody<B> {
     fn default() -> Self {
         Self::text("")

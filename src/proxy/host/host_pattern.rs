@@ -11,7 +11,8 @@ pub(super) struct HostPattern {
 }
 
 impl HostPattern {
-    /// Parses `example.com`, `*.example.com`, `example.com:8080`, `[::1]:443`, `*:443`, `*`.
+    /// Parses a pattern: `example.com`, `*.example.com`, `example.com:8080`, `[::1]:443`, `*:443`,
+    /// `*`.
     pub(super) fn new(pattern: &str) -> Self {
         // An IPv6 address without its brackets.
         if pattern.parse::<Ipv6Addr>().is_ok() {

@@ -91,7 +91,7 @@ struct Prepared {
 }
 
 impl Config {
-    /// Rewrites a received request into one for its origin.
+    /// Rewrites a received request into a request for its origin.
     fn prepare(&self, parts: &mut Parts) -> Result<Prepared, Refusal> {
         if self.name.is_in(&parts.headers) {
             return Err(Refusal::new(
@@ -207,8 +207,8 @@ fn decrement_max_forwards(parts: &mut Parts) -> Result<(), Refusal> {
     }
 }
 
-/// Joins the `Cookie` headers of HTTP/2 and HTTP/3 into the single one of HTTP/1 (RFC 9113, 8.2.3;
-/// RFC 9114, 4.2.1).
+/// Joins the `Cookie` headers of HTTP/2 and HTTP/3 into the single `Cookie` header of HTTP/1 (RFC
+/// 9113, 8.2.3; RFC 9114, 4.2.1).
 fn join_cookies(parts: &mut Parts) {
     let crumbs = parts.headers.get_all(header::COOKIE);
     if crumbs.iter().nth(1).is_none() {

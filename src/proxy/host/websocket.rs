@@ -35,8 +35,8 @@ fn protocol(_: &mut Extensions) -> Option<HeaderValue> {
     None
 }
 
-/// Translates the response to such an upgrade back to HTTP/2. Returns false if the origin responded
-/// with another 2xx, which HTTP/2 clients would take for an open WebSocket.
+/// Translates the response to an upgrade that [`to_http1`] made, back to HTTP/2. Returns false if
+/// the origin responded with another 2xx, which HTTP/2 clients would take for an open WebSocket.
 pub(super) fn to_http2<B>(response: &mut Response<B>) -> bool {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         *response.status_mut() = StatusCode::OK;
