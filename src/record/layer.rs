@@ -83,8 +83,9 @@ pub enum WhenFull {
     #[default]
     Drop,
     /// Delays the request while more than half of the limit is in use, for `timeout` at most, and
-    /// then serves it. The other half is for exchanges in flight; an exchange that exceeds it is
-    /// dropped as with `Drop`. The service waits in `poll_ready`, which needs tokio's timer.
+    /// then serves it. The other half is for exchanges in flight; an exchange that exceeds the
+    /// limit is dropped as with `Drop`. The service waits in `poll_ready`, which needs tokio's
+    /// timer.
     Wait {
         /// The longest delay of one request.
         timeout: Duration,
