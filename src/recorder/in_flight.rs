@@ -295,7 +295,7 @@ impl Entries {
         }
     }
 
-    /// Records a frame; false if a part of the body is not recorded.
+    /// Records a frame. Returns false if a part of the body is not recorded.
     fn data(&mut self, side: Side, data: &Bytes) -> bool {
         let body = match side {
             Side::Request => &mut self.request,

@@ -69,7 +69,7 @@ pub(crate) struct Settings {
 }
 
 impl Recorder {
-    /// Does no I/O: the first exchange starts the writer's thread.
+    /// Creates a recorder, without I/O: the first exchange starts the writer's thread.
     pub(crate) fn new(sink: Arc<dyn Sink>) -> Self {
         Self {
             shared: Arc::new(Shared {
