@@ -37,7 +37,7 @@ impl StoredBody {
     }
 }
 
-/// An empty body.
+/// Creates an empty body.
 impl Default for StoredBody {
     fn default() -> Self {
         Self::text("")
@@ -112,7 +112,7 @@ impl<B: Body> ResponseBody<B> {
     }
 }
 
-/// An empty body.
+/// Creates an empty body.
 impl<B> Default for ResponseBody<B> {
     fn default() -> Self {
         Self::stored(StoredBody::default())
@@ -180,7 +180,7 @@ impl<B: Body> RequestBody<B> {
     }
 }
 
-/// An empty body.
+/// Creates an empty body.
 impl<B: Body> Default for RequestBody<B> {
     fn default() -> Self {
         Self {

@@ -20,7 +20,7 @@ pub(super) fn replayed(exchange: &Exchange) -> Option<Response<StoredBody>> {
     complete(exchange).map(replay)
 }
 
-/// Builds a response from a recorded one, to be sent again.
+/// Builds a response from a recorded response, to be sent again.
 pub(super) fn replay(recorded: &RecordedResponse) -> Response<StoredBody> {
     let mut response = Response::new(StoredBody::recorded(&recorded.body));
     *response.status_mut() = recorded.status;

@@ -66,7 +66,8 @@ impl Drop for Lead {
 }
 
 impl Follower {
-    /// Waits until the leader is done, for at most [`MAX_WAIT`] (without a runtime: for ever).
+    /// Waits until the leader is done, for at most [`MAX_WAIT`]. Without a runtime, the wait has no
+    /// limit.
     pub(super) async fn wait(mut self) {
         // The channel carries no values: it closes with the lead.
         let closed = async { while self.0.changed().await.is_ok() {} };

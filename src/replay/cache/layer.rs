@@ -88,8 +88,8 @@ pub enum OnMiss {
     #[default]
     PassThrough,
     /// Calls the inner service, and records its response, which answers from then on. Concurrent
-    /// misses of the same request wait for the first, for up to 10 s, unless its response is an
-    /// event stream or exceeds [`max_body_bytes`](ReplayCache::max_body_bytes).
+    /// misses of the same request wait up to 10 s for the response to the first request, unless
+    /// that response is an event stream or exceeds [`max_body_bytes`](ReplayCache::max_body_bytes).
     Record,
     /// [`Record`](Self::Record) if the recording is empty at the first miss, else
     /// [`Refuse`](Self::Refuse) (VCR: `once`).

@@ -121,7 +121,7 @@ impl Resend {
         }
     }
 
-    /// Whether the recorded body may be redacted, so that a new one must be redacted as a whole
+    /// Whether the recorded body may be redacted, so that the new body must be redacted as a whole
     /// before the comparison.
     fn may_be_redacted(&self, recorded: &[u8]) -> bool {
         let (_, functions) = self.redact.has_functions();

@@ -19,9 +19,9 @@ pub struct Resent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResendOutcome {
-    /// The response equals the recorded one.
+    /// The response equals the recorded response.
     Same,
-    /// The response has these differences from the recorded one.
+    /// The response has these differences from the recorded response.
     Different(Vec<ResponseDifference>),
     /// The response is missing or incomplete, because of this error.
     Failed(String),
@@ -62,7 +62,7 @@ impl ResendSummary {
     }
 }
 
-/// One line for the request, and one for each difference.
+/// Writes one line for the request, and one line for each difference.
 impl fmt::Display for Resent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let request = &self.exchange.request;
