@@ -74,7 +74,7 @@ fn log_lost(counts: &Counts, count: u64) {
 }
 
 impl Printer {
-    /// Does no I/O: the first message starts the printer's thread.
+    /// Creates a printer, without I/O: the first message starts the printer's thread.
     pub(super) fn new(output: Output) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -115,8 +115,8 @@ impl Printer {
         self.queue().counts().dropped_total()
     }
 
-    /// Begins a call, with its number, and with its context for an event of `tracing`; `None` if
-    /// the output is disabled.
+    /// Begins a call. Returns its number, and its context if the output is `tracing`; `None` if the
+    /// output is disabled.
     pub(super) fn begin(&self) -> Option<(u64, Option<Box<Context>>)> {
         let output = &self.shared.output;
         if !output.is_enabled() {

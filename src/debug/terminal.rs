@@ -13,7 +13,7 @@ pub(super) fn line(out: &mut Vec<u8>, text: &[u8]) {
     write(out, text, false);
 }
 
-/// Writes text as lines, each indented and ended. Tabs stay, and CR LF ends a line.
+/// Writes text as lines, each indented and ended. Tabs are kept, and CR LF ends a line.
 pub(super) fn lines(out: &mut Vec<u8>, mut text: &[u8], indent: &[u8]) {
     while !text.is_empty() {
         let line;
