@@ -47,7 +47,7 @@ impl Config {
         }
     }
 
-    /// Calls the reporters. Never panics: it runs in drops.
+    /// Calls the reporters. Never panics, because the function runs in drops.
     pub(super) fn report(&self, measurement: &Measurement) {
         for report in &self.reporters {
             self.guard.call("report", || report(measurement));

@@ -199,7 +199,7 @@ impl Measurement {
     }
 }
 
-/// A clone keeps the layer's settings alive, but not its reporters.
+/// The clone keeps the layer's settings alive, but not its reporters.
 impl Clone for Measurement {
     fn clone(&self) -> Self {
         let mut known = self.known.clone();
@@ -217,7 +217,7 @@ impl Clone for Measurement {
     }
 }
 
-/// In one line: `GET /users/{id}: 200 in 1.302ms, head after 1.251ms`.
+/// Writes one line: `GET /users/{id}: 200 in 1.302ms, head after 1.251ms`.
 impl fmt::Display for Measurement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}: ", self.method(), self.route())?;

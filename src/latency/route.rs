@@ -34,7 +34,7 @@ pub(super) enum RouteSource {
     Path,
 }
 
-/// The target of a request. Its fields are set one by one: cheaper than a move.
+/// The route or path of a request. The fields are set one by one, which is cheaper than a move.
 #[derive(Clone)]
 pub(super) struct Target {
     pub(super) source: RouteSource,
