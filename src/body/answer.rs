@@ -28,7 +28,7 @@ pin_project! {
 }
 
 impl<B> AnswerBody<B> {
-    /// Passes `body` unchanged.
+    /// Wraps `body`, whose frames pass unchanged.
     #[inline]
     pub(crate) fn live(body: B) -> Self {
         Self {

@@ -31,7 +31,7 @@ enum Rest<B: Body> {
 impl<B: Body> Unpin for ReplayBody<B> {}
 
 impl<B: Body> ReplayBody<B> {
-    /// Passes `body` unchanged.
+    /// Wraps `body`, whose frames pass unchanged.
     pub(crate) fn live(body: B) -> Self {
         Self {
             held: VecDeque::new(),
@@ -55,7 +55,7 @@ impl<B: Body> ReplayBody<B> {
     }
 }
 
-/// An empty body.
+/// Creates an empty body.
 impl<B: Body> Default for ReplayBody<B> {
     fn default() -> Self {
         Self::text("")

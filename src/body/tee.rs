@@ -21,8 +21,8 @@ pub(crate) trait Tap {
     /// Called with the trailers.
     fn trailers(&mut self, trailers: &HeaderMap);
 
-    /// Called exactly once, when the body ends: never with [`BodyEnd::Limit`], and with
-    /// [`BodyEnd::Dropped`] from the body's drop. Must not panic.
+    /// Called exactly once, when the body ends. `end` is never [`BodyEnd::Limit`]; if the body is
+    /// dropped before its end, `end` is [`BodyEnd::Dropped`]. Must not panic.
     fn end(self, end: BodyEnd);
 }
 
