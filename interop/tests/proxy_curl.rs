@@ -321,7 +321,7 @@ async fn is_told_what_went_wrong() {
         let (head, body) = curled.text.split_once("\r\n\r\n").expect("a head");
         assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
         assert!(values(head, "proxy-status")[0].ends_with(&format!("; error={error}")));
-        assert!(body.ends_with(".\n"), "{body}");
+        assert!(body.ends_with('\n') && body.trim_end().len() > 10, "{body}");
     }
 }
 

@@ -34,7 +34,7 @@ impl fmt::Display for Iso {
     }
 }
 
-/// Parses `PT0.1S`, `P1DT2H`, or `150ms`; a negative duration is invalid.
+/// Parses `PT0.1S`, `P1DT2H`, `150ms`, or `0`; a negative duration is invalid.
 pub(in crate::chaos) fn parse(text: &str) -> Option<Duration> {
     let text = text.trim();
     if text.trim_start_matches(['-', '+']).starts_with(['P', 'p']) {
@@ -42,6 +42,9 @@ pub(in crate::chaos) fn parse(text: &str) -> Option<Duration> {
         let seconds = u64::try_from(nanos / NANOS_PER_SECOND).ok()?;
         let nanos = u32::try_from(nanos % NANOS_PER_SECOND).ok()?;
         Some(Duration::new(seconds, nanos))
+    } else if text == "0" {
+        // The one number that needs no unit.
+        Some(Duration::ZERO)
     } else {
         let span = SpanParser::new().parse_span(text).ok()?;
         let time = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
