@@ -117,7 +117,7 @@ fn an_invalid_log_has_a_path_and_a_reason() {
         (
             format!("[{good}, {good}]"),
             "$[1].ordinal",
-            "duplicate ordinal: 0 has a decision already",
+            "duplicate ordinal: expected one decision for 0",
         ),
         (
             good_but("\"7\"", "\"x\""),
