@@ -343,7 +343,10 @@ fn what_cannot_be_done_is_refused_with_the_reason() {
             )
         );
     }
-    assert!(refused(&["inspect", "Cargo.toml"]).contains("this is no recording"));
+    assert!(
+        refused(&["inspect", "Cargo.toml"])
+            .contains("Cargo.toml: expected a folder, a WARC, a HAR or a VCR cassette, found")
+    );
     assert!(refused(&["inspect", missing, "--status", "7"]).contains("5xx"));
     assert!(refused(&["inspect", missing, "--since", "soon"]).contains("2026-11-20"));
     assert!(refused(&["inspect", missing, "--slower-than", "x"]).contains("100ms"));
@@ -563,13 +566,10 @@ fn a_har_with_mistakes_is_told_in_whole_sentences() {
     let file = place.path().join("x.har");
     let har = file.to_str().unwrap();
     for (content, says) in [
-        (
-            "{\"log\": {}}",
-            "$.log.entries: a list of entries is missing",
-        ),
+        ("{\"log\": {}}", "$.log.entries: missing a list of entries"),
         (
             "{\"x\": {}, \"entries\": []}",
-            "$.log: an object with `entries` is missing",
+            "$.log: missing an object with `entries`",
         ),
         (
             "{\"log\": {\"entries\": [{}, {\"request\": {\"method\": \"GET\", \

@@ -232,7 +232,10 @@ async fn a_mistake_in_an_entry_is_heard_of_and_the_service_inside_answers() {
     let file = entry.join("response.http");
     let error = errors.try_recv().unwrap();
     assert!(
-        error.starts_with(&format!("{}:2: expected a header field", file.display())),
+        error.starts_with(&format!(
+            "{}:2: expected a header such as `name: value`",
+            file.display()
+        )),
         "{error}"
     );
 

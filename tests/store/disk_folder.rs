@@ -234,7 +234,7 @@ mod confined {
         }
         let folder = tempfile::tempdir().unwrap();
         let output = again(
-            "confined::a_file_that_may_not_grow_keeps_what_is_whole",
+            "disk_folder::confined::a_file_that_may_not_grow_keeps_what_is_whole",
             folder.path(),
             "trap '' XFSZ && ulimit -f 128",
         );
@@ -248,7 +248,7 @@ mod confined {
         }
         let folder = tempfile::tempdir().unwrap();
         let mount = format!("mount -t tmpfs -o size=64k tmpfs \\\"\\${FOLDER}\\\"");
-        let test = "confined::a_full_disk_keeps_what_is_whole";
+        let test = "disk_folder::confined::a_full_disk_keeps_what_is_whole";
         if !again_with_mount(test, folder.path(), &mount) {
             // The same code is tested by the limit on a file's size.
             eprintln!("not tested: this process may not mount a small disk");
@@ -327,7 +327,7 @@ mod confined {
         let mut torn = OpenOptions::new().append(true).open(&file).unwrap();
         torn.write_all(b"WARC/1.1\r\nWARC-Type: req").unwrap();
 
-        let test = "confined::a_read_only_folder_is_read_and_not_written";
+        let test = "disk_folder::confined::a_read_only_folder_is_read_and_not_written";
         let here = format!("\\\"\\${FOLDER}\\\"");
         let mount = format!("mount --bind {here} {here} && mount -o remount,ro,bind {here}");
         if again_with_mount(test, folder.path(), &mount) {
