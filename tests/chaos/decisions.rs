@@ -142,7 +142,7 @@ fn an_invalid_log_has_a_path_and_a_reason() {
         (
             good_but("{\"ordinal", "{\"on\": \"connection\", \"ordinal"),
             "$[0].behaviour",
-            "invalid behavior: expected one for connections, as `on` says",
+            "invalid behavior: expected one for connections, as in `on`",
         ),
         (
             good_but("{\"ordinal", "{\"delay\": \"-1s\", \"ordinal"),
