@@ -9,6 +9,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use crate::{
     filter::{Statuses, UriPattern, When},
     target::Format,
+    time,
 };
 
 const LOCATIONS: &str = "\
@@ -135,6 +136,5 @@ pub(crate) struct Verify {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
-        .map_err(|error| format!("{error}: expected a duration such as 100ms or 2s"))
+    time::parse_duration(text).ok_or_else(|| "expected a duration such as 100ms or 2s".to_owned())
 }

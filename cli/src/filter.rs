@@ -1,14 +1,14 @@
 //! Filters of exchanges.
 
-use std::{
-    str::FromStr,
-    time::{Duration, SystemTime},
-};
+use std::{str::FromStr, time::SystemTime};
 
 use regex_lite::Regex;
 use tower_traffic::{Exchange, ExchangeEnd};
 
-use crate::args::{self, EndedAs};
+use crate::{
+    args::{self, EndedAs},
+    time,
+};
 
 impl args::Filter {
     pub(crate) fn matches(&self, exchange: &Exchange) -> bool {
@@ -133,14 +133,9 @@ impl FromStr for When {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let moment = |text: &str| humantime::parse_rfc3339_weak(text).ok();
-        let ago = |text: &str| {
-            let ago: Duration = humantime::parse_duration(text).ok()?;
-            SystemTime::now().checked_sub(ago)
-        };
-        moment(text)
-            .or_else(|| moment(&format!("{text}T00:00:00Z")))
-            .or_else(|| ago(text))
+        let ago = || SystemTime::now().checked_sub(time::parse_duration(text)?);
+        time::parse(text)
+            .or_else(ago)
             .map(Self)
             .ok_or_else(|| "expected 2026-11-20, 2026-11-20T23:59:59Z (UTC) or 10m".to_owned())
     }
@@ -148,6 +143,8 @@ impl FromStr for When {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::time::SystemTime;
 
-use humantime::format_rfc3339_seconds;
 use tower_traffic::{Exchange, StoreError};
 
 use crate::{
@@ -16,6 +15,7 @@ use crate::{
     source::{self, Source},
     table::Table,
     text,
+    time::rfc3339,
 };
 
 pub(crate) async fn run(args: &Inspect) -> Result<Outcome, Failure> {
@@ -151,7 +151,7 @@ impl Sums {
         };
         let mut text = of;
         if let (Some(first), Some(last)) = (self.first, self.last) {
-            let day = |time| format_rfc3339_seconds(time).to_string().replace('T', " ");
+            let day = |time| rfc3339(time, 0).replace('T', " ");
             let parts = [
                 format!("{} failed", text::count(self.failed)),
                 format!("{} sent", text::size(self.sent)),

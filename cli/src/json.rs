@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use humantime::format_rfc3339_nanos;
 use serde_json::{Value, json};
 use tower_traffic::{Exchange, ExchangeEnd, HeaderList, RecordedBody};
 
-use crate::args::EndedAs;
+use crate::{args::EndedAs, time::rfc3339};
 
 /// Returns an exchange as JSON without headers and bodies.
 pub(crate) fn row(number: u64, exchange: &Exchange) -> Value {
@@ -18,7 +17,7 @@ pub(crate) fn row(number: u64, exchange: &Exchange) -> Value {
     };
     json!({
         "number": number,
-        "began": format_rfc3339_nanos(exchange.began).to_string(),
+        "began": rfc3339(exchange.began, 9),
         "method": exchange.request.method.as_str(),
         "uri": exchange.request.uri.to_string(),
         "version": format!("{:?}", exchange.request.version),

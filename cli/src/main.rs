@@ -18,6 +18,7 @@ mod source;
 mod table;
 mod target;
 mod text;
+mod time;
 mod verify;
 
 use std::process::ExitCode;

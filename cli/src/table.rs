@@ -3,10 +3,9 @@
 use std::{fmt::Write, time::SystemTime};
 
 use anstyle::{AnsiColor, Style};
-use humantime::{format_rfc3339_millis, format_rfc3339_seconds};
 use tower_traffic::Exchange;
 
-use crate::{args::EndedAs, text};
+use crate::{args::EndedAs, text, time::rfc3339};
 
 /// Minimum terminal width for all columns.
 const NARROW: usize = 110;
@@ -71,7 +70,7 @@ impl Table {
                  {ended_on}{ended:5}{ended_off} "
             );
         } else {
-            let time = format_rfc3339_millis(exchange.began);
+            let time = rfc3339(exchange.began, 3);
             let _ = write!(
                 row,
                 "{number:>7}  {time}  {method:7}  {status_on}{status:6}{off}  {sent:>7}  \
@@ -103,7 +102,7 @@ impl Table {
 
 /// Formats a time of day as `23:59:59`.
 fn clock(time: SystemTime) -> String {
-    let text = format_rfc3339_seconds(time).to_string();
+    let text = rfc3339(time, 0);
     text.get(11..19).unwrap_or_default().to_owned()
 }
 

@@ -1,10 +1,16 @@
 //! WebSockets over HTTP/2 (RFC 8441), translated to HTTP/1.1 for the origin.
 
-use http::{Extensions, HeaderValue, Method, Response, StatusCode, header, request::Parts};
+#[cfg(feature = "forward")]
+use base64::{Engine, engine::general_purpose::STANDARD};
+#[cfg(feature = "forward")]
+use http::{Extensions, HeaderValue, Method};
+use http::{Response, StatusCode, header, request::Parts};
+#[cfg(feature = "forward")]
 use uuid::Uuid;
 
 /// Translates an extended `CONNECT` into an HTTP/1.1 upgrade. Returns false if `parts` is another
 /// request.
+#[cfg(feature = "forward")]
 pub(super) fn to_http1(parts: &mut Parts) -> bool {
     if parts.method != Method::CONNECT {
         return false;
@@ -21,6 +27,12 @@ pub(super) fn to_http1(parts: &mut Parts) -> bool {
     true
 }
 
+/// Returns false: without hyper, an extended `CONNECT` cannot be recognized.
+#[cfg(not(feature = "forward"))]
+pub(super) fn to_http1(_: &mut Parts) -> bool {
+    false
+}
+
 /// Returns the protocol of an extended `CONNECT`, which only hyper's own extension contains.
 #[cfg(feature = "forward")]
 fn protocol(extensions: &mut Extensions) -> Option<HeaderValue> {
@@ -28,11 +40,6 @@ fn protocol(extensions: &mut Extensions) -> Option<HeaderValue> {
     // HTTP/1.1 has no equivalent for other protocols.
     let is_websocket = protocol.as_str().eq_ignore_ascii_case("websocket");
     is_websocket.then_some(HeaderValue::from_static("websocket"))
-}
-
-#[cfg(not(feature = "forward"))]
-fn protocol(_: &mut Extensions) -> Option<HeaderValue> {
-    None
 }
 
 /// Translates the response to an upgrade that [`to_http1`] made, back to HTTP/2. Returns false if
@@ -49,10 +56,8 @@ pub(super) fn to_http2<B>(response: &mut Response<B>) -> bool {
     !response.status().is_success()
 }
 
-/// Returns sixteen random bytes in base64 (RFC 6455, 4.1). Hexadecimal digits are valid in base64
-/// too.
+/// Returns sixteen random bytes in base64 (RFC 6455, 4.1).
+#[cfg(feature = "forward")]
 fn key() -> String {
-    let hex = Uuid::new_v4().simple().to_string();
-    // The last base64 digit has four bits that must be zero: `A`.
-    format!("{}A==", &hex[..21])
+    STANDARD.encode(Uuid::new_v4())
 }
