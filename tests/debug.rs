@@ -1,4 +1,4 @@
-//! `DebugDump` prints what passes, safely, and never gets in its way.
+//! `DebugDump`: printed messages, safe output, and no effect on the traffic.
 
 use std::{
     convert::Infallible,
@@ -34,7 +34,7 @@ use tower_traffic::{
     debug::{DebugDumpService, Printer, RequestBody, ResponseBody, ResponseFuture},
 };
 
-/// A request as the service inside sees it.
+/// A request as the inner service receives it.
 type Dumped = Request<RequestBody<Body>>;
 
 fn dumping() -> (DebugDump, Paper) {
@@ -42,7 +42,7 @@ fn dumping() -> (DebugDump, Paper) {
     (DebugDump::new(paper.clone()), paper)
 }
 
-/// What is printed of one call.
+/// Makes one call, and returns the printed text.
 async fn printed<S>(dump: DebugDump, paper: &Paper, inner: S, request: Request<Body>) -> String
 where
     S: Service<Dumped, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
@@ -54,7 +54,7 @@ where
     paper.text()
 }
 
-/// What is printed of a response of this type and content.
+/// Returns the printed content of a response with these headers and this content.
 async fn shown(
     dump: DebugDump,
     paper: &Paper,
@@ -72,14 +72,14 @@ async fn shown(
     printed(dump, paper, origin, get("/")).await;
     let blocks = paper.blocks();
     assert_eq!(blocks.len(), 2, "{blocks:?}");
-    // What comes after the head.
+    // The content follows the head.
     match blocks[1].split_once("\n\n") {
         Some((_, content)) => content.to_owned(),
         None => String::new(),
     }
 }
 
-// ---- how it looks
+// ---- layout
 
 #[tokio::test(start_paused = true)]
 async fn a_call_is_a_block_for_each_message() {
@@ -103,7 +103,7 @@ async fn a_call_is_a_block_for_each_message() {
         "localhost",
     );
     let printed = printed(dump, &paper, origin, with(ask, "x-empty", "")).await;
-    // A timer of tokio may be late by a millisecond.
+    // tokio's timer may be late by a millisecond.
     let printed = printed.replace("13.0 ms", "12.0 ms");
     assert_eq!(
         printed,
@@ -139,7 +139,7 @@ async fn every_first_line_has_the_time() {
         .collect();
     assert_eq!(times.len(), 2, "{text}");
     assert!(times[0] <= times[1], "{text}");
-    // It is cut to milliseconds.
+    // The printed time is truncated to milliseconds.
     assert!(before <= times[0] + Duration::from_millis(1), "{text}");
     assert!(times[1] <= SystemTime::now(), "{text}");
 }
@@ -204,7 +204,7 @@ async fn colour_is_there_only_when_asked_for() {
         text.contains("\x1b[1m\x1b[31m500 Internal Server Error\x1b[0m"),
         "{text:?}"
     );
-    // With the styles taken out, it is the same text.
+    // Without the styles, the text equals the plain text.
     let mut plain = text;
     while let Some(start) = plain.find('\x1b') {
         let end = start + plain[start..].find('m').expect("the end of a style");
@@ -217,7 +217,7 @@ async fn colour_is_there_only_when_asked_for() {
     );
 }
 
-// ---- what is shown of content
+// ---- content
 
 #[tokio::test]
 async fn a_body_is_shown_up_to_the_limit_and_passes_whole() {
@@ -315,7 +315,7 @@ async fn text_is_known_by_its_type_or_by_its_look() {
     }
     let (dump, paper) = dumping();
     assert_eq!(shown(dump, &paper, &[], "no type").await, "    no type\n\n");
-    // The limit cuts the second letter in two, which makes the rest no less a text.
+    // The limit splits the second letter; the rest is still printed as text.
     let (dump, paper) = dumping();
     let cut = shown(dump.max_body_bytes(2), &paper, &[], "aü").await;
     assert_eq!(cut, "    a\\xc3\n  * 1 more byte\n\n");
@@ -381,7 +381,7 @@ mod compressed {
 
     const HELLO: &[u8] = b"hello, hello, hello, brotli";
 
-    /// Made with Google's encoder.
+    /// Returns content compressed by Google's encoder.
     fn brotli_hello() -> Vec<u8> {
         let hex = "1b1a00f88d946ede44095286d66c2c696fd31049e4a9045c3ac7438b66";
         let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex");
@@ -455,7 +455,8 @@ mod compressed {
 
     #[tokio::test]
     async fn what_is_broken_is_shown_as_far_as_it_goes() {
-        // Noise is stored and not compressed, so a part of the bytes is a part of the content.
+        // Random content is stored uncompressed, so a prefix of the bytes decodes to a prefix of
+        // the content.
         let noise: Vec<u8> = random_bytes(1_000)
             .iter()
             .map(|byte| b'a' + byte % 16)
@@ -469,7 +470,7 @@ mod compressed {
                 assert!(shown.contains(&start), "{coding}: {shown}");
             }
         }
-        // Two blocks, of which the second is cut: what came before it is shown.
+        // Two blocks, the second truncated: the content of the first is printed.
         let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0x38];
         frame.extend_from_slice(b"\x28\0\0first\x28\0\0sec");
         let shown = decoded("zstd", frame).await;
@@ -562,7 +563,8 @@ mod compressed {
 
     #[tokio::test]
     async fn no_more_passes_from_one_decoder_to_the_next_than_a_mebibyte() {
-        // What a decoder skips costs nothing but time. This is to be skipped:
+        // A decoder skips a skippable frame without output; the frame still passes between the two
+        // decoders.
         for (len, expected) in [
             (1_000, "    hello, hello"),
             (2 << 20, "  * 0 bytes, decoded"),
@@ -611,11 +613,11 @@ mod compressed {
     }
 }
 
-// ---- what must not reach a terminal
+// ---- unsafe characters
 
 #[tokio::test]
 async fn nothing_that_could_steer_a_terminal_is_passed_on() {
-    // Every control character, what turns text around or hides it, and what is no character.
+    // Every control character, bidirectional and invisible characters, and invalid UTF-8.
     let mut evil: Vec<u8> = (0..=0xff).collect();
     let mut chars = ('\0'..='\u{9f}').collect::<String>();
     chars
@@ -677,7 +679,7 @@ async fn nothing_that_could_steer_a_terminal_is_passed_on() {
     }
 }
 
-/// A field's value with all that such a value can have.
+/// Returns a header value with the valid bytes of `bytes`.
 fn field(bytes: &[u8]) -> HeaderValue {
     let bytes: Vec<u8> = bytes
         .iter()
@@ -770,7 +772,7 @@ async fn secrets_in_contents_are_masked() {
     let (dump, paper) = dumping();
     assert_eq!(shown(dump, &paper, &json, secret).await, masked);
 
-    // Of a content that was cut at the limit, and of one that is shown as bytes.
+    // Content truncated at the limit, and content printed as bytes.
     let (dump, paper) = dumping();
     let text = shown(dump.max_body_bytes(24), &paper, &json, secret).await;
     assert_eq!(
@@ -843,7 +845,7 @@ async fn functions_redact_what_is_printed() {
     );
     assert!(!text.contains("hunter2"), "{text}");
 
-    // An event is no response that could be given to a function.
+    // A single event is not a whole response, so the redaction function cannot apply.
     let (dump, paper) = dumping();
     let origin = Origin::new(|_| {
         let mut response = reply(200, frames([data("data: bob\n\n")]));
@@ -860,7 +862,7 @@ async fn functions_redact_what_is_printed() {
     assert!(!text.contains("bob"), "{text}");
 }
 
-// ---- every ending
+// ---- endings
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_call_is_printed_as_failed() {
@@ -1163,7 +1165,7 @@ async fn blocks_are_whole_and_paired_under_concurrency() {
     printer.flush().await;
     assert_eq!(printer.not_printed(), 0);
 
-    // Each write is of whole blocks.
+    // Each write consists of whole blocks.
     for piece in paper.0.lock().expect("no panic").iter() {
         assert!(piece.starts_with(b"20") && piece.ends_with(b"\n\n"));
     }
@@ -1188,16 +1190,16 @@ async fn blocks_are_whole_and_paired_under_concurrency() {
             );
             assert!(names.insert(id, name).is_none(), "{block}");
         } else {
-            // The request came before.
+            // The request was printed first.
             assert_eq!(names.remove(id), Some(name), "{block}");
         }
     }
     assert!(names.is_empty());
 }
 
-// ---- outputs that do not work
+// ---- failing outputs
 
-/// A writer made of a function.
+/// A writer that calls a function.
 struct WriteFn<F>(F);
 
 impl<F: FnMut(&[u8]) -> io::Result<()>> Write for WriteFn<F> {
@@ -1278,7 +1280,7 @@ async fn an_output_that_hangs_costs_blocks_and_bounded_memory_and_the_last_drop_
         "{text}"
     );
 
-    // Hangs again; whoever drops last must not.
+    // The writer hangs again; the last drop must return.
     ask(&service, get("/")).await;
     drop((printer, dump));
     let dropped = tokio::task::spawn_blocking(move || drop(service));
@@ -1435,7 +1437,7 @@ async fn a_filter_that_panics_lets_nothing_be_printed() {
     assert_eq!(text, "");
 }
 
-// ---- what passes is not changed
+// ---- unchanged traffic
 
 #[tokio::test]
 async fn every_kind_of_exchange_passes_over_http1_and_http2_as_without_the_layer() {
@@ -1462,7 +1464,7 @@ async fn every_kind_of_exchange_passes_over_http1_and_http2_as_without_the_layer
         for (without, with) in plain.seen().iter().zip(dumped.seen()) {
             assert_eq!(without.body, with.body);
         }
-        // A client has the last byte a little before the server lets go of the body.
+        // A client may receive the last byte before the server drops the body.
         soon(async {
             while paper.blocks().len() < 2 * count {
                 printer.flush().await;

@@ -1,6 +1,6 @@
-//! What inflates to gigabytes costs `DebugDump` neither memory nor output.
+//! Decompression bombs: `DebugDump` bounds their memory and output.
 
-// A binary of its own: it looks at the memory of the whole process.
+// Separate test binary: the test measures the memory of the whole process.
 #![cfg(target_os = "linux")]
 
 use std::{
@@ -19,7 +19,7 @@ use tower_traffic::DebugDump;
 
 const LIMIT: usize = 2 << 20;
 
-/// Counts what is written.
+/// A writer that counts the written bytes.
 struct Scale(Arc<AtomicUsize>);
 
 impl Write for Scale {
@@ -45,12 +45,12 @@ fn unhex(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(byte).collect()
 }
 
-/// 1 GiB of zeros, member after member.
+/// Returns 1 GiB of zeros as a sequence of gzip members.
 fn gzip_bomb() -> Vec<u8> {
     gzip(io::repeat(0).take(1 << 20)).repeat(1 << 10)
 }
 
-/// 1 GiB of zeros, made with Google's encoder, which repeats itself.
+/// Returns 1 GiB of zeros as written by Google's encoder, whose output repeats after the start.
 fn brotli_bomb() -> Vec<u8> {
     let unit = unhex(
         "effff8ffff078004401c1680eefd1fffffff00900088c302d0bdffe3ffff1f001200715800baf77ffcffff03\
@@ -61,7 +61,7 @@ fn brotli_bomb() -> Vec<u8> {
     [&start[..], &unit.repeat(15), &unit[..90], &[0x37]].concat()
 }
 
-/// 1 GiB of zeros, as runs of 128 KiB (RFC 8878, 3.1.1.2).
+/// Returns 1 GiB of zeros as RLE blocks of 128 KiB (RFC 8878, 3.1.1.2).
 fn zstd_bomb() -> Vec<u8> {
     let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0x38];
     frame.extend([0x02, 0, 0x10, 0].repeat((1 << 13) - 1));
@@ -69,7 +69,7 @@ fn zstd_bomb() -> Vec<u8> {
     frame
 }
 
-/// The most memory that the process ever had, in bytes.
+/// Returns the peak memory of the process, in bytes.
 fn peak() -> usize {
     let status = fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -83,7 +83,7 @@ async fn a_bomb_costs_neither_memory_nor_output() {
         ("gzip", gzip_bomb()),
         ("br", brotli_bomb()),
         ("zstd", zstd_bomb()),
-        // Bombs in bombs, and bombs that are no bombs.
+        // Nested bombs, and bombs with an invalid inner coding.
         ("br, gzip", gzip(&brotli_bomb()[..])),
         ("gzip, gzip", gzip(&gzip_bomb()[..])),
         ("gzip, br", brotli_bomb()),
@@ -102,7 +102,7 @@ async fn a_bomb_costs_neither_memory_nor_output() {
         soon(printer.flush()).await;
         let output = written.swap(0, Ordering::Relaxed);
         assert!((100..1_000).contains(&output), "{coding}: {output}");
-        // As text, each zero is four characters.
+        // Text output takes four characters per zero.
         let more = peak() - before;
         assert!(more < 64 << 20, "{coding}: {more}");
     }

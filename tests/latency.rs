@@ -1,4 +1,4 @@
-//! `ReportLatency` reports every exchange once, with its times, and never gets in its way.
+//! `ReportLatency`: one report per exchange with its times, and no effect on the traffic.
 
 use std::{
     convert::Infallible,
@@ -26,7 +26,7 @@ use tower_traffic::{
     store::Memory,
 };
 
-/// What was reported.
+/// A collection of the reported measurements.
 #[derive(Clone, Default)]
 struct Reports(Arc<Mutex<Vec<Measurement>>>);
 
@@ -53,7 +53,8 @@ impl Reports {
             .collect()
     }
 
-    /// A client has the last byte a little before the server lets go of the body.
+    /// Waits for `count` reports: a client may receive the last byte before the server drops the
+    /// body.
     async fn wait_for(&self, count: usize) -> Vec<Measurement> {
         soon(async {
             while self.all().len() < count {
@@ -74,9 +75,9 @@ fn status(latency: &Measurement) -> Option<u16> {
     latency.status().map(|status| status.as_u16())
 }
 
-// ---- every ending
+// ---- endings
 
-/// A body whose reader panics.
+/// A body that panics when polled.
 struct Panicking;
 
 impl http_body::Body for Panicking {
@@ -91,7 +92,7 @@ impl http_body::Body for Panicking {
     }
 }
 
-/// Ways for an exchange to go, named by its path.
+/// Answers with the kind of exchange that the path names.
 async fn ways(request: Request<impl http_body::Body>) -> Result<Response<Body>, BoxError> {
     let path = request.uri().path().to_owned();
     let with_length = |status, length, body| {
@@ -121,16 +122,16 @@ async fn ways(request: Request<impl http_body::Body>) -> Result<Response<Body>, 
     })
 }
 
-/// How far a client reads.
+/// The part of the response that the client reads.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Reads {
-    /// To the end.
+    /// The whole body.
     All,
-    /// One frame, and lets go.
+    /// One frame; the client drops the rest.
     One,
-    /// Nothing, and lets go.
+    /// The head; the client drops the body.
     Nothing,
-    /// It does not even wait for the head.
+    /// The client drops the call before the head arrives.
     NoHead,
 }
 
@@ -160,7 +161,7 @@ where
     let _ = AssertUnwindSafe(read).catch_unwind().await;
 }
 
-/// What is asked for and how much of the answer is read; what is reported; its `error.type`.
+/// Request, part of the response that is read, expected report, expected `error.type`.
 const ENDINGS: [(&str, Reads, &str, &str); 17] = [
     ("GET /", Reads::All, "200 complete", ""),
     ("GET /empty", Reads::Nothing, "200 complete", ""),
@@ -314,7 +315,7 @@ async fn times_of_what_fails_run_until_it_fails() {
 async fn nothing_of_an_exchange_is_left_in_the_next() {
     let (report, reports) = reporting();
     let service = report.layer(service_fn(ways));
-    // On one thread, and one after the other: each takes what the one before has left.
+    // One thread, sequential calls: each exchange reuses the buffers of the previous one.
     exchange(
         service.clone(),
         "GET",
@@ -343,7 +344,7 @@ async fn nothing_of_an_exchange_is_left_in_the_next() {
     assert_eq!(told, expected);
 }
 
-// ---- nothing in the way
+// ---- unchanged traffic
 
 #[tokio::test]
 async fn messages_pass_unchanged() {
@@ -409,7 +410,7 @@ async fn a_panic_of_the_callback_is_nobody_elses() {
     for path in ["/", "/", "/failed"] {
         exchange(service.clone(), "GET", path, Reads::All).await;
     }
-    // In the drop of a future, of a body, and while another panic unwinds.
+    // The callback panics in the drop of a future, in the drop of a body, and during unwinding.
     exchange(service.clone(), "GET", "/hangs", Reads::NoHead).await;
     exchange(service.clone(), "GET", "/length", Reads::Nothing).await;
     exchange(service.clone(), "GET", "/panics", Reads::All).await;
@@ -432,7 +433,7 @@ async fn a_service_that_takes_one_call_at_a_time_is_never_called_unready() {
 
 #[tokio::test]
 async fn the_request_reaches_the_service_as_it_was_sent() {
-    // With a hook, which is shown the request.
+    // The `route` hook receives the request.
     let (report, reports) = reporting();
     let report = report.route(|request| {
         assert_eq!(request.headers["x-twice"], "1");
@@ -508,7 +509,7 @@ async fn routes_are_axums() {
         "/users/{id}",
         "/files/{*path}",
         "/shop/{shop}/items/{item}",
-        // The router that it is under does not know more.
+        // The enclosing router knows only the nested prefix.
         "/opaque/deep/9",
         "/no/such",
     ];
@@ -520,7 +521,7 @@ async fn routes_are_axums() {
         .collect();
     assert_eq!(matched, [true, true, true, true, true, false, false]);
 
-    // Inside of a nested router, and around a whole one.
+    // Inside a nested router, and around a whole router.
     let (inside, reports) = reporting();
     let inner = Router::new().route("/items/{item}", hello()).layer(inside);
     visit(&Router::new().nest("/shop", inner), "/shop/items/1").await;
@@ -540,7 +541,7 @@ async fn routes_are_axums() {
 async fn paths_are_few_and_short() {
     let (report, reports) = reporting();
     let service = report.max_paths(2).layer(Origin::saying("hello"));
-    // Clones share what was seen.
+    // Clones share the set of known paths.
     for uri in ["/a?x=1", "/b?x=2", "/c", "/a?x=3", "/d"] {
         ask(&service.clone(), get(uri)).await;
     }
@@ -562,7 +563,7 @@ async fn paths_are_few_and_short() {
 
 #[tokio::test]
 async fn a_route_is_never_more_than_text() {
-    // A control character that a URI can hold, and a cut that would fall into a character.
+    // A control character that is valid in a URI, and a length limit that splits a character.
     let uri = format!("/\u{9b}31m{}", "\u{e9}".repeat(200));
     let uri = http::Uri::from_maybe_shared(uri.into_bytes()).expect("a URI");
     let (report, reports) = reporting();
@@ -749,7 +750,7 @@ async fn labels_are_http4ks() {
     assert_eq!(*labels.lock().expect("no panic"), expected);
 }
 
-/// Keeps what is written.
+/// A writer that keeps the written text.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -814,7 +815,7 @@ mod histograms {
 
     use super::*;
 
-    /// Answers `/users/n` after n milliseconds.
+    /// Returns an origin that answers `/users/n` after n milliseconds.
     fn timed() -> Origin {
         Origin::waiting(|request| async move {
             let path = request.uri().path();
@@ -986,7 +987,7 @@ mod metrics {
 
     use super::*;
 
-    /// Keeps what histograms are given.
+    /// A metrics recorder that keeps the histogram values.
     #[derive(Clone, Default)]
     struct Kept {
         values: Arc<Mutex<Vec<(String, f64)>>>,

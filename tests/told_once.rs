@@ -1,7 +1,7 @@
-//! What goes wrong with a store is told through `tracing` once, not once a request.
+//! A store problem is logged once through `tracing`, not once per request.
 //!
-//! One test, in a file of its own: a recorder tells from its own thread, so the subscriber is that of
-//! the whole process.
+//! The file holds a single test: the recorder logs from its own thread, so the subscriber must be
+//! global to the process.
 
 use std::{
     fmt::{self, Write},
@@ -18,7 +18,7 @@ use tower_traffic::{
 };
 use tracing::{Event, Metadata, Subscriber, field::Field, span};
 
-/// Keeps what this crate tells.
+/// A subscriber that keeps the events of this crate.
 #[derive(Clone, Default)]
 struct Told(Arc<Mutex<Vec<String>>>);
 
@@ -65,7 +65,7 @@ async fn record_into(sink: impl Sink) {
     let service = record.layer(Origin::saying("fine"));
     for number in 1..=10 {
         ask(&service, get("/")).await;
-        // Each of them a call of the store.
+        // Waits until each exchange is stored, so that every request causes one call of the store.
         settled(&record.recorder(), number).await;
     }
 }

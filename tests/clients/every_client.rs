@@ -1,5 +1,5 @@
-//! The layers around each client do what they do around a server: hyper-util's client as it is,
-//! reqwest's as `ReqwestService` and with `LayerMiddleware`, over HTTP/1 and HTTP/2.
+//! The layers around HTTP clients: hyper-util's client, and reqwest's through `ReqwestService` and
+//! `LayerMiddleware`, over HTTP/1 and HTTP/2.
 
 use std::{
     convert::Infallible,
@@ -30,7 +30,7 @@ use tower_traffic::{
 
 type Client = BoxCloneService<Request<Body>, Response<Body>, BoxError>;
 
-/// A layer around each client.
+/// Wraps each client in the layer.
 macro_rules! around_each {
     ($layer:expr) => {{
         let layer = $layer;
@@ -92,7 +92,7 @@ where
         .boxed_clone()
 }
 
-/// As `client.get(..).send()` does it.
+/// Sends requests through `LayerMiddleware`, like `client.get(..).send()`.
 fn with(middleware: LayerMiddleware, client: reqwest::Client) -> Client {
     let client = ClientBuilder::new(client).with(middleware).build();
     boxed(service_fn(move |request: Request<Body>| {
@@ -111,8 +111,7 @@ fn recording() -> (RecordTraffic, Memory) {
     (record, memory)
 }
 
-/// What each client is asked, and gets, is recorded exactly: the head as the client was given it, all
-/// content, and trailers.
+/// Recordings around a client are exact: request and response heads, content and trailers.
 #[tokio::test]
 async fn every_exchange_is_recorded_exactly() {
     let (record, memory) = recording();
@@ -164,7 +163,7 @@ async fn every_exchange_is_recorded_exactly() {
     }
 }
 
-/// What was recorded around a client answers around it when the origin is gone.
+/// A recording made around a client replays around that client after the origin stops.
 #[tokio::test]
 async fn a_recording_answers_instead_of_the_origin() {
     let (record, memory) = recording();
@@ -196,7 +195,6 @@ async fn a_recording_answers_instead_of_the_origin() {
     }
 }
 
-/// `ReplayStream` answers each client in recorded order.
 #[tokio::test]
 async fn a_recorded_stream_answers_each_client_in_order() {
     let nobody = "http://127.0.0.1:1/";
@@ -215,7 +213,7 @@ async fn a_recorded_stream_answers_each_client_in_order() {
     }
 }
 
-/// A miss is fetched through each client once, and answered from the recording from then on.
+/// A miss is fetched through the client once; the recording answers later requests.
 #[tokio::test]
 async fn a_cache_fetches_each_thing_once() {
     let memory = Memory::new();
@@ -243,7 +241,7 @@ async fn settled_with(memory: &Memory, len: usize) {
     .await;
 }
 
-/// Events reach the caller one by one, and a caller who lets go is recorded so.
+/// Events reach the caller one by one, and the recording notes a caller that drops the body.
 #[tokio::test]
 async fn responses_stream() {
     let (record, memory) = recording();
@@ -267,7 +265,7 @@ async fn responses_stream() {
             );
         }
         drop(events);
-        // The origin hears of it too.
+        // The origin's body is dropped too.
         soon(sender.dropped()).await;
         settled(&record.recorder(), served).await;
         let exchange = memory.exchanges().pop().expect("an exchange");
@@ -277,7 +275,7 @@ async fn responses_stream() {
     }
 }
 
-/// A frame of a request reaches the origin before the next is sent.
+/// A frame of a request reaches the origin before the next frame is sent.
 #[tokio::test]
 async fn requests_stream() {
     let (record, _) = recording();
@@ -305,7 +303,7 @@ async fn requests_stream() {
     }
 }
 
-/// A limit counts all requests of a client, and neither hangs nor panics, on either side of a recorder.
+/// A concurrency limit covers all requests of a client, on either side of a recorder.
 #[tokio::test]
 async fn a_concurrency_limit_holds() {
     let (record, _) = recording();
@@ -343,12 +341,12 @@ async fn a_concurrency_limit_holds() {
     }
 }
 
-/// A call that fails, and an answer that breaks off, are recorded and reach the caller as errors.
+/// Failed calls and broken responses are recorded, and reach the caller as errors.
 #[tokio::test]
 async fn failures_are_recorded() {
     let (record, memory) = recording();
     for (served, (name, _, client)) in (1..).step_by(2).zip(around_each!(record.clone())) {
-        // Nobody listens on a port that was just given back.
+        // Connections to a released port are refused.
         let nobody = Server::start(Router::new()).await;
         let url = nobody.url("/");
         drop(nobody);
@@ -362,7 +360,7 @@ async fn failures_are_recorded() {
         let broken = service_fn(|_: Request<axum::body::Body>| async {
             let frames = [Ok("the beginning"), Err("broken")];
             let frames = futures::stream::iter(frames);
-            // The head may go out before the break, or not.
+            // The head may or may not be sent before the body fails.
             let body = axum::body::Body::from_stream(frames);
             Ok::<_, Infallible>(Response::new(body))
         });
@@ -381,7 +379,7 @@ async fn failures_are_recorded() {
     }
 }
 
-/// The instruments see the same around each client.
+/// `ReportLatency` and `DebugDump` see the same exchanges around each client.
 #[tokio::test]
 async fn every_exchange_is_reported_and_printed() {
     let server = Server::start(Router::new().fallback_service(Origin::saying("hello"))).await;

@@ -1,4 +1,4 @@
-//! `LayerMiddleware`: code that uses reqwest does not notice the layers.
+//! `LayerMiddleware`: transparent to code that uses reqwest.
 
 use std::{
     error::Error as _,
@@ -52,7 +52,7 @@ fn recording() -> (RecordTraffic, Memory) {
     (RecordTraffic::new(memory.clone()), memory)
 }
 
-/// A stack as long as one can be: recorder, cache, limit, buffer.
+/// Returns a deep stack: recorder, cache, limit, buffer.
 fn stack(record: &RecordTraffic) -> LayerMiddleware {
     let layers = ServiceBuilder::new()
         .layer(record.clone())
@@ -65,7 +65,7 @@ fn stack(record: &RecordTraffic) -> LayerMiddleware {
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Inside = BoxCloneService<Request<reqwest::Body>, Response<reqwest::Body>, BoxError>;
 
-/// A layer of a function, which is given the service inside.
+/// Returns a layer that passes the inner service and the request to `call`.
 fn layer<F>(
     call: impl Fn(NextService, Request<reqwest::Body>) -> F + Clone + Send + 'static,
 ) -> LayerMiddleware
@@ -86,7 +86,7 @@ fn copy(request: &Request<reqwest::Body>) -> Request<reqwest::Body> {
     copy
 }
 
-// ---- nothing is different
+// ---- transparency
 
 fn origin() -> Router {
     Router::new()
@@ -254,7 +254,7 @@ async fn an_error_of_a_layer_is_the_source() {
     let source = error.source().expect("a source");
     assert!(source.is::<Elapsed>(), "{source:?}");
 
-    // The call that went on inside was dropped, and the connection with it.
+    // The pending inner call was dropped with its connection.
     settled(&record.recorder(), 1).await;
     assert_eq!(memory.exchanges()[0].end(), ExchangeEnd::ClientGone);
 }
@@ -281,7 +281,7 @@ async fn an_error_of_a_middleware_below_comes_out_as_it_is() {
     assert!(error.is::<Refused>(), "{error:?}");
 }
 
-// ---- what layers may do
+// ---- freedoms of a layer
 
 #[tokio::test]
 async fn a_layer_may_answer_itself() {
@@ -324,7 +324,7 @@ impl<R, E> retry::Policy<Request<reqwest::Body>, Response<R>, E> for ThreeTimes 
     }
 }
 
-/// Fails with 503 until it was asked so often.
+/// Returns an origin that responds with 503 until call number `calls`.
 fn failing_until(calls: usize) -> Origin {
     let count = AtomicUsize::new(0);
     Origin::new(move |request| match count.fetch_add(1, Ordering::SeqCst) {
@@ -338,7 +338,7 @@ type Answer<'a> = BoxFuture<'a, reqwest_middleware::Result<reqwest::Response>>;
 #[derive(Clone, Debug, PartialEq)]
 struct Count(usize);
 
-/// Counts the requests in the middlewares' extensions.
+/// Counts the requests in the extensions of the middleware chain.
 fn count<'a>(
     request: reqwest::Request,
     extensions: &'a mut Extensions,
@@ -348,7 +348,7 @@ fn count<'a>(
     next.run(request, extensions)
 }
 
-/// Begins the count with 10, and keeps the last.
+/// A middleware that starts the count at 10 and keeps the final count.
 struct KeepCount(Arc<Mutex<Option<Count>>>);
 
 #[async_trait::async_trait]
@@ -391,7 +391,7 @@ async fn a_layer_may_try_again_and_extensions_pass_by() {
 
 #[tokio::test]
 async fn a_layer_may_ask_twice_at_the_same_time() {
-    // Answers when both are there.
+    // The origin responds when both requests have arrived.
     let both = Arc::new(Barrier::new(2));
     let origin = Origin::waiting(move |_| {
         let both = both.clone();
@@ -411,7 +411,7 @@ async fn a_layer_may_ask_twice_at_the_same_time() {
     assert_eq!(response.expect("an answer").status(), 200);
 }
 
-/// As layers do that follow redirects.
+/// Layers that follow redirects replace the request in this way.
 #[tokio::test]
 async fn a_layer_may_make_another_request() {
     let server = Server::start(origin()).await;

@@ -1,4 +1,4 @@
-//! `ReqwestService` sends what reqwest sends, and gives what it gives.
+//! `ReqwestService`: same requests and responses as reqwest.
 
 use std::{
     collections::VecDeque,
@@ -47,9 +47,9 @@ fn recording() -> (RecordTraffic, Memory) {
     (RecordTraffic::new(memory.clone()), memory)
 }
 
-// ---- on the wire
+// ---- requests on the wire
 
-/// Answers one request, and gives it as it came.
+/// Starts a server that answers one request and returns the request's text.
 async fn wire_tap() -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!(
@@ -85,13 +85,13 @@ fn is_whole(request: &str) -> bool {
     }
 }
 
-/// Without the port, which is always another.
+/// Removes the `host` line, whose port differs in each run.
 fn without_host(request: &str) -> String {
     let lines = request.split_inclusive("\r\n");
     lines.filter(|line| !line.starts_with("host: ")).collect()
 }
 
-/// What a request looks like on the wire, through the service with a recorder around it.
+/// Returns the request text on the wire, sent through the service and a recorder.
 async fn on_the_wire(make: impl Fn(String) -> Request<Body>) -> String {
     let (url, tap) = wire_tap().await;
     let service = recording().0.layer(service());
@@ -144,7 +144,7 @@ async fn the_length_is_neither_lost_nor_invented() {
     assert!(known.contains("content-length: 7\r\n"), "{known}");
     assert!(!known.contains("transfer-encoding"), "{known}");
 
-    // Of known length, but not there at once.
+    // A body of known length that arrives in pieces.
     let pieces = on_the_wire(|url| request("POST", url, in_pieces([Ok("con"), Ok("tent")]))).await;
     assert!(pieces.contains("content-length: 7\r\n"), "{pieces}");
     assert!(pieces.ends_with("\r\n\r\ncontent"), "{pieces}");
@@ -160,7 +160,7 @@ async fn the_length_is_neither_lost_nor_invented() {
     );
 }
 
-/// A body of pieces that knows its length, and when it has ended.
+/// Returns a body of several frames with an exact size hint.
 fn in_pieces<const N: usize>(pieces: [Result<&'static str, &'static str>; N]) -> Body {
     Pieces(pieces.into()).boxed()
 }
@@ -206,7 +206,7 @@ async fn trailers_of_a_request_are_sent() {
 #[tokio::test]
 async fn user_and_password_become_authorization() {
     let with_user = |url: String| url.replace("http://", "http://us%40er:pass@");
-    // us@er:pass
+    // `us@er:pass` in Base64.
     let basic = "authorization: Basic dXNAZXI6cGFzcw==\r\n";
     let sent = on_the_wire(|url| get(with_user(url))).await;
     assert!(sent.contains(basic), "{sent}");
@@ -218,7 +218,7 @@ async fn user_and_password_become_authorization() {
     );
 }
 
-// ---- what cannot be sent
+// ---- unsendable requests
 
 #[tokio::test]
 async fn a_uri_that_is_not_absolute_is_an_error() {
@@ -278,7 +278,7 @@ async fn reqwests_errors_come_out_and_are_recorded() {
     assert_eq!(ended, ExchangeEnd::Error(error.to_string()));
 }
 
-// ---- what comes back
+// ---- responses
 
 fn redirecting() -> Router {
     Router::new()
@@ -292,8 +292,8 @@ fn redirecting() -> Router {
         )
 }
 
-/// Redirects are followed below the layers: one exchange, the request as it was asked and the last
-/// answer.
+/// reqwest follows redirects below the layers: the recording holds one exchange, with the first
+/// request and the last response.
 #[tokio::test]
 async fn redirects_are_followed_below() {
     let (record, memory) = recording();
@@ -315,7 +315,7 @@ async fn redirects_are_followed_below() {
     );
 }
 
-/// What is not there at once cannot be sent twice, as in reqwest itself.
+/// A streamed body cannot be sent twice; reqwest behaves the same way.
 #[tokio::test]
 async fn a_stream_is_not_redirected() {
     let server = Server::start(redirecting()).await;
@@ -340,7 +340,7 @@ async fn trailers_of_a_response_are_given() {
 async fn any_body_will_do() {
     let origin = Origin::new(|request| reply(200, full(request.into_body())));
     let server = Server::start(Router::new().fallback_service(origin)).await;
-    // Not `Sync`.
+    // This body is not `Sync`.
     let pieces = futures::stream::iter(["a ", "stream"].map(Ok::<_, std::io::Error>));
     let request = Request::post(server.url("/")).body(axum::body::Body::from_stream(pieces));
     let answer = soon(service().oneshot(request.expect("a request"))).await;

@@ -1,4 +1,4 @@
-//! `RecordTraffic`: what reaches a store, and what the app notices of it.
+//! `RecordTraffic`: stored exchanges, and the effect on the application.
 
 mod reuse;
 mod traffic;

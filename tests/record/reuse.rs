@@ -1,5 +1,4 @@
-//! The recorder fills the same memory with one exchange after the other: nothing of one is left in
-//! the next.
+//! Reuse of the recorder's buffers: an exchange contains nothing of the previous exchange.
 
 use std::{
     future::pending,
@@ -16,7 +15,7 @@ use support::{
 use tower::{Layer, Service, service_fn};
 use tower_traffic::{Exchange, RecordTraffic, Redact, store::Memory};
 
-/// Ways for an exchange to go, named by its path.
+/// The request paths; each path selects a kind of exchange.
 const WAYS: [&str; 8] = [
     "/plain",
     "/echo",
@@ -69,7 +68,7 @@ fn ask_for(way: &str) -> Request<Body> {
     }
 }
 
-/// Goes these ways one after the other, and returns what was recorded of the last.
+/// Runs one exchange per path in `ways`, and returns the last recorded exchange.
 async fn go(ways: &[&str]) -> Exchange {
     let memory = Memory::new();
     let record = RecordTraffic::new(memory.clone()).redact(Redact::none());
@@ -80,10 +79,10 @@ async fn go(ways: &[&str]) -> Exchange {
         if *way == "/gone" {
             assert!(call.now_or_never().is_none());
         } else if let Ok(response) = call.await {
-            // Broken or not, it is read to its end.
+            // Reads the body to its end, even when the body fails.
             let _ = response.into_body().collect().await;
         }
-        // Now the log is back, and is what the next exchange is written into.
+        // After the flush, the next exchange reuses the buffer.
         recorder.flush().await;
     }
     let mut last = Exchange::clone(memory.exchanges().last().expect("an exchange"));

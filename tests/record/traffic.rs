@@ -1,4 +1,4 @@
-//! `RecordTraffic` records every exchange as it was, and never gets in its way.
+//! `RecordTraffic`: exact recordings, and no effect on the traffic.
 
 use std::{
     convert::Infallible,
@@ -49,7 +49,7 @@ fn recording_into(memory: &Memory) -> RecordTraffic {
     RecordTraffic::new(memory.clone()).redact(Redact::none())
 }
 
-/// The only exchange of a recording.
+/// Waits for one exchange, and returns it.
 async fn only(recorder: &Recorder, memory: &Memory) -> Exchange {
     let stats = settled(recorder, 1).await;
     assert_eq!((stats.served, stats.stored), (1, 1), "{stats:?}");
@@ -60,7 +60,7 @@ fn response_body(exchange: &Exchange) -> &tower_traffic::RecordedBody {
     &exchange.response.as_ref().expect("a response").body
 }
 
-// ---- everything is recorded exactly
+// ---- exact recordings
 
 #[tokio::test]
 async fn in_process_every_exchange_is_recorded_exactly() {
@@ -97,13 +97,13 @@ async fn over_sockets(client: support::HttpClient, version: Version) {
         let answer = ask(&client, request).await;
         assert_eq!(answer.version, version);
         answers.push(answer);
-        // A client has the last byte a little before the server lets go of the body.
+        // A client may receive the last byte before the server drops the body.
         settled(&record.recorder(), answers.len() as u64).await;
     }
     assert_recorded(&memory, &origin, &answers);
 }
 
-/// The recording has what the origin was asked, and what the client got.
+/// Asserts that the recording contains the requests of `origin` and the responses in `answers`.
 fn assert_recorded(memory: &Memory, origin: &Origin, answers: &[support::Answer]) {
     let exchanges = memory.exchanges();
     let seen = origin.seen();
@@ -128,7 +128,7 @@ fn assert_recorded(memory: &Memory, origin: &Origin, answers: &[support::Answer]
             "{what}"
         );
     }
-    // The comparison above is worth nothing if the origin did not say these things.
+    // Confirms that the origin sent these headers; the comparison above would pass without them.
     let cookies: Vec<_> = answers[8].headers.get_all("set-cookie").iter().collect();
     assert_eq!(cookies, ["a=1", "b=2; Path=/"]);
     assert_eq!(answers[8].headers["x-latin"].as_bytes(), b"caf\xe9");
@@ -186,13 +186,13 @@ async fn timings_are_measured() {
     drop(sender);
     read(response).await;
     let exchange = only(&record.recorder(), &memory).await;
-    // Timers of tokio are exact to a millisecond.
+    // tokio's timers have millisecond resolution.
     let seconds = |time: Duration| time.as_millis().div_euclid(10) * 10;
     assert_eq!(exchange.time_to_head.map(seconds), Some(3000));
     assert_eq!(seconds(exchange.time_to_end), 7000);
 }
 
-// ---- frames pass at once
+// ---- immediate forwarding of frames
 
 #[tokio::test]
 async fn an_event_reaches_the_client_before_the_next_is_produced() {
@@ -252,7 +252,7 @@ async fn a_request_frame_reaches_the_service_before_the_next_is_sent() {
     soon(call).await.expect("no panic").expect("an answer");
 }
 
-// ---- what a body says of itself
+// ---- size hints and end of stream
 
 #[test]
 fn size_hint_and_is_end_stream_are_those_of_the_body_inside() {
@@ -273,7 +273,7 @@ async fn a_body_of_known_length_that_is_never_polled_to_none_is_complete() {
     let (record, memory) = recording();
     let service = record.layer(service_fn(
         |mut request: Request<RequestBody<Body>>| async move {
-            // Neither here nor below is `None` awaited.
+            // The handler and the client stop before the final `None`.
             request.body_mut().frame().await;
             let reply = reply(200, frames([data("12"), data("345")]));
             Ok::<_, Infallible>(with_length(reply, "5"))
@@ -300,7 +300,7 @@ fn with_length(mut response: Response<Body>, length: &str) -> Response<Body> {
     response
 }
 
-// ---- what goes wrong is recorded as what it was
+// ---- failed exchanges
 
 #[tokio::test]
 async fn a_request_body_that_errors_half_way_is_recorded_as_that() {
@@ -427,7 +427,7 @@ async fn a_client_that_hangs_up_in_the_middle_of_a_request() {
     assert_eq!(exchange.request.body.to_bytes(), "hello");
 }
 
-/// An origin that answers each connection with these bytes and closes it.
+/// Starts an origin that sends `answer` on each connection and closes it.
 async fn raw_origin(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let addr = listener.local_addr().expect("an address");
@@ -589,9 +589,9 @@ async fn a_filter_that_panics_turns_down() {
     assert_eq!(record.recorder().flush().await.served, 1);
 }
 
-// ---- a bad store
+// ---- failing stores
 
-/// Asks many times at once, while the counters are read all the time.
+/// Sends many concurrent requests while another task reads the counters.
 async fn under_load(record: RecordTraffic) -> tower_traffic::record::RecorderStats {
     const REQUESTS: u64 = 400;
     let recorder = record.recorder();
@@ -705,7 +705,7 @@ async fn a_store_that_recovers_gets_what_comes_after() {
 
 #[tokio::test]
 async fn a_store_that_hangs_delays_no_request() {
-    // Its own timeout, 30 s, is longer than `ask` waits.
+    // `ask` waits less than the default store timeout of 30 s.
     let record = RecordTraffic::new(hanging()).drain_timeout(Duration::from_millis(50));
     let service = record.layer(Origin::saying("fine"));
     for _ in 0..1000 {
@@ -714,7 +714,7 @@ async fn a_store_that_hangs_delays_no_request() {
     assert_eq!(record.recorder().stats().queued, 1000);
 }
 
-/// As `ask`, for a service that never has to wait.
+/// Like `ask`, for a service that responds without waiting.
 fn ask_at_once<S, R>(service: &S, request: Request<Body>) -> support::Answer
 where
     S: Service<Request<Body>, Response = Response<R>> + Clone,
@@ -799,7 +799,7 @@ async fn bodies_in_flight_count_against_the_budget_and_give_it_back() {
     }));
     let size = |len: usize| post("/", vec![0; len]);
 
-    // Many rounds: what is not given back would soon be missing.
+    // Many rounds, so that a leak in the byte budget accumulates.
     let mut served = 0;
     for _ in 0..30 {
         let before = recorder.stats();
@@ -816,7 +816,7 @@ async fn bodies_in_flight_count_against_the_budget_and_give_it_back() {
             before.dropped.queue_full + 1,
             "7,000 bytes are in flight, and 4,000 more do not fit"
         );
-        // Hanging up gives back too, and so do the ones that are stored.
+        // A dropped body and a stored exchange both release their buffered bytes.
         drop(held);
         settled(&recorder, served + 2).await;
         ask(&service, size(2_000)).await;
@@ -844,7 +844,7 @@ async fn a_request_waits_for_room_and_is_then_recorded() {
             count.fetch_add(1, Ordering::Relaxed);
         }
     });
-    // Long enough for all twenty, if nothing held them back.
+    // Long enough for all twenty requests if the full queue did not delay them.
     for _ in 0..1000 {
         tokio::task::yield_now().await;
     }
@@ -860,7 +860,7 @@ async fn a_request_waits_for_room_and_is_then_recorded() {
 
 const AT_MOST: Duration = Duration::from_secs(7);
 
-/// A layer whose budget is used up, for good.
+/// Returns a layer whose queue stays full.
 async fn full_layer() -> RecordTraffic {
     let record = RecordTraffic::new(hanging())
         .max_buffered_bytes(10_000)
@@ -900,7 +900,7 @@ async fn a_wait_for_room_is_not_begun_again_while_the_service_inside_is_busy() {
     assert_eq!(start.elapsed().as_secs(), AT_MOST.as_secs());
 }
 
-/// Is ready when it was asked so many times.
+/// A service that is ready after `polls` calls of `poll_ready`.
 struct ReadyAtLast {
     polls: usize,
 }
@@ -930,7 +930,7 @@ impl<B> Service<Request<B>> for ReadyAtLast {
     }
 }
 
-// ---- flush and the end
+// ---- flush and shutdown
 
 #[tokio::test]
 async fn flush_is_a_barrier() {
@@ -1032,7 +1032,7 @@ fn dropping_the_last_handle_gives_a_store_up_that_blocks_its_thread() {
     });
     let record = RecordTraffic::new(sink).drain_timeout(Duration::from_millis(50));
     ask_at_once(&record.layer(Origin::saying("fine")), get("/"));
-    // Returns, though the store does not.
+    // The drop returns while the store still hangs.
     drop(record);
     drop(release);
 }
@@ -1069,7 +1069,7 @@ fn building_a_layer_needs_no_runtime_and_does_no_io() {
     assert!(!folder.exists());
 }
 
-// ---- what clones and routes share
+// ---- clones and routes
 
 #[tokio::test]
 async fn clones_and_routes_share_one_recorder() {
@@ -1155,14 +1155,13 @@ fn what_axum_needs_holds() {
     assert_sync::<StoreError>();
     assert_send::<Exchange>();
     assert_sync::<Exchange>();
-    // A client that asks for `Unpin` bodies can stand beneath.
+    // Some clients require `Unpin` bodies.
     assert_unpin::<RequestBody<Body>>();
 }
 
 // ---- handles and settings
 
-/// A handle that is taken first counts, and settings of the recorder that come after it apply to
-/// every clone.
+/// A handle taken before the settings keeps its recorder, and later settings apply to every clone.
 #[tokio::test]
 async fn a_handle_taken_before_the_settings_stays_attached() {
     let (failures, memory) = (Arc::new(AtomicUsize::new(0)), Memory::new());
@@ -1194,7 +1193,7 @@ async fn a_handle_taken_before_the_settings_stays_attached() {
     assert_eq!(bodies.collect::<Vec<_>>(), ["a long answer", "a long"]);
     assert_eq!(exchanges[0].request.uri, "/early?token=secret");
 
-    // The limit of buffered bytes applies at once, to services made before it too.
+    // The limit of buffered bytes also applies to existing services.
     let record = record.max_buffered_bytes(0);
     ask(&early, get("/early")).await;
     ask(&late, get("/late")).await;

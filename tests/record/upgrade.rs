@@ -1,4 +1,4 @@
-//! An upgraded connection (a WebSocket) works through the layers.
+//! Upgraded connections (WebSockets) through the layers.
 
 use axum::{
     Router,
@@ -25,7 +25,7 @@ fn echo() -> Router {
     )
 }
 
-/// Upgrades, and sends "hi" in a masked text frame (RFC 6455, 5.2): what comes back is not masked.
+/// Upgrades, and sends "hi" in a masked text frame (RFC 6455, 5.2); the server's frame is unmasked.
 async fn say_hi(app: Router) {
     let server = Server::start(app).await;
     let mut socket = TcpStream::connect(server.addr).await.expect("connected");

@@ -1,4 +1,4 @@
-//! `ReplayCache` answers from a recording, and does with a miss what it was told to.
+//! `ReplayCache`: responses from a recording, and the handling of misses.
 
 use std::{
     convert::Infallible,
@@ -41,14 +41,14 @@ fn recording(memory: &Memory) -> ReplayCache {
     ReplayCache::memory(memory).on_miss(OnMiss::Record)
 }
 
-/// A service that a test must not get to.
+/// Returns an inner service that panics when called.
 fn unreachable_origin() -> Origin {
     Origin::new(|request| panic!("{} was passed on", request.uri()))
 }
 
 // ---- hits and misses
 
-/// http4k: a cache answers what it has and passes the rest on.
+/// http4k's cache behavior.
 #[tokio::test]
 async fn it_answers_what_it_has_and_passes_the_rest_on() {
     let memory = Memory::from_iter([
@@ -249,7 +249,7 @@ async fn what_breaks_off_is_not_recorded() {
     assert!(memory.is_empty());
 }
 
-/// An origin that answers when it is let.
+/// Returns an origin that waits for a permit of the semaphore before each response.
 fn gated_origin() -> (Origin, Arc<Semaphore>) {
     let gate = Arc::new(Semaphore::new(0));
     let open = gate.clone();
@@ -264,7 +264,7 @@ fn gated_origin() -> (Origin, Arc<Semaphore>) {
 }
 
 async fn fifty_at_once(cache: &ReplayCacheService<Origin>, gate: &Semaphore) -> Vec<Answer> {
-    // The first is polled before the gate opens, so all fifty have missed by then.
+    // `join` polls the requests before the gate opens, so all fifty miss.
     let asks = join_all((0..50).map(|_| ask(cache, post("/same", "content"))));
     let open = async { gate.add_permits(50) };
     soon(join(asks, open)).await.0
@@ -349,7 +349,7 @@ async fn a_leader_whose_client_hangs_up_before_the_head_does_not_hang_the_others
     assert_eq!(origin.calls(), 2);
 }
 
-/// An origin whose first answer is this body, and the others say "whole".
+/// Returns an origin that responds with `body` first, and with "whole" from then on.
 fn first_body(body: Body) -> Origin {
     first_response(reply(200, body))
 }
@@ -362,7 +362,7 @@ fn first_response(response: Response<Body>) -> Origin {
     })
 }
 
-/// The head of the first answer, whose body is still to come.
+/// Sends the first request, and returns its response before the body is read.
 async fn lead(cache: &ReplayCacheService<Origin>) -> Response<impl http_body::Body<Data = Bytes>> {
     let response = soon(cache.clone().oneshot(get("/same"))).await;
     response.expect("a head")
@@ -373,7 +373,7 @@ fn first_body_by_hand() -> (FrameSender, Origin) {
     (sender, first_body(body))
 }
 
-/// Who asks again before reading the first answer would otherwise wait for itself.
+/// A caller that repeats its request before reading the first response would wait for itself.
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_does_not_read_on_is_not_waited_for_for_ever() {
     let (sender, origin) = first_body_by_hand();
@@ -459,7 +459,7 @@ async fn a_response_over_the_limit_holds_nobody_back() {
     assert_eq!(origin.calls(), 2);
 }
 
-/// Reads a frame of a body whose type has no name; whether one came.
+/// Reads one frame of a body with an opaque type, and returns whether a frame arrived.
 trait BoxedFrame {
     fn boxed_frame(&mut self) -> BoxFuture<'_, bool>;
 }
@@ -483,7 +483,7 @@ async fn a_response_over_the_limit_is_never_answered_from() {
     assert_eq!(origin.calls(), 3);
 }
 
-// ---- once
+// ---- `OnMiss::Once`
 
 #[tokio::test]
 async fn once_records_into_a_recording_that_is_empty() {
@@ -516,7 +516,7 @@ async fn once_refuses_what_a_recording_does_not_have() {
     assert_eq!(memory.len(), 1);
 }
 
-// ---- which of several
+// ---- choice among several matches
 
 #[tokio::test]
 async fn the_latest_answers() {
@@ -558,7 +558,7 @@ async fn in_recorded_order_each_answers_one_of_many_at_once() {
     assert_eq!(answers, texts);
 }
 
-// ---- recordings that were cut short
+// ---- truncated recordings
 
 #[tokio::test]
 async fn it_never_answers_from_a_recording_that_was_cut_short() {
@@ -583,7 +583,7 @@ async fn it_never_answers_from_a_recording_that_was_cut_short() {
         let request = cut(&|exchange| exchange.request.body.end = end.clone());
         assert!(!answers(&response).await, "the response: {end:?}");
         assert!(!answers(&request).await, "the request: {end:?}");
-        // What counts of such a request is all there if the body does not.
+        // The match key of a truncated request is complete if the key ignores the body.
         let by_head = request.match_by(Matching::new().ignore_body(true));
         assert!(answers(&by_head).await, "{end:?}");
         let by_head = response.match_by(Matching::new().ignore_body(true));
@@ -604,7 +604,7 @@ async fn an_older_whole_recording_answers_in_place_of_a_newer_one_that_was_cut()
     assert_eq!(ask(&cache, get("/")).await.text(), "old");
 }
 
-// ---- request bodies that are not matched
+// ---- request bodies outside the match key
 
 #[tokio::test]
 async fn a_request_body_over_the_limit_is_passed_through_whole() {
@@ -691,7 +691,7 @@ async fn a_body_that_does_not_count_is_not_read_before_the_call() {
     drop(sender);
     ask_first.await;
     layer.recorder().flush().await;
-    // A hit, though this body never ends.
+    // A hit, although this request body never completes.
     let (sender, body) = channel();
     let answer = ask(&cache, request("POST", "/", body)).await;
     assert_eq!(answer.text(), "fetched");
@@ -701,7 +701,7 @@ async fn a_body_that_does_not_count_is_not_read_before_the_call() {
 
 // ---- matching
 
-/// Whether a recording of one request answers the other.
+/// Returns whether the recording of `recorded` answers `asked`.
 async fn matches(matching: Matching, recorded: Request<&str>, asked: Request<Body>) -> bool {
     let exchange = Exchange::new(recorded.map(str::to_owned), Response::new("found"));
     let memory = Memory::from_iter([exchange]).match_by(matching);
@@ -713,7 +713,7 @@ async fn matches(matching: Matching, recorded: Request<&str>, asked: Request<Bod
     }
 }
 
-/// Whether a recording of a GET answers a GET.
+/// Returns whether a recorded GET answers another GET.
 async fn gets_match(matching: &Matching, recorded: &str, asked: &str) -> bool {
     matches(matching.clone(), bare(recorded), get(asked)).await
 }
@@ -758,7 +758,7 @@ async fn all_headers_can_count_but_some() {
     assert!(matches(matching(), html(), with(asked(), "x-id", "7")).await);
     assert!(!matches(matching(), html(), with(asked(), "x-other", "7")).await);
     assert!(!matches(matching(), with(html(), "accept", "2"), asked()).await);
-    // The order of names means nothing, that of values does.
+    // The order of names is ignored; the order of values matters.
     let ab = with(with(bare("/"), "a", "1"), "b", "2");
     let ba = with(with(get("/"), "b", "2"), "a", "1");
     assert!(matches(matching(), ab, ba).await);
@@ -851,9 +851,9 @@ async fn a_secret_of_your_own_matches_when_both_sides_know_of_it() {
     assert_eq!(ask(&cache, get("/?nonce=2")).await.text(), "found");
 }
 
-// ---- a bad source
+// ---- failing sources
 
-/// A source that cannot be read.
+/// A source that fails on every read.
 struct Unreadable(Matching);
 
 impl Source for Unreadable {
@@ -939,7 +939,7 @@ fn replaying(memory: &Memory) -> Router {
         .layer(refusing(memory))
 }
 
-/// Records everything over one connection, and gets it again over the other.
+/// Records all kinds of exchange with one client, and replays them to the other.
 async fn record_and_replay(record_with: support::HttpClient, replay_with: support::HttpClient) {
     let memory = Memory::new().match_by(Matching::new().ignore_authority(true));
     let record = RecordTraffic::new(memory.clone()).redact(Redact::none());
@@ -988,7 +988,7 @@ async fn recorded_over_http2_and_replayed_over_http2() {
     record_and_replay(http2(), http2()).await;
 }
 
-/// What a client saw has fields that belong to its connection.
+/// A response recorded around a client contains connection-specific headers.
 #[tokio::test]
 async fn what_a_client_recorded_is_replayed_by_a_server() {
     let server = Server::start(Router::new().fallback_service(all_kinds())).await;
@@ -1070,7 +1070,7 @@ async fn with_the_default_redaction_a_folder_replays_too() {
     let asked = |token: &str| with(get("/json?a=1"), "authorization", token);
     let recorded = ask(&record.layer(all_kinds()), asked("Bearer one")).await;
     drop(record);
-    // The folder was read by nobody yet: a look-up builds its index.
+    // The first look-up builds the index of the folder.
     let disk = Disk::new(folder.path()).match_by(Matching::new().header("authorization"));
     let cache = ReplayCache::read_only(disk)
         .on_miss(OnMiss::Refuse)
@@ -1103,7 +1103,8 @@ async fn it_respects_the_readiness_of_the_service_inside() {
 
 #[tokio::test]
 async fn a_hung_store_holds_a_follower_no_longer_than_the_recorder_waits() {
-    // The leader is answered at once; who follows is answered by the service when it lets go.
+    // The leader is answered at once; the follower calls the inner service after the recorder gives
+    // up.
     let entered = Arc::new(Notify::new());
     let enter = entered.clone();
     let sink = support::SinkFn(move |_| {

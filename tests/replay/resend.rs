@@ -1,4 +1,4 @@
-//! `Resend` sends a recording again, and tells what is no longer as it was.
+//! `Resend`: repeats recorded requests and reports differences between the responses.
 
 use std::{
     convert::Infallible,
@@ -22,7 +22,7 @@ use tower_traffic::{
     store::{BoxStream, Memory, Replay, StoreError},
 };
 
-/// Sends one exchange to a service that answers with this.
+/// Sends `recorded` to a service that responds with `now`.
 async fn verdict(recorded: Exchange, now: Response<Body>) -> ResendOutcome {
     verdict_of(Resend::memory(&Memory::from_iter([recorded])), now).await
 }
@@ -57,7 +57,7 @@ fn bytes<const N: usize>(values: [&'static str; N]) -> Vec<Bytes> {
     values.map(Bytes::from).to_vec()
 }
 
-// ---- what is compared
+// ---- compared parts
 
 #[tokio::test]
 async fn the_same_is_the_same() {
@@ -255,7 +255,7 @@ async fn a_live_stream_that_has_said_something_else_is_not_waited_for() {
     drop(sender);
 }
 
-// ---- what is not compared
+// ---- skipped comparisons
 
 #[tokio::test]
 async fn a_response_that_does_not_come_or_breaks_off_has_failed() {
@@ -311,7 +311,7 @@ async fn what_was_not_recorded_whole_is_skipped() {
     assert_eq!(origin.calls(), 0);
 }
 
-/// A recording with a part in it that cannot be read.
+/// A recording with an unreadable part.
 struct Damaged;
 
 impl Replay for Damaged {
@@ -326,7 +326,7 @@ impl Replay for Damaged {
     }
 }
 
-/// The error of a file with something else in it than a recording.
+/// Returns the error of a file that is not a recording.
 fn corrupt(folder: &std::path::Path) -> StoreError {
     std::fs::write(folder.join("traffic-bad.warc"), "this is no recording").expect("a file");
     let disk = tower_traffic::store::Disk::new(folder);
@@ -354,7 +354,7 @@ async fn a_folder_that_does_not_exist_is_an_error() {
     );
 }
 
-// ---- what is sent
+// ---- sent requests
 
 #[tokio::test]
 async fn requests_are_sent_as_recorded_and_in_order() {
@@ -404,7 +404,7 @@ async fn each_is_sent_when_the_stream_is_asked_for_it() {
     assert!(sent.next().await.is_none());
 }
 
-/// Records over real sockets, and sends it all to another server.
+/// Records over real sockets, and sends the recording to another server.
 async fn to_another_server(
     folder: &std::path::Path,
     redact: Option<Redact>,

@@ -1,4 +1,4 @@
-//! `ReplayStream` and `Responder` answer from a recording in its order, each exchange once.
+//! `ReplayStream` and `Responder`: responses in recorded order, each exchange once.
 
 use std::{sync::Arc, task::Poll};
 
@@ -46,9 +46,9 @@ async fn unused(layer: &ReplayStream) -> Vec<String> {
     uris.collect()
 }
 
-// ---- in order
+// ---- order
 
-/// http4k: a stream answers in its order, and then refuses.
+/// http4k's stream behavior.
 #[tokio::test]
 async fn a_stream_answers_in_order_and_then_refuses() {
     let (_, service) = streaming(bobs());
@@ -178,7 +178,7 @@ async fn unused_is_what_was_never_asked_for() {
     let (layer, service) = streaming(bobs());
     assert_eq!(unused(&layer).await, ["/bob1", "/bob2", "/bob3"]);
     ask(&service, get("/bob1")).await;
-    // A request that was refused has used nothing, though the next exchange was read for it.
+    // A refused request uses no exchange, although the refusal reads the next one.
     assert_eq!(ask(&service, get("/bob9")).await.status, 400);
     assert_eq!(unused(&layer.clone()).await, ["/bob2", "/bob3"]);
     ask(&service, get("/bob2")).await;
@@ -197,7 +197,7 @@ async fn a_request_body_over_the_limit_gets_a_413_and_one_that_breaks_off_a_400(
     assert_eq!(ask(&service, post("/", "12345")).await.text(), "found");
 }
 
-// ---- many at once
+// ---- concurrency
 
 fn hundred() -> (Memory, Vec<String>) {
     let texts: Vec<_> = (0..100).map(|i| format!("{i:02}")).collect();
@@ -248,7 +248,7 @@ async fn routes_and_clones_share_the_cursor() {
     assert!(unused(&layer).await.is_empty());
 }
 
-/// A recording that is read one exchange for each permit, through a stream that knows one waker.
+/// A recording that yields one exchange per permit and keeps only the last waker.
 struct Slow {
     exchanges: Vec<Exchange>,
     gate: Arc<Semaphore>,
@@ -282,7 +282,8 @@ async fn many_wait_for_a_slow_recording() {
     for ask in &mut asks {
         assert!(futures::poll!(ask).is_pending());
     }
-    // The one who polled the recording last has its waker; he may go without taking it along.
+    // The recording keeps the waker of the last poll; dropping that request must not stall the
+    // others.
     drop(asks.split_off(90));
     let given = join_all(asks);
     let (given, ()) = soon(futures::future::join(given, async {
@@ -308,9 +309,9 @@ async fn it_does_not_ask_the_service_inside() {
     assert_eq!((good, answers.len()), (1, 50));
 }
 
-// ---- parts that cannot be read
+// ---- unreadable parts
 
-/// A recording with a part in it that cannot be read.
+/// A recording with an unreadable part.
 struct Damaged;
 
 impl Replay for Damaged {
@@ -360,7 +361,7 @@ async fn a_folder_that_does_not_exist_is_an_error() {
     assert!(!folder.exists());
 }
 
-/// A recording of which nothing comes for ever.
+/// A recording that stays pending.
 struct Silent;
 
 impl Replay for Silent {
@@ -381,7 +382,7 @@ async fn a_recording_that_hangs_hangs_nobody_who_does_not_ask() {
 
 // ---- the responder
 
-/// http4k: a responder answers its two recordings and then 503.
+/// http4k's responder behavior.
 #[tokio::test]
 async fn a_responder_answers_its_two_recordings_and_then_503() {
     let memory = Memory::from_iter([

@@ -36,7 +36,7 @@ async fn answer(app: &Router) -> Answer {
     ask(app, asking()).await
 }
 
-/// The exchanges of one recorder.
+/// Waits for `count` exchanges, and returns the recorded exchanges.
 async fn recorded(recording: &Recording, count: u64) -> Vec<Exchange> {
     let stats = settled(&recording.layer().recorder(), count).await;
     assert_eq!(stats.served, count);
@@ -135,7 +135,7 @@ async fn chaos_on_a_router_knows_the_route() {
 
 type Call = Request<Empty<Bytes>>;
 
-/// A policy with this number of attempts left.
+/// A retry policy with the number of remaining attempts.
 #[derive(Clone)]
 struct Retry(u32);
 
@@ -162,7 +162,7 @@ fn call() -> Call {
     request.expect("a request")
 }
 
-/// A retry needs requests that can be cloned.
+/// Removes the body: a retry needs cloneable requests.
 fn empty<B>(request: Request<B>) -> Call {
     request.map(|_| Empty::new())
 }

@@ -1,4 +1,5 @@
-//! The claims of `src/docs/stacking.md` about clients. The comment of each test is its claim.
+//! The claims of `src/docs/stacking.md` about clients; the doc comment of each test states its
+//! claim.
 
 use std::{
     sync::{
@@ -35,7 +36,7 @@ use tower_traffic::{
     Exchange, ExchangeEnd, OnMiss, RecordTraffic, Recorder, ReplayCache, store::Memory,
 };
 
-/// A recorder, and what it has recorded.
+/// A recorder with its memory.
 struct Recording(RecordTraffic, Memory);
 
 impl Recording {
@@ -48,7 +49,7 @@ impl Recording {
         self.0.clone()
     }
 
-    /// What it has, when so many exchanges have ended.
+    /// Waits for `count` completed exchanges, and returns them.
     async fn exchanges(&self, count: usize) -> Vec<Arc<Exchange>> {
         settled(&self.0.recorder(), count as u64).await;
         let exchanges = self.1.exchanges();
@@ -66,9 +67,9 @@ fn status(exchange: &Exchange) -> u16 {
     response.status.as_u16()
 }
 
-// ---- a cache
+// ---- caches
 
-/// A recorder outside of a cache records hits too; inside of it, only what really went out.
+/// A recorder outside a cache also records hits; inside, only the requests that were sent.
 #[tokio::test]
 async fn recording_and_a_cache() {
     let (outside, inside) = (Recording::new(), Recording::new());
@@ -92,8 +93,8 @@ async fn recording_and_a_cache() {
     inside.exchanges(1).await;
 }
 
-/// A cache that records goes outside of a retry: inside of it, the first failure is recorded, and
-/// answers every further try.
+/// A recording cache belongs outside a retry: inside, the cache records the first failure and
+/// answers every further attempt with it.
 #[tokio::test]
 async fn a_cache_and_a_retry() {
     for is_outside in [true, false] {
@@ -117,12 +118,12 @@ async fn a_cache_and_a_retry() {
     }
 }
 
-// ---- a retry
+// ---- retries
 
 #[derive(Clone)]
 struct Retry {
     tries: usize,
-    /// Is flushed before each further try.
+    /// Flushed before each further attempt.
     recorder: Option<Recorder>,
 }
 
@@ -154,8 +155,8 @@ impl<B: Clone, R, E> Policy<Request<B>, Response<R>, E> for Retry {
     }
 }
 
-/// Reads a request's content: a retry needs a body that it can clone, and those of the layers cannot
-/// be.
+/// Buffers a request's content: a retry needs a cloneable body, and the layers' bodies are not
+/// cloneable.
 async fn whole<B>(request: Request<B>) -> Result<Request<Full<Bytes>>, BoxError>
 where
     B: Body<Data = Bytes>,
@@ -166,7 +167,7 @@ where
     Ok(Request::from_parts(parts, Full::new(content)))
 }
 
-/// Answers with 503 until it is asked so often.
+/// Returns an origin that responds with 503 until call number `calls`.
 fn failing_until(calls: usize, with: &'static str) -> Origin {
     let count = AtomicUsize::new(0);
     Origin::new(move |request| {
@@ -178,8 +179,8 @@ fn failing_until(calls: usize, with: &'static str) -> Origin {
     })
 }
 
-/// A recorder outside of a retry records one exchange a call, with the last answer; inside of it, one a
-/// try. An answer that the retry threw away unread is recorded as one whose client went away.
+/// A recorder outside a retry records one exchange per call, with the last response; inside, one
+/// exchange per attempt. A response that the retry drops unread is recorded as `ClientGone`.
 #[tokio::test]
 async fn recording_and_a_retry() {
     let (outside, inside) = (Recording::new(), Recording::new());
@@ -206,7 +207,7 @@ async fn recording_and_a_retry() {
     }
 }
 
-// ---- a time-out
+// ---- timeouts
 
 fn slow() -> Origin {
     Origin::waiting(|_| async {
@@ -215,7 +216,7 @@ fn slow() -> Origin {
     })
 }
 
-/// A recorder outside of tower's time-out records the failure; inside of it, that the caller went away.
+/// A recorder outside tower's timeout records the failure; inside, it records `ClientGone`.
 #[tokio::test(start_paused = true)]
 async fn recording_and_a_timeout() {
     let (outside, inside) = (Recording::new(), Recording::new());
@@ -235,8 +236,8 @@ async fn recording_and_a_timeout() {
     assert_eq!(inside.exchanges(1).await[0].end(), ExchangeEnd::ClientGone);
 }
 
-/// A recorder outside of tower-http's time-out, which answers with a status, records that answer;
-/// inside of it, that the caller went away.
+/// tower-http's timeout responds with a status: a recorder outside records that response; inside,
+/// it records `ClientGone`.
 #[tokio::test(start_paused = true)]
 async fn recording_and_a_timeout_that_answers() {
     let (outside, inside) = (Recording::new(), Recording::new());
@@ -258,10 +259,10 @@ async fn recording_and_a_timeout_that_answers() {
     assert_eq!(inside.exchanges(1).await[0].end(), ExchangeEnd::ClientGone);
 }
 
-// ---- header fields
+// ---- headers
 
-/// A recorder inside of the layer that adds credentials records that there were some, masked; outside of
-/// it, it sees none.
+/// A recorder inside the layer that adds credentials records them masked; a recorder outside sees
+/// no credentials.
 #[tokio::test]
 async fn recording_and_credentials() {
     let (outside, inside) = (Recording::new(), Recording::new());
@@ -293,7 +294,7 @@ async fn recording_and_credentials() {
     );
 }
 
-/// A recorder inside of the layer that gives requests their id records it; outside of it, it does not.
+/// A recorder inside the layer that sets request ids records the id; a recorder outside does not.
 #[tokio::test]
 async fn recording_and_a_request_id() {
     let (outside, inside) = (Recording::new(), Recording::new());
@@ -316,7 +317,7 @@ async fn recording_and_a_request_id() {
 
 // ---- limits
 
-/// Answers after 3 s.
+/// Returns an origin that responds after 3 s.
 fn three_seconds() -> Origin {
     Origin::waiting(|_| async {
         sleep(Duration::from_secs(3)).await;
@@ -330,8 +331,7 @@ async fn seconds(recording: &Recording) -> Vec<u64> {
     times.map(|time| time.expect("a head").as_secs()).collect()
 }
 
-/// No recorder measures the wait for a concurrency limit, outside of it or inside: that wait comes
-/// before the call.
+/// A recorder outside or inside a concurrency limit excludes the wait: the wait precedes the call.
 #[tokio::test(start_paused = true)]
 async fn recording_and_a_concurrency_limit() {
     let (outside, inside) = (Recording::new(), Recording::new());
@@ -347,7 +347,7 @@ async fn recording_and_a_concurrency_limit() {
     assert_eq!(seconds(&inside).await, [3, 3]);
 }
 
-/// A recorder outside of a buffer measures the wait in it; inside of it, it does not.
+/// A recorder outside a buffer measures the wait in the buffer; a recorder inside does not.
 #[tokio::test(start_paused = true)]
 async fn recording_and_a_buffer() {
     let (outside, inside) = (Recording::new(), Recording::new());
@@ -362,8 +362,8 @@ async fn recording_and_a_buffer() {
     assert_eq!(seconds(&inside).await, [3, 3]);
 }
 
-/// A recorder outside of a cache measures the wait for a limit that is inside of it: a cache asks
-/// whether the client is ready only after a miss.
+/// A recorder outside a cache measures the wait for a limit inside the cache: the cache polls the
+/// readiness of the client only after a miss.
 #[tokio::test(start_paused = true)]
 async fn recording_a_cache_and_a_limit() {
     let outside = Recording::new();
@@ -376,8 +376,8 @@ async fn recording_a_cache_and_a_limit() {
     assert_eq!(seconds(&outside).await, [3, 6]);
 }
 
-/// A recorder outside of load shedding records what was refused, as a failure; inside of it, it never
-/// hears of it.
+/// A recorder outside load shedding records refused requests as failures; a recorder inside never
+/// sees them.
 #[tokio::test]
 async fn recording_and_load_shedding() {
     let (outside, inside) = (Recording::new(), Recording::new());

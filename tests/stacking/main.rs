@@ -1,4 +1,4 @@
-//! The layers together with each other and with those of tower-http.
+//! Stacks of these layers with each other and with those of tower-http.
 
 mod chaos;
 mod clients;

@@ -1,5 +1,5 @@
-//! Each nanoservice is one short expression, and does what it says: it is started as a user would
-//! start it, used over a socket, and stopped.
+//! The nanoservice examples: each is one short expression; each test starts the example, uses it
+//! over a socket and stops it.
 #![cfg(unix)]
 
 use std::{
@@ -38,9 +38,9 @@ const NANOSERVICES: [&str; 11] = [
     "file_watcher",
 ];
 
-// ---- in the source
+// ---- source
 
-/// What stands in the function that has the example's name.
+/// Returns the body of the function named after the example.
 fn expression(name: &str) -> String {
     let path = project().join("examples").join(name).with_extension("rs");
     let source = fs::read_to_string(path).expect("a source");
@@ -56,7 +56,7 @@ fn project() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// Without what only a formatter adds.
+/// Removes the whitespace and trailing commas that a formatter adds.
 fn squeezed(code: &str) -> String {
     let code: String = code.split_whitespace().collect();
     code.replace(",)", ")")
@@ -87,7 +87,7 @@ fn stands_in_the_readme_as_it_is() {
 
 // ---- running
 
-/// The folder with the examples, newly built.
+/// The folder of the freshly built examples.
 static EXAMPLES: LazyLock<PathBuf> = LazyLock::new(|| {
     let built = Command::new(env!("CARGO"))
         .args([
@@ -101,13 +101,13 @@ static EXAMPLES: LazyLock<PathBuf> = LazyLock::new(|| {
         .status()
         .expect("cargo");
     assert!(built.success());
-    // This test is in `deps` beside `examples`.
+    // The test binary is in `deps`, a sibling of `examples`.
     let test = std::env::current_exe().expect("a path");
     let profile = test.ancestors().nth(2).expect("a folder");
     profile.join("examples")
 });
 
-/// An example that runs in a folder of its own.
+/// An example process with its own working folder.
 struct Running {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
@@ -142,7 +142,7 @@ impl Running {
         running
     }
 
-    /// The first line with this text, once it is there.
+    /// Waits for the first output line that contains `text`.
     async fn printed(&self, text: &str) -> String {
         soon(async {
             loop {
@@ -156,7 +156,7 @@ impl Running {
         .await
     }
 
-    /// Asks for this through the proxy that it is.
+    /// Requests `url` through the example as a proxy.
     async fn ask(&self, url: &str) -> String {
         let response = self.response(url).await;
         let status = response.status();
@@ -174,7 +174,7 @@ impl Running {
         soon(client.get(url).send()).await.expect("an answer")
     }
 
-    /// Stops it as an orchestrator does.
+    /// Stops the process with SIGTERM, like an orchestrator.
     async fn stop(mut self) {
         let id = self.child.id().to_string();
         let asked = Command::new("kill").args(["-TERM", &id]).status();
@@ -205,17 +205,17 @@ fn command(name: &str, folder: &Path, set: &[(&str, &str)]) -> Command {
     command
 }
 
-/// Runs one that comes to an end by itself.
+/// Runs an example that exits by itself.
 async fn run(name: &str, folder: &Path, set: &[(&str, &str)]) -> (String, ExitStatus) {
     let mut command = command(name, folder, set);
-    // Its origin may be on this thread.
+    // The origin may run on this thread.
     let output = spawn_blocking(move || command.output()).await;
     let output = output.expect("no panic").expect("it runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     (text, output.status)
 }
 
-/// An origin with TLS, and a folder with the certificate to trust.
+/// An origin with TLS, and a folder with its root certificate.
 struct Origin {
     server: TlsServer,
     folder: TempDir,
@@ -245,7 +245,7 @@ impl Origin {
         }
     }
 
-    /// What a client asks a proxy for that goes on by HTTPS.
+    /// Returns an `http` URL that the proxy forwards over HTTPS.
     fn url(&self, path: &str) -> String {
         format!("http://localhost:{}{path}", self.server.addr.port())
     }
@@ -255,7 +255,7 @@ impl Origin {
     }
 }
 
-// ---- what they do
+// ---- behavior
 
 #[tokio::test]
 async fn simple_proxy() {
@@ -317,7 +317,7 @@ async fn disk_cache() {
     }
     assert_eq!(origin.calls.load(Ordering::Relaxed), 1);
 
-    // What is edited is served as edited, and what is deleted is fetched again.
+    // An edited entry is served as edited; a deleted entry is fetched again.
     let cache = origin.folder.path().join("cache");
     let entry = walk(&cache)
         .find(|path| path.ends_with("response.http"))
@@ -333,7 +333,7 @@ async fn disk_cache() {
     assert_eq!(origin.calls.load(Ordering::Relaxed), 2);
 }
 
-/// The files within a folder.
+/// Returns all files below `folder`.
 fn walk(folder: &Path) -> impl Iterator<Item = PathBuf> {
     let mut open = vec![folder.to_owned()];
     std::iter::from_fn(move || {
@@ -421,7 +421,7 @@ async fn file_watcher() {
     let watcher = Running::start("file_watcher", folder.path(), &[]).await;
     let url = format!("ws://{}/", watcher.at);
     let (mut socket, _) = connect_async(url).await.expect("a WebSocket");
-    // It begins to watch some time after the handshake.
+    // The watcher starts some time after the handshake.
     let change = soon(async {
         loop {
             fs::write(folder.path().join("hello.txt"), "hello").expect("written");
@@ -438,7 +438,7 @@ async fn file_watcher() {
     watcher.stop().await;
 }
 
-// ---- the other examples
+// ---- other examples
 
 #[tokio::test]
 async fn hyper_server() {

@@ -31,7 +31,6 @@ use tower_traffic::{
     ReportLatency, store::Memory,
 };
 
-/// The page claims nothing that no test holds.
 #[test]
 fn every_claim_of_the_page_names_a_test() {
     let project = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
@@ -73,7 +72,8 @@ async fn status(app: &Router, path: &str) -> StatusCode {
     StatusCode::from_u16(status).expect("a status")
 }
 
-/// What one recorder saw; it saw as many as it is said.
+/// Waits for `count` exchanges, asserts that the recorder saw exactly `count`, and returns the
+/// exchanges.
 async fn recorded(recording: &Recording, count: u64) -> Vec<Exchange> {
     let stats = settled(&recording.layer().recorder(), count).await;
     assert_eq!(stats.served, count);
@@ -84,13 +84,13 @@ async fn recorded(recording: &Recording, count: u64) -> Vec<Exchange> {
         .collect()
 }
 
-/// The status that was recorded, if there was a response.
+/// Returns the recorded status, if the exchange has a response.
 fn recorded_status(exchange: &Exchange) -> Option<u16> {
     let response = exchange.response.as_ref().ok()?;
     Some(response.status.as_u16())
 }
 
-/// The labels that were reported.
+/// A collection of the reported labels.
 #[derive(Clone, Default)]
 struct Reported(Arc<Mutex<Vec<String>>>);
 
@@ -327,8 +327,7 @@ async fn a_recorder_inside_of_a_concurrency_limit_does_not_count_the_wait() {
         sleep(Duration::from_secs(1)).await;
         Ok::<_, std::convert::Infallible>(axum::response::Response::new(Body::empty()))
     });
-    // In a router, whose routes are called without waiting for them to be ready: the wait is then a
-    // part of the call.
+    // A router calls its routes without waiting for readiness, so the wait is part of the call.
     let app = Router::new()
         .fallback_service(work)
         .layer(inside.layer())
@@ -348,7 +347,8 @@ async fn a_recorder_inside_of_a_concurrency_limit_does_not_count_the_wait() {
 
 #[tokio::test]
 async fn the_layers_go_below_those_that_answer_themselves() {
-    // These ask for bodies with a default, and in a `ServiceBuilder` no router makes them one.
+    // `CorsLayer` requires bodies with a default, and a `ServiceBuilder` does not convert bodies as
+    // a router does.
     let service = ServiceBuilder::new()
         .layer(CorsLayer::permissive())
         .layer(ProxyHost::http())
