@@ -1,14 +1,15 @@
-//! How late chaos's latencies are, compared with a timer that sleeps beside them.
+//! Accuracy of chaos latencies, compared with a plain tokio timer.
 //!
 //! ```text
 //! cargo bench --bench chaos_latency --features chaos
 //! ```
 //!
-//! Each request asks a server, over a real socket and HTTP/1.1, that does nothing but be late; its time
-//! is from when it came to the layer to when the service inside was called. At the same moment a bare
-//! `tokio::time::sleep` of the same length begins beside it, on the same runtime: what the timer and a
-//! busy machine add is in both. tokio's timer knows whole milliseconds, and never wakes early. Printed is
-//! how much later than asked each of them was, and how far one was from the other.
+//! A client sends requests over a real socket and HTTP/1.1 to a server whose only work is the
+//! latency. The measured time runs from the arrival at the layer to the call of the inner service.
+//! A `tokio::time::sleep` of the same length starts at the same time on the same runtime, so both
+//! times include the delays of the timer and of a busy machine. tokio's timer has millisecond
+//! resolution and never wakes early. The benchmark prints the delay of each beyond the requested
+//! latency, and the difference between the two.
 
 use std::{
     convert::Infallible,
@@ -33,14 +34,14 @@ use tower_traffic::chaos::{Behavior, Chaos, ChaosBody, Latency};
 
 const ROUNDS: usize = 4_000;
 
-/// How much later than asked, in microseconds: chaos, and the timer beside it.
+/// Delay beyond the requested latency, in microseconds: chaos, then the plain timer.
 type Late = (f64, f64);
 
 fn late(began: Instant, asked: Duration) -> f64 {
     (began.elapsed().as_secs_f64() - asked.as_secs_f64()) * 1e6
 }
 
-/// A server that is late by this, and notes how late.
+/// Starts a server with the latency `asked`, and adds each delay to `noted`.
 async fn serve(asked: Duration, noted: Arc<Mutex<Vec<Late>>>) -> u16 {
     let inside = service_fn(|request: Request<ChaosBody<Body>>| {
         let began = request.extensions().get::<Instant>().expect("it was noted");
@@ -82,7 +83,7 @@ async fn measure(asked: Duration, at_once: usize) -> Vec<Late> {
     let port = serve(asked, Arc::clone(&times)).await;
     let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
     let places = Arc::new(Semaphore::new(at_once));
-    // As many as take about four seconds.
+    // Enough rounds for about four seconds.
     let most = 4.0 / asked.as_secs_f64();
     #[expect(
         clippy::cast_possible_truncation,
@@ -152,7 +153,7 @@ async fn main() {
     );
     let is_over = Arc::new(AtomicBool::new(false));
     for is_busy in [false, true] {
-        // As many threads as there are cores, which do nothing but compute.
+        // One computing thread per core.
         let cores = if is_busy {
             thread::available_parallelism().map_or(1, usize::from)
         } else {

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# What recording costs a whole axum app: requests a second with and without the layer, in turn, on the
-# same machine, and the memory of a 1 GiB download. Needs wrk and curl.
+# Cost of recording for a whole axum app: requests per second with and without the layer, measured
+# alternately on the same machine, and the memory used by a 1 GiB download. Needs wrk and curl.
 #
 #   benches/end_to_end.sh [ROUNDS] [SECONDS]
 #
-# With S3_TEST_ENDPOINT and S3_TEST_BUCKET in the environment, and what the AWS SDK signs with, the
-# app records to S3 as well, in turn with the others:
+# With S3_TEST_ENDPOINT, S3_TEST_BUCKET and AWS SDK credentials in the environment, the script also
+# measures recording to S3:
 #
 #   .ci/garage up /tmp/garage 1 && . /tmp/garage/env && benches/end_to_end.sh
 set -euo pipefail
@@ -24,7 +24,7 @@ stop() {
 }
 trap 'stop; rm -rf "$folder"' EXIT
 
-# start [RECORD=folder]: a free port is the kernel's choice, and the app says it.
+# start [RECORD=folder]: starts the app on a free port and reads the URL from its output.
 start() {
     : >"$folder/out"
     env PORT=0 "$@" "$app" >"$folder/out" 2>&1 &
@@ -36,13 +36,13 @@ load() { wrk -t1 -c32 -d"${seconds}s" "$url/" | awk '/^Requests\/sec/ {print $2}
 median() { sort -g | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
 memory() { awk -v name="$1" '$1 == name":" {print $2}' "/proc/$pid/status"; }
 
-# Requests a second of the app that was started, and then what its recorder says.
+# Measures requests per second of the running app, then reads its recorder's statistics.
 measure() {
     rate=$(load)
-    # The last exchanges may still be on their way to the store.
+    # The last exchanges may still be queued.
     until curl -s "$url/stats" | grep -q '"queued":0'; do sleep 0.05; done
     stats=$(curl -s "$url/stats")
-    # To S3: until everything is uploaded, or the drain deadline has passed.
+    # With S3, stopping the app waits for the uploads or the drain deadline.
     stop
 }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.3f\n", b / a}'; }

@@ -1,11 +1,11 @@
-//! When the first event of a stream reaches a client, with the layer and without.
+//! Time until the first event of a stream reaches the client, with and without the layer.
 //!
 //! ```text
 //! cargo bench --bench first_event
 //! ```
 //!
-//! Both apps answer in turn, over real sockets; the time is from the request's last byte to the first
-//! event's, and what is printed are medians.
+//! Both apps respond alternately, over real sockets. The time runs from the last byte of the
+//! request to the first event. The benchmark prints medians.
 
 use std::{
     convert::Infallible,

@@ -1,4 +1,4 @@
-//! A folder of 1,000 entries: opening it, and a hit through `ReplayCache`.
+//! A folder of 1,000 entries: opening the folder, and a hit through `ReplayCache`.
 //!
 //! ```text
 //! cargo bench --bench fixtures
@@ -75,7 +75,7 @@ fn fixtures(c: &mut Criterion) {
     let memory: Memory = (0..ENTRIES).map(entry).collect();
     hit("the same from memory", ReplayCache::memory(&memory));
 
-    // What a hit consists of: the same look-up where no thread has to be asked, and the asking.
+    // The parts of a hit: the look-up without a thread hop, and the thread hop.
     let cache = DiskCache::new(folder.path());
     let key = cache.matching().key(&entry(1).request);
     group.bench_function("the look-up alone", |b| {

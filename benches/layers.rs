@@ -1,14 +1,15 @@
-//! What a layer costs a request, in process, over a bare service that answers 1 KiB.
+//! Cost of each layer per request, in process, over a bare service that responds with 1 KiB.
 //!
 //! ```text
 //! cargo bench --all-features --bench layers
 //! ```
 //!
-//! Every figure is the time of a whole call: call the service, read the response's body to its end. A
-//! layer's cost is its figure less that of `bare`.
+//! Every figure is the time of a whole call: the call of the service and the read of the whole
+//! response body. A layer's cost is its figure minus that of `bare`.
 //!
-//! At the end the same are called in turn, round after round, and what is printed is the median of
-//! the differences: on a machine whose speed drifts, only what was measured side by side compares.
+//! At the end, the benchmark calls the same services alternately for many rounds and prints the
+//! median differences: on a machine whose speed drifts, only alternating measurements are
+//! comparable.
 
 use std::{
     convert::Infallible,
@@ -37,7 +38,7 @@ use tower_traffic::{
     store::Memory,
 };
 
-/// How many requests are made at a time, off the clock.
+/// Number of requests prepared at once, outside the measured time.
 const ROUND: u64 = 1_000;
 
 static KIBIBYTE: [u8; 1024] = [b'x'; 1024];
@@ -59,7 +60,7 @@ fn response() -> Response<Full<Bytes>> {
         .expect("a response")
 }
 
-/// A body in another, as small as can be.
+/// A minimal wrapper around a body.
 struct Wrapped<B>(B);
 
 impl<B: Body + Unpin> Body for Wrapped<B> {
@@ -74,7 +75,7 @@ impl<B: Body + Unpin> Body for Wrapped<B> {
     }
 }
 
-/// A layer that does nothing: what it costs is what it costs to have the same code in another place.
+/// A layer without work; its cost is that of the same code at another address.
 struct Idle<S>(S);
 
 impl<S: Service<R>, R> Service<R> for Idle<S> {
@@ -87,7 +88,7 @@ impl<S: Service<R>, R> Service<R> for Idle<S> {
     }
 
     fn call(&mut self, request: R) -> S::Future {
-        // Else it is the very code of the service inside.
+        // Without `black_box`, the compiler merges this function with the inner service.
         black_box(());
         self.0.call(request)
     }
@@ -97,7 +98,7 @@ async fn answer<B>(_: Request<B>) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(response())
 }
 
-/// One call, as a server makes it.
+/// Makes one call, like a server.
 async fn call<S, B>(service: &mut S, request: Request<Full<Bytes>>)
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
@@ -142,8 +143,9 @@ where
     time
 }
 
-/// Calls in rounds that the recorder can hold, and between them, off the clock, waits for the writer
-/// and empties the memory: nothing is dropped, and memory does not grow with the number of calls.
+/// Calls in rounds that fit into the recorder's queue. Between rounds, outside the measured time,
+/// flushes the recorder and clears the memory: every exchange is stored, and memory use is
+/// independent of `count`.
 async fn calls_recorded<S, B>(
     service: &mut S,
     recorder: &Recorder,
@@ -167,7 +169,8 @@ where
     time
 }
 
-/// Calls in rounds that the printer can hold, and between them, off the clock, waits for its thread.
+/// Calls in rounds that fit into the printer's queue, and flushes the printer outside the measured
+/// time.
 async fn calls_printed<S, B>(service: &mut S, printer: &Printer, count: u64) -> Duration
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
@@ -203,7 +206,7 @@ fn replayed() -> ReplayCache {
     )]))
 }
 
-/// A request with 1 KiB of JSON.
+/// Returns a request with 1 KiB of JSON.
 fn json_request(content_type: &'static str) -> Request<Full<Bytes>> {
     const MEMBER: &str =
         r#"{"sku":"A-1234-B","count":12,"price":19.90,"name":"a thing","on":true},"#;
@@ -221,7 +224,7 @@ fn json_request(content_type: &'static str) -> Request<Full<Bytes>> {
         .expect("a request")
 }
 
-/// What has been recorded for that.
+/// Returns a cache with a recording for `json_request`.
 fn replayed_json(content_type: &'static str, matching: Matching) -> ReplayCache {
     let (parts, _) = json_request(content_type).into_parts();
     let body = json_request(content_type).into_body();
@@ -290,14 +293,14 @@ fn layers(c: &mut Criterion) {
     group.finish();
 }
 
-/// What each layer costs over `bare`, measured in turn.
+/// Prints the cost of each layer over `bare`, measured alternately.
 fn in_turn() {
     const ROUNDS: usize = 301;
     const CALLS: u32 = 1_000;
     let runtime = runtime();
     let mut bare = service_fn(answer);
     let mut idle = Idle(service_fn(answer));
-    // What it costs to give both bodies another type, with a layer that does nothing else.
+    // The cost of changing both body types, in a layer without other work.
     let mut wrapped = ServiceBuilder::new()
         .layer(MapRequestBodyLayer::new(Wrapped))
         .layer(MapResponseBodyLayer::new(Wrapped))
@@ -311,7 +314,7 @@ fn in_turn() {
 
     let mut reporting = reporting().layer(service_fn(answer));
 
-    // What it costs to read the clock as often as it must be.
+    // The cost of the three clock reads that a report needs.
     let mut clocked = service_fn(async |request: Request<Full<Bytes>>| {
         for _ in 0..3 {
             black_box(tokio::time::Instant::now());
@@ -372,7 +375,7 @@ fn in_turn() {
     }
 }
 
-/// What it costs a hit to look into 1 KiB of JSON, measured in turn.
+/// Prints the cost of a match key over 1 KiB of JSON for a hit, measured alternately.
 fn keys_in_turn() {
     const ROUNDS: usize = 301;
     const CALLS: u32 = 1_000;

@@ -1,4 +1,4 @@
-//! What a recording's size costs: opening a folder, and a look-up in it.
+//! Cost of a recording's size: opening a folder, and a look-up.
 //!
 //! ```text
 //! cargo bench --bench recordings

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What a reverse proxy of this crate (one thread) holds beside nginx (one worker): requests a second
-# through either, in turn, before the same origin; what many requests, and a body of 1 GiB, do to its memory. Needs wrk, curl
-# and nginx.
+# Reverse proxy of this crate (one thread) compared with nginx (one worker): requests per second
+# through each, measured alternately against the same origin; memory after many requests and after a
+# 1 GiB body. Needs wrk, curl and nginx.
 #
 #   benches/reverse_proxy.sh [PAIRS] [SECONDS]
 set -euo pipefail
@@ -14,7 +14,7 @@ folder=$(mktemp -d)
 pids=()
 trap 'kill "${pids[@]}" 2>/dev/null; wait; rm -rf "$folder"' EXIT
 
-# start NAME COMMAND..: a free port is the kernel's choice, and the app says it.
+# start NAME COMMAND..: starts the app on a free port and reads the URL from its output.
 start() {
     local name=$1
     shift

@@ -1,12 +1,13 @@
-//! How much memory a replay from S3 takes, whatever there is in the bucket: the server is another
+//! Memory use of a replay from S3, independent of the size of the bucket. The server is another
 //! process, on loopback.
 //!
 //! ```text
 //! cargo bench --all-features --bench s3_replay                 # 1,000,000 exchanges
-//! cargo bench --all-features --bench s3_replay -- 100000       # so many
+//! cargo bench --all-features --bench s3_replay -- 100000       # 100,000 exchanges
 //! ```
 //!
-//! It needs 1.3 GB for a million exchanges in the folder for temporary files, and tells memory on Linux.
+//! A million exchanges need 1.3 GB in the folder for temporary files. Memory is reported on Linux
+//! only.
 
 use std::{
     env,
@@ -26,7 +27,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 
 const COUNT: usize = 1_000_000;
 
-/// Of the corpus, 8 MiB of WARC are about so many.
+/// Number of corpus exchanges in about 8 MiB of WARC.
 const IN_A_SEGMENT: usize = 4_000;
 
 fn main() -> Outcome {
@@ -44,14 +45,14 @@ fn main() -> Outcome {
             runtime.block_on(replay(bucket))
         }
         _ => {
-            // Cargo gives a flag of its own.
+            // Cargo adds a flag of its own.
             let count = arguments.iter().find_map(|count| count.parse().ok());
             run(count.unwrap_or(COUNT))
         }
     }
 }
 
-/// Starts the server, and a replay when the bucket is full.
+/// Starts the server, and starts a replay when the bucket is full.
 fn run(count: usize) -> Outcome {
     let mut server = Command::new(env::current_exe()?)
         .args(["serve", &count.to_string()])
@@ -66,7 +67,7 @@ fn run(count: usize) -> Outcome {
         .arg("replay")
         .args(place.split_whitespace())
         .status();
-    // It ends with its input.
+    // The server exits when its standard input closes.
     drop(server.stdin.take());
     server.wait()?;
     if !status?.success() {
@@ -111,7 +112,7 @@ async fn serve(count: usize) -> Outcome {
         place.name, place.prefix, place.endpoint, place.access_key, place.secret_key
     );
     std::io::stdout().flush()?;
-    // Until nobody needs it any more.
+    // Serves until the parent process closes standard input.
     let mut end = String::new();
     tokio::task::spawn_blocking(move || std::io::stdin().read_line(&mut end)).await??;
     Ok(())
@@ -132,7 +133,7 @@ async fn replay(bucket: Bucket) -> Outcome {
     Ok(())
 }
 
-/// The memory that the process has in RAM, and the most that it ever had.
+/// Returns the current and the peak resident memory of the process.
 fn resident() -> String {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let lines = status

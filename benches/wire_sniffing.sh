@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# What the wire-sniffing proxy holds beside mitmproxy: requests a second through either, in turn, before
-# the same origin. Ours writes every message to a file, `mitmdump -q` none. Needs wrk, curl and
-# mitmdump (PyPI: mitmproxy), here or as $MITMDUMP.
+# Wire-sniffing proxy compared with mitmproxy: requests per second through each, measured
+# alternately against the same origin. The wire-sniffing proxy writes every message to a file;
+# `mitmdump -q` writes nothing. Needs wrk, curl and mitmdump (PyPI: mitmproxy), on the path or as
+# $MITMDUMP.
 #
 #   benches/wire_sniffing.sh [PAIRS] [SECONDS]
 set -euo pipefail
@@ -14,7 +15,7 @@ folder=$(mktemp -d)
 pids=()
 trap 'kill "${pids[@]}" 2>/dev/null; wait; rm -rf "$folder"' EXIT
 
-# start NAME COMMAND..: a free port is the kernel's choice, and the app says it.
+# start NAME COMMAND..: starts the app on a free port and reads the URL from its output.
 start() {
     local name=$1
     shift
@@ -23,7 +24,7 @@ start() {
     until grep -aq '^try:' "$folder/$name"; do sleep 0.05; done
     url=$(sed -n 's|^try: .*\(http://127[^/ ]*\).*|\1|p;q' "$folder/$name")
 }
-# Asks a proxy: with the whole URI in the request line.
+# Proxies expect the absolute URI in the request line.
 echo 'request = function() return wrk.format("GET", os.getenv("ORIGIN") .. "/") end' >"$folder/proxied.lua"
 load() { wrk -t1 -c32 -d"${seconds}s" -s "$folder/proxied.lua" "$1" | tee "$folder/wrk" | awk '/^Requests\/sec/ {print $2} /Non-2xx|Socket errors/ {print > "/dev/stderr"}'; }
 median() { sort -g | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
@@ -46,7 +47,7 @@ for _ in $(seq "$pairs"); do
     a=$(load "$theirs")
     b=$(load "$ours")
     asked=$(awk '/requests in/ {print $1}' "$folder/wrk")
-    # The last blocks may still be on their way.
+    # The last blocks may still be queued.
     sleep 1
     printed=$(grep -ac '^2.* < HTTP/1.1 200 OK' "$folder/sniffer" || true)
     lost=$(grep -a 'not printed' "$folder/sniffer" | tail -1 || true)
