@@ -58,6 +58,6 @@ fn large_bodies_are_not_read_ahead() {
         }
     });
     assert_eq!(count, COUNT);
-    // Creating the file took three.
+    // Creating the file took three times the size of a body.
     assert!(peak() < 6 * BODY, "{} MiB", peak() >> 20);
 }

@@ -57,7 +57,7 @@ fn keys_are_what_they_were() {
     }
 }
 
-/// Without the body, the headers that describe it are unknown, and ignored.
+/// Without the body, the headers that describe the body are unknown, and ignored.
 #[test]
 fn what_redaction_makes_of_a_head_does_not_count_without_the_body() {
     let fields = [
@@ -93,7 +93,7 @@ fn what_redaction_makes_of_a_head_does_not_count_without_the_body() {
             assert_eq!(matching.key(&stored), matching.key(&live), "{matching:?}");
         }
     }
-    // Other headers are part of the key, and these too if bodies are not redacted.
+    // Other headers are part of the key, and so are these if bodies are not redacted.
     let all = Matching::new()
         .ignore_body(true)
         .all_headers_except::<&str>([]);

@@ -1,4 +1,4 @@
-//! The command `tower-traffic`, run as a user runs it.
+//! Tests of the command `tower-traffic` as a process.
 
 use std::{
     fs,
@@ -55,7 +55,7 @@ fn good(arguments: &[&str]) -> String {
     ran.out
 }
 
-/// The message of a command that cannot be done.
+/// The error message of a command that fails.
 fn refused(arguments: &[&str]) -> String {
     let ran = run(arguments);
     assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
@@ -68,7 +68,7 @@ fn rows(out: &str) -> Vec<Value> {
         .collect()
 }
 
-/// A second of this day.
+/// A time on 2026-11-20, in seconds after midnight.
 fn at(second: u64) -> SystemTime {
     // 2026-11-20T00:00:00Z
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_132_800 + second)
@@ -126,7 +126,7 @@ fn recorded(exchanges: impl Into<Vec<Exchange>>) -> Recorded {
 }
 
 impl Recorded {
-    /// A folder for other files.
+    /// The path of another file or folder beside the recording.
     fn place(&self, name: &str) -> String {
         self.root.path().join(name).to_str().unwrap().to_owned()
     }
@@ -445,7 +445,7 @@ fn what_is_made_fit_is_noted() {
 
 // ---- convert
 
-/// As a recorder would have stored them.
+/// The exchanges as a recorder stores them.
 fn redacted(mut exchanges: Vec<Exchange>) -> Vec<Exchange> {
     for exchange in &mut exchanges {
         tower_traffic::Redact::default().exchange(exchange);
@@ -467,7 +467,7 @@ fn a_recording_goes_through_every_form_and_comes_back() {
     assert_eq!(replay_all(&zstd), redacted(kinds()));
     let error = refused(&["convert", &from, &recorded.place("x.warc.zst")]);
     assert!(error.contains("give a folder"), "{error}");
-    // Nothing is left beside them.
+    // No temporary files are left.
     assert_eq!(files(recorded.root.path()).len(), 7);
     assert!(
         fs::read(recorded.place("x.warc.gz"))
@@ -498,7 +498,7 @@ fn fixtures_keep_what_can_answer_and_the_rest_is_told() {
     );
 }
 
-/// Runs the command with the variables of AWS set.
+/// Runs the command with the variables of AWS.
 fn run_in(place: &Place, arguments: &[&str]) -> Ran {
     let mut command = command(arguments);
     command
@@ -613,7 +613,7 @@ fn nothing_is_overwritten_unless_that_is_asked_for() {
         assert!(error.contains("--force"), "{error}");
         good(&["convert", &recorded.folder, &to, "--force"]);
     }
-    // Not even by itself: it is read to its end before.
+    // The target can be the source, which is read to its end first.
     good(&["convert", &recorded.folder, &recorded.folder, "--force"]);
     assert_eq!(replay_all(&recorded.folder).len(), 1);
     assert_eq!(files(recorded.root.path()).len(), 4);

@@ -115,7 +115,7 @@ impl Faults {
     }
 }
 
-/// The faults of a list, one for each request; then none.
+/// The faults of a list, one for each request; afterwards no fault.
 pub fn first(faults: impl Into<Vec<Fault>>) -> impl FnMut(&Parts) -> Fault + Send {
     let mut faults = faults.into().into_iter();
     move |_| faults.next().unwrap_or(Fault::None)

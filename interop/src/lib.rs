@@ -1,4 +1,4 @@
-//! Code that the tests share: an S3 server, and a proxy that injects faults.
+//! Code shared by the tests: an S3 server, and a proxy that injects faults.
 #![allow(
     missing_docs,
     clippy::missing_errors_doc,

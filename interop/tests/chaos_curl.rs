@@ -1,6 +1,6 @@
-//! A client that others wrote, as a program: `curl` sees what chaos does to bodies and connections.
+//! `curl` as a client of chaos: changed bodies and connections.
 //!
-//! Without `curl` these tests are reported as ignored.
+//! Without `curl`, these tests are reported as ignored.
 
 use std::{
     future::Future,
@@ -16,7 +16,7 @@ use support::{Server, data, fields, frames, random_bytes, soon, trailers};
 use tokio::runtime::Runtime;
 use tower_traffic::chaos::{Behavior, Chaos, ChaosEngine, Message, Stage, Trigger};
 
-/// As `curl` says it: <https://curl.se/docs/manpage.html#EXIT>.
+/// Exit codes of `curl`: <https://curl.se/docs/manpage.html#EXIT>.
 mod code {
     pub(crate) const PARTIAL_FILE: i32 = 18;
     pub(crate) const TIMED_OUT: i32 = 28;
@@ -83,7 +83,7 @@ where
     })
 }
 
-/// What `curl` did.
+/// The result of a `curl` process.
 struct Curled {
     code: i32,
     body: Vec<u8>,
@@ -92,7 +92,7 @@ struct Curled {
 }
 
 impl Curled {
-    /// The values of a field, or of a trailer.
+    /// The values of a header or trailer.
     fn values(&self, name: &str) -> Vec<&str> {
         let fields = self.head.lines().filter_map(|line| line.split_once(':'));
         fields
@@ -115,7 +115,7 @@ async fn curl(protocol: &[&str], more: &[&str], url: &str) -> Curled {
     let head = tempfile::NamedTempFile::new().expect("a file");
     let mut command = Command::new("curl");
     command
-        // First, or a user's own settings count.
+        // `-q` must be the first argument: it disables the user's own settings.
         .args([
             "-q",
             "-sS",
@@ -146,7 +146,7 @@ fn content() -> Bytes {
     random_bytes(LEN)
 }
 
-/// Has a body of known length, one of unknown length, and one with trailers, behind the layer.
+/// A server with chaos and bodies of known length, of unknown length, and with trailers.
 async fn serve(stage: impl Into<Stage>) -> (Server, ChaosEngine) {
     let chaos = Chaos::on(stage);
     let engine = chaos.engine();
@@ -171,7 +171,7 @@ async fn serve(stage: impl Into<Stage>) -> (Server, ChaosEngine) {
     (Server::start(app).await, engine)
 }
 
-/// Returns when nothing is affected any more.
+/// Waits until no request or connection is affected.
 async fn let_go(engine: &ChaosEngine) {
     soon(async {
         while engine.stats().active > 0 {
@@ -198,7 +198,8 @@ async fn sees_where_a_body_broke_off(protocol: &[&str]) {
             assert_eq!(curled.length(), (path == "/known").then_some(LEN));
         }
         if protocol == HTTP1 {
-            // Where the end of the connection is that of the body, nobody can tell.
+            // In HTTP/1.0, a body of unknown length ends with the connection: `curl` cannot detect
+            // the cut.
             for (path, expected) in [("/known", code::PARTIAL_FILE), ("/unknown", 0)] {
                 let curled = curl(&["--http1.0"], &[], &server.url(path)).await;
                 let came = (curled.code, curled.body.len());
@@ -220,7 +221,7 @@ async fn sees_a_snipped_body_as_whole(protocol: &[&str]) {
         );
         let said = format!("Snip body ({}b)", curled.body.len());
         assert_eq!(curled.values("x-chaos"), [&*said], "{path}");
-        // That nothing is there is known of each.
+        // The length of an empty body is always known.
         let is_known = path == "/known" || curled.body.is_empty();
         let stated = is_known.then_some(curled.body.len());
         assert_eq!(curled.length(), stated, "{path}: {}", curled.head);
@@ -258,14 +259,14 @@ async fn sees_a_misstated_length(protocol: &[&str]) {
         let stated = LEN.saturating_add_signed(isize::try_from(by).expect("few"));
         assert_eq!(curled.length(), Some(stated));
         if protocol == HTTP1 {
-            // Where it ends is what is stated.
+            // `curl` reads up to the stated length.
             let expected = if by > 0 { code::PARTIAL_FILE } else { 0 };
             assert_eq!(curled.code, expected, "{}", curled.log);
             assert_eq!(curled.body.len(), stated.min(LEN));
         } else {
             assert_eq!(curled.code, code::HTTP2_STREAM, "{by}: {}", curled.log);
         }
-        // Of which nobody knows how long it is, nothing is stated.
+        // A body of unknown length has no stated length.
         let curled = curl(protocol, &[], &server.url("/unknown")).await;
         assert_eq!(
             (curled.code, curled.body.len(), curled.length()),
@@ -340,7 +341,7 @@ async fn sees_what_was_corrupted_and_sliced(protocol: &[&str]) {
     let_go(&engine).await;
 }
 
-/// What was broken once is whole the next time; over HTTP/1 on the same connection, if that is left.
+/// The next response is complete; over HTTP/1, on the same connection if it is still open.
 async fn is_served_after_all_that(protocol: &[&str]) {
     for (behavior, is_broken) in [
         (Behavior::break_after(Message::Response, 5), true),
@@ -350,7 +351,7 @@ async fn is_served_after_all_that(protocol: &[&str]) {
         let text = behavior.to_string();
         let (server, engine) = serve(Stage::when(Trigger::once(), behavior)).await;
         let url = server.url("/known");
-        // curl 7.88.1 fails with 16 where it uses a connection of HTTP/2 again, also without chaos.
+        // curl 7.88.1 fails with 16 when it reuses an HTTP/2 connection, also without chaos.
         let curled = if is_broken || protocol == HTTP2 {
             curl(protocol, &[], &url).await;
             curl(protocol, &[], &url).await

@@ -1,7 +1,7 @@
-//! A tool that others wrote reads the HAR that this crate writes: `mitmdump` (from `PyPI`) finds in it
-//! what was recorded; and this crate reads what `mitmdump` writes.
+//! `mitmdump` (from `PyPI`) reads the HAR files of this crate, and this crate reads those of
+//! `mitmdump`.
 //!
-//! Without `mitmdump` on the path these tests are reported as ignored.
+//! Without `mitmdump`, these tests are reported as ignored.
 
 use std::{
     fs,
@@ -78,7 +78,7 @@ fn mitmdump(arguments: &[&Path]) -> String {
 const GZIP_OF_HELLO: &[u8] =
     b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xcbH\xcd\xc9\xc9\x07\0\x86\xa6\x106\x05\0\0\0";
 
-/// What nobody takes for text.
+/// Bytes that are not valid text.
 const BINARY: [u8; 6] = [0, 1, 2, 0xff, 0xfe, 0xfd];
 
 fn exchanges() -> Vec<Exchange> {
@@ -86,7 +86,7 @@ fn exchanges() -> Vec<Exchange> {
     let mut h2 = get("https://example.com/h2?a=b%20c&d");
     *h2.version_mut() = Version::HTTP_2;
     let post = Request::post("http://example.com:8080/form")
-        // Without a charset it takes text for Latin-1.
+        // Without a charset, `mitmdump` reads text as Latin-1.
         .header("content-type", "text/plain; charset=utf-8")
         .body(Bytes::from("grüße"))
         .unwrap();
@@ -152,7 +152,7 @@ fn mitmproxy_reads_our_har() {
             "dGhhbmtz"
         ])
     );
-    // It encodes again what HAR has decoded, and decodes it to show it.
+    // `mitmdump` compresses the decoded content of the HAR again, and decodes it for the script.
     assert_eq!(flow(2, &["status", "got"]), json!([200, "aGVsbG8="]));
     assert_eq!(
         flow(3, &["url", "status", "got", "headers"]),
@@ -176,7 +176,7 @@ fn we_read_the_har_of_mitmproxy() {
     let folder = tempfile::tempdir().unwrap();
     let (har, again) = (folder.path().join("x.har"), folder.path().join("again.har"));
     let written = exchanges();
-    // It would not write down a failure that it has read.
+    // `mitmdump` does not write failures that it has read from a HAR.
     record(&Har::new(&har), &written[..4]);
     let option = format!("hardump={}", again.display());
     mitmdump(&[

@@ -1,6 +1,6 @@
-//! A client that others wrote, as a program: `curl` gets through a proxy what it gets without one.
+//! `curl` through a proxy: the same responses as without a proxy.
 //!
-//! Without `curl` these tests are reported as ignored.
+//! Without `curl`, these tests are reported as ignored.
 
 use std::{
     future::Future,
@@ -63,16 +63,16 @@ where
     })
 }
 
-/// What `curl` did.
+/// The result of a `curl` process.
 struct Curled {
     code: i32,
-    /// With `-i`, the heads too.
+    /// The standard output; with `-i`, includes response heads.
     text: String,
-    /// With `-v`, what it did.
+    /// The standard error; with `-v`, a log.
     log: String,
 }
 
-/// Runs `curl`, through no other proxy than what the arguments say.
+/// Runs `curl`, with the proxy in the arguments only.
 async fn curl<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Curled {
     curl_sending(arguments, "").await
 }
@@ -83,7 +83,7 @@ async fn curl_sending<'a>(
 ) -> Curled {
     let mut command = Command::new("curl");
     command
-        // First, or a user's own settings count.
+        // `-q` must be the first argument: it disables the user's own settings.
         .args(["-q", "-sS", "--max-time", "20", "--noproxy", ""])
         .args(arguments);
     for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
@@ -97,7 +97,7 @@ async fn curl_sending<'a>(
         .expect("curl runs");
     let mut stdin = child.stdin.take().expect("a pipe");
     tokio::spawn(async move {
-        // Who does not read it does not want it.
+        // Writing fails if `curl` does not read its input.
         let _ = tokio::io::AsyncWriteExt::write_all(&mut stdin, input.as_bytes()).await;
     });
     let output = child.wait_with_output().await.expect("curl ends");
@@ -108,7 +108,7 @@ async fn curl_sending<'a>(
     }
 }
 
-/// Says what it was asked.
+/// A server that responds with the request's method, target and body.
 async fn echo() -> Server {
     let origin = Origin::new(|request| {
         let body = String::from_utf8_lossy(request.body()).into_owned();
@@ -167,7 +167,7 @@ async fn reuses_its_connection() {
     assert_eq!(opened, 1, "{}", curled.log);
     assert_eq!((origin.connections(), origin.heads().len()), (1, 3));
     for head in origin.heads() {
-        // curl says `Proxy-Connection: Keep-Alive`.
+        // `curl` sends `Proxy-Connection: Keep-Alive`.
         assert_eq!(values(&head, "proxy-connection"), [""; 0], "{head}");
         assert_eq!(values(&head, "host"), [origin.addr.to_string()]);
     }
@@ -203,7 +203,7 @@ async fn waits_for_100_continue() {
         &proxy.url(""),
         "-H",
         "expect: 100-continue",
-        // Longer than it may take: it is the answer that lets curl go on.
+        // Longer than the time limit of the test: only the origin's response lets `curl` continue.
         "--expect100-timeout",
         "600",
         "-d",
@@ -283,7 +283,7 @@ async fn tunnels_to_tls() {
         "{}",
         curled.log
     );
-    // The certificate is the origin's own, which nobody else trusts.
+    // The certificate is the origin's own, and `curl` does not trust its issuer.
     assert_eq!(curl(["-x", &at, &url]).await.code, 60);
 }
 
@@ -355,7 +355,7 @@ async fn speaks_http_2() {
     }
 }
 
-/// `--http2` asks for an upgrade, which would lead past the proxy.
+/// `--http2` requests an upgrade, which would bypass the proxy.
 async fn is_not_upgraded_to_http_2() {
     let origin = Raw::serving(async |mut connection| {
         while let Some(head) = connection.head().await {

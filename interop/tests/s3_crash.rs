@@ -1,4 +1,4 @@
-//! A process that records into S3 is killed while it writes, compresses and uploads, and is started
+//! A process that records into S3 is killed during writes, compression and uploads, and started
 //! again: the bucket has each stored exchange once.
 #![cfg(unix)]
 

@@ -1,7 +1,7 @@
-//! Tools that others wrote read what this crate writes: `warcio` (from `PyPI`) checks every segment,
-//! and finds in it what was recorded.
+//! `warcio` (from `PyPI`) checks every segment that this crate writes, and finds every recorded
+//! exchange.
 //!
-//! Without `warcio` these tests are reported as ignored.
+//! Without `warcio`, these tests are reported as ignored.
 
 use std::fs;
 use std::{
@@ -63,7 +63,7 @@ fn missing_program() -> Option<&'static str> {
     (!imports).then_some("python3 -c 'import warcio'")
 }
 
-/// In what `warcio` reads.
+/// Recordings in the compressions that `warcio` reads.
 fn recordings() -> Vec<Recording> {
     let forms = [Compression::None, Compression::Gzip];
     forms.into_iter().map(Recording::new).collect()
@@ -84,7 +84,7 @@ fn check(file: &Path) {
         .unwrap();
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success(), "{text}");
-    // It has something to say about each record, and nothing against any.
+    // The output names each record, without a complaint.
     let records = text.matches("WARC-Record-ID").count();
     assert!(records >= 3, "{text}");
     let complaints = ["fail", "error", "warn", "invalid", "missing"];
@@ -121,8 +121,7 @@ async fn warcio_accepts_what_is_in_s3() {
     }
 }
 
-/// `warcio` does not read zstd, and `zstd` does not look for the dictionary, but with it in a file of
-/// its own it gives WARC.
+/// `zstd` needs the dictionary in a separate file, and `warcio` reads only decompressed segments.
 fn zstd_and_warcio_accept_every_segment() {
     let folder = tempfile::tempdir().unwrap();
     let disk = Disk::new(folder.path().join("t")).compress(Compression::Zstd);
@@ -218,7 +217,7 @@ fn assert_reads_what_was_recorded(recording: &Recording, script: &str) {
     );
 }
 
-/// What a tool should find for an exchange.
+/// The records that a tool should find for an exchange.
 fn records((exchange, target): &(Exchange, &str)) -> [Value; 2] {
     let request = &exchange.request;
     let second = match &exchange.response {
@@ -258,7 +257,7 @@ fn sha256(bytes: &[u8]) -> String {
 
 struct Recording {
     folder: TempDir,
-    /// With the absolute URI under which a tool should find each.
+    /// Each exchange with the absolute URI under which a tool should find it.
     exchanges: Vec<(Exchange, &'static str)>,
 }
 
@@ -304,7 +303,7 @@ fn varied() -> Vec<(Exchange, &'static str)> {
         exchanges.push((exchange, target));
     };
 
-    // Where the URI of a record comes from.
+    // Sources of a record's URI.
     let host =
         |value| move |request: &mut RecordedRequest| request.headers = fields(&[("host", value)]);
     let (named, odd) = (host(b"example.com:8080"), host(b"not a host"));
@@ -356,7 +355,7 @@ fn varied() -> Vec<(Exchange, &'static str)> {
         });
     }
 
-    // Heads that say something else about the body than what is stored.
+    // Headers that disagree with the stored body.
     let target = "http://unknown.invalid/head";
     let heads = [
         fields(&[("transfer-encoding", b"chunked")]),
@@ -385,7 +384,7 @@ fn varied() -> Vec<(Exchange, &'static str)> {
         response.body = Bytes::new().into();
     });
 
-    // What HTTP/1 text has no place for.
+    // Values that HTTP/1 text cannot express.
     let target = "http://unknown.invalid/other";
     for version in [Version::HTTP_10, Version::HTTP_2, Version::HTTP_3] {
         add("GET", "/other", target, &|request, response| {

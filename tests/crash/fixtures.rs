@@ -49,7 +49,7 @@ fn processes_that_are_killed_leave_whole_entries() {
         // The other writer continues, together with the next one.
         let writer = &mut writers[round % 2];
         if round % 2 == 0 {
-            // In the middle of a write, if possible; every second time anywhere.
+            // In the middle of a write, if possible; in every second round at a random time.
             let before = leftovers(folder);
             while leftovers(folder) == before {
                 assert!(start.elapsed() < PATIENCE, "nothing is recorded");
@@ -70,7 +70,7 @@ fn processes_that_are_killed_leave_whole_entries() {
         read.len(),
         left.len()
     );
-    // Longer than a live writer takes.
+    // Longer than a live writer keeps a temporary folder.
     for leftover in left {
         let long_ago = SystemTime::now() - Duration::from_hours(2);
         let leftover = fs::File::open(leftover).unwrap();

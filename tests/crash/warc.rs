@@ -55,7 +55,7 @@ async fn kill_loses_at_most_the_queue() {
         load.answered(ENOUGH).await;
         let known = app.stored().await;
         if round % 2 == 0 {
-            // In the middle of a write, if possible; every second time anywhere.
+            // In the middle of a write, if possible; in every second round at a random time.
             await_growth(folder.path(), &files);
         }
         app.kill().await;

@@ -1,4 +1,4 @@
-//! Folders as http4k writes them, made by hand from its sources (commit 38f9a11).
+//! Folders in the layout of http4k, written by hand after its sources (commit 38f9a11).
 
 use std::{fs, path::Path, time::SystemTime};
 
@@ -10,9 +10,9 @@ use tower_traffic::{
     store::{Disk, DiskCache},
 };
 
-/// core/core/src/main/kotlin/org/http4k/core/http.kt: `toMessage` joins the first line, the fields
-/// and the body with CR LF; Headers.kt: `toHeaderMessage` ends the fields with one more, also where
-/// there are none.
+/// core/core/src/main/kotlin/org/http4k/core/http.kt: `toMessage` joins the first line, the headers
+/// and the body with CR LF; Headers.kt: `toHeaderMessage` adds a CR LF after the headers, also to
+/// an empty list.
 const PLAIN: [&str; 2] = [
     "GET /users/1?full=yes HTTP/1.1\r\n\r\n\r\n",
     "HTTP/1.1 200 OK\r\n\r\n\r\nbob",

@@ -190,7 +190,7 @@ version: 1
         lines(&exchanges[0].request.headers)[1],
         "user-agent: python"
     );
-    // Decoded by the recorder: the coding is removed. A number stays text.
+    // The recorder has decoded the body, so the coding is removed. A number stays text.
     assert_eq!(response_lines(&exchanges[1]), [""; 0]);
     assert_eq!(got(&exchanges[1]), b"007");
     assert_eq!(exchanges[1].request.method, Method::PATCH);

@@ -1,5 +1,4 @@
-//! `Forward`: what it answers when origins fail, whom it trusts, how long it waits, which connections
-//! it keeps, and what it sends again.
+//! `Forward`: error responses, TLS, time limits, kept connections and retries.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -21,7 +20,7 @@ use tower_traffic::{Forward, ProxyHost, proxy::InvalidCertificate};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-/// An answer that says what is wrong, and nothing of where or how.
+/// Asserts an error response that names the error, without the address of the origin.
 fn assert_failed(answer: &Answer, status: u16, error: &str, what: &str) {
     let text = answer.text();
     assert_eq!(answer.status, status, "{what}: {text}");
@@ -55,7 +54,7 @@ fn local() -> SocketAddr {
     "127.0.0.1:0".parse().expect("an address")
 }
 
-// ---- origins that fail before the head
+// ---- origins that fail before the response head
 
 #[tokio::test]
 async fn a_name_that_does_not_resolve() {
@@ -102,7 +101,7 @@ async fn an_origin_that_closes_before_its_head() {
     ] {
         let answer = ask(&forward, get(origin.url("/path"))).await;
         assert_failed(&answer, 502, "connection_terminated", what);
-        // A new connection says something about the request: it is not repeated.
+        // An error on a new connection is not retried: the request may have caused the error.
         assert_eq!(origin.connections(), 1, "{what}");
         assert_eq!(ask(&forward, get(good.url("/"))).await.text(), "ok");
     }
@@ -172,7 +171,7 @@ async fn a_switch_of_protocols_that_nobody_asked_for() {
     }
 }
 
-/// An origin says both; what it really sends counts.
+/// With `Transfer-Encoding`, `Content-Length` is ignored (RFC 9112, 6.3).
 #[tokio::test]
 async fn an_answer_with_two_lengths_has_one() {
     for length in ["3", "300"] {
@@ -220,7 +219,7 @@ async fn targets_that_are_none() {
     assert!(answer.headers.contains_key("allow"));
 }
 
-/// What the C library reads as an address is one.
+/// Every form of an address that the C library accepts.
 #[tokio::test]
 async fn a_host_that_resolves_to_a_link_local_address() {
     let forward = Forward::new();
@@ -237,7 +236,7 @@ async fn a_host_that_resolves_to_a_link_local_address() {
     ] {
         let answer = ask(&forward, get(format!("http://{host}/latest/meta-data"))).await;
         assert_failed(&answer, 403, "destination_ip_prohibited", host);
-        // There can be no certificate for some, and then they are not even resolved.
+        // Some hosts cannot have a certificate, and are refused before the name is resolved.
         let answer = ask(&forward, get(format!("https://{host}/latest/meta-data"))).await;
         if answer.status == 502 {
             assert_failed(&answer, 502, "tls_certificate_error", host);
@@ -296,7 +295,7 @@ async fn an_origin_with_a_certificate_is_asked_as_it_likes() {
         (HTTP1, "hi over HTTP/1.1"),
         (HTTP2, "hi over HTTP/2.0"),
         (HTTP1_AND_2, "hi over HTTP/2.0"),
-        // One that does not know of ALPN.
+        // A server without ALPN.
         (&[], "hi over HTTP/1.1"),
     ] {
         let config = authority.certify("origin.test", protocols);
@@ -338,7 +337,7 @@ async fn bad_certificates_are_told_apart() {
 #[tokio::test]
 async fn what_is_not_tls_behind_https() {
     let plain = Raw::serving(async |mut connection| {
-        // What a plain server answers to a TLS handshake.
+        // The response of a plain server to a TLS handshake.
         let _ = connection.stream.read_u8().await;
         connection
             .say("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
@@ -386,7 +385,7 @@ async fn the_systems_roots_do_not_trust_a_tests_authority() {
         let answer = ask(&forward, get(&url)).await;
         assert_failed(&answer, 502, "tls_certificate_error", "the system's");
     }
-    // Beside them an added one counts.
+    // Added roots complement the system's roots.
     let both = Forward::new().add_roots(authority.pem()).expect("roots");
     assert_eq!(ask(&both, get(&url)).await.status, 200);
 }
@@ -429,7 +428,7 @@ fn bad_roots_are_errors() {
     assert!(Forward::new().add_roots(b"\xff\xfe").is_err());
 }
 
-// ---- waiting: the clock stands still, and jumps when nothing else can happen
+// ---- time limits: the clock is paused, and advances when all tasks are idle
 
 async fn hangs() -> Raw {
     Raw::serving(async |mut connection| {
@@ -459,12 +458,12 @@ async fn an_origin_that_never_answers() {
     .await;
     let answer = ask(&Forward::new(), get(half.url("/path"))).await;
     assert_failed(&answer, 504, "http_response_timeout", "half a head");
-    // The proxy goes on.
+    // The proxy still works.
     let good = Raw::answering(OK).await;
     assert_eq!(ask(&Forward::new(), get(good.url("/"))).await.text(), "ok");
 }
 
-/// All requests share an HTTP/2 connection: one whose peer has vanished must not be kept.
+/// All requests share an HTTP/2 connection. After its peer has vanished, the connection is closed.
 #[tokio::test(start_paused = true)]
 async fn an_http2_origin_that_vanishes() {
     let origin = hangs().await;
@@ -510,7 +509,7 @@ async fn waiting_for_the_head_takes_as_long_as_it_may() {
     );
 }
 
-/// The limit is for the head: what streams for days must not be cut.
+/// The time limit is for the response head: a body may be streamed for days.
 #[tokio::test(start_paused = true)]
 async fn a_body_may_take_its_time() {
     let slow = Raw::serving(async |mut connection| {
@@ -549,7 +548,7 @@ async fn an_upload_may_be_slow_while_it_goes_on() {
     assert_failed(&answer, 504, "http_response_timeout", "a stalled upload");
 }
 
-// ---- connections that are kept
+// ---- kept connections
 
 #[tokio::test]
 async fn one_connection_serves_many_requests_and_clones() {
@@ -616,9 +615,9 @@ async fn a_connection_is_kept_as_long_as_it_may_be() {
     }
 }
 
-// ---- what is sent again
+// ---- retries
 
-/// Answers the first request of the first connection, and hangs up upon the second.
+/// Responds to the first request of the first connection, and hangs up on the second request.
 async fn hangs_up_on_the_second() -> Raw {
     Raw::serving(async |mut connection| {
         connection.head().await;
@@ -628,7 +627,7 @@ async fn hangs_up_on_the_second() -> Raw {
                 connection.say(OK).await;
             }
         }
-        // Of the first, what comes next is read and not answered.
+        // The second request of the first connection is read without a response.
         connection.head().await;
     })
     .await
@@ -668,7 +667,7 @@ async fn a_kept_connection_with_tls_that_was_dropped_is_replaced() {
             let answer = ask(&forward, get(&url)).await;
             assert_eq!(answer.status, 200, "{}", answer.text());
             assert_eq!(origin.connections(), connections);
-            // Perhaps it is noticed before the next request, perhaps only then.
+            // With and without time for the proxy to notice that the connection was closed.
             origin.hang_up();
             if connections % 2 == 0 {
                 tokio::task::yield_now().await;
@@ -683,7 +682,7 @@ async fn what_may_not_be_repeated_is_not() {
         |url| request("POST", url, empty()),
         |url| post(url, "content"),
         |url| request("PATCH", url, full("content")),
-        // Its content is gone.
+        // The content of a PUT was already sent.
         |url| request("PUT", url, full("content")),
         |url| request("BREW", url, empty()),
     ];
@@ -705,7 +704,7 @@ async fn what_may_not_be_repeated_is_not() {
 
 #[tokio::test]
 async fn nothing_is_sent_a_third_time() {
-    // Every connection answers once, and what comes second is never answered.
+    // Every connection responds to its first request only.
     let origin = Raw::serving(async |mut connection| {
         connection.head().await;
         if connection.number == 0 {
@@ -762,14 +761,14 @@ async fn redirects_are_passed_on_and_content_stays_encoded() {
     assert_eq!(answer.headers["location"], "http://127.0.0.1:1/");
     assert_eq!(answer.headers["content-encoding"], "gzip");
     assert_eq!(answer.text(), "\x1f\x08?");
-    // And nothing is added that changes what the origin would send.
+    // The proxy adds no headers that change the response.
     assert_eq!(
         origin.head(),
         format!("GET / HTTP/1.1\r\nhost: {}\r\n\r\n", origin.addr)
     );
 }
 
-/// What an origin sends too much of is no answer to the next request.
+/// Excess bytes after a response are not the response to the next request.
 #[tokio::test]
 async fn bytes_behind_an_answer_do_not_answer_the_next_request() {
     const MORE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nsmuggled";
@@ -810,7 +809,7 @@ async fn bytes_behind_an_answer_do_not_answer_the_next_request() {
 
 // ---- requests with bodies
 
-/// Remembers the head and reads the body in chunks, or of the length that is said.
+/// Keeps the request head and reads the body, either chunked or of the declared length.
 async fn reads_bodies() -> Raw {
     Raw::serving(async |mut connection| {
         while let Some(head) = connection.head().await {
@@ -846,7 +845,7 @@ async fn bodies_are_sent_as_they_are_known() {
     for method in ["GET", "POST", "PUT", "DELETE", "QUERY"] {
         let known = ask(&forward, request(method, origin.url("/"), full("content"))).await;
         assert_eq!(known.text(), "content", "{method}");
-        // Not known before, as when the client sends chunks: and yet sent, with GET too.
+        // A body of unknown length, as when the client sends chunks; also with GET.
         let chunks = frames([data("con"), data("tent")]);
         let chunked = ask(&forward, request(method, origin.url("/"), chunks)).await;
         assert_eq!(
@@ -863,7 +862,7 @@ async fn bodies_are_sent_as_they_are_known() {
         ask(&forward, request(method, origin.url("/"), empty())).await;
         let heads = origin.heads();
         let head = heads.last().expect("a request");
-        // Some servers answer 411 where there is none: RFC 9110, 8.6.
+        // Some servers respond with 411 to a request without `Content-Length` (RFC 9110, 8.6).
         assert_eq!(values(head, "content-length"), expected, "{method}");
     }
 }
@@ -887,7 +886,7 @@ async fn a_request_that_breaks_off_breaks_off_at_the_origin() {
     assert_eq!(ask(&forward, get(origin.url("/"))).await.text(), "ok");
 }
 
-/// As with an upload that is too large: the answer is there before the request has ended.
+/// For example, 413 for an upload that is too large.
 #[tokio::test]
 async fn an_answer_before_the_end_of_the_request_is_passed_on() {
     let origin = Raw::serving(async |mut connection| {
@@ -904,7 +903,8 @@ async fn an_answer_before_the_end_of_the_request_is_passed_on() {
     assert_eq!((answer.status, answer.text()), (413, "no!".to_owned()));
 }
 
-/// It does not even read to the end: the answer may be lost with the connection, but nothing hangs.
+/// The origin closes the connection before it has read the request. The response may be lost, but
+/// the request does not hang.
 #[tokio::test]
 async fn an_origin_that_hangs_up_on_an_upload() {
     let origin = Raw::serving(async |mut connection| {

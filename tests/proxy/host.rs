@@ -1,4 +1,4 @@
-//! `ProxyHost`: where requests go, what becomes of them and of responses, and what is refused.
+//! `ProxyHost`: targets, headers of requests and responses, and refused requests.
 
 use std::{
     future::poll_fn,
@@ -25,21 +25,21 @@ use tokio::{
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, limit::ConcurrencyLimitLayer, service_fn};
 use tower_traffic::{Forward, ProxyHost, RecordedRequest};
 
-/// What comes of a request, and what the service inside saw of it.
+/// Returns the response, and the request that the inner service received.
 async fn pass(layer: &ProxyHost, request: Request<Body>) -> (Answer, Option<RecordedRequest>) {
     let origin = Origin::saying("from the origin");
     let answer = ask(&layer.layer(origin.clone()), request).await;
     (answer, origin.seen().pop())
 }
 
-/// The request as it arrives inside.
+/// Returns the request that the inner service received.
 async fn passed(layer: &ProxyHost, request: Request<Body>) -> RecordedRequest {
     let (answer, seen) = pass(layer, request).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     seen.expect("a request inside")
 }
 
-/// The answer to a request that does not arrive inside.
+/// Returns the response to a request that does not reach the inner service.
 async fn refused(layer: &ProxyHost, request: Request<Body>) -> Answer {
     let (answer, seen) = pass(layer, request).await;
     assert_eq!(seen, None);
@@ -64,9 +64,9 @@ fn field(request: &RecordedRequest, name: &str) -> Vec<String> {
         .collect()
 }
 
-// ---- where requests go
+// ---- targets
 
-/// How the layer was made, the request's target and its Host, and where it goes.
+/// Per line: the constructor of the layer, the request target, `Host`, and the expected URI.
 const TARGETS: &str = "
     http /a?b=1&b=%2F example.com http://example.com/a?b=1&b=%2F
     http / example.com:80 http://example.com/
@@ -128,7 +128,7 @@ async fn every_mode_finds_the_origin() {
         };
         let seen = passed(&layer, request).await;
         assert_eq!(seen.uri.to_string(), expected, "{line}");
-        // Clients make it from the target.
+        // The client sets `Host` from the URI.
         assert_eq!(seen.headers.get("host"), None, "{line}");
         assert_eq!(seen.version, Version::HTTP_11);
     }
@@ -180,7 +180,7 @@ async fn targets_that_http_has_not_are_refused() {
     }
 }
 
-/// What origins see of a request that comes as this version: `Host`, or `:authority`.
+/// Origins receive `Host` in HTTP/1 and `:authority` in HTTP/2, for each version of the request.
 #[tokio::test]
 async fn host_and_authority_are_right_in_every_version() {
     let authority = Authority::new();
@@ -344,7 +344,7 @@ async fn a_base_path_and_a_long_target_that_do_not_fit_are_a_400() {
     assert_eq!(answer.status, 400);
 }
 
-// ---- the connection's own fields
+// ---- hop-by-hop headers
 
 #[tokio::test]
 async fn fields_of_the_connection_stay_behind() {
@@ -401,7 +401,7 @@ async fn a_wish_to_upgrade_is_passed_on_unless_it_is_for_http() {
     let seen = passed(&layer, ask(Version::HTTP_11, "websocket")).await;
     assert_eq!(field(&seen, "connection"), ["upgrade"]);
     assert_eq!(field(&seen, "upgrade"), ["websocket"]);
-    // What comes after would pass unseen, and could ask for other hosts.
+    // After an upgrade to HTTP/2, requests would bypass the proxy, and could name other hosts.
     for protocol in ["h2c", "H2C", "h2", "websocket, h2c", "HTTP/2.0", "h2c;x"] {
         let seen = passed(&layer, ask(Version::HTTP_11, protocol)).await;
         for name in ["connection", "upgrade", "http2-settings"] {
@@ -429,7 +429,7 @@ async fn a_response_loses_its_connections_fields_too() {
         let mut response = reply(200, full("x"));
         *response.version_mut() = Version::HTTP_10;
         response.headers_mut().extend(fields([
-            // Not the length of what comes in chunks.
+            // Not the length of the chunked body.
             ("content-length", "300"),
             ("connection", "close, x-one"),
             ("keep-alive", "timeout=5"),
@@ -453,11 +453,11 @@ async fn a_response_loses_its_connections_fields_too() {
         ("via", "1.0 me"),
     ]);
     assert_eq!(answer.headers, expected);
-    // The client's connection has a version of its own.
+    // The version of the client's connection, not of the origin's.
     assert_eq!(answer.version, Version::HTTP_11);
 }
 
-/// Without them the message would lose its length, its host, or what this proxy says.
+/// Without these headers, the message would lose its length, its host, or the proxy's own headers.
 #[tokio::test]
 async fn connection_cannot_name_away_what_the_proxy_needs() {
     let origin = Server::start(Router::new().fallback_service(Origin::new(|request| {
@@ -582,7 +582,7 @@ async fn a_name_cannot_inject_anything() {
         let seen = passed(&layer, from_host("/", "example.com")).await;
         assert_eq!(field(&seen, "via"), [expected]);
     }
-    // What begins with no letter is a string there.
+    // In `Proxy-Status`, a name that does not begin with a letter is a string.
     for (name, expected) in [("me", "me"), ("192.0.2.1:80", "\"192.0.2.1:80\"")] {
         let answer = refused(&ProxyHost::http().name(name), get("/")).await;
         assert_eq!(
@@ -590,7 +590,7 @@ async fn a_name_cannot_inject_anything() {
             format!("{expected}; error=http_request_error")
         );
     }
-    // Nothing is no name: requests that come back would not be known.
+    // An empty name is replaced by a generated name, because loops are detected by the name.
     let layer = ProxyHost::http().name("");
     let seen = passed(&layer, from_host("/", "example.com")).await;
     assert!(field(&seen, "via")[0].starts_with("1.1 tower-traffic-"));
@@ -606,7 +606,7 @@ async fn the_origin_is_told_of_the_client_on_wish() {
     for (address, forwarded, x_forwarded) in [
         ("192.0.2.1:1234", "for=192.0.2.1", "192.0.2.1"),
         ("[2001:db8::1]:1234", "for=\"[2001:db8::1]\"", "2001:db8::1"),
-        // How sockets that take both see clients of IPv4.
+        // The IPv4 address of a client, as a dual-stack socket reports the address.
         ("[::ffff:192.0.2.1]:1234", "for=192.0.2.1", "192.0.2.1"),
     ] {
         let address: SocketAddr = address.parse().expect("an address");
@@ -659,17 +659,17 @@ async fn what_the_client_says_of_itself_stays_before_what_the_proxy_knows() {
     assert_eq!(field(&seen, "x-forwarded-host"), ["example.com"]);
     assert_eq!(field(&seen, "x-forwarded-proto"), ["http"]);
 
-    // What the client claims to have come by says nothing.
+    // The scheme in the client's request target is ignored.
     let seen = passed(&layer, get("https://example.com/")).await;
     assert_eq!(field(&seen, "x-forwarded-proto"), ["http"]);
-    // Behind TLS nothing in a request says so.
+    // Behind TLS, the request itself does not state the scheme.
     let tls = layer.clone().scheme(http::uri::Scheme::HTTPS);
     let seen = passed(&tls, from_host("/", "example.com")).await;
     assert_eq!(field(&seen, "x-forwarded-proto"), ["https"]);
     let forwarded = ["for=unknown;host=\"example.com\";proto=https"];
     assert_eq!(field(&seen, "forwarded"), forwarded);
 
-    // Who reads the list from its end must not find the client's own words there.
+    // A reader of the last entry must not find an entry that the client wrote.
     let seen = passed(&layer, claim(get("/"))).await;
     assert_eq!(
         field(&seen, "x-forwarded-for"),
@@ -781,7 +781,7 @@ async fn hosts_that_are_none_are_refused() {
             "example.com, other.test",
         ] {
             if host == "example.com:" {
-                // An empty port is the default one: RFC 3986, 3.2.3.
+                // An empty port is the default port (RFC 3986, 3.2.3).
                 passed(&layer, from_host("/", host)).await;
                 continue;
             }
@@ -845,7 +845,7 @@ async fn bytes_that_are_no_request_do_not_reach_the_origin() {
         format!("POST / HTTP/1.1\r\n{host}transfer-encoding: identity\r\n\r\n"),
         format!("POST / HTTP/1.1\r\n{host}transfer-encoding: chunked, identity\r\n\r\n"),
         format!("POST / HTTP/1.0\r\n{host}transfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
-        // A coding that this proxy would take away without undoing it.
+        // A transfer coding that this proxy would remove without decoding.
         format!("POST / HTTP/1.1\r\n{host}transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
         "\x16\x03\x01\x02\x00\x01\x00\x01\x7c\x03\x03".to_owned(),
         "GARBAGE\r\n\r\n".to_owned(),
@@ -857,7 +857,7 @@ async fn bytes_that_are_no_request_do_not_reach_the_origin() {
         assert!(["400", "501"].contains(&status), "{bytes:?} {answer}");
     }
     assert_eq!(origin.heads(), [""; 0]);
-    // The proxy goes on.
+    // The proxy still works.
     let answer = ask_as(proxy.addr, Version::HTTP_11, get(origin.url("/"))).await;
     assert_eq!(answer.text(), "ok");
 }
@@ -891,7 +891,7 @@ async fn what_has_two_lengths_is_one_request_for_both_sides() {
             origin.addr, origin.addr
         );
         let answer = talk(proxy.addr, ask).await;
-        // Or a 400, which is as good.
+        // One response: 200 or 400.
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
     }
     let heads = origin.heads();
@@ -928,16 +928,16 @@ async fn only_allowed_hosts_are_asked() {
         assert_eq!(answer.status, 403, "{host}");
         assert!(proxy_status(&answer).ends_with("; error=http_request_denied"));
     }
-    // It is the target that counts, whatever Host says.
+    // The host of the request target is checked, not `Host`.
     let answer = refused(&layer, from_host("http://evil.test/", "example.com")).await;
     assert_eq!(answer.status, 403);
-    // None allowed is none.
+    // An empty list allows no host.
     let none = ProxyHost::http().allow_hosts([""; 0]);
     assert_eq!(
         refused(&none, from_host("/", "example.com")).await.status,
         403
     );
-    // A name with its root's dot is the same name.
+    // A name with a trailing dot is the same name.
     let dotted = ProxyHost::http().allow_hosts(["example.com."]);
     passed(&dotted, from_host("/", "example.com")).await;
 }
@@ -1041,7 +1041,7 @@ async fn an_allowed_tunnel_needs_a_host_a_port_and_leave() {
     }
 }
 
-/// RFC 8441: what looks like CONNECT is a WebSocket.
+/// RFC 8441: a `CONNECT` with `:protocol` opens a WebSocket.
 #[tokio::test]
 async fn an_extended_connect_is_no_tunnel() {
     let layer = ProxyHost::http().allow_connect(true);
@@ -1083,7 +1083,7 @@ async fn a_request_that_comes_back_is_a_508() {
     }
 }
 
-/// Proxies that send to one another, counting what each is asked.
+/// A proxy, and the number of requests to it.
 async fn counted(layer: ProxyHost, forward: Forward) -> (Server, Arc<AtomicUsize>) {
     let count = Arc::new(AtomicUsize::new(0));
     let counter = count.clone();
@@ -1110,14 +1110,14 @@ async fn a_proxy_that_is_asked_for_itself_asks_itself_once() {
 async fn two_proxies_do_not_play_with_a_request_for_ever() {
     let (first, first_count) = counted(
         ProxyHost::http(),
-        // Whatever it asks for `ring.test` goes to the second, and from there back.
+        // Forwards to the second proxy, which forwards back to the first.
         Forward::new(),
     )
     .await;
     let second = ProxyHost::upstream(first.url("")).expect("an upstream");
     let (second, second_count) = counted(second, Forward::new()).await;
-    // The first is aimed at the second by the target, the second always goes to the first; there the
-    // target is the first itself.
+    // The request's target sends the first proxy to the second. The second always forwards to the
+    // first, where the target is the first proxy itself.
     let answer = ask_as(first.addr, Version::HTTP_11, get(second.url("/"))).await;
     assert_eq!(answer.status, 508, "{}", answer.text());
     let counts = [&first_count, &second_count].map(|count| count.load(Ordering::SeqCst));
@@ -1172,7 +1172,7 @@ async fn a_limit_beneath_neither_hangs_nor_panics() {
     };
     assert_eq!((count(200), count(400)), (13, 7));
 
-    // One service for all, which keeps its place while it refuses.
+    // One service for all requests: it stays ready while it refuses requests.
     let mut service = service;
     for host in ["bad host", "example.com", "bad host", "example.com"] {
         let request = from_host("/", host);
@@ -1208,7 +1208,7 @@ async fn it_serves_a_bare_hyper_server() {
     server.abort();
 }
 
-/// Every kind of message through a proxy is what it is without one, but for what a proxy adds.
+/// Every kind of message is the same with and without a proxy, except for the proxy's own headers.
 #[tokio::test]
 async fn messages_pass_as_they_are() {
     let origin = all_kinds();
@@ -1233,7 +1233,8 @@ async fn messages_pass_as_they_are() {
                 assert_eq!(proxied.body, plain.body, "{what}");
                 assert_eq!(proxied.trailers, plain.trailers, "{what}");
                 assert_eq!(proxied.fields(), plain.fields(), "{what}");
-                // HTTP/1 says that there is nothing, where HTTP/2 just ends.
+                // An empty body has `Content-Length: 0` in HTTP/1, and only an end of stream in
+                // HTTP/2.
                 if !plain.body.is_empty() || what.starts_with("HEAD") {
                     assert_eq!(
                         proxied.headers.get("content-length"),

@@ -1,5 +1,5 @@
-//! Bodies through a proxy: as they come, in both directions, with trailers, cut where the origin cuts
-//! them, held back where nobody reads; and recorded on the way.
+//! Bodies through a proxy: streaming in both directions, trailers, interrupted bodies, backpressure
+//! and recording.
 
 use std::{
     future::pending,
@@ -26,12 +26,12 @@ use tower_traffic::{Forward, OnMiss, ProxyHost, RecordTraffic, ReplayCache, stor
 
 const VERSIONS: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
 
-/// Over HTTP/1, and over HTTP/2, to the origin.
+/// HTTP/1 and HTTP/2 to the origin.
 fn forwards() -> [Forward; 2] {
     [Forward::new(), Forward::new().http2_only(true)]
 }
 
-/// The next piece of a body that is not empty.
+/// The next data of a body that is not empty.
 async fn next(body: &mut Incoming) -> Option<Bytes> {
     loop {
         let frame = soon(body.frame()).await?.expect("a frame");
@@ -43,7 +43,7 @@ async fn next(body: &mut Incoming) -> Option<Bytes> {
     }
 }
 
-// ---- as they come
+// ---- streaming
 
 #[tokio::test]
 async fn events_arrive_when_they_are_sent() {
@@ -60,7 +60,7 @@ async fn events_arrive_when_they_are_sent() {
             })))
             .await;
             let proxy = proxy(ProxyHost::http(), forward.clone()).await;
-            // The head comes before any event.
+            // The response head arrives before any event.
             let response = send(proxy.addr, version, get(origin.url("/"))).await;
             assert_eq!(response.headers()["content-type"], "text/event-stream");
             let sender = bodies.recv().await.expect("a sender");
@@ -78,7 +78,7 @@ async fn events_arrive_when_they_are_sent() {
 
 #[tokio::test]
 async fn pieces_of_an_upload_arrive_when_they_are_sent() {
-    // What comes in goes out at once.
+    // Echoes the body while it is received.
     let echo = Router::new().fallback(any(async |request: Request<AxumBody>| request.into_body()));
     let origin = Server::start(echo).await;
     for forward in forwards() {
@@ -129,7 +129,8 @@ async fn trailers_pass_both_ways() {
     }
 }
 
-/// As gRPC does it: HTTP/2 all the way, trailers that nobody announced, and only trailers.
+/// As in gRPC: HTTP/2 on both sides, trailers without a `Trailer` header, and responses of trailers
+/// only.
 #[tokio::test]
 async fn grpc_passes() {
     let origin = Origin::new(|request| {
@@ -177,7 +178,7 @@ async fn answers_without_content_keep_their_length_and_get_none() {
         let proxy = proxy(ProxyHost::http(), Forward::new()).await;
         let what = format!("{method} {status} {length:?}");
         let ask = format!("{method} / HTTP/1.1\r\nhost: {}\r\n", origin.addr);
-        // Twice on one connection: nothing may be left over from the first.
+        // Twice on one connection: no bytes of the first response may be left over.
         let answer = talk(
             proxy.addr,
             format!("{ask}\r\n{ask}connection: close\r\n\r\n"),
@@ -190,7 +191,7 @@ async fn answers_without_content_keep_their_length_and_get_none() {
                 head.starts_with(&format!("HTTP/1.1 {status} ")),
                 "{what}: {head}"
             );
-            // Nobody has to say it with 304, and hyper does not.
+            // The length is optional with 304, and hyper omits it.
             if status != 304 || !values(head, "content-length").is_empty() {
                 let seen = values(head, "content-length");
                 assert_eq!(seen, Vec::from_iter(length), "{what}");
@@ -244,7 +245,7 @@ async fn old_clients_are_served_as_they_understand() {
         "{chunks}"
     );
 
-    // Kept, because the client asked for it, until it does not.
+    // The connection is kept until a request without `keep-alive`.
     let kept = ask("/known", "connection: keep-alive\r\n");
     let answers = talk(proxy.addr, kept + &ask("/known", "")).await;
     assert_eq!(answers.matches("HTTP/1.0 200 OK").count(), 2, "{answers}");
@@ -269,9 +270,9 @@ async fn pipelined_requests_are_answered_in_their_order() {
     assert_eq!(bodies, ["/0", "/1", "/2", "/3", "/4"], "{answers}");
 }
 
-// ---- bodies that break off
+// ---- interrupted bodies
 
-/// What came of a body before it broke off.
+/// The bytes that were received before the error.
 async fn read_broken(mut body: Incoming) -> Bytes {
     let mut seen = Vec::new();
     soon(async move {
@@ -286,7 +287,7 @@ async fn read_broken(mut body: Incoming) -> Bytes {
     .await
 }
 
-/// The clock stands still: what is kept back waits until all else has happened.
+/// The clock is paused: delayed data is sent when all tasks are idle.
 #[tokio::test(start_paused = true)]
 async fn a_body_that_breaks_off_is_cut_exactly_there() {
     let large = "x".repeat(100_000);
@@ -321,7 +322,7 @@ async fn a_body_that_breaks_off_is_cut_exactly_there() {
         let ask = format!("GET / HTTP/1.1\r\nhost: {}\r\n\r\n", origin.addr);
         let answer = talk(proxy.addr, ask).await;
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
-        // The last chunk would say that this was all.
+        // A final chunk would mark the body as complete.
         assert!(!answer.ends_with("0\r\n\r\n"), "{head}");
     }
 }
@@ -347,7 +348,7 @@ async fn a_body_that_breaks_off_over_http2_is_cut_there_too() {
     }
 }
 
-/// A client that gives up an upload must not leave the origin with what looks whole.
+/// After an aborted upload, the origin must not have received a complete request.
 #[tokio::test]
 async fn an_upload_that_breaks_off_does_not_look_whole_to_the_origin() {
     let (rests, mut seen) = mpsc::unbounded_channel();
@@ -418,7 +419,7 @@ async fn a_client_that_goes_away_is_not_served_any_longer() {
     .await;
     let proxy = proxy(ProxyHost::http(), Forward::new()).await;
     for version in VERSIONS {
-        // While it reads the body.
+        // While the client reads the body.
         let response = send(proxy.addr, version, get(origin.url("/body"))).await;
         let mut body = response.into_body();
         assert_eq!(next(&mut body).await.as_deref(), Some(&b"hi"[..]));
@@ -427,7 +428,7 @@ async fn a_client_that_goes_away_is_not_served_any_longer() {
             .await
             .expect("the origin's connection ends");
     }
-    // While it waits for the head.
+    // While the client waits for the response head.
     let mut client = TcpStream::connect(proxy.addr).await.expect("connected");
     let ask = format!("GET /head HTTP/1.1\r\nhost: {}\r\n\r\n", origin.addr);
     client.write_all(ask.as_bytes()).await.expect("sent");
@@ -440,12 +441,12 @@ async fn a_client_that_goes_away_is_not_served_any_longer() {
         .expect("the origin's connection ends");
 }
 
-// ---- who does not read holds back who writes
+// ---- backpressure
 
 const PIECE: usize = 64 << 10;
 const PIECES: usize = 1024;
 
-/// The clock stands still, and a sleep ends when nobody can do anything else.
+/// Waits until the count is stable. The clock is paused: a sleep ends when all tasks are idle.
 async fn all_stands_still(count: &AtomicUsize) -> usize {
     let mut before = usize::MAX;
     loop {
@@ -458,7 +459,7 @@ async fn all_stands_still(count: &AtomicUsize) -> usize {
     }
 }
 
-/// A body of 64 MiB that counts what was taken of it.
+/// A body of 64 MiB that counts the bytes read from the body.
 fn counted_body(count: &Arc<AtomicUsize>) -> support::Body {
     let count = count.clone();
     let piece = Bytes::from(vec![b'x'; PIECE]);
@@ -544,7 +545,7 @@ async fn many_at_once_are_served() {
     }
 }
 
-// ---- recorded
+// ---- recording
 
 #[tokio::test]
 async fn a_recording_proxy_makes_the_origin_superfluous() {

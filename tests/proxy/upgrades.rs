@@ -1,5 +1,4 @@
-//! Upgraded connections and tunnels through a proxy: what passes, who is told when a side hangs up, and what is
-//! recorded.
+//! Upgraded connections and tunnels through a proxy: bytes, ends and recordings.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -36,7 +35,7 @@ use tower_traffic::{ExchangeEnd, Forward, ProxyHost, RecordTraffic, store::Memor
 
 // ---- WebSockets
 
-/// Says what it hears, and tells when a socket has ended.
+/// Echoes messages, and sends the request headers to `ended` when a socket has ended.
 fn echo(ended: mpsc::UnboundedSender<HeaderMap>) -> Router {
     let serve = async move |headers: HeaderMap, upgrade: WebSocketUpgrade| {
         let ended = ended.clone();
@@ -107,7 +106,7 @@ async fn a_websocket_passes_and_ends_with_its_client() {
     assert_eq!(headers["via"], "1.1 me");
     assert_eq!(headers["connection"], "upgrade");
 
-    // Without a word.
+    // Without a message.
     let (mut socket, _) = open_socket(proxy.addr, &host).await;
     talk_both_ways(&mut socket).await;
     drop(socket);
@@ -125,7 +124,7 @@ async fn a_websocket_ends_with_its_origin() {
     assert!(matches!(end, None | Some(Err(_))), "{end:?}");
 }
 
-/// There is no such upgrade in HTTP/2, which the origin would choose.
+/// HTTP/2 has no `Upgrade`, although the origin prefers HTTP/2.
 #[tokio::test]
 async fn a_websocket_passes_to_an_origin_with_tls_over_http1() {
     let (ended, _seen) = mpsc::unbounded_channel();
@@ -135,7 +134,7 @@ async fn a_websocket_passes_to_an_origin_with_tls_over_http1() {
     let origin = TlsServer::start(config, app).await;
     let proxy = proxy(ProxyHost::https(), authority.forward()).await;
     let host = origin.addr.to_string();
-    // A connection with HTTP/2 is there already, and not taken.
+    // The open HTTP/2 connection is not used for the upgrade.
     let hi = support::origins::ask_as(proxy.addr, Version::HTTP_11, get(format!("http://{host}/")))
         .await;
     assert_eq!(hi.text(), "hi");
@@ -196,7 +195,7 @@ async fn a_refused_upgrade_is_an_ordinary_answer() {
     assert_eq!(values(&heads[1], "upgrade"), [""; 0]);
 }
 
-/// What comes right behind the handshake is not lost, on either side.
+/// Bytes directly after the handshake arrive, on both sides.
 #[tokio::test]
 async fn an_upgrade_keeps_what_comes_with_it() {
     let origin = Raw::serving(async |mut connection| {
@@ -224,14 +223,14 @@ async fn an_upgrade_keeps_what_comes_with_it() {
 
 // ---- tunnels
 
-/// Asks for a tunnel, and checks that it was granted.
+/// Opens a tunnel, and checks the response.
 async fn open_tunnel(proxy: SocketAddr, to: impl std::fmt::Display) -> TcpStream {
     let mut stream = TcpStream::connect(proxy).await.expect("connected");
     let ask = format!("CONNECT {to} HTTP/1.1\r\nhost: {to}\r\n\r\n");
     stream.write_all(ask.as_bytes()).await.expect("sent");
     let head = soon(read_head(&mut stream)).await.expect("a head");
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
-    // RFC 9110, 9.3.6.
+    // A tunnel has no `Content-Length` (RFC 9110, 9.3.6).
     assert_eq!(values(&head, "content-length"), [""; 0], "{head}");
     assert_eq!(values(&head, "transfer-encoding"), [""; 0], "{head}");
     stream
@@ -271,7 +270,7 @@ async fn tls_passes_through_a_tunnel() {
         .await
         .expect("an answer");
     assert!(answer.ends_with("\r\n\r\na secret"), "{answer}");
-    // Nothing that passes in a tunnel is touched.
+    // Bytes in a tunnel are unchanged.
     assert_eq!(values(&answer, "via"), [""; 0]);
 }
 
@@ -284,7 +283,7 @@ async fn a_tunnel_carries_what_either_side_says_first() {
     })
     .await;
     let proxy = proxy(tunnelling(), Forward::new()).await;
-    // Sent before the answer, as impatient clients do.
+    // Some clients send data before the response arrives.
     let mut stream = TcpStream::connect(proxy.addr).await.expect("connected");
     let ask = format!("CONNECT {} HTTP/1.1\r\nhost: x\r\n\r\nHELO", origin.addr);
     stream.write_all(ask.as_bytes()).await.expect("sent");
@@ -294,7 +293,7 @@ async fn a_tunnel_carries_what_either_side_says_first() {
         .await
         .expect("a greeting");
     assert_eq!(&greeting, b"220 ready\r\n");
-    // One side can have ended while the other goes on.
+    // One side can end while the other continues.
     stream.write_all(b" bob").await.expect("sent");
     stream.shutdown().await.expect("sent");
     assert_eq!(soon(read_all(&mut stream)).await, "heard HELO bob");
@@ -386,12 +385,12 @@ async fn tunnels_are_refused_over_a_socket_too() {
             "{answer}"
         );
     }
-    // Allowed is what the layer allows, and not what a client says.
+    // The layer allows a tunnel, not the client.
     let bare = Server::start(Router::new().fallback_service(Forward::new())).await;
     let answer = talk(bare.addr, connect(origin.addr)).await;
     assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
     assert_eq!(origin.connections(), 0);
-    // Not over a socket there is nothing that could become one.
+    // A request that did not arrive over a socket cannot become a tunnel.
     let proxy = tower::ServiceBuilder::new()
         .layer(tunnelling())
         .service(Forward::new());

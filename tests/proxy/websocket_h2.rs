@@ -57,7 +57,7 @@ async fn talks_both_ways() {
 
     let upgraded = soon(upgrade::on(response)).await.expect("a WebSocket");
     let mut socket = TokioIo::new(upgraded);
-    // "hi", masked (RFC 6455, 5.2); what comes back is not.
+    // "hi", masked (RFC 6455, 5.2); the response is not masked.
     let frame = [0x81, 0x82, 1, 2, 3, 4, b'h' ^ 1, b'i' ^ 2];
     socket.write_all(&frame).await.expect("sent");
     let mut answer = [0; 4];

@@ -122,7 +122,7 @@ fn the_key_is_not_printed() {
         format!("{matching:?}"),
     ] {
         assert!(!text.contains("opensesame"), "{text}");
-        // Also not as the numbers of its bytes.
+        // The output does not contain the secret as decimal bytes either.
         assert!(!text.contains("111, 112, 101, 110"), "{text}");
     }
 }

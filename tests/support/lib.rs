@@ -1,4 +1,4 @@
-//! Code that tests share: origins, servers, clients, bodies and stores.
+//! Code shared by tests: origins, servers, clients, bodies and stores.
 #![allow(
     missing_docs,
     clippy::missing_errors_doc,

@@ -1,4 +1,4 @@
-//! Code that tests of stores share.
+//! Code shared by the tests of stores.
 
 use std::{
     fs,

@@ -495,7 +495,7 @@ async fn repeats_decisions() {
         browser.click("#off").await;
         browser.until_says("#is", OFF).await;
 
-        // Twice: repeated decisions are not recorded again.
+        // Two runs: repeated decisions are not recorded again.
         for _ in 0..2 {
             browser.click("#again").await;
             browser.until_says("#requests", "0").await;

@@ -237,7 +237,7 @@ async fn damage_to_a_large_exchange_costs_what_it_hits() {
     let sizes = [10, 3_000_000, 10, 12_000_000, 10];
     let whole = segment(sizes.iter().enumerate().map(|(n, len)| exchange(n, *len)));
     let mut content = whole.clone();
-    // In the middle of the first large one, and near the end of the second.
+    // In the middle of the first large exchange, and near the end of the second.
     content[1_500_000] ^= 0xff;
     let end = content.len() - 10_000;
     content[end] ^= 0xff;
@@ -495,7 +495,7 @@ async fn a_replay_that_is_let_go_fetches_no_more() {
     let mut replay = store.replay();
     assert_eq!(number(&soon(replay.next()).await.unwrap().unwrap()), 0);
     drop(replay);
-    // A later replay shows that the first had enough time to continue.
+    // A later replay shows that the first replay had enough time to continue.
     assert_eq!(read_all(&store).await.len(), 3000);
     assert!(proxy.count("GET") <= 2 + 5 + 30, "{}", proxy.count("GET"));
 }

@@ -151,7 +151,7 @@ async fn everything_that_was_asked_is_in_the_bucket() {
     assert_eq!((stats.sealed, stats.uploaded), (1, 1));
     assert_eq!((stats.spooled, stats.spooled_bytes), (0, 0));
 
-    // And it can be replayed.
+    // The uploaded segments can be replayed.
     let folder = tempfile::tempdir().unwrap();
     let content = &fixture.place.objects().await[key];
     assert_eq!(stats.uploaded_bytes, content.len() as u64);
@@ -678,7 +678,7 @@ async fn a_segment_that_was_deleted_in_quarantine_is_forgotten() {
     for name in names_in(&folder) {
         fs::remove_file(folder.join(name)).unwrap();
     }
-    // At its next attempt.
+    // At the next attempt.
     tokio::time::advance(Duration::from_secs(31)).await;
     until(|| sink.stats().spooled == 0).await;
     let stats = sink.stats();
