@@ -36,8 +36,8 @@ pub(crate) enum Command {
 
 /// Lists the exchanges of a recording, or shows one of them in full
 ///
-/// On a terminal, URIs are shortened to fit; in a pipe they are complete. ENDED is ok, cut (only the
-/// beginning of a body was kept), gone (the client disconnected) or error.
+/// On a terminal, URIs are shortened to fit; in a pipe, URIs are complete. ENDED is ok, cut (only
+/// the beginning of a body was kept), gone (the client disconnected) or error.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = LOCATIONS)]
 pub(crate) struct Inspect {
@@ -48,21 +48,21 @@ pub(crate) struct Inspect {
     /// Stop after N exchanges
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
-    /// Show one exchange in full, by its number in the list: bodies decoded, JSON indented
+    /// Show exchange number N of the list in full: bodies decoded, JSON indented
     #[arg(long, value_name = "N")]
     pub(crate) show: Option<u64>,
     /// Print one JSON object per line for each exchange; later versions only add fields
     ///
     /// number, began (RFC 3339), method, uri, version, status (null if there was no response),
     /// request_bytes, response_bytes, time_to_head_ms (or null), time_to_end_ms, ended (complete,
-    /// limit, client-gone, error), error (or null). With --show also request and response, each with
-    /// headers (a list of [name, value]), trailers, and body (text) or body_base64.
+    /// limit, client-gone, error), error (or null). With --show also request and response, each
+    /// with headers (a list of [name, value]), trailers, and body (text) or body_base64.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Show secrets, which are otherwise replaced by REDACTED
+    /// Show secrets; by default, secrets are replaced by REDACTED
     ///
-    /// Recordings of this crate have no secrets unless redaction was disabled; a HAR file of a browser
-    /// has every cookie and token.
+    /// Recordings of this crate have no secrets unless redaction was disabled; a HAR file of a
+    /// browser has every cookie and token.
     #[arg(long)]
     pub(crate) no_redact: bool,
 }
@@ -112,13 +112,13 @@ pub(crate) struct Convert {
     pub(crate) from: OsString,
     /// The target: NAME.har, NAME.warc, NAME.warc.gz, s3://bucket/prefix, or a folder
     pub(crate) to: OsString,
-    /// The format, if the name of TO does not imply one; warc by default
+    /// The format; by default implied by the name of TO, or else warc
     #[arg(long = "to", value_name = "FORMAT", id = "format")]
     pub(crate) format: Option<Format>,
     /// Replace TO, unless it is a folder with files of other kinds; in S3, add to the recording
     #[arg(long)]
     pub(crate) force: bool,
-    /// Keep secrets, which are otherwise replaced by REDACTED
+    /// Keep secrets; by default, secrets are replaced by REDACTED
     #[arg(long)]
     pub(crate) no_redact: bool,
 }
