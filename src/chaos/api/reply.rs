@@ -1,4 +1,4 @@
-//! Answers of the control API.
+//! Responses of the control API.
 
 use axum::{
     body::Body,

@@ -22,7 +22,7 @@ pub(super) struct EngineState {
     /// The stage as a document.
     #[schema(schema_with = document)]
     document: Stage,
-    /// Time until chaos switches itself off, if it does.
+    /// Seconds until chaos switches itself off, or null if no time is set.
     #[schema(required, minimum = 0, example = 44.5)]
     expires_in_seconds: Option<f64>,
     /// The seed in decimal. It is text, because JavaScript would round a number of 64 bits.

@@ -30,9 +30,9 @@ tagged! {
         Latency(Latency),
         /// Panics, or fails with an error made of the message.
         Throw { message: Text, on: Option<Target> },
-        /// Answers with a status and an empty body.
+        /// Responds with a status and an empty body.
         Status { status: StatusCode },
-        /// Answers with a response.
+        /// Responds with the given status, headers and body.
         Response {
             status: StatusCode,
             headers: Option<BTreeMap<String, HeaderValue>>,
@@ -55,14 +55,14 @@ tagged! {
         Kill,
         /// Calls the inner service, and then blocks the thread forever.
         Block,
-        /// Never answers, or never connects.
+        /// Never completes: no response to the request, or no connection.
         Never { on: Option<Target> },
         /// Refuses the connection.
         Refuse { on: Option<OnlyConnection> },
-        /// Does what Envoy's fault headers ask for: a delay (`x-envoy-fault-delay-request`, in
-        /// milliseconds, up to `atMost`) and a status (`x-envoy-fault-abort-request`).
+        /// Applies the faults in Envoy's request headers: a delay (`x-envoy-fault-delay-request`,
+        /// in milliseconds, up to `atMost`) and a status (`x-envoy-fault-abort-request`).
         Asked { #[serde(rename = "atMost")] max: Duration },
-        /// Sets a header, in place of all of that name.
+        /// Sets a header, and removes other headers of the same name.
         SetHeader { name: HeaderName, value: HeaderValue, on: Option<Message> },
         /// Removes a header.
         RemoveHeader { name: HeaderName, on: Option<Message> },
@@ -87,7 +87,7 @@ tagged! {
         /// Adds `by` to `Content-Length`, so that it disagrees with the body.
         MisstateLength { by: Difference, on: Option<Message> },
         /// Applies several behaviors: latencies add up, changes apply in order, and the first
-        /// answer is sent. All of them are for connections, or none is.
+        /// response is sent. Either all behaviors are for connections, or none.
         All { #[serde(rename = "behaviours")] behaviors: Vec<Behavior> },
     }
 }
@@ -105,9 +105,9 @@ pub(in crate::chaos) struct Latency {
     mean: Option<Duration>,
     /// The standard deviation.
     deviation: Option<Duration>,
-    /// The smaller it is, the longer the tail.
+    /// The shape of the distribution; a smaller shape has a longer tail.
     shape: Option<Exponent>,
-    /// Longer times become this one.
+    /// The maximum; longer times are reduced to the maximum.
     cap: Option<Duration>,
     on: Option<Target>,
 }

@@ -21,7 +21,7 @@ pub(in crate::chaos) struct Decision {
     ordinal: Count,
     /// The target of the behavior; a request if absent.
     on: Option<On>,
-    /// The seed that, with the ordinal, determines everything random.
+    /// The seed that, with the ordinal, determines all random values.
     seed: Seed,
     /// The behavior.
     #[serde(rename = "behaviour")]

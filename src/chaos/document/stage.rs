@@ -25,11 +25,11 @@ tagged! {
 }
 
 tagged! {
-    /// A step of the schedule. It ends when `until` fires, which is evaluated before the stage
-    /// itself.
+    /// A step of the schedule. A stage ends when its `until` trigger fires; `until` is evaluated
+    /// before the stage.
     #[serde(tag = "type", rename_all = "kebab-case")]
     enum Stage, read by StageReader as "Stage", "stage" {
-        /// Passes every request; later stages wait until this one ends.
+        /// Passes every request, and delays the later stages, until `until` fires.
         Wait { until: Option<Trigger> },
         /// Applies a behavior whenever a trigger fires.
         Trigger {
@@ -38,7 +38,7 @@ tagged! {
             behavior: Behavior,
             until: Option<Trigger>,
         },
-        /// Runs its stages in order, and starts again when all of them have ended.
+        /// Runs `stages` in order, and starts again when all stages have ended.
         Repeat { stages: Vec<Stage>, until: Option<Trigger> },
     }
 }

@@ -26,7 +26,7 @@ tagged! {
         Percentage { percentage: Percentage },
         /// Fires for every request after the first `count`.
         Countdown { count: Count },
-        /// Fires once this time has elapsed since the document was activated.
+        /// Fires once `period` has elapsed since the document was activated.
         Delay { period: Duration },
         /// Fires after a point in time.
         Deadline { #[serde(rename = "endTime")] end_time: Timestamp },
@@ -34,19 +34,22 @@ tagged! {
         Request(Requests),
         /// Fires when another trigger does not.
         Not { trigger: Box<Trigger> },
-        /// Fires when all of its triggers fire; they are evaluated up to the first that does not.
+        /// Fires when all `triggers` fire. Triggers after the first that does not fire are not
+        /// evaluated.
         And { triggers: Vec<Trigger> },
-        /// Fires when one of its triggers fires; they are evaluated up to the first that does.
+        /// Fires when one of the `triggers` fires. Triggers after the first that fires are not
+        /// evaluated.
         Or { triggers: Vec<Trigger> },
         /// Fires for every n-th request.
         Nth { n: Positive },
-        /// Fires for a share of the requests that goes evenly from `from` to `to`, and stays there.
+        /// Fires for a share of the requests that changes linearly from `from` to `to`, and then
+        /// stays at `to`.
         Ramp { from: Percentage, to: Percentage, over: Duration },
-        /// Fires in a period that is counted from the activation; `to` is later than `from`.
+        /// Fires from `from` to `to`, counted from the activation; `to` must be later than `from`.
         Window { from: Duration, to: Duration },
         /// Fires for clients of a network, by the address of the connection.
         Client { network: Network },
-        /// Fires for a route as the router names it, or else for this path.
+        /// Fires for a route, such as `/users/{id}`, or for a path if the router matched no route.
         Route { route: Text },
         /// Fires for requests with Envoy's fault headers (`x-envoy-fault-delay-request`,
         /// `x-envoy-fault-abort-request`).
@@ -65,7 +68,7 @@ pub(in crate::chaos) struct Requests {
     method: Option<Text>,
     /// The authority of the URI, or else the `host` header.
     host: Option<Pattern>,
-    /// The path, as it stands in the URI.
+    /// The path of the URI, not decoded.
     path: Option<Pattern>,
     /// Query parameters, decoded. One matching value of a repeated parameter is enough.
     queries: Option<BTreeMap<String, Pattern>>,
