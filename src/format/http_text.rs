@@ -40,7 +40,8 @@ pub(crate) fn write_response_head(out: &mut Vec<u8>, response: &RecordedResponse
 }
 
 pub(crate) fn write_target(out: &mut Vec<u8>, uri: &Uri) {
-    // `OPTIONS *` over HTTP/2 has an authority; as text that is a URI without a path (RFC 9112, 3.2.4).
+    // Over HTTP/2, `OPTIONS *` has an authority: the text form is a URI without a path
+    // (RFC 9112, 3.2.4).
     if let ("*", Some(authority)) = (uri.path(), uri.authority()) {
         let scheme = uri.scheme_str().unwrap_or("http");
         out.extend_from_slice(format!("{scheme}://{authority}").as_bytes());

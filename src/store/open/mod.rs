@@ -21,8 +21,8 @@ use crate::{
 ///
 /// [`open`] returns it, and everything that reads a recording takes it:
 /// [`ReplayStream::new`](crate::ReplayStream::new), [`Resend::new`](crate::Resend::new),
-/// [`ReplayCache::read_only`](crate::ReplayCache::read_only). The first look-up loads a file or an S3
-/// stream into memory; for a folder it builds an index.
+/// [`ReplayCache::read_only`](crate::ReplayCache::read_only). The first look-up loads a file or an
+/// S3 stream into memory; for a folder, the first look-up builds an index.
 ///
 /// A replay never changes the recording: the torn tail of a killed writer is an error
 /// ([`StoreError::Damaged`]), and stays in its file. A look-up in a folder repairs it, as
