@@ -1,13 +1,13 @@
 """Rules of documents that JSON Schema cannot express.
 
-schemathesis cannot know them, so its check for valid data ignores errors about them.
+schemathesis cannot know these rules: its check for valid data ignores errors about them.
 """
 
 import schemathesis
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-# The order of two fields, the mixture in `all`, the syntax and number of regular expressions, and decisions
-# with the same ordinal or with a behavior that contradicts `on`.
+# The order of two fields, the mixture in `all`, the syntax and number of regular expressions, and
+# decisions with the same ordinal or with a behavior that contradicts `on`.
 NOT_IN_SCHEMA = (
     "expected `min` or longer",
     "expected `to` later than `from`",

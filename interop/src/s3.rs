@@ -70,7 +70,7 @@ impl Place {
         }
     }
 
-    /// The bucket as this crate reaches it.
+    /// The bucket, with the credentials and address of this server.
     pub fn bucket(&self) -> Bucket {
         self.bucket_at(&self.endpoint)
     }
@@ -150,8 +150,8 @@ impl Place {
         }
     }
 
-    /// The recorded exchanges under the prefix, by the number at the end of their paths. Panics on a
-    /// duplicate.
+    /// The recorded exchanges under the prefix, by the number at the end of their paths. Panics on
+    /// a duplicate.
     pub async fn recorded(&self) -> BTreeMap<u64, Exchange> {
         let folder = tempfile::tempdir().unwrap();
         let mut recorded = BTreeMap::new();
@@ -186,7 +186,7 @@ impl Place {
             .unwrap();
     }
 
-    /// Whether the server honors `If-None-Match` in a PUT; Garage 2.5 ignores it.
+    /// Whether the server honors `If-None-Match` in a PUT; Garage 2.5 ignores the header.
     pub async fn knows_conditions(&self) -> bool {
         if self.server.is_some() {
             return true;

@@ -1,5 +1,5 @@
-//! A cluster of three Garage nodes under load: one is killed and started again, and the bucket has
-//! every exchange once.
+//! A cluster of three Garage nodes under load: a node is killed and started again, and the bucket
+//! has every exchange once.
 //!
 //! `.ci/garage up FOLDER 3` starts the cluster and prints the environment for this test. Without a
 //! cluster the test is reported as ignored.

@@ -63,7 +63,7 @@ fn processes_that_are_killed_leave_whole_entries() {
     let read = assert_whole(folder);
 
     let left = leftovers(folder);
-    // Printed past the captured output, so that every log shows it.
+    // Written past the captured output, so that every log shows the numbers.
     let _ = writeln!(
         io::stderr(),
         "{kills} kills: {} entries, {} leftovers",
@@ -97,7 +97,7 @@ fn assert_whole(folder: &Path) -> Vec<Exchange> {
     assert!(errors.is_empty(), "{errors:?}");
     read.iter().for_each(assert_answers);
     let found = read.iter().filter_map(|it| find(&cache, it).unwrap());
-    // Entries written after the opening are found after the next one.
+    // Entries written after the opening are found after the next opening.
     assert_eq!(found.inspect(assert_answers).count(), report.exchanges);
     read
 }

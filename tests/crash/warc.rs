@@ -86,7 +86,7 @@ async fn kill_loses_at_most_the_queue() {
     assert_eq!(report.segments, files.len());
     assert_undamaged(&report);
     assert!(stored > 0, "nothing was stored before a kill: no test");
-    // Printed past the captured output, so that every log shows it.
+    // Written past the captured output, so that every log shows the numbers.
     let _ = writeln!(
         io::stderr(),
         "{kills} kills: {torn} torn tails, {} of {} requests recorded, {stored} known to be stored",

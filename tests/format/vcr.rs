@@ -132,7 +132,7 @@ fn rubys_cassettes_are_read() {
 
 #[test]
 fn a_rust_cassette_in_json_is_read() {
-    // As the crate `vcr-cassette` writes it, with tabs and an emoji as a surrogate pair.
+    // As written by the crate `vcr-cassette`, with tabs and an emoji as a surrogate pair.
     let text = "{\n\t\"http_interactions\": [\n\t\t{\"response\": {\"body\": \"Hello \\ud83d\\ude00 \\/ foo\",
         \"http_version\": \"2\", \"status\": {\"code\": 200, \"message\": \"OK\"},
         \"headers\": {\"Date\": [\"Thu, 27 Oct 2011 06:16:31 GMT\"]}},
@@ -354,7 +354,7 @@ fn what_is_no_cassette_is_told() {
 
 #[test]
 fn bombs_are_refused() {
-    // Each list is ten of the one before: 10^9 strings.
+    // Each list has ten references to the previous list: 10^9 strings.
     let mut text = "a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n".to_owned();
     for n in 1..9 {
         let aliases = vec![format!("*a{}", n - 1); 10].join(", ");

@@ -16,7 +16,7 @@ fn post(content_type: &str, body: impl Into<Bytes>) -> RecordedRequest {
     request.body(body).expect("a request").into()
 }
 
-/// The redacted body of a request; that of a response is equal.
+/// The redacted body of a request; the body of a response is redacted equally.
 fn redacted(redact: &Redact, content_type: &str, body: impl Into<Bytes>) -> String {
     let mut request = post(content_type, body);
     let mut response = RecordedResponse::from(Response::new(request.body.to_bytes()));
@@ -341,7 +341,7 @@ fn the_length_is_that_of_what_is_stored_and_digests_are_removed() {
     assert_eq!(request.headers.get("digest"), None);
     let names: Vec<_> = request.headers.iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["content-length", "content-type", "x-after"]);
-    // Without a secret, nothing changes.
+    // Without a secret, the headers are unchanged.
     let before = kept.clone();
     Redact::default()
         .keep_json_field("token")
@@ -520,7 +520,7 @@ fn events_after_a_byte_order_mark_are_looked_into() {
 #[test]
 fn a_long_name_is_not_read_again_with_every_value() {
     let named = Redact::none().json_pointer("/a/*");
-    // Reading the rest of the text for each of them would read 200,000,000,000 bytes.
+    // Reading the rest of the text for each value would read 200,000,000,000 bytes.
     let name = "b".repeat(1_000_000);
     let body = format!("{{\"\\u0061{name}\":[{}1]}}", "1,".repeat(200_000));
     unchanged(&named, JSON, &[&body]);

@@ -372,7 +372,7 @@ fn secretive() -> Origin {
     })
 }
 
-/// Every byte of every file in a folder and in those within.
+/// Every byte of every file in a folder and its subfolders.
 fn all_bytes(folder: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder") {

@@ -1,4 +1,4 @@
-//! Removal of secrets from what is stored.
+//! Redaction: removal of secrets before messages are stored.
 
 mod bodies;
 mod functions;

@@ -1,9 +1,9 @@
 //! A corpus of small JSON exchanges of a shop's order service, generated from a fixed seed.
 //!
-//! It compresses like real traffic. Values that are unique in real traffic are random: ids, trace ids
-//! (in the request and again in the response), entity tags, times, prices, amounts, and names and
-//! words from lists. Header names, hosts and user agents repeat. The average exchange has 1,226 bytes
-//! of HTTP, heads included.
+//! The corpus compresses like real traffic. Values that are unique in real traffic are random: ids,
+//! trace ids (in the request and again in the response), entity tags, times, prices, amounts, and
+//! names and words from lists. Header names, hosts and user agents repeat. The average exchange has
+//! 1,226 bytes of HTTP, including heads.
 
 use std::{
     fmt::Write,

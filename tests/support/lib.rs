@@ -204,7 +204,7 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The headers except those that a server adds, for comparison.
+    /// The headers without those that a server adds, for comparison.
     pub fn fields(&self) -> HeaderList {
         without_server_fields(self.headers.clone())
     }

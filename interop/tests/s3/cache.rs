@@ -326,6 +326,6 @@ async fn an_object_that_stands_for_much_holds_up_nobody() {
         }
     };
     assert!(found.unwrap().is_some());
-    // Decoding takes a while, and this thread is free meanwhile.
+    // While another thread decodes, this thread is free.
     assert!(ticks > 3, "{ticks}");
 }

@@ -160,7 +160,7 @@ async fn objects_of_others_are_passed_over_or_told() {
     ] {
         place.put(rest, good.clone()).await;
     }
-    // Another prefix that begins with this one.
+    // A different prefix that begins with the same text.
     let beside = format!("{}-2/{}", place.prefix, key("00", "a", 1));
     let put = place.client().put_object().bucket(&place.name).key(beside);
     put.body(good.clone().into()).send().await.unwrap();
@@ -345,7 +345,7 @@ async fn a_range_of_times_reads_only_what_may_be_in_it() {
     let midnight = SystemTime::UNIX_EPOCH + Duration::from_hours(24 * 20_777);
     let at = |minutes: u64| midnight + Duration::from_mins(minutes);
     for hour in 0..8 {
-        // Exchanges that began some minutes before the segment's hour, and in it.
+        // Exchanges that began some minutes before the segment's hour, and in that hour.
         let minutes = [60 * hour + 55, 60 * hour + 60, 60 * hour + 90];
         let exchanges = minutes.map(|minutes| {
             let mut exchange = exchange(usize::try_from(minutes).unwrap(), 10);

@@ -240,7 +240,6 @@ async fn puts_are_as_few_as_the_size_allows() {
     }
     flush(&sink).await;
     assert_eq!(fixture.recorded().await, (0..200).collect());
-    // With the names that they had in the spool.
     let segments = fixture.place.objects().await;
     let bytes: u64 = segments.values().map(|packed| plain_len(packed)).sum();
     let puts = proxy.count("PUT") as u64;
@@ -415,7 +414,7 @@ async fn a_spool_that_is_full_drops_and_counts() {
     for number in 0..50 {
         let answer = ask(&app, get(format!("http://h/numbers/{number}"))).await;
         assert_eq!(answer.body.len(), 5_000);
-        // One at a time, so that each batch is one exchange.
+        // One exchange at a time, so that each batch has one exchange.
         soon(recorder.flush()).await;
         if recorder.stats().dropped.store_failed > 2 {
             break;
@@ -747,7 +746,7 @@ async fn an_object_of_somebody_else_is_not_replaced() {
     assert_eq!(objects[&fixture.place.key(&rest)], "somebody else's");
     assert_eq!(spooled(&sink).len(), 1);
 
-    // It does not block other segments.
+    // The segment does not block other segments.
     store(&sink, 3..4).await;
     soon(sink.flush()).await.unwrap_err();
     assert_eq!(sink.stats().uploaded, 3);
@@ -963,7 +962,7 @@ async fn those_who_share_a_spool_keep_off_each_others_files() {
     let elsewhere = S3::new(Bucket::from("another").endpoint(NOWHERE)).spool(fixture.spool.path());
     assert_ne!(elsewhere.spool_folder(), first.spool_folder());
 
-    // They are adopted when their writer is dead.
+    // A segment is adopted when its writer is dead.
     drop(first);
     until_flushed(&second, 2).await;
     assert_eq!(fixture.recorded().await, (0..6).collect());
