@@ -100,9 +100,9 @@ use crate::{redact::Redact, util::filter::RequestFilter};
 /// [`color`](Self::color) has no fixed default: it depends on the output.
 ///
 /// Building the layer does no I/O, and neither building nor printing needs a runtime. Clones of the
-/// layer and all their services share one printer. A setting of the printer applies to all clones
-/// and services, whenever it is set; any other setting applies to this layer value and the services
-/// made from it afterwards.
+/// layer and all their services share one printer. The settings of the printer are shared: set at
+/// any time, they apply to all clones, services and handles. All other settings are copied with the
+/// layer: a clone or service made before keeps its own.
 ///
 /// # Shutdown
 ///

@@ -33,7 +33,7 @@ use crate::redact::Redact;
 ///
 /// # Routes
 ///
-/// Times are useful only in few groups. The [route](Measurement::route) of an exchange is the first
+/// Latency is reported by route, so that there are few groups. The [route](Measurement::route) of an exchange is the first
 /// of these:
 ///
 /// 1. the name from [`route`](Self::route);
@@ -122,8 +122,8 @@ impl ReportLatency {
         self.set(|config| config.reporters.push(Arc::new(report)))
     }
 
-    /// Sets the function that names the route of a request. If the function returns `None`, the
-    /// route is that without a function.
+    /// Sets the function that names the route of a request. If the function returns `None`, the next
+    /// rule under [Routes](#routes) applies.
     ///
     /// The function is called on the request path. The number of names is not limited, so return
     /// one of few. A name is cut at 256 bytes, and its control characters become `_`. A panic
@@ -140,7 +140,8 @@ impl ReportLatency {
     }
 
     /// Limits the number of paths that are routes of their own; 200 by default. The route of all
-    /// further paths is [`OTHER`](super::OTHER); with 0, of all paths. Applies to all clones and
+    /// further paths is [`OTHER`](super::OTHER); with 0, every path is reported as
+    /// `OTHER`. Applies to all clones and
     /// services of this layer.
     pub fn max_paths(self, paths: usize) -> Self {
         self.config.paths.set_max(paths);

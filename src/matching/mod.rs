@@ -139,7 +139,8 @@ impl Matching {
     }
 
     /// Ignores the JSON value at `pointer`, whether the value is present or not. In the pointer
-    /// (RFC 6901), `*` stands for any name or index and `**` for any number of steps.
+    /// (RFC 6901), `*` stands for any name or index and `**` for any number of steps. The leading
+    /// slash may be left out.
     ///
     /// ```
     /// use tower_traffic::Matching;

@@ -50,8 +50,9 @@ use crate::{
 /// ```
 ///
 /// Building the layer does no I/O and needs no runtime. Clones of the layer and all their services
-/// share one recorder. A setting of the recorder applies to all clones and services, whenever it is
-/// set; any other setting applies to this layer value and the services made from it afterwards.
+/// share one recorder. The settings of the recorder are shared: set at any time, they apply to all
+/// clones, services and handles. All other settings are copied with the layer: a clone or service
+/// made before keeps its own.
 ///
 /// # Shutdown
 ///

@@ -23,7 +23,8 @@ use crate::store::{Disk, Memory, Replay, Source};
 
 /// A service that answers from a recording, for use in place of the client at the end of a stack.
 ///
-/// The service never fails: a request without a matching recording gets a 503 with the reason.
+/// The service never fails: a request without a matching recording gets a 503 with the reason. A
+/// missing folder is an empty recording.
 /// Clones of an [`in_order`](Self::in_order) service share one position in the recording.
 ///
 /// ```

@@ -133,7 +133,7 @@ impl From<&Variable> for Behavior {
 }
 
 impl Behavior {
-    /// Applies no fault, and keeps later stages from being consulted.
+    /// Applies no fault. Later stages do not see the request.
     pub fn none() -> Self {
         Self(Kind::None)
     }

@@ -167,8 +167,8 @@ impl Stage {
 
     /// Finishes this stage when `trigger` fires.
     ///
-    /// `trigger` is evaluated before the stage: until a [countdown](Trigger::countdown) of 3, the
-    /// stage sees three requests.
+    /// `trigger` is evaluated before the stage: with a [countdown](Trigger::countdown) of 3, the stage
+    /// decides about three requests, and the fourth request goes to the next stage.
     pub fn until(self, trigger: Trigger) -> Self {
         Self(Kind::Until {
             stage: Box::new(self),

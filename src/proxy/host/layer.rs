@@ -126,7 +126,8 @@ impl ProxyHost {
     /// A link-local upstream needs no further permission.
     ///
     /// # Errors
-    /// If `uri` is not an `http://` or `https://` URI with a host, or has a query.
+    /// If `uri` is not an `http://` or `https://` URI with a host, or has user information, a query or
+    /// an invalid port.
     pub fn upstream(uri: impl AsRef<str>) -> Result<Self, InvalidUpstream> {
         let upstream = Upstream::new(uri.as_ref())?;
         Ok(Self::new(TargetMode::Upstream(upstream)))
@@ -147,10 +148,10 @@ impl ProxyHost {
     }
 
     /// Allows only the hosts that match one of the patterns `hosts`, by the name in the request:
-    /// `example.com`, `*.example.com` (all subdomains), `192.0.2.1`, `[2001:db8::1]`, each with or
-    /// without a port. By default all hosts are allowed; without patterns, none is. Of several
-    /// calls, the last applies. A pattern of any other form matches nothing, and an upstream is
-    /// always allowed.
+    /// `example.com`, `*.example.com` (all subdomains), `*` (all hosts), `192.0.2.1`, `[2001:db8::1]`,
+    /// each with or without a port (`*:443`). By default all hosts are allowed; an empty list allows
+    /// no host. The last of several calls applies. A pattern of any other form matches nothing, and
+    /// an upstream is always allowed.
     ///
     /// The check applies to names, before they are resolved to addresses.
     pub fn allow_hosts(self, hosts: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
@@ -202,8 +203,9 @@ impl ProxyHost {
         self.set(|config| config.scheme = scheme)
     }
 
-    /// Sets the name of the proxy in `Via` and `Proxy-Status`: a host name or a pseudonym, in which
-    /// invalid characters become `-`. Loops are detected by the name, which therefore has to be
+    /// Sets the name of the proxy in `Via`, and in the `Proxy-Status` of its own refusals: a host name
+    /// or a pseudonym, in which invalid characters become `-`. [`Forward`](crate::Forward) calls
+    /// itself `tower-traffic` in `Proxy-Status`. Loops are detected by the name, which therefore has to be
     /// unique. By default, and if `name` is empty, the name is random.
     pub fn name(self, name: impl AsRef<str>) -> Self {
         self.set(|config| config.name = ViaName::new(name.as_ref()))

@@ -71,8 +71,8 @@ use crate::{
 /// Clones of the layer, its services and its [`recorder`](Self::recorder) share the store, the
 /// recorder, the position of [`AnswerOrder::Recorded`] and the decision of [`OnMiss::Once`].
 /// [`record_to`](Self::record_to), [`redact`](Self::redact) and [`on_error`](Self::on_error) change
-/// this shared state, and so apply to all clones, services and handles. Every other setting belongs
-/// to one layer value and the services that it makes afterwards.
+/// this shared state, and so apply to all clones, services and handles. All other settings are
+/// copied with the layer: a clone or service made before keeps its own.
 #[derive(Clone)]
 #[must_use = "layers do nothing unless applied"]
 pub struct ReplayCache {
@@ -87,7 +87,8 @@ pub enum OnMiss {
     /// Calls the inner service, and records nothing (http4k: `ServeCachedFrom`).
     #[default]
     PassThrough,
-    /// Calls the inner service, and records its response, which answers from then on. Concurrent
+    /// Calls the inner service, and records its response, which answers from then on, without a
+    /// flush. Concurrent
     /// misses of the same request wait up to 10 s for the response to the first request, unless
     /// that response is an event stream or exceeds [`max_body_bytes`](ReplayCache::max_body_bytes).
     Record,

@@ -80,8 +80,9 @@ impl Resend {
     }
 
     /// Sends the requests to `origin`: its scheme and authority replace the recorded ones, and the
-    /// client sets `Host`. By default, requests keep the recorded URI, which has no authority if
-    /// the request was recorded at a server.
+    /// client sets `Host`. `origin` needs a scheme and an authority; its path is ignored. By default,
+    /// requests keep the recorded URI, which has no authority if the request was recorded at a
+    /// server: a client then fails, so set the origin.
     pub fn origin(mut self, origin: Uri) -> Self {
         self.origin = Some(origin);
         self

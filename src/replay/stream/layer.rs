@@ -20,7 +20,8 @@ use crate::{
 /// The n-th request has to match the n-th recorded request, by method, URI and body, or as
 /// [`match_by`](Self::match_by) defines; the answer is the n-th recorded response. Any other
 /// request gets a 400 that shows both requests, and does not advance the position in the recording.
-/// After the last exchange, every request gets a 400. The inner service is never called.
+/// After the last exchange, every request gets a 400. A recording that is missing or cannot be read
+/// is a 500 with the reason. The inner service is never called.
 ///
 /// Clones of the layer and all its services share one position, so each exchange is replayed once,
 /// also under concurrent requests. Exchanges without a complete response are skipped.
