@@ -1,11 +1,10 @@
 //! Durations in documents.
 //!
-//! jiff cannot read or write them: Java's durations have a sign on each part, and ours may have
-//! more seconds than an `i64` holds.
+//! jiff cannot read or write them: Java's durations have a sign on each part, ours may have more
+//! seconds than an `i64` holds, and units come in any order.
 
 use std::{fmt, sync::LazyLock, time::Duration};
 
-use jiff::{SpanRelativeTo, fmt::friendly::SpanParser};
 use regex_lite::Regex;
 
 /// A duration in ISO 8601, in Java's format: `PT0.1S`, `PT1M30S`, `PT0S`.
@@ -37,19 +36,61 @@ impl fmt::Display for Iso {
 /// Parses `PT0.1S`, `P1DT2H`, `150ms`, or `0`; a negative duration is invalid.
 pub(in crate::chaos) fn parse(text: &str) -> Option<Duration> {
     let text = text.trim();
-    if text.trim_start_matches(['-', '+']).starts_with(['P', 'p']) {
-        let nanos = u128::try_from(iso_nanos(text)?).ok()?;
-        let seconds = u64::try_from(nanos / NANOS_PER_SECOND).ok()?;
-        let nanos = u32::try_from(nanos % NANOS_PER_SECOND).ok()?;
-        Some(Duration::new(seconds, nanos))
-    } else if text == "0" {
+    if text == "0" {
         // The one number that needs no unit.
-        Some(Duration::ZERO)
-    } else {
-        let span = SpanParser::new().parse_span(text).ok()?;
-        let time = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
-        Duration::try_from(time).ok()
+        return Some(Duration::ZERO);
     }
+    let nanos = if text.trim_start_matches(['-', '+']).starts_with(['P', 'p']) {
+        u128::try_from(iso_nanos(text)?).ok()?
+    } else {
+        unit_nanos(text)?
+    };
+    let seconds = u64::try_from(nanos / NANOS_PER_SECOND).ok()?;
+    let nanos = u32::try_from(nanos % NANOS_PER_SECOND).ok()?;
+    Some(Duration::new(seconds, nanos))
+}
+
+/// Parses numbers with units, such as `1h 30m` or `1.5s`, as nanoseconds: their sum, in any order.
+fn unit_nanos(text: &str) -> Option<u128> {
+    const MINUTE: u128 = 60 * NANOS_PER_SECOND;
+    let mut sum = 0_u128;
+    let mut rest = text;
+    loop {
+        let (whole, after) = split_while(rest, |char| char.is_ascii_digit());
+        let (fraction, after) = match after.strip_prefix('.') {
+            Some(after) => split_while(after, |char| char.is_ascii_digit()),
+            None => ("0", after),
+        };
+        let (unit, after) = split_while(after.trim_start(), char::is_alphabetic);
+        let unit = match unit {
+            "ns" | "nsec" | "nanos" => 1,
+            "us" | "usec" | "µs" => 1_000,
+            "ms" | "msec" | "millis" => 1_000_000,
+            "s" | "sec" | "secs" | "second" | "seconds" => NANOS_PER_SECOND,
+            "m" | "min" | "mins" | "minute" | "minutes" => MINUTE,
+            "h" | "hr" | "hrs" | "hour" | "hours" => 60 * MINUTE,
+            "d" | "day" | "days" => 24 * 60 * MINUTE,
+            "w" | "wk" | "wks" | "week" | "weeks" => 7 * 24 * 60 * MINUTE,
+            _ => return None,
+        };
+        // More digits are less than a nanosecond, or no duration that fits.
+        if fraction.len() > 9 || whole.len() > 30 {
+            return None;
+        }
+        let scale = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
+        let fraction = fraction.parse::<u128>().ok()?.checked_mul(unit)? / scale;
+        let whole = whole.parse::<u128>().ok()?.checked_mul(unit)?;
+        sum = sum.checked_add(whole)?.checked_add(fraction)?;
+        rest = after.trim_start();
+        if rest.is_empty() {
+            return Some(sum);
+        }
+    }
+}
+
+fn split_while(text: &str, is_in: impl Fn(char) -> bool) -> (&str, &str) {
+    let end = text.find(|char| !is_in(char)).unwrap_or(text.len());
+    text.split_at(end)
 }
 
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
@@ -87,4 +128,35 @@ fn iso_nanos(text: &str) -> Option<i128> {
         return None;
     }
     Some(if &found[1] == "-" { -sum } else { sum })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_come_in_any_order_and_add_up() {
+        for (text, expected) in [
+            ("0", Some(Duration::ZERO)),
+            ("150ms", Some(Duration::from_millis(150))),
+            ("1.5s", Some(Duration::from_millis(1_500))),
+            ("30m 1h", Some(Duration::from_mins(90))),
+            ("1s2ms", Some(Duration::from_millis(1_002))),
+            (
+                "9915week 901 us",
+                Some(Duration::from_hours(9915 * 168) + Duration::from_micros(901)),
+            ),
+            ("511045571day", Some(Duration::from_hours(511_045_571 * 24))),
+            ("", None),
+            ("5", None),
+            ("ms", None),
+            ("1.s", None),
+            ("-1s", None),
+            ("1 fortnight", None),
+            ("1s x", None),
+            ("99999999999999999999999w", None),
+        ] {
+            assert_eq!(parse(text), expected, "{text:?}");
+        }
+    }
 }

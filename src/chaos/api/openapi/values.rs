@@ -118,8 +118,7 @@ fn text(about: &str, example: &Value, pattern: &str) -> Value {
     })
 }
 
-/// Returns the schema of a duration: Java's grammar without signs, or the grammar of the crate
-/// `humantime`.
+/// Returns the schema of a duration: Java's grammar without signs, or numbers with units.
 fn duration() -> Value {
     let seconds = "[0-9]{1,18}([.,][0-9]{0,9})?[sS]";
     let minutes = "[0-9]{1,16}[mM]";
