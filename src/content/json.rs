@@ -137,6 +137,8 @@ impl<'a> Walk<'a> {
 
     /// Returns the next token and its range, or `None` at the end of the input, even if the input
     /// ends within a value.
+    // Inlined, `next` skips names and commas without a return.
+    #[inline]
     pub(crate) fn next_token(&mut self) -> Option<(Token, Range<usize>)> {
         if let Some(end) = self.opened.take() {
             self.path.push(Level {
@@ -146,24 +148,27 @@ impl<'a> Walk<'a> {
             });
         }
         let start = self.skip_space()?;
-        let (token, len) = self.token(self.text[start]);
-        self.at += len;
-        match token {
-            Token::Open => {
-                // Plus two is the other bracket, in ASCII.
-                let end = self.text[start] + 2;
-                self.opened = Some(end);
-                self.next = if end == b'}' {
-                    Next::NameOrEnd
-                } else {
-                    Next::ValueOrEnd
-                };
+        let text = &self.text[start..];
+        let may_be_value = matches!(self.next, Next::Text | Next::Value | Next::ValueOrEnd);
+        let (token, len) = match text[0] {
+            b'"' if matches!(self.next, Next::Name | Next::NameOrEnd) => {
+                let len = string(text);
+                if let Some(level) = self.path.last_mut() {
+                    let first = start + 1;
+                    level.name = first..(start + len).saturating_sub(1).max(first);
+                }
+                self.next = Next::Colon;
+                (Token::Name, len)
             }
-            Token::Close => {
-                self.path.pop();
+            b'"' if may_be_value => {
                 self.after_value();
+                (Token::Value, string(text))
             }
-            Token::Comma => {
+            b':' if self.next == Next::Colon => {
+                self.next = Next::Value;
+                (Token::Colon, 1)
+            }
+            b',' if self.next == Next::CommaOrEnd => {
                 if let Some(level) = self.path.last_mut() {
                     level.index += 1;
                     self.next = if level.end == b'}' {
@@ -172,17 +177,35 @@ impl<'a> Walk<'a> {
                         Next::Value
                     };
                 }
+                (Token::Comma, 1)
             }
-            Token::Colon => self.next = Next::Value,
-            Token::Name => {
-                self.next = Next::Colon;
-                if let Some(level) = self.path.last_mut() {
-                    level.name = start + 1..self.at.saturating_sub(1).max(start + 1);
+            byte @ (b'{' | b'[') if may_be_value && self.path.len() < DEEPEST => {
+                // Plus two is the other bracket, in ASCII.
+                self.opened = Some(byte + 2);
+                self.next = if byte == b'{' {
+                    Next::NameOrEnd
+                } else {
+                    Next::ValueOrEnd
+                };
+                (Token::Open, 1)
+            }
+            byte @ (b'}' | b']') if self.may_close(byte) => {
+                self.path.pop();
+                self.after_value();
+                (Token::Close, 1)
+            }
+            b'-' | b'0'..=b'9' | b'a'..=b'z' if may_be_value => {
+                let len = scalar(text);
+                if is_scalar(&text[..len], len == text.len()) {
+                    self.after_value();
+                    (Token::Value, len)
+                } else {
+                    (Token::Bad, 0)
                 }
             }
-            Token::Value => self.after_value(),
-            Token::Bad => {}
-        }
+            _ => (Token::Bad, 0),
+        };
+        self.at = start + len;
         Some((token, start..self.at))
     }
 
@@ -195,32 +218,6 @@ impl<'a> Walk<'a> {
                 0x1e if self.next == Next::Text => self.at += 1,
                 _ => return Some(self.at),
             }
-        }
-    }
-
-    /// Returns the kind and the length of the token that begins with `byte` at the current
-    /// position.
-    fn token(&self, byte: u8) -> (Token, usize) {
-        let text = &self.text[self.at..];
-        let may_be_value = matches!(self.next, Next::Text | Next::Value | Next::ValueOrEnd);
-        match byte {
-            b'{' | b'[' if may_be_value && self.path.len() < DEEPEST => (Token::Open, 1),
-            b'}' | b']' if self.may_close(byte) => (Token::Close, 1),
-            b',' if self.next == Next::CommaOrEnd => (Token::Comma, 1),
-            b':' if self.next == Next::Colon => (Token::Colon, 1),
-            b'"' if matches!(self.next, Next::Name | Next::NameOrEnd) => {
-                (Token::Name, string(text))
-            }
-            b'"' if may_be_value => (Token::Value, string(text)),
-            b'-' | b'0'..=b'9' | b'a'..=b'z' if may_be_value => {
-                let len = scalar(text);
-                if is_scalar(&text[..len], len == text.len()) {
-                    (Token::Value, len)
-                } else {
-                    (Token::Bad, 0)
-                }
-            }
-            _ => (Token::Bad, 0),
         }
     }
 
