@@ -29,6 +29,9 @@ pub(crate) async fn run(args: Convert) -> Result<Outcome, Failure> {
         result = copy(&mut source, &target, &mut lost) => result?,
         Ok(()) = tokio::signal::ctrl_c() => return Err(Failure::Interrupted),
     }
+    for note in source::notes(&recording).await? {
+        complain(format_args!("note: {note}"));
+    }
     let kept = match &lost {
         Some(lost) => lost.kept.len() as u64,
         None => source.count,

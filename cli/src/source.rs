@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use futures_util::StreamExt;
 use tower_traffic::{
     Exchange, Redact, StoreError,
-    store::{self, BoxStream, Recording, Replay},
+    store::{self, BoxStream, Format, Note, Recording, Replay},
 };
 
 use crate::failure::Failure;
@@ -21,6 +21,14 @@ pub(crate) struct Source {
 
 pub(crate) async fn open(location: &OsStr) -> Result<Recording, Failure> {
     Ok(store::open(location).await?)
+}
+
+/// Returns the corrections of a file of another program. Corrections are no damage.
+pub(crate) async fn notes(recording: &Recording) -> Result<Vec<Note>, Failure> {
+    Ok(match recording.format() {
+        Format::Har | Format::Vcr => recording.report().await?.notes,
+        _ => Vec::new(),
+    })
 }
 
 impl Source {

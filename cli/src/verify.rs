@@ -1,7 +1,7 @@
 //! `tower-traffic verify`
 
 use serde_json::json;
-use tower_traffic::{StoreError, store::Format};
+use tower_traffic::StoreError;
 
 use crate::{
     Outcome,
@@ -41,15 +41,12 @@ pub(crate) async fn run(args: Verify) -> Result<Outcome, Failure> {
     }
     printed?;
     progress.finish();
-    // Deviations in files of other programs are corrected while reading; they are no damage.
-    if matches!(recording.format(), Format::Har | Format::Vcr) {
-        for note in recording.report().await?.notes {
-            output.line(&if args.json {
-                escape::json(&json!({ "note": note.to_string() }).to_string())
-            } else {
-                escape::text(&format!("note: {note}"))
-            })?;
-        }
+    for note in source::notes(&recording).await? {
+        output.line(&if args.json {
+            escape::json(&json!({ "note": note.to_string() }).to_string())
+        } else {
+            escape::text(&format!("note: {note}"))
+        })?;
     }
     output.line(&if args.json {
         json!({ "exchanges": source.count, "damaged": source.damaged }).to_string()

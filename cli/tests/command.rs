@@ -430,7 +430,7 @@ fn what_is_made_fit_is_noted() {
     let entry = json!({
         "startedDateTime": "2026-11-20T00:00:00Z",
         "request": {"method": "GET", "url": "http://a/", "headers": [{"name": "a b", "value": "c"}]},
-        "response": {"status": 200},
+        "response": {"status": 204},
     });
     fs::write(
         &path,
@@ -474,6 +474,38 @@ fn a_recording_goes_through_every_form_and_comes_back() {
             .unwrap()
             .starts_with(&[0x1f, 0x8b])
     );
+}
+
+#[test]
+fn a_conversion_reports_what_it_changes_and_leaves_out() {
+    let root = tempfile::tempdir().unwrap();
+    let har = root.path().join("x.har");
+    let entry = |url: &str, content: Value| {
+        json!({
+            "startedDateTime": "2026-11-20T00:00:00Z",
+            "request": {"method": "GET", "url": url},
+            "response": {"status": 200, "content": content},
+        })
+    };
+    let entries = [
+        entry("data:text/plain,x", json!({"text": "x"})),
+        entry("http://a/", json!({"size": -1})),
+        entry("http://a/", json!({"text": "x"})),
+    ];
+    fs::write(&har, json!({"log": {"entries": entries}}).to_string()).unwrap();
+    let to = root.path().join("x.warc");
+    let ran = run(&["convert", har.to_str().unwrap(), to.to_str().unwrap()]);
+    let expected = "note: $.log.entries[0].request.url: the scheme \"data\" is not that of HTTP; the \
+        entry is left out\n\
+        note: $.log.entries[1].response.content: missing content; the body is incomplete, and the \
+        exchange never answers\n";
+    assert_eq!((ran.code, ran.err.as_str()), (0, expected));
+    let rows = rows(&good(&["inspect", to.to_str().unwrap(), "--json"]));
+    let ended: Vec<_> = rows
+        .iter()
+        .map(|row| row["ended"].as_str().unwrap())
+        .collect();
+    assert_eq!(ended, ["limit", "complete"]);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use http::{Request, Response, Version};
 use libtest_mimic::{Arguments, Trial};
 use serde_json::{Value, json};
 use support::stores::{record, replay};
-use tower_traffic::{Exchange, NoResponse, store::Har};
+use tower_traffic::{BodyEnd, Exchange, NoResponse, store::Har};
 
 fn main() -> ExitCode {
     let is_there = Command::new("mitmdump")
@@ -34,6 +34,10 @@ fn main() -> ExitCode {
     let trials = vec![
         trial("mitmproxy_reads_our_har", mitmproxy_reads_our_har),
         trial("we_read_the_har_of_mitmproxy", we_read_the_har_of_mitmproxy),
+        trial(
+            "we_read_what_mitmproxy_decodes_and_cannot_decode",
+            we_read_what_mitmproxy_decodes_and_cannot_decode,
+        ),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
@@ -203,6 +207,59 @@ fn we_read_the_har_of_mitmproxy() {
             assert_eq!(read.headers.get("content-encoding"), None);
         } else {
             assert_eq!(read.body, written.body);
+        }
+    }
+}
+
+/// Encodes each response with the coding that its path names.
+const ENCODE: &str = r#"
+def response(flow):
+    coding = flow.request.path[1:]
+    if coding in ("br", "deflate", "gzip", "zstd"):
+        flow.response.encode(coding)
+    if coding == "text":
+        flow.response.raw_content = b"caf\xe9"
+        flow.response.headers["content-type"] = "text/plain; charset=utf-8"
+"#;
+
+fn we_read_what_mitmproxy_decodes_and_cannot_decode() {
+    const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01";
+
+    let folder = tempfile::tempdir().unwrap();
+    let (har, again) = (folder.path().join("x.har"), folder.path().join("again.har"));
+    let script = folder.path().join("encode.py");
+    fs::write(&script, ENCODE).unwrap();
+    let codings = ["br", "deflate", "gzip", "zstd", "text", "plain"];
+    let exchanges = codings.map(|coding| {
+        let request = Request::get(format!("http://example.com/{coding}"));
+        let response = Response::builder().header("content-type", "image/png");
+        Exchange::new(
+            request.body(Bytes::new()).unwrap(),
+            response.body(Bytes::from_static(PNG)).unwrap(),
+        )
+    });
+    record(&Har::new(&har), exchanges);
+    let option = format!("hardump={}", again.display());
+    mitmdump(&[
+        Path::new("-r"),
+        &har,
+        Path::new("-s"),
+        &script,
+        Path::new("--set"),
+        Path::new(&option),
+    ]);
+
+    let (read, errors) = replay(&Har::new(&again));
+    assert!(errors.is_empty(), "{errors:?}");
+    assert_eq!(read.len(), codings.len());
+    for (exchange, coding) in read.iter().zip(codings) {
+        let response = exchange.response.as_ref().unwrap();
+        assert_eq!(response.body.end, BodyEnd::Complete, "{coding}");
+        assert_eq!(response.headers.get("content-encoding"), None, "{coding}");
+        if coding == "text" {
+            assert_eq!(response.body.to_bytes(), "caf\u{fffd}");
+        } else {
+            assert_eq!(response.body.to_bytes(), PNG, "{coding}");
         }
     }
 }

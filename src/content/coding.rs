@@ -37,8 +37,30 @@ pub(crate) fn decode(_: &[Cow<'_, str>], _: &[u8], _: usize) -> Result<Decoded, 
     Err(Cow::Borrowed("built without the feature `decompress`"))
 }
 
+/// Whether `content` is encoded with `codings`.
+#[cfg(not(feature = "decompress"))]
+pub(crate) fn is_encoded(codings: &[Cow<'_, str>], content: &[u8]) -> bool {
+    begins_encoded(codings, content)
+}
+
+/// Guesses by the start of `content` whether it is encoded with the last of `codings`.
+fn begins_encoded(codings: &[Cow<'_, str>], content: &[u8]) -> bool {
+    let last = codings.last().map(|coding| coding.to_ascii_lowercase());
+    match last.as_deref() {
+        None => true,
+        Some("gzip" | "x-gzip") => content.starts_with(&[0x1f, 0x8b]),
+        Some("compress" | "x-compress") => content.starts_with(&[0x1f, 0x9d]),
+        Some("zstd") => content.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]),
+        // Compression dictionary transport (RFC 9842).
+        Some("dcb") => content.starts_with(b"\xffDCB"),
+        Some("dcz") => content.starts_with(&[0x5e, 0x2a, 0x4d, 0x18]),
+        // Encoded bytes are hardly ever text.
+        Some(_) => str::from_utf8(content).is_err(),
+    }
+}
+
 #[cfg(feature = "decompress")]
-pub(crate) use self::decoders::decode;
+pub(crate) use self::decoders::{decode, is_encoded};
 
 #[cfg(feature = "decompress")]
 mod decoders {
@@ -72,17 +94,9 @@ mod decoders {
         content: &[u8],
         limit: usize,
     ) -> Result<Decoded, Cow<'static, str>> {
-        if codings.len() > MOST {
-            return Err(Cow::Borrowed("too many codings"));
-        }
-        let mut reader: Box<dyn BufRead + '_> = Box::new(content);
         // One byte more shows that there is more.
         let most = (limit as u64).saturating_add(1);
-        // The last coding is undone first.
-        for coding in codings.iter().rev() {
-            let decoder = decoder(coding, reader)?.take(BETWEEN.max(most));
-            reader = Box::new(BufReader::with_capacity(BUFFER, decoder));
-        }
+        let reader = reader(codings, Box::new(content), most)?;
         let mut content = Vec::new();
         // The content before an error is kept.
         let read = reader.take(most).read_to_end(&mut content);
@@ -93,6 +107,44 @@ mod decoders {
         };
         content.truncate(limit);
         Ok(Decoded { content, stop })
+    }
+
+    /// Whether `content` is encoded with `codings`, from its first byte to its last.
+    pub(crate) fn is_encoded(codings: &[Cow<'_, str>], content: &[u8]) -> bool {
+        const DECODED: u64 = 64 << 20;
+
+        let mut rest = content;
+        let Ok(mut reader) = reader(codings, Box::new(&mut rest), DECODED) else {
+            return super::begins_encoded(codings, content);
+        };
+        let decoded = io::copy(&mut reader.by_ref().take(DECODED), &mut io::sink());
+        // The decoder for brotli reports unused bytes when it is read again.
+        let is_decoded = match decoded {
+            Ok(DECODED) => return true,
+            Ok(_) => matches!(reader.read(&mut [0]), Ok(0)),
+            Err(_) => false,
+        };
+        drop(reader);
+        is_decoded && rest.is_empty()
+    }
+
+    /// Returns a reader of decoded content, which passes at most `most` bytes between two decoders
+    /// if that is over a megabyte.
+    fn reader<'a>(
+        codings: &[Cow<'_, str>],
+        source: Box<dyn BufRead + 'a>,
+        most: u64,
+    ) -> Result<Box<dyn BufRead + 'a>, Cow<'static, str>> {
+        if codings.len() > MOST {
+            return Err(Cow::Borrowed("too many codings"));
+        }
+        let mut reader = source;
+        // The last coding is undone first.
+        for coding in codings.iter().rev() {
+            let decoder = decoder(coding, reader)?.take(BETWEEN.max(most));
+            reader = Box::new(BufReader::with_capacity(BUFFER, decoder));
+        }
+        Ok(reader)
     }
 
     fn decoder<'a>(

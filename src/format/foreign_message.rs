@@ -1,46 +1,62 @@
 //! Parts of messages as other tools write them, corrected for HTTP and with a note of each
 //! correction.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, Method, Uri, Version,
     header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
 };
-use percent_encoding::utf8_percent_encode;
 
 use super::{
-    NOT_IN_URI,
     node::{At, InvalidValue},
+    uri,
 };
-use crate::{message::HeaderList, redact::Redact};
+use crate::{
+    content::{coding, media_type},
+    message::{HeaderList, whole_body},
+    redact::Redact,
+};
 
 pub(super) fn method(at: &At<'_>) -> Result<Method, InvalidValue> {
     let text = at.text()?;
     Method::from_bytes(text.as_bytes()).map_err(|_| at.bad(format!("invalid method {text:?}")))
 }
 
-/// Parses the URI of a request, without the fragment.
-pub(super) fn uri(at: &At<'_>, text: &str) -> Result<Uri, InvalidValue> {
-    let text = text.split('#').next().unwrap_or_default();
-    let encoded: String = utf8_percent_encode(text, NOT_IN_URI).collect();
-    let uri: Uri = encoded
-        .parse()
+/// Parses the URI of a request with `method`, without the fragment.
+pub(super) fn uri(at: &At<'_>, text: &str, method: &Method) -> Result<Uri, InvalidValue> {
+    const SCHEMES: [&str; 4] = ["http", "https", "ws", "wss"];
+
+    if let Some(scheme) = scheme(text)
+        && !SCHEMES.contains(&scheme.to_ascii_lowercase().as_str())
+        && *method != Method::CONNECT
+    {
+        return Err(at.left_out(format!("the scheme {scheme:?} is not that of HTTP")));
+    }
+    let uri = uri::parse(text)
         .map_err(|error| at.bad(format!("invalid URI {:?}: {error}", shortened(text))))?;
-    match uri.scheme_str() {
-        // `example.com` would parse as an authority.
-        None if !text.starts_with(['/', '*']) => Err(at.bad(format!(
+    // `example.com` parses as an authority.
+    if uri.scheme().is_none() && uri.authority().is_some() && *method != Method::CONNECT {
+        return Err(at.bad(format!(
             "invalid URI: expected an absolute one, found {:?}",
             shortened(text)
-        ))),
-        None | Some("http" | "https" | "ws" | "wss") => Ok(uri),
-        Some(scheme) => Err(at.bad(format!(
-            "invalid URI: expected the scheme of HTTP or WebSocket, found {scheme:?}"
-        ))),
+        )));
     }
+    Ok(uri)
 }
 
-/// Shortens a URI for an error, because `data:` URIs may be long. Secrets are redacted, because
-/// errors may be logged.
+/// Returns the scheme of a URI; `None` for `host:port`.
+fn scheme(text: &str) -> Option<&str> {
+    let (scheme, rest) = text.split_once(':')?;
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-'));
+    (is_scheme && !rest.starts_with(|first: char| first.is_ascii_digit())).then_some(scheme)
+}
+
+/// Shortens a URI for an error. Secrets are redacted, because errors may be logged.
 fn shortened(text: &str) -> String {
     const SHOWN: usize = 80;
     let redacted = Redact::default().redact_text(text);
@@ -63,6 +79,39 @@ pub(super) fn version(text: &str) -> Version {
         "3" | "3.0" | "h3" => Version::HTTP_3,
         other if other.starts_with("h3-") || other.starts_with("quic") => Version::HTTP_3,
         _ => Version::HTTP_11,
+    }
+}
+
+/// Content as a file has it.
+#[derive(Clone, Default)]
+pub(super) struct Content {
+    pub(super) bytes: Bytes,
+    /// Whether bytes are missing in the file. An unknown content is missing, not empty.
+    pub(super) is_cut: bool,
+}
+
+impl Content {
+    /// Returns missing content, and adds the reason to `notes`.
+    pub(super) fn missing(note: InvalidValue, notes: &mut Vec<InvalidValue>) -> Self {
+        Self::default().cut(note, notes)
+    }
+
+    /// Returns the beginning of a content, and adds the reason to `notes`.
+    pub(super) fn cut(mut self, mut note: InvalidValue, notes: &mut Vec<InvalidValue>) -> Self {
+        note.reason
+            .push_str("; the body is incomplete, and the exchange never answers");
+        notes.push(note);
+        self.is_cut = true;
+        self
+    }
+}
+
+impl From<Bytes> for Content {
+    fn from(bytes: Bytes) -> Self {
+        Self {
+            bytes,
+            is_cut: false,
+        }
     }
 }
 
@@ -106,8 +155,14 @@ impl Fields {
     }
 
     pub(super) fn get(&self, name: &HeaderName) -> Option<&HeaderValue> {
-        let mut fields = self.fields.iter();
-        fields.find(|(n, _)| n == name).map(|(_, value)| value)
+        self.get_all(name).next()
+    }
+
+    fn get_all(&self, name: &HeaderName) -> impl Iterator<Item = &HeaderValue> {
+        let fields = self.fields.iter();
+        fields
+            .filter(move |(n, _)| n == name)
+            .map(|(_, value)| value)
     }
 
     pub(super) fn set(&mut self, name: &HeaderName, value: &HeaderValue) {
@@ -128,20 +183,111 @@ impl Fields {
         pseudo.find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
+    /// Returns the length of the content as it was sent.
+    pub(super) fn content_length(&self) -> Option<u64> {
+        whole_body::content_length(self.get_all(&CONTENT_LENGTH))
+    }
+
+    pub(super) fn is_chunked(&self) -> bool {
+        self.get(&TRANSFER_ENCODING).is_some()
+    }
+
+    pub(super) fn has_coding(&self) -> bool {
+        !self.codings().is_empty()
+    }
+
+    /// Whether `content` is encoded as the headers say.
+    pub(super) fn is_encoded(&self, content: &[u8]) -> bool {
+        coding::is_encoded(&self.codings(), content)
+    }
+
+    fn codings(&self) -> Vec<Cow<'_, str>> {
+        let values = self.get_all(&CONTENT_ENCODING).map(HeaderValue::as_bytes);
+        coding::codings(values).collect()
+    }
+
+    /// Whether PHP-VCR stores the content in base64.
+    pub(super) fn is_binary_in_php(&self) -> bool {
+        const ENCODING: HeaderName = HeaderName::from_static("content-transfer-encoding");
+        let is_binary = self.get(&ENCODING).is_some_and(|value| value == "binary");
+        is_binary || self.media_type() == "application/x-gzip"
+    }
+
+    /// The media type without parameters, in lower case; empty if it is missing.
+    pub(super) fn media_type(&self) -> String {
+        let value = self.get(&CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let essence = media_type::essence(value.unwrap_or_default());
+        String::from_utf8_lossy(essence).to_ascii_lowercase()
+    }
+
+    /// The charset in lower case, if one is named.
+    pub(super) fn charset(&self) -> Option<String> {
+        let value = self.get(&CONTENT_TYPE)?.as_bytes();
+        let charset = media_type::parameter(value, "charset")?;
+        Some(String::from_utf8_lossy(charset).to_ascii_lowercase())
+    }
+
+    /// Removes the headers of content that was not sent (RFC 9110, 8.6) and of chunked framing.
+    pub(super) fn settle_without_content(&mut self) {
+        self.remove(&TRANSFER_ENCODING);
+    }
+
     /// Corrects the headers for `content` as it is stored, because tools store decoded content with
     /// the headers as they were sent: removes chunked framing and undone codings, sets the length.
-    pub(super) fn settle(&mut self, content: &[u8], has_content: bool) {
+    ///
+    /// `is_decoded_format` says that the format stores decoded content.
+    pub(super) fn settle(&mut self, content: &Content, is_decoded_format: bool) {
         self.remove(&TRANSFER_ENCODING);
-        if !has_content {
-            // The headers describe content that was not sent (RFC 9110, 8.6).
+        if content.is_cut {
+            // The length is that of the whole content.
             return;
         }
-        let coding = self.get(&CONTENT_ENCODING).map(HeaderValue::as_bytes);
-        if coding.is_some_and(|coding| !is_encoded(coding, content)) {
-            self.remove(&CONTENT_ENCODING);
-        }
-        let length = HeaderValue::from(content.len());
+        self.settle_coding(&content.bytes, is_decoded_format);
+        let length = HeaderValue::from(content.bytes.len());
         self.set(&CONTENT_LENGTH, &length);
+    }
+
+    /// Removes the codings that are undone in `content`.
+    fn settle_coding(&mut self, content: &[u8], is_decoded_format: bool) {
+        let codings = self.codings();
+        if codings.is_empty() {
+            return;
+        }
+        let is_undone = self.is_decoded_archive(&codings, content, is_decoded_format);
+        let all = codings.len() - usize::from(is_undone);
+        // Tools undo the last codings first.
+        let left = (0..=all).rev().find(|&count| {
+            count == 0 || (!content.is_empty() && coding::is_encoded(&codings[..count], content))
+        });
+        let left = codings[..left.unwrap_or_default()].join(", ");
+        if left.is_empty() {
+            self.remove(&CONTENT_ENCODING);
+        } else if let Ok(left) = HeaderValue::from_str(&left) {
+            let first = self.fields.iter().position(|(n, _)| *n == CONTENT_ENCODING);
+            self.remove(&CONTENT_ENCODING);
+            let at = first.unwrap_or(self.fields.len());
+            self.fields.insert(at, (CONTENT_ENCODING, left));
+        }
+    }
+
+    /// Whether `content` is a compressed file, such as a `.tar.gz`, of which the coding is undone.
+    fn is_decoded_archive(
+        &self,
+        codings: &[Cow<'_, str>],
+        content: &[u8],
+        is_decoded_format: bool,
+    ) -> bool {
+        const ARCHIVES: [&str; 6] = ["gzip", "tar", "tgz", "compress", "zstd", "octet-stream"];
+
+        let media_type = self.media_type();
+        let is_archive = ARCHIVES.iter().any(|part| media_type.contains(part));
+        let last = &codings[codings.len() - 1..];
+        is_archive
+            && coding::is_encoded(last, content)
+            && match self.content_length() {
+                Some(length) => length != content.len() as u64,
+                None => is_decoded_format,
+            }
     }
 
     /// Sets the charset to UTF-8, if another charset is named.
@@ -173,21 +319,17 @@ impl Fields {
     }
 }
 
-/// Whether content is still encoded with the last of `codings`.
-fn is_encoded(codings: &[u8], content: &[u8]) -> bool {
-    let last = codings.rsplit(|&byte| byte == b',').next().unwrap_or(b"");
-    match last.trim_ascii().to_ascii_lowercase().as_slice() {
-        _ if content.is_empty() => true,
-        b"gzip" | b"x-gzip" => content.starts_with(&[0x1f, 0x8b]),
-        b"zstd" => content.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]),
-        b"identity" | b"" => true,
-        // The other codings have no signature, but their bytes are hardly ever text.
-        _ => str::from_utf8(content).is_err(),
-    }
-}
-
 /// Decodes base64, which tools break into lines.
 pub(super) fn from_base64(at: &At<'_>, text: &str) -> Result<Bytes, InvalidValue> {
+    decode_base64(text).map_err(|error| at.bad(format!("invalid base64: {error}")))
+}
+
+/// Whether `text` is hardly base64 with a mistake.
+pub(super) fn looks_like_text(text: &str) -> bool {
+    text.contains([' ', '<', '{', '"'])
+}
+
+pub(super) fn decode_base64(text: &str) -> Result<Bytes, base64::DecodeError> {
     use base64::{
         Engine,
         alphabet::STANDARD,
@@ -199,8 +341,5 @@ pub(super) fn from_base64(at: &At<'_>, text: &str) -> Result<Bytes, InvalidValue
     );
     let mut digits = text.as_bytes().to_vec();
     digits.retain(|byte| !byte.is_ascii_whitespace());
-    LENIENT
-        .decode(&digits)
-        .map(Bytes::from)
-        .map_err(|error| at.bad(format!("invalid base64: {error}")))
+    LENIENT.decode(&digits).map(Bytes::from)
 }

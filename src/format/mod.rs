@@ -11,33 +11,21 @@ pub(crate) mod har;
 pub(crate) mod http4k;
 pub(crate) mod http_text;
 #[cfg(any(feature = "har", feature = "vcr"))]
+mod json_list;
+#[cfg(any(feature = "har", feature = "vcr"))]
 #[cfg_attr(not(all(feature = "har", feature = "vcr")), allow(dead_code))] // each uses its part
 mod node;
 #[cfg(any(feature = "har", feature = "vcr"))]
 mod reader_event;
+mod uri;
 #[cfg(feature = "vcr")]
 pub(crate) mod vcr;
 pub(crate) mod warc;
 
 use std::io;
 
-use percent_encoding::{AsciiSet, CONTROLS};
-
 #[cfg(any(feature = "har", feature = "vcr"))]
 pub(crate) use self::reader_event::{OnEvent, ReadEvent, ReadFault};
-
-/// Characters that a URI cannot contain.
-const NOT_IN_URI: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'<')
-    .add(b'>')
-    .add(b'\\')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
 
 /// Returns the error of reading a format whose feature is off.
 #[allow(dead_code)] // unused if all features are on

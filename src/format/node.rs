@@ -100,6 +100,8 @@ pub(crate) struct InvalidValue {
     /// The position, such as `$.log.entries[3].request.url`.
     pub(crate) path: String,
     pub(crate) reason: String,
+    /// Whether the file is damaged. Valid parts that are not of HTTP are left out with a note.
+    pub(crate) is_damage: bool,
 }
 
 /// A position in a tree. A missing value is `null`.
@@ -185,6 +187,15 @@ impl<'a> At<'a> {
         matches!(self.node, Node::List(_))
     }
 
+    /// Whether the value is a list or an object, and not empty.
+    pub(crate) fn has_items(&self) -> bool {
+        match self.node {
+            Node::List(items) => !items.is_empty(),
+            Node::Map(fields) => !fields.is_empty(),
+            _ => false,
+        }
+    }
+
     /// Returns the position, unless its value is missing.
     pub(crate) fn some(self) -> Option<Self> {
         (!self.is_missing()).then_some(self)
@@ -243,6 +254,15 @@ impl<'a> At<'a> {
         InvalidValue {
             path: self.to_string(),
             reason: reason.into(),
+            is_damage: true,
+        }
+    }
+
+    /// Returns the reason why a valid entry is not an exchange.
+    pub(crate) fn left_out(&self, reason: impl fmt::Display) -> InvalidValue {
+        InvalidValue {
+            is_damage: false,
+            ..self.bad(format!("{reason}; the entry is left out"))
         }
     }
 }

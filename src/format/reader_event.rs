@@ -11,8 +11,14 @@ pub(crate) enum ReadEvent {
     Exchange(Box<Exchange>),
     /// An entry that is not a valid exchange.
     Skipped(InvalidValue),
-    /// A part of an entry was left out or changed. The exchange follows.
+    /// An entry was left out, or a part of it was left out or changed and its exchange follows.
     Noted(InvalidValue),
+    /// The text is invalid from this position up to a later entry.
+    Syntax {
+        line: usize,
+        column: usize,
+        reason: String,
+    },
 }
 
 /// The reason why a file cannot be read to its end.
@@ -45,7 +51,8 @@ pub(super) fn report(
 ) -> bool {
     let last = match exchange {
         Ok(exchange) => ReadEvent::Exchange(Box::new(exchange)),
-        Err(bad) => ReadEvent::Skipped(bad),
+        Err(bad) if bad.is_damage => ReadEvent::Skipped(bad),
+        Err(left_out) => ReadEvent::Noted(left_out),
     };
     notes.into_iter().map(ReadEvent::Noted).all(&mut *on_event) && on_event(last)
 }

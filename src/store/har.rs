@@ -44,15 +44,17 @@ const WRITE_BUFFER: usize = 256 << 10;
 /// **Reading.** URIs in a HAR are absolute. At a server, whose requests have only a path, match
 /// with [`Matching::ignore_authority`]. Many files deviate from the specification, and are read as
 /// far as possible:
-/// - Content that is stored decoded although `content-encoding` says `gzip` loses that header, and
-///   `content-length` is corrected.
-/// - HTTP/2 pseudo-headers (`:authority`) become parts of the URI.
-/// - Content that the browser had discarded makes a body that is cut at the limit; the exchange
-///   never answers.
+/// - Content that is stored decoded loses its `content-encoding`, and `content-length` is corrected.
+/// - Content that is missing or cut, of a response or of a request, makes a body that is cut at the
+///   limit; the exchange never answers. Only a size of 0 or an empty text is an empty content.
+/// - HTTP/2 pseudo-headers (`:authority`) become parts of the URI, international host names become
+///   ASCII, and characters that a URI cannot contain are percent-encoded.
 /// - Status 0, by which browsers mark a blocked or failed request, makes an exchange without a
-///   response.
+///   response. Entries of other schemes (`data:`, `blob:`, `chrome-extension:`) are left out.
+/// - Binary content of Polly, and files that are compressed with gzip (feature `gzip`), are decoded.
 ///
-/// An entry that cannot be an exchange is skipped, and the others are served. The
+/// An entry that cannot be an exchange is skipped, and the others are served. After a JSON syntax
+/// error, reading continues at the next entry; unpaired surrogates become U+FFFD. The
 /// [`report`](Self::report) lists such entries, and what was changed in others.
 ///
 /// A HAR from a browser contains every cookie and token. Cookies and tokens are redacted before a

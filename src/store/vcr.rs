@@ -17,14 +17,19 @@ use crate::{
 
 /// A VCR cassette in YAML or JSON, read-only. Clones share the cassette.
 ///
-/// Three dialects can be read: that of VCR (Ruby) and the crate `vcr-cassette`, whose list is named
-/// `http_interactions`, that of vcrpy (Python) and that of go-vcr, whose lists are named
-/// `interactions`. URIs in cassettes are absolute. If requests have only a path, as at a server,
-/// match with [`Matching::ignore_authority`].
+/// Four dialects can be read: that of VCR (Ruby) and the crate `vcr-cassette`, whose list is named
+/// `http_interactions`, those of vcrpy (Python) and go-vcr, whose lists are named `interactions`, and
+/// that of PHP-VCR, which has only the list. URIs in cassettes are absolute. If requests have only a
+/// path, as at a server, match with [`Matching::ignore_authority`].
 ///
-/// An interaction that cannot be read as an exchange is skipped, and the others are served. Unknown
-/// fields are ignored. The [`report`](Self::report) lists skipped interactions and ignored fields.
-/// Exchanges of a dialect without dates are dated 1970-01-01.
+/// Bodies are encoded as their `encoding` says. A body that is missing or that is not text, such as
+/// a Python file object, makes a body that is cut at the limit; the exchange never answers. Content
+/// that is stored decoded loses its `content-encoding`.
+///
+/// An interaction that cannot be read as an exchange is skipped, and the others are served. After a
+/// syntax error, the remaining interactions are read one by one, and those with an alias of another
+/// one's value are skipped. Unknown fields are ignored. The [`report`](Self::report) lists skipped
+/// interactions and ignored fields. Exchanges of a dialect without dates are dated 1970-01-01.
 ///
 /// A [replay](Replay) keeps the text of the file in memory; a look-up keeps all exchanges of the
 /// file in memory.

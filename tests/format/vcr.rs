@@ -242,7 +242,7 @@ fn aliases_are_followed() {
 fn unknown_fields_are_told_once() {
     let interaction = "- new: 1
   request: {method: get, uri: 'http://a/', odd: 2, body: {string: x, also: 3}}
-  response: {status: {code: 200}}
+  response: {status: {code: 204}}
 ";
     let (exchanges, errors, report) = read(format!("interactions:\n{interaction}{interaction}"));
     assert_eq!((exchanges.len(), errors.len()), (2, 0));
@@ -392,6 +392,284 @@ fn a_cassette_answers() {
     let key = vcr.matching().key(&request.into());
     let found = block_on(vcr.find(key, Which::Latest)).unwrap().unwrap();
     assert_eq!(got(&found), b"Hello\nfoo");
+}
+
+#[test]
+fn encodings_are_applied() {
+    let read = |encoding: &str, string: &str, content_type: &str| {
+        let (exchanges, errors, report) = read(format!(
+            "http_interactions:
+- request: {{method: get, uri: 'http://a/'}}
+  response:
+    status: {{code: 200}}
+    headers: {{Content-Type: [{content_type}]}}
+    body: {{encoding: {encoding}, string: {string}}}
+"
+        ));
+        assert!(errors.is_empty(), "{errors:?}");
+        let content_type = response_lines(&exchanges[0]).remove(0);
+        (got(&exchanges[0]), content_type, report.notes.len())
+    };
+    let latin = "text/plain; charset=ISO-8859-1";
+    let kept = format!("content-type: {latin}");
+    for (encoding, string, expected) in [
+        (
+            "ISO-8859-1",
+            "\"caf\\u00e9\\u0080\"",
+            b"caf\xe9\x80".as_slice(),
+        ),
+        ("Windows-1252", "€", b"\x80"),
+        ("Shift_JIS", "日", b"\x93\xfa"),
+        ("EUC-JP", "日", b"\xc6\xfc"),
+        ("GB18030", "日", b"\xc8\xd5"),
+        ("UTF-16LE", "é", b"\xe9\0"),
+        ("UTF-8", "é", "é".as_bytes()),
+        ("ASCII-8BIT", "é", "é".as_bytes()),
+        ("US-ASCII", "e", b"e"),
+        ("unknown", "e", b"e"),
+    ] {
+        assert_eq!(
+            read(encoding, string, latin),
+            (expected.to_vec(), kept.clone(), 0)
+        );
+    }
+    for (encoding, string) in [
+        ("ISO-8859-1", "€"),
+        ("Windows-1252", "日"),
+        ("unknown", "é"),
+    ] {
+        let utf_8 = "content-type: text/plain; charset=utf-8".to_owned();
+        assert_eq!(
+            read(encoding, string, latin),
+            (string.as_bytes().to_vec(), utf_8, 1)
+        );
+    }
+}
+
+#[test]
+fn unknown_bodies_are_not_empty() {
+    let request = |rest: &str| {
+        format!(
+            "interactions:
+- request: {{method: POST, uri: 'http://a/', {rest}}}
+  response: {{status: {{code: 200}}, body: {{string: ok}}}}
+"
+        )
+    };
+    let response = |rest: &str| {
+        format!(
+            "interactions:
+- request: {{method: GET, uri: 'http://a/', body: null}}
+  response: {{status: {{code: 200}}, {rest}}}
+"
+        )
+    };
+    for text in [
+        request("body: !!python/object:__builtin__.file {}"),
+        request("body: !!python/object/new:_io.BytesIO {state: [!!binary 'aGVsbG8=', 0, null]}"),
+        request("body: {string: null}"),
+        request("body: null, headers: {Content-Length: ['9']}"),
+        request("body: '', headers: {Content-Length: ['9']}"),
+        request("body: null, headers: {Transfer-Encoding: [chunked]}"),
+        request("body: '', content_length: 9"),
+        request("post_files: [{name: a}]"),
+        request("body: {encoding: base64, string: A===}"),
+        response("body: null"),
+        response("headers: {}"),
+        response("body: {}"),
+        response("body: {string: null}"),
+        response("body: !!python/object:__builtin__.file {}"),
+        response("body: {string: ''}, headers: {Content-Length: ['9']}"),
+    ] {
+        let (exchanges, errors, report) = read(&text);
+        assert!(errors.is_empty(), "{errors:?}");
+        assert!(Matching::new().key_of(&exchanges[0]).is_none(), "{text}");
+        let notes = report.notes;
+        assert!(
+            notes.iter().any(|note| note.what.contains("never answers")),
+            "{notes:?}"
+        );
+    }
+    for text in [
+        request("body: null"),
+        request("body: ''"),
+        request("headers: {Content-Length: ['0']}"),
+        response("body: null, headers: {Content-Length: ['0']}"),
+        response("body: {string: ''}"),
+        response("body: ''"),
+        response("body: {encoding: base64, string: '<p>text</p>'}"),
+    ] {
+        let (exchanges, ..) = read(&text);
+        assert!(Matching::new().key_of(&exchanges[0]).is_some(), "{text}");
+    }
+}
+
+#[test]
+fn go_vcr_writes_fields_that_do_not_matter() {
+    let exchanges = read_good(
+        "---
+version: 2
+interactions:
+    - id: 0
+      request:
+        proto: HTTP/2.0
+        proto_major: 2
+        proto_minor: 0
+        content_length: 5
+        transfer_encoding: []
+        trailer: {}
+        host: example.com
+        remote_addr: \"\"
+        request_uri: \"\"
+        body: hello
+        form: {}
+        headers: {}
+        url: http://example.com/
+        method: POST
+      response:
+        proto: HTTP/2.0
+        proto_major: 2
+        proto_minor: 0
+        transfer_encoding: [chunked]
+        trailer: {Grpc-Status: ['0']}
+        content_length: -1
+        uncompressed: true
+        body: world
+        headers: {}
+        status: 200 OK
+        code: 200
+        duration: 1m2.5s
+",
+    );
+    let response = exchanges[0].response.as_ref().unwrap();
+    assert_eq!(response.version, Version::HTTP_2);
+    assert_eq!(
+        lines(response.body.trailers.as_ref().unwrap()),
+        ["grpc-status: 0"]
+    );
+    assert_eq!(exchanges[0].time_to_end, Duration::from_millis(62_500));
+}
+
+#[test]
+fn phps_cassettes_are_read() {
+    const PHP: &str = "
+-
+    request:
+        method: POST
+        url: 'http://example.com/'
+        headers:
+            Host: example.com
+        body: sent
+        curl_options: {}
+    response:
+        status:
+            http_version: '1.0'
+            code: '200'
+            message: OK
+        headers:
+            Content-Type: application/x-gzip
+        body: H4sIAAAAAAAAA8tIzcnJBwCGphA2BQAAAA==
+    index: 0
+-
+    request:
+        method: GET
+        url: 'http://example.com/empty'
+    response:
+        status: HTTP/1.1 404 Not Found
+        headers: {}
+        curl_info: {url: x}
+";
+    let exchanges = read_good(PHP);
+    let response = exchanges[0].response.as_ref().unwrap();
+    assert_eq!(response.version, Version::HTTP_10);
+    assert_eq!(got(&exchanges[0])[..2], [0x1f, 0x8b]);
+    assert_eq!(exchanges[1].response.as_ref().unwrap().status, 404);
+    assert_eq!(got(&exchanges[1]), b"");
+    let json =
+        r#"[{"request": {"method": "GET", "url": "http://a/"}, "response": {"status": "200"}}]"#;
+    assert_eq!(read_good(json).len(), 1);
+}
+
+#[test]
+fn a_decoded_body_loses_its_coding() {
+    for coding in ["br", "deflate", "gzip", "zstd"] {
+        let exchanges = read_good(&format!(
+            "interactions:
+- request: {{method: GET, uri: 'http://a/'}}
+  response:
+    body: {{string: !!binary iVBORw0KGgoAAAAN}}
+    headers: {{Content-Encoding: [{coding}], Content-Length: ['9']}}
+    status: {{code: 200}}
+"
+        ));
+        assert_eq!(response_lines(&exchanges[0]), ["content-length: 12"]);
+    }
+}
+
+#[test]
+fn an_unpaired_surrogate_costs_its_character() {
+    let json = r#"{"interactions": [
+{"request": {"method": "GET", "uri": "http://a/1"}, "response": {"status": 200, "body": "a\udce9"}},
+{"request": {"method": "GET", "uri": "http://a/2"}, "response": {"status": 200, "body": "b"}}]}"#;
+    let yaml = "interactions:
+- request: {method: GET, uri: 'http://a/1'}
+  response: {status: 200, body: \"a\\uDCE9\"}
+- request: {method: GET, uri: 'http://a/2'}
+  response: {status: 200, body: b}
+";
+    for text in [json, yaml] {
+        let (exchanges, errors, report) = read(text);
+        assert!(errors.is_empty(), "{errors:?}");
+        assert_eq!(got(&exchanges[0]), "a\u{fffd}".as_bytes());
+        assert_eq!(got(&exchanges[1]), b"b");
+        assert_eq!(report.notes.len(), 1);
+    }
+}
+
+#[test]
+fn a_bad_interaction_costs_itself() {
+    let good = "- request: {method: get, uri: 'http://a/'}\n  response: {status: 200, body: ''}\n";
+    let deep = format!("- {}", "[".repeat(100));
+    for bad in [
+        "- {",
+        "- \"",
+        "- '",
+        "- *unknown",
+        "- %",
+        "- a: b: c",
+        &deep,
+    ] {
+        let (exchanges, errors, _) =
+            read(format!("interactions:\n{good}{bad}\n{good}version: 1\n"));
+        assert_eq!((exchanges.len(), errors.len()), (2, 1), "{bad}: {errors:?}");
+        assert!((4..=5).contains(&syntax(&errors[0]).0), "{bad}: {errors:?}");
+    }
+    let bytes = [
+        b"interactions:\n",
+        good.as_bytes(),
+        b"- \xff\n",
+        good.as_bytes(),
+    ]
+    .concat();
+    let (exchanges, errors, _) = read(bytes);
+    assert_eq!((exchanges.len(), errors.len()), (2, 1), "{errors:?}");
+}
+
+#[test]
+fn a_uri_is_as_the_client_writes_it() {
+    for (uri, expected) in [
+        (
+            "http://a/css?f=Roboto:400|Open+Sans",
+            "http://a/css?f=Roboto:400|Open+Sans",
+        ),
+        ("http://a/{x}?q={y}^`", "http://a/{x}?q={y}^`"),
+        ("http://a?q=\"b\"", "http://a/?q=%22b%22"),
+    ] {
+        let exchanges = read_good(&format!(
+            "interactions:\n- request: {{method: get, uri: '{uri}'}}\n  response: {{status: 204}}\n"
+        ));
+        assert_eq!(exchanges[0].request.uri, expected);
+    }
 }
 
 proptest! {

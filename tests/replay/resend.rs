@@ -19,7 +19,7 @@ use tower_traffic::{
     BodyEnd, Exchange, HeaderList, NoResponse, REDACTED, RecordTraffic, Redact, Resend,
     replay::StoredBody,
     replay::{ResendOutcome, ResendSummary, ResponseDifference},
-    store::{BoxStream, Memory, Replay, StoreError},
+    store::{self, BoxStream, Memory, Replay, StoreError},
 };
 
 /// Sends `recorded` to a service that responds with `now`.
@@ -309,6 +309,25 @@ async fn what_was_not_recorded_whole_is_skipped() {
     assert_eq!((summary.skipped, summary.sent()), (8, 0));
     assert_eq!(verdicts, vec![ResendOutcome::Skipped; 8]);
     assert_eq!(origin.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_request_whose_body_a_har_lacks_is_skipped() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("x.har");
+    let entry = |size: i32| {
+        serde_json::json!({
+            "request": {"method": "POST", "url": "http://a/", "bodySize": size},
+            "response": {"status": 200, "content": {"text": "y"}},
+        })
+    };
+    let har = serde_json::json!({"log": {"entries": [entry(1000), entry(0)]}});
+    std::fs::write(&path, har.to_string()).expect("a file");
+    let origin = Origin::saying("y");
+    let summary = Resend::new(store::Har::new(path)).run(origin.clone(), |_| ());
+    let summary = summary.await.expect("a recording");
+    assert_eq!((summary.skipped, summary.sent()), (1, 1));
+    assert_eq!(origin.calls(), 1);
 }
 
 /// A recording with an unreadable part.

@@ -27,11 +27,14 @@ pub fn exchange_of(name: &str, body: impl Into<Bytes>) -> Exchange {
     )
 }
 
-pub fn try_record(sink: &impl Sink, exchanges: impl Into<Vec<Exchange>>) -> Result<(), StoreError> {
+pub fn try_record(
+    sink: &(impl Sink + ?Sized),
+    exchanges: impl Into<Vec<Exchange>>,
+) -> Result<(), StoreError> {
     block_on(sink.store(exchanges.into().into_iter().map(Arc::new).collect()))
 }
 
-pub fn record(sink: &impl Sink, exchanges: impl Into<Vec<Exchange>>) {
+pub fn record(sink: &(impl Sink + ?Sized), exchanges: impl Into<Vec<Exchange>>) {
     try_record(sink, exchanges).unwrap();
 }
 

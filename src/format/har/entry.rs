@@ -5,15 +5,17 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bytes::Bytes;
 use crc32fast::hash;
 use http::{Method, StatusCode, Uri, header::CONTENT_TYPE};
 
-use super::post::{decoded, post_data};
+use super::{
+    content::{self, Lengths},
+    post::post_data,
+};
 use crate::{
     format::{
         date,
-        foreign_message::{self, Fields, from_base64},
+        foreign_message::{self, Content, Fields, from_base64},
         node::{At, InvalidValue},
         warc::set_target,
     },
@@ -98,15 +100,14 @@ fn request(at: &At<'_>, notes: &mut Vec<InvalidValue>) -> Result<RecordedRequest
             .map_err(|_| at.get("headers").bad(format!("invalid method {method:?}")))?,
         _ => foreign_message::method(&at.get("method"))?,
     };
-    let uri = url(&at.get("url"), &fields)?;
+    let uri = url(&at.get("url"), &fields, &method)?;
     let version = foreign_message::version(&at.get("httpVersion").text_or_empty()?);
     let post = at.get("postData");
-    let content = post_data(&post, &fields, notes)?;
-    let exact = Exact::of(&at, &content);
-    if !exact.0 {
+    let content = post_data(&at, &fields, is_own(&at), notes)?;
+    if !is_exact(&at, &content.bytes) {
         if fields.get(&CONTENT_TYPE).is_none()
             && let Some(mime) = post.get("mimeType").some()
-            && !content.is_empty()
+            && !content.bytes.is_empty()
         {
             fields.add(
                 &post.get("mimeType"),
@@ -115,7 +116,7 @@ fn request(at: &At<'_>, notes: &mut Vec<InvalidValue>) -> Result<RecordedRequest
                 notes,
             );
         }
-        fields.settle(&content, true);
+        fields.settle(&content, false);
     }
     let mut request = RecordedRequest {
         method,
@@ -149,7 +150,7 @@ fn target(at: &At<'_>, request: &mut RecordedRequest) {
     }
 }
 
-fn url(at: &At<'_>, fields: &Fields) -> Result<Uri, InvalidValue> {
+fn url(at: &At<'_>, fields: &Fields, method: &Method) -> Result<Uri, InvalidValue> {
     let text = match (at.some(), fields.pseudo("path")) {
         (None, Some(path)) => Cow::Owned(path.to_owned()),
         _ => at.text()?,
@@ -157,9 +158,9 @@ fn url(at: &At<'_>, fields: &Fields) -> Result<Uri, InvalidValue> {
     match fields.pseudo("authority") {
         Some(authority) if text.starts_with('/') => {
             let scheme = fields.pseudo("scheme").unwrap_or("https");
-            foreign_message::uri(at, &format!("{scheme}://{authority}{text}"))
+            foreign_message::uri(at, &format!("{scheme}://{authority}{text}"), method)
         }
-        _ => foreign_message::uri(at, &text),
+        _ => foreign_message::uri(at, &text, method),
     }
 }
 
@@ -192,37 +193,57 @@ fn response(
     })?;
 
     let content_at = at.get("content");
-    let content = content(&content_at)?;
-    let shown = content.clone().unwrap_or_default();
-    let exact = Exact::of(at, &shown);
-    let mut content = content;
-    if exact.0 {
+    let is_own = is_own(at);
+    let mut content = if is_own || whole_body::has_content(&request.method, status) {
+        let lengths = lengths(&content_at, status, &fields);
+        let encoding = content_at.get("encoding");
+        content::read(&content_at, &encoding, &lengths, &fields, is_own, notes)?
+    } else {
+        // Browsers write the content from their cache.
+        Content::default()
+    };
+    if is_exact(at, &content.bytes) {
         if let Some(encoded) = content_at.get("_encoded").some() {
-            content = Some(from_base64(&encoded, &encoded.text()?)?);
+            content = from_base64(&encoded, &encoded.text()?)?.into();
         }
     } else if !whole_body::has_content(&request.method, status) {
-        // Browsers write the content from their cache.
-        fields.settle(&[], false);
-        content = Some(Bytes::new());
-    } else if let Some(content) = &content {
-        fields.settle(content, true);
-        if content_at.get("encoding").is_missing() && !content.is_ascii() {
+        fields.settle_without_content();
+        content = Content::default();
+    } else {
+        fields.settle(&content, true);
+        if content_at.get("encoding").is_missing() && !content.bytes.is_ascii() {
             fields.settle_charset();
         }
-    }
-    let mut body = body(at, content.clone().unwrap_or_default(), notes)?;
-    if content.is_none() {
-        notes.push(
-            content_at.bad("missing content; the exchange is incomplete, as at a size limit"),
-        );
-        body.end = BodyEnd::Limit;
     }
     Ok(Ok(RecordedResponse {
         status,
         version: foreign_message::version(&at.get("httpVersion").text_or_empty()?),
         headers: fields.into_list(),
-        body,
+        body: body(at, content, notes)?,
     }))
+}
+
+fn lengths(content: &At<'_>, status: StatusCode, fields: &Fields) -> Lengths {
+    let size = length(&content.get("size"));
+    // Browsers drop the content of a redirection, and write 0.
+    let is_dropped = status.is_redirection() && size == Some(0);
+    Lengths {
+        size,
+        #[expect(clippy::cast_possible_truncation, reason = "saturates")]
+        compression: content.get("compression").number().ok().map(|n| n as i64),
+        sent: fields.content_length().filter(|_| !is_dropped),
+    }
+}
+
+/// Reads a number of bytes, where -1 means that it is unknown.
+pub(super) fn length(at: &At<'_>) -> Option<u64> {
+    let number = at.number().ok()?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "saturates"
+    )]
+    (number >= 0.0).then_some(number as u64)
 }
 
 fn no_response(at: &At<'_>) -> Result<NoResponse, InvalidValue> {
@@ -238,26 +259,16 @@ fn no_response(at: &At<'_>) -> Result<NoResponse, InvalidValue> {
     Ok(NoResponse::Failed("the HAR has no response".to_owned()))
 }
 
-/// Whether this crate wrote the message, and no other tool has edited it.
-struct Exact(bool);
-
-impl Exact {
-    fn of(message: &At<'_>, content: &[u8]) -> Self {
-        let checksum = message.get("_crc32");
-        let text = checksum.some().and_then(|at| at.text().ok());
-        Self(text.is_some_and(|text| u32::from_str_radix(&text, 16) == Ok(hash(content))))
-    }
+/// Whether this crate wrote the message.
+fn is_own(message: &At<'_>) -> bool {
+    !message.get("_crc32").is_missing()
 }
 
-/// Returns the content of a response; `None` if it is missing in the file.
-fn content(at: &At<'_>) -> Result<Option<Bytes>, InvalidValue> {
-    let text_at = at.get("text");
-    let text = text_at.text_or_empty()?;
-    if text.is_empty() {
-        let size = at.get("size").number().unwrap_or_default();
-        return Ok((size <= 0.0).then(Bytes::new));
-    }
-    decoded(&text_at, &text, &at.get("encoding")).map(Some)
+/// Whether this crate wrote the message, and no other tool has edited it.
+fn is_exact(message: &At<'_>, content: &[u8]) -> bool {
+    let checksum = message.get("_crc32");
+    let text = checksum.some().and_then(|at| at.text().ok());
+    text.is_some_and(|text| u32::from_str_radix(&text, 16) == Ok(hash(content)))
 }
 
 /// Returns the headers of a message, as `{name, value}` or, from some tools, `[name, value]`.
@@ -292,10 +303,10 @@ fn fields(at: &At<'_>, notes: &mut Vec<InvalidValue>) -> Result<Fields, InvalidV
 /// Returns a body with the crate's own fields.
 fn body(
     at: &At<'_>,
-    content: Bytes,
+    content: Content,
     notes: &mut Vec<InvalidValue>,
 ) -> Result<RecordedBody, InvalidValue> {
-    let mut body = RecordedBody::from(content);
+    let mut body = RecordedBody::from(content.bytes);
     let trailers = at.get("_trailers");
     if trailers.is_list() {
         let list: HeaderList = fields(&trailers, notes)?.into_list();
@@ -303,6 +314,7 @@ fn body(
     }
     let end = at.get("_end");
     body.end = match &*end.text_or_empty()? {
+        "" if content.is_cut => BodyEnd::Limit,
         "" => BodyEnd::Complete,
         "limit" => BodyEnd::Limit,
         "dropped" => BodyEnd::Dropped,

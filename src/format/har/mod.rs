@@ -17,6 +17,7 @@
 //! | `_clientGone` | response | `true` if the client disconnected before a response |
 //! | `_timeToHead` | entry | in milliseconds or `null`, if `timings` cannot express it |
 
+mod content;
 mod entry;
 mod post;
 mod read;

@@ -6,49 +6,74 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::{
+    content::{self, Lengths},
+    entry::length,
+};
 use crate::format::{
-    foreign_message::{Fields, from_base64},
+    foreign_message::{Content, Fields},
     node::{At, InvalidValue},
 };
 
-/// Decodes content that is stored as text or in base64.
-pub(super) fn decoded(at: &At<'_>, text: &str, encoding: &At<'_>) -> Result<Bytes, InvalidValue> {
-    match encoding.text_or_empty()?.to_ascii_lowercase().as_str() {
-        "base64" => from_base64(at, text),
-        _ => Ok(Bytes::copy_from_slice(text.as_bytes())),
-    }
-}
-
-/// Returns the content in `postData`: text, or the fields of a form.
+/// Returns the content of a request in `postData`: text, or the fields of a form.
 pub(super) fn post_data(
-    at: &At<'_>,
+    request: &At<'_>,
     fields: &Fields,
+    is_own: bool,
     notes: &mut Vec<InvalidValue>,
-) -> Result<Bytes, InvalidValue> {
-    let text_at = at.get("text");
-    let text = text_at.text_or_empty()?;
-    if !text.is_empty() {
-        let own = at.get("_encoding");
-        let encoding = own.some().unwrap_or(at.get("encoding"));
-        return decoded(&text_at, &text, &encoding);
-    }
+) -> Result<Content, InvalidValue> {
+    let at = request.get("postData");
+    let lengths = Lengths {
+        size: length(&request.get("bodySize")),
+        compression: None,
+        sent: fields.content_length(),
+    };
     let params_at = at.get("params");
     let params: Vec<_> = params_at.items()?.collect();
-    if params.is_empty() {
-        return Ok(Bytes::new());
-    }
+    let text_at = at.get("text");
+    let has_text = text_at.text().is_ok_and(|text| !text.is_empty());
     let mime = at.get("mimeType").text_or_empty()?;
+    if has_text || is_own {
+        let own = at.get("_encoding");
+        let encoding = own.some().unwrap_or(at.get("encoding"));
+        return content::read(&at, &encoding, &lengths, fields, is_own, notes);
+    }
+    if params.is_empty() {
+        let is_left_out = text_at.is_missing()
+            && (fields.is_chunked() || (!mime.is_empty() && lengths.size != Some(0)));
+        // Most requests have no content, and no field that says so.
+        return Ok(
+            if is_left_out || lengths.announce_content(fields.has_coding()) {
+                Content::missing(at.bad("missing content"), notes)
+            } else {
+                Content::default()
+            },
+        );
+    }
     if !mime.starts_with("multipart/") {
-        return form(&params);
+        return Ok(form(&params)?.into());
     }
     let field = fields
         .get(&CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
     let Some(boundary) = boundary(&mime).or_else(|| boundary(field?)) else {
-        notes.push(params_at.bad("missing boundary; the request is left without content"));
-        return Ok(Bytes::new());
+        return Ok(Content::missing(params_at.bad("missing boundary"), notes));
     };
-    multipart(&params, boundary)
+    let content = Content::from(multipart(&params, boundary)?);
+    let length = content.bytes.len() as u64;
+    let is_short = [lengths.size, lengths.sent]
+        .iter()
+        .any(|stated| stated.is_some_and(|stated| stated > length));
+    // Browsers leave out uploaded files.
+    let missing = params.iter().find(|param| {
+        let value = param.get("value");
+        let is_empty = value.text().is_ok_and(|value| value.is_empty());
+        !param.get("fileName").is_missing() && (value.is_missing() || is_empty && is_short)
+    });
+    Ok(match missing {
+        Some(file) => content.cut(file.bad("missing content of a file"), notes),
+        None => content,
+    })
 }
 
 fn form(params: &[At<'_>]) -> Result<Bytes, InvalidValue> {

@@ -5,21 +5,29 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bytes::Bytes;
 use http::{Method, StatusCode, Version};
+use jiff::SignedDuration;
 
+use super::body::{self, IfMissing};
 use crate::{
     format::{
         date,
-        foreign_message::{self, Fields, from_base64},
+        foreign_message::{self, Content, Fields, decode_base64, from_base64},
         node::{At, InvalidValue},
     },
-    message::{Exchange, RecordedRequest, RecordedResponse, whole_body},
+    message::{BodyEnd, Exchange, RecordedBody, RecordedRequest, RecordedResponse, whole_body},
 };
 
 // Fields that do not matter for a replay are listed here, because unknown fields are reported.
-const INTERACTION: [&str; 5] = ["request", "response", "recorded_at", "recorded_with", "id"];
-const REQUEST: [&str; 7] = [
+const INTERACTION: [&str; 6] = [
+    "request",
+    "response",
+    "recorded_at",
+    "recorded_with",
+    "id",
+    "index",
+];
+const REQUEST: [&str; 19] = [
     "method",
     "uri",
     "url",
@@ -27,31 +35,51 @@ const REQUEST: [&str; 7] = [
     "body",
     "http_version",
     "proto",
+    "proto_major",
+    "proto_minor",
+    "content_length",
+    "transfer_encoding",
+    "trailer",
+    "host",
+    "remote_addr",
+    "request_uri",
+    "form",
+    "curl_options",
+    "post_fields",
+    "post_files",
 ];
-const RESPONSE: [&str; 9] = [
+const RESPONSE: [&str; 18] = [
     "status",
+    "status_code",
     "code",
     "headers",
     "body",
+    "content",
     "http_version",
     "proto",
+    "proto_major",
+    "proto_minor",
+    "content_length",
+    "transfer_encoding",
+    "trailer",
+    "uncompressed",
     "url",
     "adapter_metadata",
     "duration",
+    "curl_info",
 ];
-const BODY: [&str; 3] = ["encoding", "string", "base64_string"];
 
 /// The names of unknown fields that are already reported.
 pub(super) type Reported = HashSet<String>;
 
-struct Notes<'a> {
-    notes: &'a mut Vec<InvalidValue>,
+pub(super) struct Notes<'a> {
+    pub(super) notes: &'a mut Vec<InvalidValue>,
     reported: &'a mut Reported,
 }
 
 impl Notes<'_> {
     /// Notes each field of `at` whose name is not in `known`, once per cassette.
-    fn only(&mut self, at: &At<'_>, of: &str, known: &[&str]) {
+    pub(super) fn only(&mut self, at: &At<'_>, of: &str, known: &[&str]) {
         for (name, field) in at.fields() {
             if !known.contains(&name) && self.reported.insert(format!("{of}.{name}")) {
                 self.notes.push(field.bad(format!(
@@ -70,15 +98,25 @@ pub(super) fn read(
     let at = at.object()?;
     let mut notes = Notes { notes, reported };
     notes.only(&at, "", &INTERACTION);
+    let is_php = at.to_string().starts_with("$[");
     let request = request(&at.get("request"), &mut notes)?;
-    let response = response(&at.get("response"), &request.method, &mut notes)?;
+    let response_at = at.get("response");
+    let response = response(&response_at, &request.method, is_php, &mut notes)?;
+    let duration = duration(&response_at.get("duration"));
     Ok(Exchange {
         began: began(&at.get("recorded_at"), &mut notes)?,
-        time_to_head: Some(Duration::ZERO),
-        time_to_end: Duration::ZERO,
+        time_to_head: Some(duration),
+        time_to_end: duration,
         request,
         response: Ok(response),
     })
+}
+
+/// Reads a duration of Go, such as `1m2.5s`; zero in other dialects.
+fn duration(at: &At<'_>) -> Duration {
+    let text = at.text().unwrap_or_default();
+    let duration = text.parse::<SignedDuration>().unwrap_or_default();
+    duration.try_into().unwrap_or_default()
 }
 
 /// Reads the time at which the exchange began; 1970-01-01 in dialects without dates.
@@ -103,15 +141,51 @@ fn request(at: &At<'_>, notes: &mut Notes<'_>) -> Result<RecordedRequest, Invali
     } else {
         uri
     };
-    let content = body(&at.get("body"), notes)?;
-    fields.settle(&content, true);
+    let method = method(&at.get("method"))?;
+    let body_at = at.get("body");
+    // PHP-VCR has the fields of a form and the names of files.
+    let form = ["post_fields", "post_files"].map(|name| at.get(name));
+    let is_left_out = body_at.is_missing() && form.iter().any(At::has_items);
+    let if_missing = if is_left_out || fields.is_chunked() {
+        IfMissing::Unknown
+    } else {
+        IfMissing::Empty
+    };
+    let length = length(&at, &fields);
+    let content = body::read(&body_at, if_missing, length, &mut fields, notes)?;
+    fields.settle(&content, false);
     Ok(RecordedRequest {
-        method: method(&at.get("method"))?,
-        uri: foreign_message::uri(&uri, &uri.text()?)?,
+        uri: foreign_message::uri(&uri, &uri.text()?, &method)?,
+        method,
         version: version(&at)?,
         headers: fields.into_list(),
-        body: content.into(),
+        body: recorded(&at, content, notes)?,
     })
+}
+
+/// Returns the number of bytes of a body as it was sent.
+fn length(message: &At<'_>, fields: &Fields) -> Option<u64> {
+    let stated = message.get("content_length").text().ok();
+    fields
+        .content_length()
+        .or_else(|| stated?.parse().ok().filter(|length| *length > 0))
+}
+
+/// Returns a body with its trailers, which go-vcr stores.
+fn recorded(
+    message: &At<'_>,
+    content: Content,
+    notes: &mut Notes<'_>,
+) -> Result<RecordedBody, InvalidValue> {
+    let mut body = RecordedBody::from(content.bytes);
+    if content.is_cut {
+        body.end = BodyEnd::Limit;
+    }
+    let trailer = message.get("trailer");
+    if trailer.has_items() {
+        body.trailers = Some(fields(&trailer, notes)?.into_list());
+    }
+    Ok(body)
 }
 
 /// Reads the method, which VCR writes in lower case.
@@ -126,8 +200,9 @@ fn method(at: &At<'_>) -> Result<Method, InvalidValue> {
 }
 
 fn version(message: &At<'_>) -> Result<Version, InvalidValue> {
-    let version = message.get("http_version");
-    let text = match version.some() {
+    let status = message.get("status");
+    let version = message.get("http_version").some();
+    let text = match version.or(status.get("http_version").some()) {
         Some(version) => version.text()?,
         None => message.get("proto").text_or_empty()?,
     };
@@ -137,37 +212,62 @@ fn version(message: &At<'_>) -> Result<Version, InvalidValue> {
 fn response(
     at: &At<'_>,
     method: &Method,
+    is_php: bool,
     notes: &mut Notes<'_>,
 ) -> Result<RecordedResponse, InvalidValue> {
     let at = at.object()?;
     notes.only(&at, "response", &RESPONSE);
     let status = status(&at)?;
     let mut fields = fields(&at.get("headers"), notes)?;
-    let content = body(&at.get("body"), notes)?;
-    let has_content = whole_body::has_content(method, status) || !content.is_empty();
-    fields.settle(&content, has_content);
+    let body_at = at.get("body").some().unwrap_or(at.get("content"));
+    let has_content = whole_body::has_content(method, status);
+    // PHP-VCR leaves out empty bodies.
+    let if_missing = if has_content && !is_php {
+        IfMissing::Unknown
+    } else {
+        IfMissing::Empty
+    };
+    let length = length(&at, &fields).filter(|_| has_content);
+    let mut content = body::read(&body_at, if_missing, length, &mut fields, notes)?;
+    if is_php
+        && fields.is_binary_in_php()
+        && let Some(bytes) = str::from_utf8(&content.bytes)
+            .ok()
+            .and_then(|t| decode_base64(t).ok())
+    {
+        content.bytes = bytes;
+    }
+    if has_content || !content.bytes.is_empty() {
+        fields.settle(&content, false);
+    } else {
+        fields.settle_without_content();
+    }
     Ok(RecordedResponse {
         status,
         version: version(&at)?,
         headers: fields.into_list(),
-        body: content.into(),
+        body: recorded(&at, content, notes)?,
     })
 }
 
 /// Reads the status code of a response: `code` inside of `status`, as in `{status: {code: 200,
-/// message: OK}}`, else `code` next to `status`, as in `{code: 200, status: 200 OK}`, else the
-/// start of the text `status`.
+/// message: OK}}`, else `code` or `status_code` next to `status`, as in `{code: 200, status: 200
+/// OK}`, else the code in the text `status`.
 fn status(response: &At<'_>) -> Result<StatusCode, InvalidValue> {
     let status = response.get("status");
     let nested = status.get("code");
-    let beside = response.get("code");
+    let beside = response.get("code").some();
+    let beside = beside.unwrap_or(response.get("status_code"));
     let at = match (status.is_map(), beside.is_missing()) {
         (true, _) => nested,
         (false, false) => beside,
         (false, true) => status,
     };
     let text = at.text()?;
-    let code = text.split_whitespace().next().unwrap_or_default();
+    let mut words = text
+        .split_whitespace()
+        .skip_while(|word| word.starts_with("HTTP/"));
+    let code = words.next().unwrap_or_default();
     StatusCode::from_bytes(code.as_bytes())
         .map_err(|_| at.bad(format!("invalid status code {text:?}")))
 }
@@ -202,24 +302,4 @@ fn field(
         None => fields.add(at, name, text.as_bytes(), notes.notes),
     }
     Ok(())
-}
-
-fn body(at: &At<'_>, notes: &mut Notes<'_>) -> Result<Bytes, InvalidValue> {
-    if !at.is_map() {
-        return content(at, "");
-    }
-    notes.only(at, "body", &BODY);
-    let encoding = at.get("encoding").text_or_empty()?.to_ascii_lowercase();
-    match at.get("base64_string").some() {
-        Some(base64) => content(&base64, "base64"),
-        None => content(&at.get("string"), &encoding),
-    }
-}
-
-fn content(at: &At<'_>, encoding: &str) -> Result<Bytes, InvalidValue> {
-    let text = at.text_or_empty()?;
-    if at.binary().is_some() || encoding == "base64" {
-        return from_base64(at, &text);
-    }
-    Ok(Bytes::copy_from_slice(text.as_bytes()))
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{CHECKSUM, ERROR, LINE, LINE_AND_SPACE, TIME_TO_END, TIME_TO_HEAD, TRAILER, TRAILERS};
 use crate::{
-    format::{NOT_IN_URI, http_text},
+    format::{http_text, uri::NOT_IN_URI},
     message::{
         BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
         head,
@@ -322,12 +322,16 @@ pub(crate) fn set_target(target: &mut String, request: &RecordedRequest) {
         .and_then(uri_host)
         .unwrap_or(UNKNOWN_HOST);
     let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    let path = if path.starts_with('/') { path } else { "/" };
     target.clear();
     target.push_str(uri.scheme_str().unwrap_or("http"));
     target.push_str("://");
     target.push_str(host);
-    target.extend(utf8_percent_encode(path, NOT_IN_URI));
+    if !path.starts_with('/') {
+        target.push('/');
+    }
+    if path != "*" {
+        target.extend(utf8_percent_encode(path, NOT_IN_URI));
+    }
 }
 
 /// Returns `value` as text, or `None` if it is not a valid host and port of a URI.

@@ -61,10 +61,12 @@ fn entries(
     path: &Path,
     on_item: &mut dyn FnMut(FileItem) -> bool,
     read: impl FnOnce(
-        std::io::BufReader<std::fs::File>,
+        &mut dyn std::io::BufRead,
         crate::format::OnEvent<'_>,
     ) -> Result<(), crate::format::ReadFault>,
 ) -> Result<(), StoreError> {
+    use std::io::BufRead;
+
     use crate::{
         format::{ReadEvent, ReadFault},
         store::Location,
@@ -74,8 +76,14 @@ fn entries(
 
     let failed = |error| StoreError::io("read the file", path, error);
     let file = std::fs::File::open(path).map_err(failed)?;
-    let input = std::io::BufReader::with_capacity(BUFFER, file);
-    let result = read(input, &mut |event| {
+    let mut input = std::io::BufReader::with_capacity(BUFFER, file);
+    let mut input: Box<dyn BufRead> =
+        if input.fill_buf().map_err(failed)?.starts_with(&[0x1f, 0x8b]) {
+            decoded(input).map_err(failed)?
+        } else {
+            Box::new(input)
+        };
+    let result = read(&mut *input, &mut |event| {
         on_item(match event {
             ReadEvent::Exchange(exchange) => FileItem::Exchange(exchange),
             ReadEvent::Skipped(bad) => {
@@ -89,6 +97,16 @@ fn entries(
                 what: bad.reason,
                 count: 1,
             }),
+            ReadEvent::Syntax {
+                line,
+                column,
+                reason,
+            } => {
+                let place = Location::new(path).at_column(line, column);
+                let error = StoreError::damaged(place, reason);
+                tracing::warn!(%error, "a part of a recording cannot be read");
+                FileItem::Skipped(error)
+            }
         })
     });
     result.map_err(|fault| match fault {
@@ -99,4 +117,17 @@ fn entries(
             reason,
         } => StoreError::damaged(Location::new(path).at_column(line, column), reason),
     })
+}
+
+/// Decodes a file that is compressed with gzip.
+#[cfg(all(feature = "gzip", any(feature = "har", feature = "vcr")))]
+#[expect(clippy::unnecessary_wraps, reason = "as without the feature")]
+fn decoded(file: impl std::io::BufRead + 'static) -> std::io::Result<Box<dyn std::io::BufRead>> {
+    let decoder = flate2::bufread::MultiGzDecoder::new(file);
+    Ok(Box::new(std::io::BufReader::new(decoder)))
+}
+
+#[cfg(all(not(feature = "gzip"), any(feature = "har", feature = "vcr")))]
+fn decoded(_: impl std::io::BufRead + 'static) -> std::io::Result<Box<dyn std::io::BufRead>> {
+    Err(crate::format::needs_feature("gzip"))
 }

@@ -31,8 +31,14 @@ fn form(start: &[u8], path: &Path) -> Result<FileFormat, String> {
     let text = text.trim_ascii_start();
     let extension = path.extension().unwrap_or_default();
     let is_named = |other: &str| extension.eq_ignore_ascii_case(other);
-    if start.starts_with(b"WARC/") || is_compressed(start) {
+    if start.starts_with(b"WARC/") {
         return Ok(FileFormat::Warc);
+    }
+    if is_compressed(start) {
+        // A WARC file with a damaged start is a WARC file too.
+        let decoded = start_of_gzip(start);
+        let inner = Some(form(&decoded, path)).filter(|_| !is_compressed(&decoded));
+        return Ok(inner.and_then(Result::ok).unwrap_or(FileFormat::Warc));
     }
     if text.is_empty() {
         return Err(format!(
@@ -43,6 +49,9 @@ fn form(start: &[u8], path: &Path) -> Result<FileFormat, String> {
                 "give a folder, or a WARC, HAR or VCR file"
             }
         ));
+    }
+    if text.starts_with(b"[") && has_any(text, &[b"\"request\""]) {
+        return Ok(FileFormat::Vcr);
     }
     if text.starts_with(b"{") {
         if first_key(text) == Some(b"log") || is_named("har") {
@@ -59,8 +68,12 @@ fn form(start: &[u8], path: &Path) -> Result<FileFormat, String> {
                 .to_owned(),
         );
     }
-    let is_cassette =
-        |line: &[u8]| line.starts_with(b"http_interactions:") || line.starts_with(b"interactions:");
+    // The list of PHP-VCR has no name.
+    let is_cassette = |line: &[u8]| {
+        line.starts_with(b"http_interactions:")
+            || line.starts_with(b"interactions:")
+            || (text.starts_with(b"-") && line.trim_ascii() == b"request:")
+    };
     if text.split(|&byte| byte == b'\n').any(is_cassette) || is_named("yaml") || is_named("yml") {
         return Ok(FileFormat::Vcr);
     }
@@ -82,6 +95,22 @@ fn is_compressed(start: &[u8]) -> bool {
         start,
         [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]
     )
+}
+
+/// Decodes the start of a file that may be compressed with gzip.
+#[cfg(feature = "gzip")]
+fn start_of_gzip(start: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::new();
+    // The start ends within a member.
+    let _ = flate2::bufread::MultiGzDecoder::new(start)
+        .take(EXAMINED)
+        .read_to_end(&mut decoded);
+    decoded
+}
+
+#[cfg(not(feature = "gzip"))]
+fn start_of_gzip(_: &[u8]) -> Vec<u8> {
+    Vec::new()
 }
 
 /// Returns the first member name of an object.
@@ -129,6 +158,8 @@ mod tests {
             ("{\"http_interactions\": [", "x.json"),
             ("{\"version\": 1, \"interactions\": []}", "x"),
             ("# a comment\n", "x.yml"),
+            ("\n-\n    request:\n        method: GET", "x"),
+            ("[{\"request\": {", "x"),
         ] {
             assert_eq!(form(start.as_bytes(), name), Ok(FileFormat::Vcr), "{start}");
         }
