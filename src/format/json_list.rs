@@ -429,7 +429,7 @@ impl<R: BufRead> Input<R> {
         Stop::Syntax(place, format!("expected {what}, found {found}"))
     }
 
-    /// Moves to the next entry after the mark. Returns false if there is none.
+    /// Moves to the next entry after the mark. Returns false at the end of the file.
     fn find_entry(&mut self) -> io::Result<bool> {
         let mut from = self.mark + usize::from(self.mark < self.ready);
         loop {

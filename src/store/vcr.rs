@@ -22,9 +22,9 @@ use crate::{
 /// that of PHP-VCR, which has only the list. URIs in cassettes are absolute. If requests have only a
 /// path, as at a server, match with [`Matching::ignore_authority`].
 ///
-/// Bodies are encoded as their `encoding` says. A body that is missing or that is not text, such as
-/// a Python file object, makes a body that is cut at the limit; the exchange never answers. Content
-/// that is stored decoded loses its `content-encoding`.
+/// Bodies are encoded as their `encoding` says. A body that is `null` or not text, such as a Python
+/// file object, and an empty body with a `content-length` above 0 make a body that is cut at the
+/// limit; the exchange never answers. Content that is stored decoded loses its `content-encoding`.
 ///
 /// An interaction that cannot be read as an exchange is skipped, and the others are served. After a
 /// syntax error, the remaining interactions are read one by one, and those with an alias of another

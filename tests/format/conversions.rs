@@ -209,7 +209,7 @@ fn convert_everywhere(exchanges: &[Exchange]) {
         .map(|exchange| matching.key_of(exchange))
         .collect();
     assert_eq!(found.len(), keys.len());
-    // What fixtures hold is exact in each other format.
+    // Other formats keep the content of fixtures exactly.
     let har = folder.path().join("from-fixtures.har");
     record(&Har::new(&har), found.clone());
     assert_same(&read(&har), &found, "fixtures, har");

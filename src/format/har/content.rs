@@ -14,11 +14,11 @@ const OVERHEAD: u64 = 64;
 /// The lengths of a content in bytes that an entry states, as far as they are known.
 #[derive(Default)]
 pub(super) struct Lengths {
-    /// Of the content: decoded as HAR defines it, compressed in mitmproxy, as text in Polly.
+    /// The field `size`: decoded as HAR defines it, compressed in mitmproxy, as text in Polly.
     pub(super) size: Option<u64>,
-    /// What is to be added to a compressed size.
+    /// The field `compression`: the decoded length less the compressed one.
     pub(super) compression: Option<i64>,
-    /// Of the content as it was sent.
+    /// The length as it was sent.
     pub(super) sent: Option<u64>,
 }
 

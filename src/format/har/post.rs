@@ -41,7 +41,7 @@ pub(super) fn post_data(
     if params.is_empty() {
         let is_left_out = text_at.is_missing()
             && (fields.is_chunked() || (!mime.is_empty() && lengths.size != Some(0)));
-        // Most requests have no content, and no field that says so.
+        // Most requests have no content, and no length either.
         return Ok(
             if is_left_out || lengths.announce_content(fields.has_coding()) {
                 Content::missing(at.bad("missing content"), notes)

@@ -221,8 +221,11 @@ fn response(
     let mut fields = fields(&at.get("headers"), notes)?;
     let body_at = at.get("body").some().unwrap_or(at.get("content"));
     let has_content = whole_body::has_content(method, status);
-    // PHP-VCR leaves out empty bodies.
-    let if_missing = if has_content && !is_php {
+    // PHP-VCR and people leave out empty bodies; `null` stands for one that was not read.
+    let is_null = at
+        .fields()
+        .any(|(name, _)| matches!(name, "body" | "content"));
+    let if_missing = if has_content && is_null {
         IfMissing::Unknown
     } else {
         IfMissing::Empty
