@@ -244,6 +244,21 @@ pub(crate) fn is_json(text: &[u8]) -> bool {
     !items.any(|item| matches!(item, JsonItem::Bad(_)))
 }
 
+/// Whether `text` is JSON, from its start to its end.
+pub(crate) fn is_whole(text: &[u8]) -> bool {
+    let mut walk = Walk::new(text);
+    while let Some(item) = walk.next() {
+        match item {
+            JsonItem::Bad(_) => return false,
+            JsonItem::Value(place) if text[place.start] == b'"' && !is_closed(&text[place.clone()]) => {
+                return false;
+            }
+            _ => {}
+        }
+    }
+    walk.is_outside()
+}
+
 /// Returns the length of the string at the start of `text`, quotes included; all of `text` if it is
 /// cut.
 pub(crate) fn string(text: &[u8]) -> usize {
@@ -307,25 +322,66 @@ pub(crate) fn unescaped(inside: &[u8]) -> Cow<'_, [u8]> {
     while let Some(at) = memchr::memchr(b'\\', rest) {
         out.extend_from_slice(&rest[..at]);
         rest = &rest[at..];
-        let (plain, len) = match rest.get(1) {
-            Some(b'n') => (b'\n', 2),
-            Some(b't') => (b'\t', 2),
-            Some(b'r') => (b'\r', 2),
-            Some(b'b') => (8, 2),
-            Some(b'f') => (12, 2),
-            Some(b'u') => {
-                let len = unicode(rest, &mut out);
-                rest = &rest[len..];
-                continue;
-            }
-            Some(&byte) => (byte, 2),
-            None => (b'\\', 1),
-        };
-        out.push(plain);
-        rest = &rest[len..];
+        rest = &rest[escape(rest, &mut out)..];
     }
     out.extend_from_slice(rest);
     Cow::Owned(out)
+}
+
+/// Decodes the escape at the start of `text`, or copies one byte; returns the length that it read.
+pub(crate) fn unescaped_unit(text: &[u8], out: &mut Vec<u8>) -> usize {
+    match text.first() {
+        Some(b'\\') => escape(text, out),
+        byte => {
+            out.extend(byte);
+            1
+        }
+    }
+}
+
+/// Decodes the escape at the start of `text`; returns the length that it read.
+fn escape(text: &[u8], out: &mut Vec<u8>) -> usize {
+    let (plain, len) = match text.get(1) {
+        Some(b'n') => (b'\n', 2),
+        Some(b't') => (b'\t', 2),
+        Some(b'r') => (b'\r', 2),
+        Some(b'b') => (8, 2),
+        Some(b'f') => (12, 2),
+        Some(b'u') => return unicode(text, out),
+        Some(&byte) => (byte, 2),
+        None => (b'\\', 1),
+    };
+    out.push(plain);
+    len
+}
+
+/// Escapes a text for a string, as little as possible; the inverse of [`unescaped`].
+pub(crate) fn escaped(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    loop {
+        rest = match rest {
+            [byte @ (b'"' | b'\\'), rest @ ..] => {
+                out.extend([b'\\', *byte]);
+                rest
+            }
+            [byte @ 0..=0x1f, rest @ ..] => {
+                out.extend_from_slice(format!("\\u{byte:04x}").as_bytes());
+                rest
+            }
+            // Half of a surrogate pair.
+            [0xed, high @ 0xa0..=0xbf, low @ 0x80..=0xbf, rest @ ..] => {
+                let unit = 0xd000 | u16::from(high & 63) << 6 | u16::from(low & 63);
+                out.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
+                rest
+            }
+            [byte, rest @ ..] => {
+                out.push(*byte);
+                rest
+            }
+            [] => return out,
+        };
+    }
 }
 
 /// Decodes `\uXXXX`, or a surrogate pair of two; returns the length that it read.

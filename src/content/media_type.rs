@@ -1,4 +1,4 @@
-//! Media types, and the classification of content for redaction, matching and display.
+//! Media types, and the classification of content for redaction, matching, display and export.
 
 use super::json;
 
@@ -7,7 +7,8 @@ use super::json;
 pub(crate) enum ContentKind<'a> {
     /// One JSON text, or several in sequence.
     Json {
-        /// Whether the media type says so; otherwise the content only looks like JSON.
+        /// Whether the media type says so; otherwise the content only looks like JSON, or is in a
+        /// more liberal format such as JSON5.
         is_declared: bool,
     },
     /// `text/event-stream`.
@@ -23,14 +24,16 @@ pub(crate) enum ContentKind<'a> {
 }
 
 impl<'a> ContentKind<'a> {
-    /// Determines the format by the media type and, if the media type is unspecific, by the start
-    /// of `content`.
+    /// Determines the format by the media type and, unless the media type is that of another
+    /// format, by the start of `content`.
     pub(crate) fn of(content_type: Option<&'a [u8]>, content: &[u8]) -> Self {
         let declared = Self::declared(content_type);
         // `curl -d` calls everything a form, and `navigator.sendBeacon` sends JSON as text.
-        let is_json = declared.may_be_json()
-            && looks_like_json(content)
-            && (declared != Self::Form || json::is_json(content));
+        let is_json = match declared {
+            Self::Form => looks_like_json(content) && json::is_whole(content),
+            Self::Unspecified | Self::Other => looks_like_json(content),
+            _ => false,
+        };
         if is_json {
             Self::Json { is_declared: false }
         } else {
@@ -51,14 +54,24 @@ impl<'a> ContentKind<'a> {
             essence if essence.starts_with(b"multipart/") => {
                 Self::Multipart(parameter(content_type, "boundary"))
             }
+            b"application/json5" | b"text/json5" | b"application/jsonc" | b"text/jsonc" => {
+                Self::Json { is_declared: false }
+            }
             essence if is_json(essence) => Self::Json { is_declared: true },
             _ => Self::Other,
         }
     }
 
-    /// Whether content of this declared kind is JSON if it looks like JSON.
-    pub(crate) fn may_be_json(self) -> bool {
-        matches!(self, Self::Form | Self::Unspecified)
+    /// Whether content begins as this declared format does, so that it is unlikely to be in
+    /// another one.
+    pub(crate) fn begins(self, content: &[u8]) -> bool {
+        match self {
+            Self::Json { .. } => looks_like_json(content),
+            Self::EventStream => !looks_like_json(content),
+            Self::Form => true,
+            Self::Multipart(_) => content.trim_ascii_start().starts_with(b"--"),
+            Self::Unspecified | Self::Other => false,
+        }
     }
 
     /// Whether the content is JSON, declared or not.
@@ -70,7 +83,19 @@ impl<'a> ContentKind<'a> {
 /// Whether content begins like a JSON object or array.
 pub(crate) fn looks_like_json(content: &[u8]) -> bool {
     let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
-    matches!(content.trim_ascii_start().first(), Some(b'{' | b'['))
+    // A record separator begins each text of a sequence (RFC 7464).
+    let mut bytes = content.iter();
+    let first = bytes.find(|byte| !byte.is_ascii_whitespace() && **byte != 0x1e);
+    matches!(first, Some(b'{' | b'['))
+}
+
+/// Whether content begins like a form: with a name and `=`.
+pub(crate) fn looks_like_form(content: &[u8]) -> bool {
+    const LONGEST_NAME: usize = 128;
+    let content = content.trim_ascii_start();
+    let start = &content[..content.len().min(LONGEST_NAME)];
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~%+[]$@:!*'()".contains(byte);
+    memchr::memchr(b'=', start).is_some_and(|at| at > 0 && start[..at].iter().all(is_name))
 }
 
 /// Whether a `Content-Type` is `text/event-stream`.
@@ -83,6 +108,12 @@ pub(crate) fn is_event_stream(content_type: &[u8]) -> bool {
 pub(crate) fn is_text(content_type: Option<&[u8]>, content: &[u8], is_cut: bool) -> bool {
     let essence = essence(content_type.unwrap_or_default()).to_ascii_lowercase();
     (is_textual(&essence) && !content.contains(&0)) || looks_like_text(content, is_cut)
+}
+
+/// Whether a `Content-Type` is that of XML.
+pub(crate) fn is_xml(content_type: Option<&[u8]>) -> bool {
+    let essence = essence(content_type.unwrap_or_default()).to_ascii_lowercase();
+    essence.ends_with(b"/xml") || essence.ends_with(b"+xml")
 }
 
 /// Returns a media type without its parameters.
@@ -129,18 +160,27 @@ fn looks_like_text(content: &[u8], is_cut: bool) -> bool {
 
 /// Whether a media type, in lower case and without parameters, is that of JSON.
 fn is_json(essence: &[u8]) -> bool {
-    const NAMES: [&[u8]; 7] = [
+    const NAMES: [&[u8]; 13] = [
+        b"csp-report",
         b"json",
-        b"x-json",
+        b"json-rpc",
         b"json-seq",
-        b"ndjson",
-        b"x-ndjson",
         b"jsonl",
+        b"jsonlines",
+        b"jsonrequest",
+        b"ndjson",
+        b"x-json",
+        b"x-json-stream",
         b"x-jsonl",
+        b"x-jsonlines",
+        b"x-ndjson",
     ];
     let subtype = essence.split(|&byte| byte == b'/').nth(1);
     subtype.is_some_and(|subtype| {
-        NAMES.contains(&subtype) || subtype.ends_with(b"+json") || subtype.ends_with(b"+json-seq")
+        NAMES.contains(&subtype)
+            || subtype.ends_with(b"+json")
+            || subtype.ends_with(b"+json-seq")
+            || subtype.starts_with(b"x-amz-json-")
     })
 }
 
@@ -202,14 +242,23 @@ mod tests {
             ("application/json", "x", json),
             ("Application/Problem+JSON; charset=utf-8", "", json),
             ("application/x-ndjson", "", json),
-            ("text/html", "{", ContentKind::Other),
-            ("application/jsonp", "{", ContentKind::Other),
+            ("application/x-amz-json-1.1", "", json),
+            ("application/csp-report", "", json),
+            ("application/json5", "", looks),
+            ("text/html", "<", ContentKind::Other),
+            ("text/html", "{", looks),
+            ("application/octet-stream", "\u{1e}{}", looks),
             (
                 "application/x-www-form-urlencoded",
                 "a=1",
                 ContentKind::Form,
             ),
-            ("application/x-www-form-urlencoded", " {\"a\"", looks),
+            ("application/x-www-form-urlencoded", " {\"a\":1}", looks),
+            (
+                "application/x-www-form-urlencoded",
+                "{\"&a=1",
+                ContentKind::Form,
+            ),
             ("application/json, text/html", "x", json),
             ("text/plain; charset=utf-8", "[1]", looks),
             ("text/plain", "\u{feff} [1]", looks),

@@ -302,7 +302,7 @@ impl Blocks {
             return true;
         }
         let content_type = message.head.get("content-type");
-        let clean = self.format.redact.content(content_type, content);
+        let clean = self.format.redact.content(content_type, content, is_cut);
         let content = clean.as_deref().unwrap_or(content);
         if is_text(content_type, content, is_cut) {
             let indents =
@@ -323,10 +323,8 @@ impl Blocks {
         if self.format.redact.has_functions().1 {
             return self.note("not shown: a function redacts whole responses", out);
         }
-        let clean = self
-            .format
-            .redact
-            .content(Some(b"text/event-stream"), &message.body);
+        let is_cut = message.seen > message.body.len() as u64;
+        let clean = (self.format.redact).content(Some(b"text/event-stream"), &message.body, is_cut);
         terminal::lines(out, clean.as_deref().unwrap_or(&message.body), INDENT);
     }
 

@@ -99,7 +99,7 @@ impl Canonical {
 
     fn begin(&self, writer: &mut Writer, walk: &Walk<'_>, is_outermost: bool) {
         if self.only.is_some() && is_outermost {
-            writer.begin(Some(&escaped(&path(walk))));
+            writer.begin(Some(&json::escaped(&path(walk))));
         } else {
             writer.begin(walk.name());
         }
@@ -276,22 +276,9 @@ fn write_string(out: &mut Vec<u8>, inside: &[u8]) {
     match json::unescaped(inside) {
         // Text without escapes needs none.
         Cow::Borrowed(plain) => out.extend_from_slice(plain),
-        Cow::Owned(text) => out.extend(escaped(&text)),
+        Cow::Owned(text) => out.extend(json::escaped(&text)),
     }
     out.push(b'"');
-}
-
-/// Escapes a text for a string, as little as possible.
-fn escaped(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    for &byte in text {
-        match byte {
-            b'"' | b'\\' => out.extend([b'\\', byte]),
-            0..=0x1f => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-            _ => out.push(byte),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

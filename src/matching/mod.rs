@@ -42,8 +42,8 @@ use crate::{content::json_pointer::Pointer, message::RecordedRequest, redact::Re
 /// irrelevant. Numbers are compared as they are written: `1.0` is not `1`, and no digit is lost.
 /// Invalid JSON, JSON nested deeper than 128, and compressed bodies are compared byte by byte.
 ///
-/// The `content-type` decides whether a body is JSON, a form or multipart. A form, plain text, or a
-/// body without a type is treated as JSON if it begins with `{` or `[`.
+/// The `content-type` decides whether a body is JSON, a form or multipart. A form that is JSON, and a
+/// body of another type or without a type that begins with `{` or `[`, is treated as JSON.
 ///
 /// [`ignore_json_order`]: Self::ignore_json_order
 /// [`ignore_json`]: Self::ignore_json

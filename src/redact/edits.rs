@@ -8,6 +8,7 @@ pub(super) struct Edits<'a> {
     out: Vec<u8>,
     /// The position up to which the original text was processed.
     done: usize,
+    is_changed: bool,
 }
 
 impl<'a> Edits<'a> {
@@ -16,6 +17,7 @@ impl<'a> Edits<'a> {
             text,
             out: Vec::new(),
             done: 0,
+            is_changed: false,
         }
     }
 
@@ -28,11 +30,17 @@ impl<'a> Edits<'a> {
             .extend_from_slice(&self.text[self.done..place.start]);
         self.out.extend_from_slice(with);
         self.done = place.end;
+        self.is_changed = true;
+    }
+
+    /// Returns the position up to which the text was replaced or kept.
+    pub(super) fn done(&self) -> usize {
+        self.done
     }
 
     /// Returns the edited text, or `None` if nothing was replaced.
     pub(super) fn finish(mut self) -> Option<Vec<u8>> {
-        if self.done == 0 {
+        if !self.is_changed {
             return None;
         }
         self.out.extend_from_slice(&self.text[self.done..]);

@@ -2,7 +2,12 @@
 
 use http::HeaderValue;
 
-use super::{REDACTED, Rules, names};
+use super::{
+    REDACTED, Rules,
+    edits::Edits,
+    pairs::PairSyntax,
+    text::{Steps, settled},
+};
 use crate::message::HeaderList;
 
 /// The attributes of a cookie, whose values are not secret.
@@ -26,7 +31,7 @@ impl Rules {
         value: &[u8],
         is_sensitive: bool,
     ) -> Option<HeaderValue> {
-        if (self.sensitive && is_sensitive) || self.headers.iter().any(|secret| secret == name) {
+        if (self.sensitive && is_sensitive) || self.headers.contains(name.as_bytes()) {
             if self.mark.is_hashing()
                 && let Ok(value) = HeaderValue::from_bytes(&self.hashed(name, value))
             {
@@ -34,10 +39,66 @@ impl Rules {
             }
             return Some(HeaderValue::from_static(REDACTED));
         }
-        if names::URI_HEADERS.contains(&name) {
-            return self.redact_bytes(value);
+        if self.headers.keeps(name.as_bytes()) {
+            return None;
         }
-        None
+        let clean = settled(
+            value,
+            |value| match name {
+                "sec-websocket-protocol" => self.protocols(value),
+                "link" => self.text(value, PairSyntax::LINK, 0),
+                _ => self.text(value, PairSyntax::HEADER, 0),
+            },
+            || self.mark(value),
+        )?;
+        // Cannot fail: marks are ASCII.
+        Some(HeaderValue::from_bytes(&clean).unwrap_or(HeaderValue::from_static(REDACTED)))
+    }
+
+    /// Returns the names of WebSocket protocols with the tokens among them replaced: clients that
+    /// cannot set a header send their token as a protocol.
+    fn protocols(&self, value: &[u8]) -> Option<Vec<u8>> {
+        let mut edits = Edits::new(value);
+        let is_label = |name: &[u8]| {
+            let is_secret = self.headers.has_usual() && name.eq_ignore_ascii_case(b"bearer");
+            is_secret || self.headers.contains(name)
+        };
+        let mut after_label = false;
+        let mut start = 0;
+        for protocol in value.split(|byte| *byte == b',') {
+            let name = protocol.trim_ascii();
+            let at = start + (protocol.len() - protocol.trim_ascii_start().len());
+            start += protocol.len() + 1;
+            let last = memchr::memrchr(b'.', name).map_or(0, |dot| dot + 1);
+            let mut labels = name[..last].split(|byte| *byte == b'.');
+            let secret = if after_label || self.is_token(name) {
+                at..at + name.len()
+            } else if labels.any(is_label) {
+                at + last..at + name.len()
+            } else {
+                after_label = is_label(name);
+                continue;
+            };
+            after_label = false;
+            if !self.mark.is_mark(&value[secret.clone()]) {
+                let mark = self.mark.of(&value[secret.clone()]);
+                edits.replace(secret, mark.as_bytes());
+            }
+        }
+        let mut text = Steps::new(value);
+        text.then(|_| edits.finish());
+        text.then(|text| self.shapes(text, false));
+        text.finish()
+    }
+
+    /// Whether the name of a protocol is long and random.
+    fn is_token(&self, name: &[u8]) -> bool {
+        const SHORTEST: usize = 24;
+        self.headers.has_usual()
+            && name.len() >= SHORTEST
+            && !name.contains(&b'.')
+            && name.iter().any(u8::is_ascii_digit)
+            && name.iter().any(u8::is_ascii_alphabetic)
     }
 
     pub(super) fn headers(&self, headers: &mut HeaderList) {

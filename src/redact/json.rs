@@ -2,20 +2,19 @@
 
 use std::ops::Range;
 
-use memchr::memchr;
-
 use super::{
+    Rules,
     edits::Edits,
     mark::Mark,
     names::{SecretNames, SecretRule},
+    pairs::PairSyntax,
+    splice::splice,
+    text::DEEPEST,
 };
 use crate::content::{
     json::{self, JsonItem, Walk},
     json_pointer::Pointer,
 };
-
-/// The maximum length of a secret's name that is searched in invalid JSON, in bytes.
-const LONGEST_NAME: usize = 64;
 
 /// The selection of secret values in JSON.
 #[derive(Clone, Debug, Default)]
@@ -36,29 +35,34 @@ impl SecretValues {
     }
 
     /// Returns the rule that makes the current value of `walk` secret.
-    fn rule(&self, walk: &Walk<'_>, is_string: bool) -> Option<SecretRule> {
+    fn rule(&self, walk: &Walk<'_>) -> Option<SecretRule> {
         if self.pointers.iter().any(|pointer| walk.is_at(pointer)) {
             return Some(SecretRule::Named);
         }
-        if !is_string && !self.names.has_named() {
-            return None;
+        self.names.find(&json::unescaped(walk.name()?))
+    }
+
+    /// Whether the current value of `walk`, which is `value`, is secret.
+    fn contains(&self, walk: &Walk<'_>, value: &[u8]) -> bool {
+        match value {
+            b"null" => false,
+            // `has_password` is a flag.
+            b"true" | b"false" => self
+                .rule(walk)
+                .is_some_and(|rule| rule != SecretRule::UsualEnding),
+            _ => self.rule(walk).is_some(),
         }
-        let rule = self.rule_of(walk.name()?);
-        // By its usual name, only a string is secret.
-        rule.filter(|rule| is_string || *rule == SecretRule::Named)
     }
+}
 
-    /// Returns the rule that makes a member named `name` secret.
-    fn rule_of(&self, name: &[u8]) -> Option<SecretRule> {
-        self.names.find(&json::unescaped(name))
-    }
-
+impl Rules {
     /// Returns `text` with its secrets replaced, or `None` if it has no secrets. All other bytes
     /// are kept.
     ///
     /// Invalid JSON may contain any secret: if a user has named secrets, the invalid rest of
     /// content declared as JSON is replaced.
-    pub(super) fn redact(&self, text: &[u8], mark: &Mark, is_declared: bool) -> Option<Vec<u8>> {
+    pub(super) fn json(&self, text: &[u8], is_declared: bool, depth: usize) -> Option<Vec<u8>> {
+        let (values, mark) = (&self.values, &self.mark);
         let mut edits = Edits::new(text);
         let mut walk = Walk::new(text);
         // The start of a secret container, and the number of containers open in it.
@@ -71,34 +75,35 @@ impl SecretValues {
                     if *depth == 0 {
                         let place = *start..end;
                         secret = None;
-                        replace(&mut edits, text, place, mark);
+                        mark.replace_value(&mut edits, text, place);
                     }
                 }
                 (Some(JsonItem::Value(_)), Some(_)) | (Some(JsonItem::Close(_)), None) => {}
                 (None | Some(JsonItem::Bad(_)), Some((start, _))) => {
-                    replace(&mut edits, text, *start..text.len(), mark);
+                    mark.replace_value(&mut edits, text, *start..text.len());
                     break;
                 }
                 (Some(JsonItem::Open(start)), None) => {
-                    if self.rule(&walk, false).is_some() {
+                    if values.rule(&walk).is_some() {
                         secret = Some((start, 1));
                     }
                 }
                 (Some(JsonItem::Value(place)), None) => {
-                    let is_string = text[place.start] == b'"';
-                    // `null` is not a secret.
-                    if self.rule(&walk, is_string).is_some() && text[place.clone()] != *b"null" {
-                        replace(&mut edits, text, place, mark);
+                    let value = &text[place.clone()];
+                    if values.contains(&walk, value) {
+                        mark.replace_value(&mut edits, text, place);
+                    } else if let Some(new) = self.string(value, depth) {
+                        edits.replace(place, &new);
                     }
                 }
-                (Some(JsonItem::Bad(at)), None) if is_declared && self.has_named() => {
+                (Some(JsonItem::Bad(at)), None) if is_declared && values.has_named() => {
                     if !mark.is_mark(&text[at..]) {
                         edits.replace(at..text.len(), mark.of(&text[at..]).as_bytes());
                     }
                     break;
                 }
-                (Some(JsonItem::Bad(at)), None) => {
-                    self.scan(text, at, mark, &mut edits);
+                (Some(JsonItem::Bad(_)), None) => {
+                    self.members_after(text, &mut edits, begins_with_object(text));
                     break;
                 }
                 (None, None) => break,
@@ -107,45 +112,47 @@ impl SecretValues {
         edits.finish()
     }
 
-    /// Replaces the values of what looks like secret members in invalid JSON.
-    fn scan(&self, text: &[u8], from: usize, mark: &Mark, edits: &mut Edits<'_>) {
-        let mut at = from;
-        while let Some(found) = memchr(b'"', &text[at..]) {
-            // The start of a string is unknown here: each quote is tried.
-            at += found + 1;
-            let Some(place) = self.member(text, at) else {
-                continue;
-            };
-            at = place.end;
-            replace(edits, text, place, mark);
+    /// Returns a string with the secrets in its content replaced: the content may be JSON, a form,
+    /// or text with URIs.
+    fn string(&self, value: &[u8], depth: usize) -> Option<Vec<u8>> {
+        if value.first() != Some(&b'"') || depth >= DEEPEST {
+            return None;
         }
-    }
-
-    /// Returns the range of the string value of a secret member whose name begins at `name`.
-    fn member(&self, text: &[u8], name: usize) -> Option<Range<usize>> {
-        let rest = &text[name..];
-        let end = memchr(b'"', &rest[..rest.len().min(LONGEST_NAME)])?;
-        self.rule_of(&rest[..end])?;
-        let after = rest[end + 1..].trim_ascii_start().strip_prefix(b":")?;
-        let value = after.trim_ascii_start();
-        let start = text.len() - value.len();
-        value
-            .starts_with(b"\"")
-            .then(|| start..start + json::string(value))
+        let inside = json::inside(value);
+        // One of these precedes each secret in a text, or encodes the byte that does. Secrets with
+        // a known shape are found later.
+        memchr::memchr3(b'=', b':', b'\\', inside)?;
+        let plain = json::unescaped(inside);
+        let new = self.text(&plain, PairSyntax::TEXT_IN_BODY, depth + 1)?;
+        let new = splice(inside, &plain, &new, json::unescaped_unit, json::escaped);
+        let end = &value[1 + inside.len()..];
+        Some([b"\"", new.as_slice(), end].concat())
     }
 }
 
-/// Replaces the value at `place` with a string.
-fn replace(edits: &mut Edits<'_>, text: &[u8], place: Range<usize>, mark: &Mark) {
-    let value = &text[place.clone()];
-    let mark = if value.starts_with(b"\"") {
-        let inside = json::inside(value);
-        if mark.is_mark(inside) {
-            return;
-        }
-        mark.of(&json::unescaped(inside))
-    } else {
-        mark.of(value)
-    };
-    edits.replace(place, format!("\"{mark}\"").as_bytes());
+/// Whether a text begins with an object, or with an array of objects.
+fn begins_with_object(text: &[u8]) -> bool {
+    let mut bytes = text.iter().filter(|byte| !byte.is_ascii_whitespace());
+    match bytes.next() {
+        Some(b'{') => true,
+        Some(b'[') => bytes.next() == Some(&b'{'),
+        _ => false,
+    }
+}
+
+impl Mark {
+    /// Replaces the JSON value at `place` with a string.
+    pub(super) fn replace_value(&self, edits: &mut Edits<'_>, text: &[u8], place: Range<usize>) {
+        let value = &text[place.clone()];
+        let mark = if value.starts_with(b"\"") {
+            let inside = json::inside(value);
+            if self.is_mark(inside) {
+                return;
+            }
+            self.of(&json::unescaped(inside))
+        } else {
+            self.of(value)
+        };
+        edits.replace(place, format!("\"{mark}\"").as_bytes());
+    }
 }

@@ -3,14 +3,19 @@
 mod body;
 mod edits;
 mod events;
-mod form;
 mod headers;
 mod json;
 mod mark;
+mod members;
 mod multipart;
 mod names;
+mod pairs;
+mod shapes;
+mod splice;
+mod text;
 mod uri;
 mod user_functions;
+mod xml;
 
 use std::sync::Arc;
 
@@ -18,11 +23,14 @@ use http::{HeaderValue, Uri};
 
 pub(crate) use self::user_functions::Panicked;
 use self::{
-    body::Clean, json::SecretValues, mark::Mark, names::SecretNames,
+    body::Clean,
+    json::SecretValues,
+    mark::Mark,
+    names::{SecretNames, UsualNames},
     user_functions::RedactFunctions,
 };
 use crate::{
-    content::{json_pointer::Pointer, media_type::ContentKind},
+    content::json_pointer::Pointer,
     message::{
         BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
         whole_body,
@@ -42,13 +50,14 @@ pub struct Redact {
 
 #[derive(Clone, Debug, Default)]
 struct Rules {
-    /// The names of headers, in lower case.
-    headers: Vec<String>,
+    headers: SecretNames,
     query: SecretNames,
     form: SecretNames,
     values: SecretValues,
     sensitive: bool,
     userinfo: bool,
+    /// Whether secrets are known by their shape.
+    has_shapes: bool,
     mark: Mark,
     functions: RedactFunctions,
 }
@@ -57,15 +66,16 @@ impl Default for Redact {
     fn default() -> Self {
         Self {
             rules: Arc::new(Rules {
-                headers: names::HEADERS.map(String::from).into(),
-                query: SecretNames::usual(&names::QUERY),
-                form: SecretNames::usual(&names::QUERY),
+                headers: SecretNames::usual(UsualNames::of_headers()),
+                query: SecretNames::usual(UsualNames::of_queries()),
+                form: SecretNames::usual(UsualNames::of_queries()),
                 values: SecretValues {
-                    names: SecretNames::usual(&names::JSON),
+                    names: SecretNames::usual(UsualNames::of_json()),
                     pointers: Vec::new(),
                 },
                 sensitive: true,
                 userinfo: true,
+                has_shapes: true,
                 mark: Mark::default(),
                 functions: RedactFunctions::default(),
             }),
@@ -83,17 +93,13 @@ impl Redact {
 
     /// Also replaces the values of the header or trailer `name`, which is case-insensitive.
     pub fn header(self, name: impl AsRef<str>) -> Self {
-        self.change(|rules| rules.headers.push(name.as_ref().to_ascii_lowercase()))
+        self.change(|rules| rules.headers.add(name.as_ref()))
     }
 
     /// Keeps the values of the header `name`, which is case-insensitive, unless the values are
     /// marked sensitive.
     pub fn keep_header(self, name: impl AsRef<str>) -> Self {
-        self.change(|rules| {
-            rules
-                .headers
-                .retain(|n| !n.eq_ignore_ascii_case(name.as_ref()));
-        })
+        self.change(|rules| rules.headers.keep(name.as_ref()))
     }
 
     /// Also replaces the values of the query parameter `name`, which is case-insensitive.
@@ -103,7 +109,7 @@ impl Redact {
 
     /// Keeps the values of the query parameter `name`.
     pub fn keep_query(self, name: impl AsRef<str>) -> Self {
-        self.change(|rules| rules.query.remove(name.as_ref()))
+        self.change(|rules| rules.query.keep(name.as_ref()))
     }
 
     /// Also replaces the values of the form field `name`, which is case-insensitive: in
@@ -122,11 +128,11 @@ impl Redact {
 
     /// Keeps the values of the form field `name`.
     pub fn keep_form_field(self, name: impl AsRef<str>) -> Self {
-        self.change(|rules| rules.form.remove(name.as_ref()))
+        self.change(|rules| rules.form.keep(name.as_ref()))
     }
 
-    /// Also replaces the value of every member `name` in JSON bodies, at any depth and regardless
-    /// of case: strings, numbers, `true`, `false`, whole objects and arrays, but not `null`.
+    /// Also replaces the value of every member `name` in JSON, at any depth and regardless of case,
+    /// `-` and `_`: strings, numbers, `true`, `false`, whole objects and arrays, but not `null`.
     ///
     /// ```
     /// use bytes::Bytes;
@@ -149,7 +155,7 @@ impl Redact {
 
     /// Keeps the values of members `name`, unless a pointer leads to them.
     pub fn keep_json_field(self, name: impl AsRef<str>) -> Self {
-        self.change(|rules| rules.values.names.remove(name.as_ref()))
+        self.change(|rules| rules.values.names.keep(name.as_ref()))
     }
 
     /// Also replaces the value at the JSON pointer `pointer` (RFC 6901) in JSON bodies.
@@ -396,12 +402,17 @@ impl Redact {
     }
 
     /// Returns uncompressed content with its secrets replaced, or `None` if it has no secrets.
-    pub(crate) fn content(&self, content_type: Option<&[u8]>, content: &[u8]) -> Option<Vec<u8>> {
+    /// With `is_cut`, the content may end anywhere.
+    pub(crate) fn content(
+        &self,
+        content_type: Option<&[u8]>,
+        content: &[u8],
+        is_cut: bool,
+    ) -> Option<Vec<u8>> {
         if !self.rules.concern_bodies() {
             return None;
         }
-        let kind = ContentKind::of(content_type, content);
-        self.rules.clean_content(kind, content)
+        self.rules.clean_content(content_type, content, is_cut)
     }
 
     /// Returns the redacted request, or `None` if its body has no secrets and there are no

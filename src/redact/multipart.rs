@@ -45,7 +45,7 @@ impl Rules {
 
     fn part(&self, text: &[u8], part: Part, depth: usize, edits: &mut Edits<'_>) {
         let is_secret = part.names(text).any(|name| match name {
-            Some(name) => self.form.find_nested(&name).is_some(),
+            Some(name) => self.form.contains(&name),
             None => self.form.has_named(),
         });
         if !part.is_sound(text) && (is_secret || self.has_named()) {
@@ -69,9 +69,7 @@ impl Rules {
             if may_have_secrets {
                 self.hide(text, part.content, edits);
             }
-        } else if let Some(clean) =
-            self.clean_nested(ContentKind::of(content_type, content), content, depth + 1)
-        {
+        } else if let Some(clean) = self.clean_nested(content_type, content, depth + 1, false) {
             edits.replace(part.content, &clean);
         }
     }

@@ -1,28 +1,39 @@
 //! Secrets in URIs, and in texts that contain URIs.
 
-use std::ops::Range;
+use http::{Uri, uri::PathAndQuery};
 
-use http::{HeaderValue, Uri, uri::PathAndQuery};
-
-use super::{Rules, form};
-use crate::content::form::decoded;
+use super::{
+    Rules,
+    edits::Edits,
+    pairs::PairSyntax,
+    text::{Steps, settled},
+};
 
 impl Rules {
     /// Returns a URI with its secrets replaced, or `None` if it has no secrets.
     pub(super) fn uri(&self, uri: &Uri) -> Option<Uri> {
-        let query = uri.query().and_then(|query| self.query_string(query));
+        let path = uri.path_and_query().map_or("", PathAndQuery::as_str);
+        let clean = settled(
+            path.as_bytes(),
+            |path| self.text_with_uris(path, PairSyntax::URI),
+            || [b"/?".as_slice(), self.mark.of(path.as_bytes()).as_bytes()].concat(),
+        );
         let authority = uri
             .authority()
             .filter(|_| self.userinfo)
             .and_then(|authority| authority.as_str().rsplit_once('@'))
-            .and_then(|(user, host)| format!("{}@{host}", self.user(user)?).parse().ok());
-        if query.is_none() && authority.is_none() {
+            .and_then(|(user, host)| {
+                format!("{}@{host}", self.user(user.as_bytes())?)
+                    .parse()
+                    .ok()
+            });
+        if clean.is_none() && authority.is_none() {
             return None;
         }
         let mut parts = uri.clone().into_parts();
-        if let Some(query) = query {
-            // Cannot fail; if it did, the query would be dropped rather than its secret kept.
-            parts.path_and_query = PathAndQuery::try_from(format!("{}?{query}", uri.path()))
+        if let Some(clean) = clean {
+            // Cannot fail: a mark is valid in a URI.
+            parts.path_and_query = PathAndQuery::try_from(clean)
                 .or_else(|_| PathAndQuery::try_from(uri.path()))
                 .ok();
         }
@@ -32,107 +43,63 @@ impl Rules {
         Some(Uri::from_parts(parts).unwrap_or_default())
     }
 
-    fn query_string(&self, query: &str) -> Option<String> {
-        let clean = form::urlencoded(query.as_bytes(), &self.query, &self.mark)?;
-        // Cannot fail: the marks are ASCII.
-        Some(String::from_utf8(clean).unwrap_or_default())
-    }
-
     /// Returns the replacement of user and password.
-    fn user(&self, user: &str) -> Option<String> {
-        (!self.mark.is_mark(user.as_bytes())).then(|| self.mark.of(user.as_bytes()))
+    fn user(&self, user: &[u8]) -> Option<String> {
+        (!self.mark.is_mark(user)).then(|| self.mark.of(user))
     }
 
-    /// Returns a header value with the secrets in all of its URIs replaced, like
-    /// [`redact_text`](Self::redact_text).
-    pub(super) fn redact_bytes(&self, value: &[u8]) -> Option<HeaderValue> {
-        if let Ok(text) = str::from_utf8(value) {
-            return HeaderValue::from_str(&self.redact_text(text)?).ok();
-        }
-        // In an unknown encoding: read as Latin-1, each byte is a character and is written back
-        // unchanged.
-        let text: String = value.iter().copied().map(char::from).collect();
-        let redacted = self.redact_text(&text)?;
-        let bytes: Vec<u8> = redacted.chars().flat_map(u8::try_from).collect();
-        HeaderValue::from_bytes(&bytes).ok()
-    }
-
-    /// Returns `text` with the secrets in all of its URIs replaced, in user information, query and
-    /// fragment (OAuth puts tokens into fragments); `None` if it has no secrets. The texts of
-    /// clients' errors often contain URIs.
+    /// Returns `text` with the secrets in all of its URIs replaced, in user information, path
+    /// parameters, query and fragment (OAuth puts tokens into fragments), and the secrets of known
+    /// shapes; `None` if it has no secrets. The texts of clients' errors often contain URIs.
     pub(super) fn redact_text(&self, text: &str) -> Option<String> {
-        let mut redacted = String::new();
-        let mut kept = 0;
-        // The end of the last query or fragment.
-        let mut queried = 0;
-        for (at, mark) in text.match_indices(['/', '?', '#']) {
-            if at < kept {
+        let clean = settled(
+            text.as_bytes(),
+            |text| self.text_with_uris(text, PairSyntax::TEXT),
+            || self.mark.of(text.as_bytes()).into_bytes(),
+        )?;
+        // Cannot fail: whole ASCII texts are replaced by ASCII.
+        Some(String::from_utf8(clean).unwrap_or_else(|_| self.mark.of(text.as_bytes())))
+    }
+
+    fn text_with_uris(&self, text: &[u8], syntax: PairSyntax) -> Option<Vec<u8>> {
+        let mut text = Steps::new(text);
+        text.then(|text| self.uris(text, syntax, 0));
+        text.then(|text| self.shapes(text, false));
+        text.finish()
+    }
+
+    /// Returns `text` with the secrets in its URIs replaced.
+    pub(super) fn uris(&self, text: &[u8], syntax: PairSyntax, depth: usize) -> Option<Vec<u8>> {
+        let mut text = Steps::new(text);
+        if self.userinfo {
+            text.then(|text| self.user_infos(text, syntax));
+        }
+        if !self.query.is_empty() && memchr::memchr(b'=', text.get()).is_some() {
+            text.then(|text| self.pairs(text, &self.query, syntax, depth));
+        }
+        text.finish()
+    }
+
+    /// Returns `text` with user and password of each URI replaced.
+    fn user_infos(&self, text: &[u8], syntax: PairSyntax) -> Option<Vec<u8>> {
+        memchr::memchr(b'@', text)?;
+        let mut edits = Edits::new(text);
+        for slashes in memchr::memmem::find_iter(text, b"//") {
+            // Elsewhere, two slashes belong to a path.
+            let begins = |byte: &u8| byte.is_ascii_whitespace() || b":=\"'<(,[".contains(byte);
+            let start = slashes + 2;
+            if !text[..slashes].last().is_none_or(begins) {
                 continue;
             }
-            let secret = match mark {
-                "/" => self.user_info(text, at),
-                _ if at < queried => self.pair_in(&text[..queried], at + 1),
-                _ => self.query_in(text, at + 1, &mut queried),
-            };
-            if let Some((part, clean)) = secret {
-                redacted.push_str(&text[kept..part.start]);
-                redacted.push_str(&clean);
-                kept = part.end;
+            let is_end = |at: &usize| b"/?#".contains(&text[*at]) || syntax.ends_at(text, *at);
+            let end = (start..text.len()).find(is_end).unwrap_or(text.len());
+            let authority = &text[start..end];
+            if let Some(at) = memchr::memrchr(b'@', authority)
+                && let Some(mark) = self.user(&authority[..at])
+            {
+                edits.replace(start..start + at, mark.as_bytes());
             }
         }
-        if kept == 0 {
-            return None;
-        }
-        redacted.push_str(&text[kept..]);
-        Some(redacted)
+        edits.finish()
     }
-
-    /// If an authority begins at `at`, returns the range of its user and password, and their
-    /// replacement.
-    fn user_info(&self, text: &str, at: usize) -> Option<(Range<usize>, String)> {
-        let rest = text[at..].strip_prefix("//")?;
-        // Elsewhere, two slashes belong to a path.
-        let begins = |c: char| c.is_whitespace() || matches!(c, ':' | '=' | '"' | '\'' | '<' | '(');
-        if !self.userinfo || !text[..at].chars().next_back().is_none_or(begins) {
-            return None;
-        }
-        let is_end = |c: char| matches!(c, '/' | '?' | '#') || ends_uri(c);
-        let authority = &rest[..rest.find(is_end).unwrap_or(rest.len())];
-        let (user, _) = authority.rsplit_once('@')?;
-        Some((at + 2..at + 2 + user.len(), self.user(user)?))
-    }
-
-    /// If a query or fragment with secrets begins at `start`, returns its range and its redacted
-    /// text.
-    fn query_in(
-        &self,
-        text: &str,
-        start: usize,
-        end: &mut usize,
-    ) -> Option<(Range<usize>, String)> {
-        let rest = &text[start..];
-        let query = &rest[..rest.find(|c| c == '#' || ends_uri(c)).unwrap_or(rest.len())];
-        // A query may end with these, but more likely they belong to the surrounding text.
-        let query = query.trim_end_matches([')', ']', '}', '\'', ',', ';', ':', '.']);
-        *end = start + query.len();
-        let clean = self.query_string(query)?;
-        Some((start..*end, clean))
-    }
-
-    /// Returns the range and the redacted text, like [`query_in`](Self::query_in), for the pair
-    /// that begins at `start` in a query without secrets as a whole. Only this pair is read,
-    /// because there may be many.
-    fn pair_in(&self, query: &str, start: usize) -> Option<(Range<usize>, String)> {
-        let rest = &query[start..];
-        let name = &rest[..rest.find(['=', '&', '?'])?];
-        self.query.find_nested(&decoded(name.as_bytes()))?;
-        let pair = &rest[..rest.find('&').unwrap_or(rest.len())];
-        let clean = self.query_string(pair)?;
-        Some((start..start + pair.len(), clean))
-    }
-}
-
-/// Whether `c` cannot be part of a URI.
-fn ends_uri(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '"' | '<' | '>')
 }

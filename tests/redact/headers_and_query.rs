@@ -325,8 +325,8 @@ fn trailers_lose_their_secrets() {
 }
 
 #[test]
-fn bodies_are_left_as_they_are() {
-    let mut exchange = support::exchange("POST", "/", "password=a", "token=b");
+fn bodies_without_secrets_are_left_as_they_are() {
+    let mut exchange = support::exchange("POST", "/", "the password: a", "a=token&b");
     let before = exchange.clone();
     Redact::default().exchange(&mut exchange);
     assert_eq!(exchange, before);

@@ -4,4 +4,5 @@ mod bodies;
 mod functions;
 mod hash;
 mod headers_and_query;
+mod planted;
 mod property;
