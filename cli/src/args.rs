@@ -121,6 +121,9 @@ pub(crate) struct Convert {
     /// Keep secrets; by default, secrets are replaced by REDACTED
     #[arg(long)]
     pub(crate) no_redact: bool,
+    /// Let other users read the files, as far as the umask allows; by default, they are private
+    #[arg(long)]
+    pub(crate) shared: bool,
 }
 
 /// Reads a whole recording and lists its damaged parts

@@ -21,7 +21,7 @@ const BATCH_BYTES: usize = 4 << 20;
 
 pub(crate) async fn run(args: Convert) -> Result<Outcome, Failure> {
     let recording = source::open(&args.from).await?;
-    let target = Target::new(&args.to, args.format, args.force).await?;
+    let target = Target::new(&args.to, args.format, args.force, args.shared).await?;
     let mut source = Source::new(&recording, !args.no_redact);
     let mut lost = target.format.is_cache().then(Lost::default);
     // Dropping the target removes its incomplete files.

@@ -67,6 +67,7 @@ impl Target {
         to: &OsStr,
         format: Option<Format>,
         force: bool,
+        shared: bool,
     ) -> Result<Self, Failure> {
         let by_name = Format::by_name(to);
         let format = format.or(by_name).unwrap_or(Format::Warc);
@@ -94,11 +95,15 @@ impl Target {
         let place = Place::new(Path::new(to), is_one_warc, force)?;
         let partial = place.partial();
         let sink: Box<dyn Sink> = match format {
-            Format::Har => Box::new(Har::new(partial)),
-            Format::Fixtures => Box::new(DiskCache::new(partial)),
-            Format::WarcGz => Box::new(warc(partial, Compression::Gzip, is_one_warc)),
-            Format::WarcZst => Box::new(warc(partial, Compression::Zstd, false)),
-            Format::Warc | Format::S3 => Box::new(warc(partial, Compression::None, is_one_warc)),
+            Format::Har => Box::new(Har::new(partial).shared(shared)),
+            Format::Fixtures => Box::new(DiskCache::new(partial).shared(shared)),
+            Format::WarcGz => {
+                Box::new(warc(partial, Compression::Gzip, is_one_warc).shared(shared))
+            }
+            Format::WarcZst => Box::new(warc(partial, Compression::Zstd, false).shared(shared)),
+            Format::Warc | Format::S3 => {
+                Box::new(warc(partial, Compression::None, is_one_warc).shared(shared))
+            }
         };
         Ok(Self {
             format,

@@ -692,3 +692,214 @@ fn a_conversion_that_fails_leaves_nothing() {
     assert!(ran.err.contains("nothing is written"), "{}", ran.err);
     assert!(!Path::new(&to).exists());
 }
+
+/// A HAR with one entry for each request: its URI, its headers, and a form or other body.
+fn har_of(requests: &[(&str, &[(&str, &str)], Option<(&str, &str)>)]) -> String {
+    let entries = requests.iter().map(|(url, headers, body)| {
+        let headers: Vec<_> = headers
+            .iter()
+            .copied()
+            .chain(body.map(|(content_type, _)| ("content-type", content_type)))
+            .map(|(name, value)| json!({"name": name, "value": value}))
+            .collect();
+        let mut request = json!({
+            "method": "POST", "url": url, "httpVersion": "HTTP/1.1", "headers": headers,
+            "queryString": [], "cookies": [], "headersSize": -1, "bodySize": 0,
+        });
+        if let Some((content_type, text)) = body {
+            request["postData"] = json!({"mimeType": content_type, "text": text});
+        }
+        json!({
+            "startedDateTime": "2026-01-01T00:00:00Z", "time": 1, "request": request,
+            "response": {
+                "status": 200, "statusText": "", "httpVersion": "HTTP/1.1", "headers": headers,
+                "cookies": [], "content": {"size": 0, "mimeType": "", "text": ""},
+                "redirectURL": "", "headersSize": -1, "bodySize": 0,
+            },
+            "cache": {}, "timings": {"send": 0, "wait": 0, "receive": 0},
+        })
+    });
+    let entries: Vec<_> = entries.collect();
+    json!({"log": {"version": "1.2", "creator": {"name": "x", "version": "1"}, "entries": entries}})
+        .to_string()
+}
+
+/// The bytes of a file, or of all files in a folder.
+fn everything(path: &Path) -> Vec<u8> {
+    if path.is_dir() {
+        let items = fs::read_dir(path).unwrap();
+        return items
+            .flat_map(|item| everything(&item.unwrap().path()))
+            .collect();
+    }
+    fs::read(path).unwrap()
+}
+
+#[test]
+fn no_planted_secret_survives_a_conversion() {
+    const SECRET: &str = "hunter2SECRET";
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let folder = TempDir::new().unwrap();
+    let headers = [
+        "private-token",
+        "apikey",
+        "x-apikey",
+        "x-api-token",
+        "x-token",
+        "token",
+        "x-session-token",
+        "x-refresh-token",
+        "x-id-token",
+        "x-gitlab-token",
+        "x-github-token",
+        "x-shopify-access-token",
+        "x-plex-token",
+        "x-auth-key",
+        "x-auth",
+        "dd-api-key",
+        "xi-api-key",
+        "anthropic-api-key",
+        "x-rapidapi-key",
+        "ocp-apim-subscription-key",
+        "x-functions-key",
+        "cf-access-client-secret",
+        "cf-access-jwt-assertion",
+        "x-goog-iap-jwt-assertion",
+        "x-amzn-oidc-data",
+        "dpop",
+        "set-cookie2",
+        "x-amz-server-side-encryption-customer-key",
+    ];
+    let uri_headers = [
+        "location",
+        "referer",
+        "x-original-uri",
+        "x-forwarded-url",
+        "x-request-uri",
+        "x-envoy-original-path",
+        "destination",
+        "hx-current-url",
+        "hx-redirect",
+    ];
+    let uris = [
+        "oauth_token=S",
+        "access-token=S",
+        "bearer=S",
+        "ticket=S",
+        "passphrase=S",
+        "client_assertion=S",
+        "assertion=S",
+        "code_verifier=S",
+        "device_code=S",
+        "SAMLResponse=S",
+        "token[0]=S",
+        "a.token=S",
+        "b=1;token=S",
+        "%20token=S",
+        "next=/x?token=S",
+        "next=%2Fx%3Ftoken%3Dhunter2SECRET",
+    ]
+    .map(|query| format!("http://h/a?{}", query.replace("=S", &format!("={SECRET}"))));
+    let mut requests: Vec<(&str, Vec<(&str, String)>, Option<(&str, String)>)> = Vec::new();
+    for name in headers {
+        requests.push(("http://h/a", vec![(name, SECRET.to_owned())], None));
+    }
+    for name in uri_headers {
+        for value in [
+            "/a?x=\u{a0}&token=S",
+            "https://h/#!access_token=S",
+            "https://u:S@h/",
+        ] {
+            requests.push(("http://h/a", vec![(name, value.replace('S', SECRET))], None));
+        }
+    }
+    for uri in &uris {
+        requests.push((uri, Vec::new(), None));
+    }
+    for (content_type, body) in [
+        (FORM, "{\"&password=S"),
+        (FORM, "a=1&password=S"),
+        ("application/octet-stream", "{\"password\":\"S\"}"),
+        ("text/html", "{\"password\":\"S\"}"),
+        ("text/javascript", "{\"password\":\"S\"}"),
+        ("application/x-amz-json-1.1", "{\"api-key\":\"S\"}"),
+        ("application/csp-report", "{\"access-token\":[\"S\"]}"),
+        (
+            "application/json",
+            "{\"newPassword\":{\"a\":\"S\"},\"privateKey\":\"S\"}",
+        ),
+    ] {
+        requests.push((
+            "http://h/a",
+            Vec::new(),
+            Some((content_type, body.replace('S', SECRET))),
+        ));
+    }
+    let borrowed: Vec<(&str, Vec<(&str, &str)>, Option<(&str, &str)>)> = requests
+        .iter()
+        .map(|(uri, headers, body)| {
+            let headers = headers
+                .iter()
+                .map(|(name, value)| (*name, value.as_str()))
+                .collect();
+            (
+                *uri,
+                headers,
+                body.as_ref().map(|(kind, text)| (*kind, text.as_str())),
+            )
+        })
+        .collect();
+    let borrowed: Vec<_> = borrowed
+        .iter()
+        .map(|(uri, headers, body)| (*uri, headers.as_slice(), *body))
+        .collect();
+    let from = folder.path().join("planted.har");
+    fs::write(&from, har_of(&borrowed)).unwrap();
+    let from = from.to_str().unwrap();
+    for (name, options) in [
+        ("a.har", &[][..]),
+        ("a.warc", &[]),
+        ("folder", &[]),
+        ("fixtures", &["--to", "fixtures"]),
+    ] {
+        let to = folder.path().join(name);
+        let arguments = [&["convert", from, to.to_str().unwrap()], options].concat();
+        assert_eq!(run(&arguments).code, 0);
+        let bytes = everything(&to);
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(text.contains("REDACTED"), "{name}");
+        let kept: Vec<_> = text.lines().filter(|line| line.contains(SECRET)).collect();
+        assert!(kept.is_empty(), "{name}: {kept:?}");
+    }
+    let shown = run(&["inspect", from, "--json", "--show", "1"]).out;
+    assert!(!shown.contains(SECRET), "{shown}");
+}
+
+#[cfg(unix)]
+#[test]
+fn converted_files_are_private_unless_they_are_shared() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = TempDir::new().unwrap();
+    let from = folder.path().join("from.har");
+    fs::write(&from, har_of(&[("http://h/a", &[], None)])).unwrap();
+    let from = from.to_str().unwrap();
+    let mode = |name: &str| {
+        let found = fs::metadata(folder.path().join(name)).unwrap();
+        found.permissions().mode() & 0o777
+    };
+    // The umask decides about this one.
+    let probe = mode("from.har");
+    for name in ["a.har", "a.warc", "a.warc.gz"] {
+        let to = folder.path().join(name);
+        let to = to.to_str().unwrap();
+        good(&["convert", from, to]);
+        assert_eq!(mode(name), 0o600, "{name}");
+        good(&["convert", from, to, "--force", "--shared"]);
+        assert_eq!(mode(name), probe, "{name}");
+    }
+    for format in ["warc", "fixtures"] {
+        let to = folder.path().join(format);
+        good(&["convert", from, to.to_str().unwrap(), "--to", format]);
+        assert_eq!(mode(format), 0o700, "{format}");
+    }
+}

@@ -9,6 +9,7 @@ use std::{
 
 use bytes::Bytes;
 
+use super::access::Access;
 use crate::store::StoreError;
 
 /// The files of a folder, in the order in which they are moved to the folder.
@@ -37,29 +38,44 @@ impl Files {
     }
 
     /// Creates `folder` and writes the files there.
-    pub(super) fn stage(&self, folder: &Path) -> Result<(), StoreError> {
-        fs::create_dir(folder).map_err(|error| failed(folder, error))?;
+    pub(super) fn stage(&self, folder: &Path, access: Access) -> Result<(), StoreError> {
+        access
+            .create_folder(folder)
+            .map_err(|error| failed(folder, error))?;
         for (name, content) in self.iter() {
             let path = folder.join(name);
-            fs::write(&path, content).map_err(|error| failed(&path, error))?;
+            access
+                .write(&path, content)
+                .map_err(|error| failed(&path, error))?;
         }
         Ok(())
     }
 
-    /// Moves the staged files to `folder`. A concurrent reader finds the old or the new version of
-    /// each file.
-    pub(super) fn commit(&self, staged: &Path, folder: &Path) -> Result<(), StoreError> {
+    /// Moves the staged files to `folder`, which is below `base` without a link in between. A
+    /// concurrent reader finds the old or the new version of each file.
+    pub(super) fn commit(
+        &self,
+        staged: &Path,
+        base: &Path,
+        folder: &Path,
+        access: Access,
+    ) -> Result<(), StoreError> {
+        refuse_links(base, folder)?;
         let parent = folder.parent().unwrap_or(folder);
-        fs::create_dir_all(parent).map_err(|error| failed(parent, error))?;
+        access
+            .create_folders(parent)
+            .map_err(|error| failed(parent, error))?;
         if !folder.exists() && fs::rename(staged, folder).is_ok() {
             return Ok(());
         }
         // The folder exists, perhaps since a moment ago.
-        fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
+        access
+            .create_folders(folder)
+            .map_err(|error| failed(folder, error))?;
         for (name, content) in self.iter() {
             let path = folder.join(name);
             // An equal file keeps its modification time.
-            if fs::read(&path).is_ok_and(|there| there == *content) {
+            if read_own(&path, u64::MAX).is_ok_and(|there| there == *content) {
                 continue;
             }
             fs::rename(staged.join(name), &path).map_err(|error| failed(&path, error))?;
@@ -98,6 +114,30 @@ pub(super) fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     }
 }
 
+/// Reads a file of at most `limit` bytes, as [`read_at_most`]. A link is an error: it may lead out
+/// of the folder.
+pub(super) fn read_own(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    if fs::symlink_metadata(path)?.is_symlink() {
+        return Err(link());
+    }
+    read_at_most(path, limit)
+}
+
+/// Fails if a folder between `base` and `folder`, or `folder` itself, is a link.
+fn refuse_links(base: &Path, folder: &Path) -> Result<(), StoreError> {
+    let is_link = |path: &&Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    let mut below = folder.ancestors().take_while(|path| *path != base);
+    match below.find(is_link) {
+        Some(path) => Err(failed(path, link())),
+        None => Ok(()),
+    }
+}
+
+fn link() -> io::Error {
+    let what = "expected a file or folder, found a link, which is not followed";
+    io::Error::new(io::ErrorKind::InvalidInput, what)
+}
+
 /// Returns the error of a failed write: a missing parent is a failure, and not
 /// [`StoreError::NotFound`].
 fn failed(path: &Path, source: io::Error) -> StoreError {
@@ -114,12 +154,18 @@ impl Staging {
     /// The age above which a temporary folder is left over: longer than any batch takes to write.
     const STALE: Duration = Duration::from_hours(1);
 
-    pub(super) fn new(base: &Path) -> Result<Self, StoreError> {
+    pub(super) fn new(base: &Path, access: Access) -> Result<Self, StoreError> {
         Self::clean(base);
         let id = uuid::Uuid::new_v4().simple();
         let folder = base.join(format!("{}{id}", Self::PREFIX));
-        fs::create_dir(&folder).map_err(|error| failed(&folder, error))?;
-        Ok(Self { folder })
+        access
+            .create_folder(&folder)
+            .map_err(|error| failed(&folder, error))?;
+        let staging = Self { folder };
+        fs::metadata(&staging.folder)
+            .and_then(|created| access.check_owner(base, &created))
+            .map_err(|error| failed(base, error))?;
+        Ok(staging)
     }
 
     pub(super) fn folder(&self, number: usize) -> PathBuf {

@@ -1,8 +1,7 @@
 //! `Har`: a HAR 1.2 file.
 
 use std::{
-    fmt,
-    fs::{self, OpenOptions},
+    fmt, fs,
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -11,7 +10,9 @@ use std::{
 use futures_util::FutureExt;
 
 use super::{
-    BoxFuture, BoxStream, FileReport, Replay, Sink, Source, StoreError, Which, blocking,
+    BoxFuture, BoxStream, FileReport, Replay, Sink, Source, StoreError, Which,
+    access::Access,
+    blocking,
     file::{FileFormat, RecordingFile},
 };
 use crate::{
@@ -73,6 +74,8 @@ const WRITE_BUFFER: usize = 256 << 10;
 #[must_use]
 pub struct Har {
     file: RecordingFile,
+    /// The permissions of a new file.
+    access: Access,
     writer: Arc<Mutex<Option<Writer>>>,
 }
 
@@ -89,6 +92,7 @@ impl Har {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             file: RecordingFile::new(path.into().into(), FileFormat::Har),
+            access: Access::default(),
             writer: Arc::default(),
         }
     }
@@ -104,12 +108,21 @@ impl Har {
         Ok(har)
     }
 
+    /// Sets whether other users may read the file (default `false`): by default, a new file is
+    /// readable by its user only (on Unix 0600, and new folders have 0700). With `true`, the
+    /// process's umask decides. An existing file keeps its permissions.
+    pub fn shared(mut self, shared: bool) -> Self {
+        self.access.is_shared = shared;
+        self
+    }
+
     /// Sets the rule by which look-ups match requests.
     ///
     /// The returned recording loads the file again. Clones made before keep their rule.
     pub fn match_by(self, matching: Matching) -> Self {
         Self {
             file: self.file.match_by(matching),
+            access: self.access,
             writer: Arc::default(),
         }
     }
@@ -137,7 +150,7 @@ impl Har {
         let mut slot = lock(&self.writer);
         let writer = match slot.take() {
             Some(writer) => writer,
-            None => Writer::open(self.path())?,
+            None => Writer::open(self.path(), self.access)?,
         };
         let writer = slot.insert(writer);
         if let Err(error) = writer.append(exchanges) {
@@ -158,13 +171,15 @@ impl Har {
 }
 
 impl Writer {
-    fn open(path: &Path) -> Result<Self, StoreError> {
+    fn open(path: &Path, access: Access) -> Result<Self, StoreError> {
         let failed = |error| StoreError::io("write the file", path, error);
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)
+            access
+                .create_folders(folder)
                 .map_err(|error| StoreError::io("create the folder", folder, error))?;
         }
-        let mut file = OpenOptions::new()
+        let mut file = access
+            .options()
             .read(true)
             .write(true)
             .create(true)

@@ -36,6 +36,7 @@
 //! }
 //! ```
 
+mod access;
 mod atomic_dir;
 mod blocking;
 mod disk;

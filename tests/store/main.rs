@@ -1,5 +1,7 @@
 //! Stores: folders, single files, and the conformance checks.
 
+#[cfg(unix)]
+mod access;
 mod any_layout;
 mod compression;
 mod conformance;

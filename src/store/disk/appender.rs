@@ -1,7 +1,7 @@
 //! The writer of WARC files in a folder.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Write},
     path::Path,
     sync::Arc,
@@ -90,11 +90,18 @@ impl Appender {
         let file_name = format!("{name}-{:05}.{}", self.number, disk.compression.extension());
         let path = folder.join(&file_name);
         let failed = |error| StoreError::io("create the file", &path, error);
-        let mut file = OpenOptions::new()
+        let access = disk.folder.access;
+        let mut file = access
+            .options()
             .append(true)
             .create_new(true)
             .open(&path)
             .map_err(failed)?;
+        let created = file.metadata().map_err(failed)?;
+        if let Err(error) = access.check_owner(folder, &created) {
+            let _ = fs::remove_file(&path);
+            return Err(failed(error));
+        }
         // Held while the file is written, so that readers do not repair it. On a file system
         // without locks, readers cannot lock the file either, and never repair it.
         let _ = file.lock();

@@ -122,6 +122,25 @@ impl Disk {
         self
     }
 
+    /// Sets whether other users may read the recording (default `false`): by default, new files are
+    /// readable by their user only (on Unix 0600, in folders of 0700), and a folder of another user
+    /// is refused. With `true`, the process's umask decides. Existing folders keep their
+    /// permissions.
+    ///
+    /// Set this before recording, as [`compress`](Self::compress).
+    ///
+    /// ```
+    /// use tower_traffic::{RecordTraffic, store::Disk};
+    ///
+    /// let record = RecordTraffic::new(Disk::new("/var/log/traffic").shared(true));
+    /// # let _ = record;
+    /// ```
+    pub fn shared(mut self, shared: bool) -> Self {
+        self.folder.access.is_shared = shared;
+        self.folder.detach();
+        self
+    }
+
     /// Sets the rule by which look-ups match requests.
     ///
     /// The returned stream builds an index of its own by this rule. Clones made before keep their

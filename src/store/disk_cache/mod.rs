@@ -150,6 +150,17 @@ impl DiskCache {
         self
     }
 
+    /// Sets whether other users may read the recording (default `false`): by default, new files are
+    /// readable by their user only (on Unix 0600, in folders of 0700), and a folder of another user
+    /// is refused. With `true`, the process's umask decides. Existing folders keep their
+    /// permissions.
+    ///
+    /// Files that people commit need no `true`: git stores no permission but that to execute.
+    pub fn shared(mut self, shared: bool) -> Self {
+        self.folder.access.is_shared = shared;
+        self
+    }
+
     /// Sets the rule by which requests match.
     ///
     /// The returned cache builds an index of its own by this rule. Clones made before keep their
@@ -189,11 +200,11 @@ impl DiskCache {
         let writer = self.folder.writer();
         self.folder.create()?;
         self.folder.build_index(&writer)?;
-        let staging = Staging::new(self.folder())?;
+        let staging = Staging::new(self.folder(), self.folder.access)?;
         let mut staged = Vec::with_capacity(keyed.len());
         for (number, (key, exchange)) in keyed.into_iter().enumerate() {
             if let Some(files) = entry::write(exchange, style) {
-                files.stage(&staging.folder(number))?;
+                files.stage(&staging.folder(number), self.folder.access)?;
                 staged.push((key, exchange, files, staging.folder(number)));
             }
         }
@@ -202,7 +213,7 @@ impl DiskCache {
         let _lock = folder.as_ref().is_ok_and(|folder| folder.lock().is_ok());
         for (key, exchange, files, staged) in staged {
             let path = self.place(key, &exchange.request);
-            files.commit(&staged, &path)?;
+            files.commit(&staged, self.folder(), &path, self.folder.access)?;
             entry::remove_stale(&path, &files);
             if let Some(index) = &mut *self.folder.index() {
                 index.put(Layout::Fixture, key, path);

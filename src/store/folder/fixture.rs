@@ -8,7 +8,10 @@ use http::Method;
 use crate::{
     format::fixture::{self, FixtureError},
     message::{Exchange, RecordedRequest, RecordedResponse},
-    store::{Location, StoreError, atomic_dir::read_at_most},
+    store::{
+        Location, StoreError,
+        atomic_dir::{read_at_most, read_own},
+    },
 };
 
 pub(in crate::store) const REQUEST: &str = "request.http";
@@ -64,7 +67,7 @@ fn read_message<T>(
     let mut text = read()?;
     loop {
         let parsed = parse(&text, &mut |name| {
-            read_at_most(&folder.join(name), MAX_FILE_BYTES).map(Bytes::from)
+            read_own(&folder.join(name), MAX_FILE_BYTES).map(Bytes::from)
         });
         let fault = match parsed {
             Ok(message) => return Ok(message),

@@ -27,7 +27,7 @@ pub(super) use self::{
     scan::Layout,
 };
 use self::{index::Place, replay::replay};
-use super::{BoxFuture, BoxStream, Replay, Source, StoreError, Which, blocking};
+use super::{BoxFuture, BoxStream, Replay, Source, StoreError, Which, access::Access, blocking};
 use crate::{
     matching::{MatchKey, Matching},
     message::Exchange,
@@ -38,6 +38,8 @@ use crate::{
 pub(super) struct Folder<W> {
     path: Arc<Path>,
     matching: Arc<Matching>,
+    /// The permissions of new files.
+    pub(super) access: Access,
     shared: Arc<Shared<W>>,
 }
 
@@ -80,13 +82,15 @@ impl<W> Folder<W> {
     /// Creates the folder.
     pub(super) fn create(&self) -> Result<(), StoreError> {
         let path = &*self.path;
-        std::fs::create_dir_all(path).map_err(|error| match error.kind() {
-            // A file of that name.
-            io::ErrorKind::AlreadyExists => StoreError::not_a_folder(path),
-            io::ErrorKind::NotADirectory => StoreError::io("create the folder", path, error),
-            // Here "not found" is a failure to create, so not `StoreError::NotFound`.
-            _ => StoreError::failed("create the folder", path, error),
-        })
+        self.access
+            .create_folders(path)
+            .map_err(|error| match error.kind() {
+                // A file of that name.
+                io::ErrorKind::AlreadyExists => StoreError::not_a_folder(path),
+                io::ErrorKind::NotADirectory => StoreError::io("create the folder", path, error),
+                // Here "not found" is a failure to create, so not `StoreError::NotFound`.
+                _ => StoreError::failed("create the folder", path, error),
+            })
     }
 
     /// Streams the exchanges of the folder without changing any file. A torn tail is an error.
@@ -143,6 +147,7 @@ impl<W: Default + Send + 'static> Folder<W> {
         Self {
             path,
             matching: Arc::default(),
+            access: Access::default(),
             shared: Arc::default(),
         }
     }
@@ -211,6 +216,7 @@ impl<W> Clone for Folder<W> {
         Self {
             path: self.path.clone(),
             matching: self.matching.clone(),
+            access: self.access,
             shared: self.shared.clone(),
         }
     }

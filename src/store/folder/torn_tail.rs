@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{Repair, segment::PREFIX};
+use crate::store::access::Access;
 
 const TORN: &str = "torn";
 
@@ -67,7 +68,7 @@ fn cut(path: &Path, offset: u64, len: u64) -> io::Result<bool> {
     // The cut bytes are kept, because a wrong length near the end looks like a torn tail.
     let mut tail = File::open(path)?;
     tail.seek(SeekFrom::Start(offset))?;
-    let mut kept = File::create(torn_file(path))?;
+    let mut kept = Access::default().replace(&torn_file(path))?;
     io::copy(&mut tail, &mut kept)?;
     file.set_len(offset)?;
     Ok(true)

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    fs::{self, DirBuilder},
+    fs::{self, Metadata},
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -11,7 +11,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::name::SegmentName;
-use crate::store::{Bucket, StoreError};
+use crate::store::{Bucket, StoreError, access::Access};
 
 pub(super) const LOCK: &str = "lock";
 /// The file extension of an open or sealed segment before compression.
@@ -23,7 +23,11 @@ const QUARANTINE: &str = "quarantine";
 
 /// The folder of one bucket and prefix in a spool.
 #[derive(Clone, Debug)]
-pub(super) struct SpoolFolder(Arc<Path>);
+pub(super) struct SpoolFolder {
+    path: Arc<Path>,
+    /// The folder for temporary files, if the spool is below it. Other users may write there too.
+    temporary: Option<Arc<Path>>,
+}
 
 /// A file of a spool.
 #[derive(Debug)]
@@ -45,27 +49,30 @@ impl SpoolFolder {
     /// Returns the folder `<spool>/<bucket>-<hash of bucket and prefix>`: each bucket and prefix
     /// has its own segments.
     pub(super) fn of(spool: Option<&Path>, bucket: &Bucket) -> Self {
-        let spool = spool.map_or_else(default_spool, Path::to_owned);
+        let (spool, temporary) = match spool {
+            Some(spool) => (spool.to_owned(), None),
+            None => default_spool(),
+        };
         let digest = Sha256::digest(bucket.to_string());
         let hash = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
-        Self(spool.join(format!("{}-{hash:08x}", bucket.name())).into())
+        Self {
+            path: spool.join(format!("{}-{hash:08x}", bucket.name())).into(),
+            temporary: temporary.map(Into::into),
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     pub(super) fn quarantine(&self) -> PathBuf {
-        self.0.join(QUARANTINE)
+        self.path.join(QUARANTINE)
     }
 
     /// Creates the folder, readable by its user only, because it contains traffic.
     pub(super) fn create(path: &Path) -> Result<(), StoreError> {
-        let mut builder = DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(path).map_err(|error| match error.kind() {
+        let created = Access::default().create_folders(path);
+        created.map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => StoreError::not_a_folder(path),
             _ => StoreError::failed(
                 "create the folder of the spool (set another one with `S3::spool`)",
@@ -75,8 +82,29 @@ impl SpoolFolder {
         })
     }
 
+    /// Fails if the folder may be under the control of another user than that of `created`, a file
+    /// that this process has created in it.
+    pub(super) fn check_owner(&self, created: &Metadata) -> io::Result<()> {
+        if fs::symlink_metadata(&self.path)?.is_symlink() {
+            return Err(denied("is a link"));
+        }
+        Access::default().check_owner(&self.path, created)?;
+        #[cfg(unix)]
+        if let Some(temporary) = &self.temporary {
+            use std::os::unix::fs::MetadataExt;
+            let below = self.path.ancestors();
+            for folder in below.take_while(|folder| *folder != &**temporary) {
+                let found = fs::symlink_metadata(folder)?;
+                if found.is_symlink() || found.uid() != created.uid() || found.mode() & 0o022 != 0 {
+                    return Err(denied("may be changed by other users"));
+                }
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn file(&self, name: &SegmentName, kind: FileKind) -> PathBuf {
-        self.0.join(format!("{name}.{}", kind.extension()))
+        self.path.join(format!("{name}.{}", kind.extension()))
     }
 
     pub(super) fn quarantined(&self, name: &SegmentName, kind: FileKind) -> PathBuf {
@@ -86,7 +114,7 @@ impl SpoolFolder {
 
     /// Returns the files of segments, oldest first.
     pub(super) fn entries(&self) -> Result<Vec<SpoolFile>, StoreError> {
-        entries(&self.0)
+        entries(&self.path)
     }
 
     /// Returns the files of segments in quarantine.
@@ -99,7 +127,7 @@ impl SpoolFolder {
 
     /// Returns the writers with a lock file.
     pub(super) fn locks(&self) -> Result<Vec<String>, StoreError> {
-        let names = file_names(&self.0)?.into_iter();
+        let names = file_names(&self.path)?.into_iter();
         let writers = names.filter_map(|name| {
             let writer = name.strip_suffix(LOCK)?.strip_suffix('.')?;
             Some(writer.to_owned())
@@ -165,9 +193,15 @@ fn file_names(folder: &Path) -> Result<Vec<String>, StoreError> {
     Ok(names)
 }
 
+fn denied(reason: &str) -> io::Error {
+    let text = format!("the folder of the spool {reason}: set another one with `S3::spool`");
+    io::Error::new(io::ErrorKind::PermissionDenied, text)
+}
+
 /// Returns the folder for state that survives a restart: systemd's `$STATE_DIRECTORY`, or
-/// `$XDG_STATE_HOME` of the XDG base directories.
-fn default_spool() -> PathBuf {
+/// `$XDG_STATE_HOME` of the XDG base directories. Without a home folder, returns a folder below the
+/// one for temporary files, which is returned too.
+fn default_spool() -> (PathBuf, Option<PathBuf>) {
     let var = |name| {
         env::var_os(name)
             .map(PathBuf::from)
@@ -177,7 +211,7 @@ fn default_spool() -> PathBuf {
         let state = var("XDG_STATE_HOME").or_else(|| Some(env::home_dir()?.join(".local/state")));
         Some(state?.join("tower-traffic"))
     });
-    state
-        .unwrap_or_else(|| env::temp_dir().join("tower-traffic"))
-        .join("spool")
+    let temporary = state.is_none().then(env::temp_dir);
+    let state = state.unwrap_or_else(|| env::temp_dir().join("tower-traffic"));
+    (state.join("spool"), temporary)
 }

@@ -1,14 +1,14 @@
 //! Ownership of files in a spool that several processes share.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use super::folder::{LOCK, SpoolFolder};
-use crate::store::StoreError;
+use crate::store::{StoreError, access::Access};
 
 /// The right to the files of one writer: a lock on `<writer>.lock`, held until the last `Arc` is
 /// dropped.
@@ -26,11 +26,20 @@ impl Owner {
         let path = path(folder, writer);
         let new = path.with_added_extension("new");
         let failed = |error| StoreError::io("create the file", &new, error);
-        let lock = OpenOptions::new()
+        let access = Access::default();
+        let lock = access
+            .options()
             .write(true)
             .create_new(true)
             .open(&new)
             .map_err(failed)?;
+        let checked = lock
+            .metadata()
+            .and_then(|created| folder.check_owner(&created));
+        if let Err(error) = checked {
+            let _ = fs::remove_file(&new);
+            return Err(failed(error));
+        }
         // Locked under a temporary name, so that no other process takes it for an orphan. On a file
         // system without locks, no other process can adopt it either.
         let _ = lock.lock();
@@ -46,7 +55,8 @@ impl Owner {
     /// Takes the lock of a dead writer. Returns `None` if the writer is alive.
     pub(super) fn adopt(folder: &SpoolFolder, writer: &str) -> io::Result<Option<Arc<Self>>> {
         let path = path(folder, writer);
-        let lock = OpenOptions::new()
+        let lock = Access::default()
+            .options()
             .write(true)
             .create(true)
             .truncate(false)

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     format::warc::{Depth, Reader, SegmentItem, pack_gzip},
-    store::StoreError,
+    store::{StoreError, access::Access},
 };
 
 const BUFFER: usize = 256 << 10;
@@ -49,7 +49,7 @@ pub(super) fn repair(folder: &SpoolFolder, name: &SegmentName) -> Result<bool, S
 fn cut(path: &Path, torn: &Path, offset: u64) -> io::Result<()> {
     let mut tail = File::open(path)?;
     tail.seek(SeekFrom::Start(offset))?;
-    let mut kept = File::create(torn)?;
+    let mut kept = Access::default().replace(torn)?;
     io::copy(&mut tail, &mut kept)?;
     kept.sync_all()?;
     OpenOptions::new().write(true).open(path)?.set_len(offset)
@@ -62,7 +62,7 @@ pub(super) fn pack(folder: &SpoolFolder, name: &SegmentName) -> io::Result<u64> 
     let plain = folder.file(name, FileKind::Plain);
     let part = folder.file(name, FileKind::Part);
     let input = BufReader::with_capacity(BUFFER, File::open(&plain)?);
-    let mut output = BufWriter::with_capacity(BUFFER, File::create(&part)?);
+    let mut output = BufWriter::with_capacity(BUFFER, Access::default().replace(&part)?);
     let packed = pack_gzip(input, &mut output).and_then(|()| {
         let file = output
             .into_inner()

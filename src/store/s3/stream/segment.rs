@@ -1,7 +1,7 @@
 //! The open segment of a spool.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Write},
     path::PathBuf,
     sync::Arc,
@@ -11,7 +11,11 @@ use super::{
     folder::{FileKind, SpoolFolder},
     name::SegmentName,
 };
-use crate::{format::warc::Writer, message::Exchange, store::StoreError};
+use crate::{
+    format::warc::Writer,
+    message::Exchange,
+    store::{StoreError, access::Access},
+};
 
 /// The size at which the buffer is written to the file; it fits into the processor's cache.
 const WRITE_BUFFER: usize = 128 << 10;
@@ -35,7 +39,8 @@ impl OpenSegment {
     pub(super) fn create(folder: &SpoolFolder, name: SegmentName) -> Result<Self, StoreError> {
         let path = folder.file(&name, FileKind::Plain);
         let failed = |error| StoreError::io("create the file", &path, error);
-        let mut file = OpenOptions::new()
+        let mut file = Access::default()
+            .options()
             .append(true)
             .create_new(true)
             .open(&path)
