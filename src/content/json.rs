@@ -250,7 +250,9 @@ pub(crate) fn is_whole(text: &[u8]) -> bool {
     while let Some(item) = walk.next() {
         match item {
             JsonItem::Bad(_) => return false,
-            JsonItem::Value(place) if text[place.start] == b'"' && !is_closed(&text[place.clone()]) => {
+            JsonItem::Value(place)
+                if text[place.start] == b'"' && !is_closed(&text[place.clone()]) =>
+            {
                 return false;
             }
             _ => {}
