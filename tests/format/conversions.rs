@@ -38,7 +38,7 @@ fn exchanges() -> Vec<Exchange> {
         "/",
         "*",
         "/a|b{c}\"d\"\\^?e=`f`&%7C",
-        "http://h/?x=1",
+        "http://h?x=1",
         "https://u:p@h:8443/a%20b?&&=",
         "http://[::1]:80/x",
         "/%zz/%ff?\u{e9}",
