@@ -11,6 +11,7 @@ use super::{
     ReadFault,
     node::{At, InvalidValue, Node},
 };
+use crate::content::json;
 
 /// The keys with which an entry of a HAR or of a cassette may begin.
 pub(super) const FIRST_KEYS: [&str; 16] = [
@@ -77,31 +78,7 @@ pub(super) fn read(
         is_whole_file: false,
         on_item,
     };
-    let mut result = reader.file();
-    loop {
-        let (place, reason) = match result {
-            Ok(()) | Err(Stop::ByCaller) => return Ok(()),
-            Err(Stop::Io(error)) => return Err(error.into()),
-            Err(Stop::Syntax(place, reason)) => (place, reason),
-        };
-        let (line, column) = place;
-        if !reader.input.find_entry()? {
-            return Err(ReadFault::Syntax {
-                line,
-                column,
-                reason,
-            });
-        }
-        let error = Item::Syntax {
-            line,
-            column,
-            reason,
-        };
-        if !(reader.on_item)(error) {
-            return Ok(());
-        }
-        result = reader.rest_of_file();
-    }
+    reader.run()
 }
 
 /// The reason why a reader stops.
@@ -131,6 +108,33 @@ struct Reader<'a, R> {
 }
 
 impl<R: BufRead> Reader<'_, R> {
+    fn run(&mut self) -> Result<(), ReadFault> {
+        let mut result = self.file();
+        loop {
+            let (line, column, reason) = match result {
+                Ok(()) | Err(Stop::ByCaller) => return Ok(()),
+                Err(Stop::Io(error)) => return Err(error.into()),
+                Err(Stop::Syntax((line, column), reason)) => (line, column, reason),
+            };
+            if !self.input.find_entry()? {
+                return Err(ReadFault::Syntax {
+                    line,
+                    column,
+                    reason,
+                });
+            }
+            let error = Item::Syntax {
+                line,
+                column,
+                reason,
+            };
+            if !(self.on_item)(error) {
+                return Ok(());
+            }
+            result = self.rest_of_file();
+        }
+    }
+
     fn file(&mut self) -> Result<(), Stop> {
         match self.input.next_token()? {
             Some(b'[') if self.path.may_be_file => {
@@ -292,6 +296,9 @@ struct Input<R> {
     column: usize,
     /// The positions of unpaired surrogates in the file, from the current value on.
     unpaired: Vec<u64>,
+    /// The number of bytes that were parsed.
+    #[cfg(test)]
+    parsed: usize,
 }
 
 impl<R: BufRead> Input<R> {
@@ -307,6 +314,8 @@ impl<R: BufRead> Input<R> {
             lines: 0,
             column: 0,
             unpaired: Vec::new(),
+            #[cfg(test)]
+            parsed: 0,
         }
     }
 
@@ -413,6 +422,10 @@ impl<R: BufRead> Input<R> {
                     error.column() + if is_first_line { column } else { 0 },
                 );
                 let reason = error.to_string();
+                if reason.starts_with("recursion limit") {
+                    // No entry is in a value that is nested as deep.
+                    self.set_mark(self.at);
+                }
                 let end = reason.rfind(" at line ").unwrap_or(reason.len());
                 Err(Stop::Syntax(place, reason[..end].to_owned()))
             }
@@ -432,11 +445,14 @@ impl<R: BufRead> Input<R> {
     /// Moves to the next entry after the mark. Returns false at the end of the file.
     fn find_entry(&mut self) -> io::Result<bool> {
         let mut from = self.mark + usize::from(self.mark < self.ready);
+        // Values that contain the error: parsing them again would take quadratic time.
+        let end = self.at.saturating_sub(1).max(self.mark);
+        let mut open = open_values(&self.window[self.mark..end], self.mark);
         loop {
             let text = &self.window[..self.ready];
             let found = memchr::memchr_iter(b'{', &text[from..])
                 .map(|at| from + at)
-                .find(|&at| begins_entry(text, at));
+                .find(|at| begins_entry(text, *at) && open.binary_search(at).is_err());
             if let Some(at) = found {
                 self.set_mark(at);
                 self.at = at;
@@ -446,6 +462,7 @@ impl<R: BufRead> Input<R> {
             let kept = self.ready.saturating_sub(KEY_SPACE).max(from);
             self.set_mark(kept);
             self.at = self.ready;
+            open.clear();
             from = 0;
             if !self.fill()? {
                 return Ok(false);
@@ -462,8 +479,31 @@ impl<R: BufRead> Read for Input<R> {
         let count = buffer.len().min(self.ready - self.at);
         buffer[..count].copy_from_slice(&self.window[self.at..][..count]);
         self.at += count;
+        #[cfg(test)]
+        {
+            self.parsed += count;
+        }
         Ok(count)
     }
+}
+
+/// Returns the positions of the lists and objects that are open at the end of `text`, which begins
+/// at `offset`.
+fn open_values(text: &[u8], offset: usize) -> Vec<usize> {
+    let mut open = Vec::new();
+    let mut at = 0;
+    while let Some(&byte) = text.get(at) {
+        match byte {
+            b'{' | b'[' => open.push(offset + at),
+            b'}' | b']' => {
+                open.pop();
+            }
+            b'"' => at += json::string(&text[at..]) - 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    open
 }
 
 /// Whether the brace at `at` begins an entry.
@@ -523,6 +563,44 @@ fn unit(text: &[u8]) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hostile_files_take_linear_time() {
+        const PATH: ListPath<'_> = ListPath {
+            steps: &[&["log"], &["entries"]],
+            may_be_file: false,
+        };
+        for part in [
+            r#"[{"time":"#,
+            r#"{"time":["#,
+            r#"{"request":1 "#,
+            r#"{"request":[{"time":1},"#,
+            r#"{"time":1},"#,
+            r#"{"_a":""#,
+            "{",
+            "[",
+            r"\ud800",
+        ] {
+            let text = format!(
+                r#"{{"log":{{"entries":[{}"#,
+                part.repeat(100_000 / part.len())
+            );
+            let mut reader = Reader {
+                input: Input::new(text.as_bytes()),
+                path: PATH,
+                list: String::from("$"),
+                index: 0,
+                is_whole_file: false,
+                on_item: &mut |_| true,
+            };
+            assert!(reader.run().is_err(), "{part}");
+            assert!(
+                reader.input.parsed <= 3 * text.len(),
+                "{part}: {}",
+                reader.input.parsed
+            );
+        }
+    }
 
     #[test]
     fn unpaired_surrogates_are_replaced() {
