@@ -16,7 +16,10 @@ use super::{
     body::ChaosBody,
     engine::{ChaosEngine, Pending, Verdict},
     future::{ChaosFuture, Outcome},
-    model::observation::{Inputs, Observation},
+    model::{
+        observation::{Inputs, Observation},
+        request_pattern::MAX_TEXT_BYTES,
+    },
 };
 use crate::body::read_ahead;
 
@@ -24,8 +27,6 @@ use crate::body::read_ahead;
 const CHAOS: HeaderName = HeaderName::from_static("x-chaos");
 /// The header that names the fault as http4k does.
 const HTTP4K_CHAOS: HeaderName = HeaderName::from_static("x-http4k-chaos");
-/// The longest request body that triggers can see, in bytes.
-const MAX_BODY_BYTES: usize = 1 << 20;
 
 /// The service of the [`Chaos`](super::Chaos) layer.
 #[derive(Clone)]
@@ -145,7 +146,7 @@ impl<S, T> AffectedCall<S, T> {
         let (parts, body) = request.into_parts();
         let mut read = None;
         let body = if pending.inputs.body {
-            let (whole, body) = read_ahead(body, MAX_BODY_BYTES).await;
+            let (whole, body) = read_ahead(body, MAX_TEXT_BYTES).await;
             read = whole.ok().map(|body| body.to_bytes());
             ChaosBody::stored(body)
         } else {

@@ -16,13 +16,24 @@ pub(crate) fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(percent_decode(&spaces).collect())
 }
 
+/// Whether [`decoded`] text is `name`, without an allocation.
+#[cfg(feature = "chaos")]
+pub(crate) fn decodes_to(text: &[u8], name: &str) -> bool {
+    let words = text.split(|&byte| byte == b'+').enumerate();
+    let bytes = words.flat_map(|(index, word)| {
+        let space = (index > 0).then_some(b' ');
+        space.into_iter().chain(percent_decode(word))
+    });
+    bytes.eq(name.bytes())
+}
+
 /// Returns the encoded pairs of a form, empty ones included.
 pub(crate) fn pairs(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|&byte| byte == b'&')
 }
 
 /// Returns the decoded names and values of a form as text; invalid UTF-8 becomes U+FFFD.
-#[cfg(any(feature = "chaos", feature = "har"))]
+#[cfg(feature = "har")]
 pub(crate) fn texts(text: &str) -> impl Iterator<Item = (String, String)> + '_ {
     let decoded = |text: &[u8]| String::from_utf8_lossy(&decoded(text)).into_owned();
     pairs(text.as_bytes())

@@ -257,6 +257,8 @@ fn documents() -> Vec<Value> {
         json!({ "type": "throw", "message": "a\nb" }),
         json!({ "type": "status", "status": 503 }),
         json!({ "type": "response", "status": 200, "headers": { "a": "b" }, "body": "ü" }),
+        json!({ "type": "grpc-status", "status": 14, "message": "später" }),
+        json!({ "type": "grpc-status", "status": 0 }),
         json!({ "type": "body" }),
         json!({ "type": "snip" }),
         json!({ "type": "sniprequest" }),
@@ -698,4 +700,157 @@ fn invalid_json_is_an_error() {
         let text = open.repeat((1 << 20) / open.len());
         assert!(text.parse::<Stage>().is_err());
     }
+}
+
+#[test]
+fn a_name_given_twice_is_an_error_with_its_path() {
+    let hit = |trigger: &str, behavior: &str| {
+        format!(r#"{{"type": "trigger", "trigger": {trigger}, "behaviour": {behavior}}}"#)
+    };
+    let always = r#"{"type": "always"}"#;
+    let none = r#"{"type": "none"}"#;
+    for (document, path) in [
+        (r#"{"type": "wait", "type": "wait"}"#.to_owned(), "$.type"),
+        (
+            r#"{"type": "wait", "unknown": 1, "unknown": 2}"#.to_owned(),
+            "$.unknown",
+        ),
+        (
+            r#"[{"type": "wait"}, {"type": "wait", "until": null, "until": null}]"#.to_owned(),
+            "$[1].until",
+        ),
+        (
+            hit(
+                r#"{"type": "request", "headers": {"a": "x", "a": "y"}}"#,
+                none,
+            ),
+            "$.trigger.headers.a",
+        ),
+        (
+            hit(
+                r#"{"type": "request", "queries": {"a b": "x", "a b": "x"}}"#,
+                none,
+            ),
+            r#"$.trigger.queries["a b"]"#,
+        ),
+        (
+            hit(
+                r#"{"type": "and", "triggers": [{"type": "nth", "n": 1, "n": 2}]}"#,
+                none,
+            ),
+            "$.trigger.triggers[0].n",
+        ),
+        (
+            hit(
+                always,
+                r#"{"type": "response", "status": 200, "headers": {"a": "b", "a": "b"}}"#,
+            ),
+            "$.behaviour.headers.a",
+        ),
+        // Names of headers have no case.
+        (
+            hit(
+                always,
+                r#"{"type": "response", "status": 200, "headers": {"A": "b", "a": "b"}}"#,
+            ),
+            "$.behaviour.headers.a",
+        ),
+    ] {
+        let bad = document.parse::<Stage>().unwrap_err();
+        assert_eq!(bad.path(), path, "{document}");
+        assert!(bad.reason().contains("duplicate"), "{bad}");
+        let of_serde = serde_json::from_str::<Stage>(&document)
+            .unwrap_err()
+            .to_string();
+        assert!(of_serde.contains(path), "{of_serde}");
+    }
+    let twice = r#"[{"ordinal": 1, "ordinal": 2, "seed": "1", "behaviour": {"type": "none"}}]"#;
+    let bad = tower_traffic::chaos::Decision::list_from_json(twice).unwrap_err();
+    assert_eq!(bad.path(), "$[0].ordinal");
+}
+
+#[test]
+fn conditions_on_one_part_are_written_as_several_triggers() {
+    use tower_traffic::chaos::{Behavior, Requests, Trigger};
+
+    let requests = Requests::any()
+        .header("a", "x.*")
+        .unwrap()
+        .header("a", ".*y")
+        .unwrap();
+    let stage = Stage::when(Trigger::requests(requests), Behavior::none());
+    let document: Value = serde_json::from_str(&stage.to_document()).unwrap();
+    assert_eq!(
+        document["trigger"],
+        json!({"type": "and", "triggers": [
+            {"type": "request", "headers": {"a": "x.*"}},
+            {"type": "request", "headers": {"a": ".*y"}},
+        ]})
+    );
+}
+
+#[test]
+fn patterns_that_would_take_long_are_errors() {
+    let hit = |requests: Value| {
+        json!({
+            "type": "trigger", "trigger": requests, "behaviour": { "type": "none" },
+        })
+    };
+    for pattern in ["(a|b)*a(a|b){12}", "(.{1,100}){1,100}", "(a{1,100}){1,100}"] {
+        let document = hit(json!({ "type": "request", "headers": { "a": pattern } }));
+        let bad = read(&document).unwrap_err();
+        assert_eq!(bad.path(), "$.trigger.headers.a");
+        assert!(bad.reason().contains("size limit"), "{bad}");
+    }
+    for pattern in [
+        "/users/[0-9]+/orders/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+        r"(?i).*\.example\.(com|org)",
+        ".*(timeout|deadline|unavailable).*",
+        r"[\w.+-]+@[\w-]+(\.[\w-]+)+",
+        // Its automaton is small: the time of a match does not depend on the pattern.
+        ".*(?:[a-e]{1,50}){1,40}x",
+        ".{0,50}",
+        "[^/]{1,40}",
+        "Mozilla/.*(Chrome|Firefox)/[0-9]{2,3}.*",
+        r"\{.*\x22id\x22: ?[0-9]+.*\}",
+    ] {
+        read(&hit(json!({ "type": "request", "body": pattern }))).unwrap();
+    }
+}
+
+#[test]
+fn patterns_for_the_same_text_are_limited() {
+    let all = |requests: Vec<Value>| {
+        let triggers: Vec<_> = requests
+            .into_iter()
+            .map(|mut fields| {
+                fields["type"] = "request".into();
+                fields
+            })
+            .collect();
+        read(&json!({ "type": "wait", "until": { "type": "or", "triggers": triggers } }))
+    };
+    let paths = |count: usize, pattern: &dyn Fn(usize) -> String| {
+        all((0..count).map(|n| json!({ "path": pattern(n) })).collect())
+    };
+    paths(3, &|n| format!(".*{n}.*")).unwrap();
+    let bad = paths(4, &|n| format!(".*{n}.*")).unwrap_err();
+    assert_eq!(bad.path(), "$");
+    assert!(
+        bad.reason().contains("at most 3") && bad.reason().contains("`path`"),
+        "{bad}"
+    );
+    paths(4, &|n| format!("/a{}.*", "a".repeat(n))).unwrap_err();
+    paths(4, &|_| "/same/.*".to_owned()).unwrap_err();
+    // Each begins with other text, or reads no further than its own length.
+    paths(100, &|n| format!("/route-{n}/.*")).unwrap();
+    paths(100, &|n| format!(".{n}{{2,3}}")).unwrap();
+    // Of other parts, and of other headers.
+    let headers = |name: &dyn Fn(usize) -> String| {
+        all((0..50)
+            .map(|n| json!({ "headers": { name(n): ".*a" } }))
+            .collect())
+    };
+    headers(&|n| format!("x-{n}")).unwrap();
+    headers(&|n| if n % 2 == 0 { "x" } else { "X" }.to_owned()).unwrap_err();
 }

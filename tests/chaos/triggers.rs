@@ -276,6 +276,129 @@ async fn envoy_headers_ask_for_a_fault() {
     }
 }
 
+/// Counts how many of a thousand requests with these headers are affected as `is_so` says.
+async fn affected(
+    headers: &[(&'static str, &str)],
+    is_so: impl Fn(&Response<Body>) -> bool,
+) -> usize {
+    let stage = Stage::when(
+        Trigger::envoy_fault_headers(),
+        Behavior::envoy_fault_headers(ms(2_000)),
+    );
+    let app = app(&Chaos::on(stage));
+    let mut count = 0;
+    for _ in 0..1000 {
+        let mut request = request("/");
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        count += usize::from(is_so(&ask(&app, request).await));
+    }
+    count
+}
+
+#[tokio::test(start_paused = true)]
+async fn envoy_percentages_limit_a_fault_to_a_share_of_the_requests() {
+    const ABORT: (&str, &str) = ("x-envoy-fault-abort-request", "503");
+    const ABORTED: &str = "x-envoy-fault-abort-request-percentage";
+    const DELAYED: &str = "x-envoy-fault-delay-request-percentage";
+    for (percentage, range) in [
+        ("0", 0..=0),
+        ("25", 200..=300),
+        ("100", 1000..=1000),
+        ("250", 1000..=1000),
+        // An invalid percentage is ignored.
+        ("bob", 1000..=1000),
+        ("-1", 1000..=1000),
+    ] {
+        let headers = [ABORT, (ABORTED, percentage)];
+        let count = affected(&headers, |response| response.status() == 503).await;
+        assert!(range.contains(&count), "{percentage}: {count}");
+        // The percentage of another fault does not count.
+        let headers = [ABORT, (DELAYED, percentage)];
+        let count = affected(&headers, |response| response.status() == 503).await;
+        assert_eq!(count, 1000);
+        let delay = ("x-envoy-fault-delay-request", "100");
+        let headers = [delay, (DELAYED, percentage)];
+        let count = affected(&headers, |r| r.headers().contains_key("x-chaos")).await;
+        assert!(range.contains(&count), "{percentage}: {count}");
+    }
+}
+
+#[tokio::test]
+async fn envoy_asks_for_a_grpc_status() {
+    const GRPC: (&str, &str) = ("x-envoy-fault-abort-grpc-request", "14");
+    let is_unavailable = |response: &Response<Body>| {
+        let status = response.headers().get("grpc-status");
+        response.status() == 200 && status.is_some_and(|status| status == "14")
+    };
+    assert_eq!(affected(&[GRPC], is_unavailable).await, 1000);
+    let half = [GRPC, ("x-envoy-fault-abort-request-percentage", "50")];
+    assert!((450..=550).contains(&affected(&half, is_unavailable).await));
+    // The status of HTTP has precedence.
+    let both = [GRPC, ("x-envoy-fault-abort-request", "503")];
+    assert_eq!(
+        affected(&both, |response| response.status() == 503).await,
+        1000
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn envoy_asks_for_a_rate() {
+    let app = app(&Chaos::on(Behavior::envoy_fault_headers(ms(0))));
+    let ask_with = async |headers: &[(&'static str, &str)]| {
+        let mut request = Request::post("/")
+            .body(Body::from(vec![b'x'; 4096]))
+            .unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let began = Instant::now();
+        let response = ask(&app, request).await;
+        assert_eq!(text(response).await.unwrap().len(), 4096);
+        began.elapsed()
+    };
+    let rate = ("x-envoy-fault-throughput-response", "1");
+    let took = ask_with(&[rate]).await;
+    assert!((ms(2_900)..ms(4_100)).contains(&took), "{took:?}");
+    let none = ("x-envoy-fault-throughput-response-percentage", "0");
+    assert_eq!(ask_with(&[rate, none]).await, ms(0));
+}
+
+#[tokio::test]
+async fn a_grpc_status_is_a_head_without_a_body() {
+    let chaos = Chaos::on(Behavior::grpc_status(14, "no 100% luck\n\u{fc}"));
+    let response = ask(&app(&chaos), request("/")).await;
+    assert_eq!(response.status(), 200);
+    let headers = response.headers();
+    assert_eq!(headers["content-type"], "application/grpc");
+    assert_eq!(headers["grpc-status"], "14");
+    assert_eq!(headers["grpc-message"], "no 100%25 luck%0A%C3%BC");
+    assert_eq!(headers["x-chaos"], "ReturnGrpcStatus (14)");
+    assert_eq!(text(response).await.unwrap(), "");
+
+    let chaos = Chaos::on(Behavior::grpc_status(5, ""));
+    let response = ask(&app(&chaos), request("/")).await;
+    assert!(!response.headers().contains_key("grpc-message"));
+}
+
+#[tokio::test]
+async fn long_texts_and_bodies_match_no_pattern() {
+    let any = Requests::any;
+    for (len, is_hit) in [(64 << 10, true), ((64 << 10) + 1, false)] {
+        let long = "x".repeat(len);
+        for requests in [any().body("x*").unwrap(), any().header("x", "x*").unwrap()] {
+            let chaos = Chaos::on(Stage::when(Trigger::requests(requests), fails()));
+            let request = Request::post("/")
+                .header("x", &long)
+                .body(Body::from(long.clone()))
+                .unwrap();
+            let response = ask(&app(&chaos), request).await;
+            assert_eq!(response.status() == 503, is_hit, "{len}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn throwing_panics_or_fails() {
     let chaos = Chaos::on(Behavior::throw("foo"));

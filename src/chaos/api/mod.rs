@@ -57,7 +57,7 @@ use super::{Chaos, engine::ChaosEngine};
 ///
 /// The routes up to `toggle` are http4k's and answer `{"chaos":"<text>"}`, with `none` while chaos
 /// is off. A document is JSON of at most 1 MiB, as [`Stage`](super::Stage) reads it; its media type
-/// is ignored. Decisions are a JSON array of at most 16 MiB. An invalid document changes nothing;
+/// is ignored. Decisions are a JSON array of at most 4 MiB. An invalid document changes nothing;
 /// the answer is 400 with `{"error":"<reason>","path":"$.trigger"}`.
 ///
 /// # Access control

@@ -12,6 +12,7 @@ use axum::{
 use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::task::spawn_blocking;
 
 use super::{
     openapi::Description,
@@ -19,6 +20,7 @@ use super::{
     state::EngineState,
 };
 use crate::chaos::{
+    document::ParseDocumentError,
     engine::{
         ChaosEngine,
         control::{
@@ -32,7 +34,7 @@ use crate::chaos::{
 /// The maximum size of a document, in bytes.
 const MAX_DOCUMENT_BYTES: usize = 1 << 20;
 /// The maximum size of a list of decisions, in bytes.
-const MAX_DECISIONS_BYTES: usize = 16 << 20;
+const MAX_DECISIONS_BYTES: usize = 4 << 20;
 
 /// Builds the routes that require the token: all except that of the page.
 pub(super) fn guarded(base: &str, has_token: bool) -> Router<ChaosEngine> {
@@ -72,14 +74,14 @@ async fn activate(State(engine): State<ChaosEngine>, body: Body) -> Result<Respo
     if document.is_empty() {
         engine.enable();
     } else {
-        engine.enable_with(Stage::from_json(&document)?);
+        engine.enable_with(parsed(document, Stage::from_json).await?);
     }
     Ok(status(&engine))
 }
 
 async fn activate_new(State(engine): State<ChaosEngine>, body: Body) -> Result<Response, Refused> {
     let document = read(body, MAX_DOCUMENT_BYTES).await?;
-    engine.enable_with(Stage::from_json(&document)?);
+    engine.enable_with(parsed(document, Stage::from_json).await?);
     Ok(status(&engine))
 }
 
@@ -106,7 +108,7 @@ async fn activate_again(
     body: Body,
 ) -> Result<Response, Refused> {
     let decisions = read(body, MAX_DECISIONS_BYTES).await?;
-    engine.enable_again(Decision::list_from_slice(&decisions)?);
+    engine.enable_again(parsed(decisions, Decision::list_from_slice).await?);
     Ok(status(&engine))
 }
 
@@ -122,6 +124,18 @@ pub(super) async fn wrong_method() -> Response {
         StatusCode::METHOD_NOT_ALLOWED,
         "wrong method: expected a method of the `Allow` header",
     )
+}
+
+/// Parses a body on a thread that may block: a large one takes a second.
+async fn parsed<T: Send + 'static>(
+    body: Bytes,
+    parse: impl FnOnce(&[u8]) -> Result<T, ParseDocumentError> + Send + 'static,
+) -> Result<T, Refused> {
+    match spawn_blocking(move || parse(&body)).await {
+        Ok(parsed) => Ok(parsed?),
+        // The runtime is shutting down.
+        Err(_) => Err(Refused::Incomplete),
+    }
 }
 
 async fn read(body: Body, limit: usize) -> Result<Bytes, Refused> {

@@ -18,7 +18,7 @@ use crate::chaos::{
     body::ChaosBody,
     model::{
         behavior::{Answer, Behavior, Change, Destruction, Kind, Message},
-        envoy,
+        envoy::{self, Abort},
         random::{Draw, Random},
     },
 };
@@ -88,14 +88,28 @@ impl Plan {
             Kind::SnipRequestBody => self.on_request.push(Step::Snip),
             Kind::Destroy(destruction) => self.end(End::Destroy(*destruction)),
             Kind::Never => self.end(End::Never),
+            Kind::GrpcStatus { status, message } => {
+                self.end(End::Answer(Answer::of_grpc_status(*status, message)));
+            }
             Kind::EnvoyFault { max_delay } => {
-                let fault = envoy::of(headers);
+                let fault = envoy::of(headers, self.random);
                 if let Some(delay) = fault.delay {
                     self.delay(delay.min(*max_delay));
                 }
-                if let Some(status) = fault.status {
-                    self.status(status);
+                match fault.abort {
+                    Some(Abort::Http(status)) => self.status(status),
+                    Some(Abort::Grpc(status)) => {
+                        self.http4k_text = Some(format!("Grpc status {status}"));
+                        self.end(End::Answer(Answer::of_grpc_status(status, "")));
+                    }
+                    None => {}
                 }
+                let rate = fault.bytes_per_second;
+                self.on_response.extend(
+                    rate.map(|bytes_per_second| {
+                        Step::Change(Change::Throttle { bytes_per_second })
+                    }),
+                );
             }
             Kind::Change { on, change } => {
                 let step = Step::Change(change.clone());
@@ -116,11 +130,7 @@ impl Plan {
 
     fn status(&mut self, status: StatusCode) {
         self.http4k_text = Some(format!("Status {}", status.as_u16()));
-        self.end(End::Answer(Answer {
-            status,
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-        }));
+        self.end(End::Answer(Answer::of_status(status)));
     }
 
     fn end(&mut self, end: End) {

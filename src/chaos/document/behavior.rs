@@ -11,8 +11,8 @@ use super::{
     decision::plural,
     invalid, required,
     value::{
-        Count, Difference, Duration, Exponent, HeaderName, HeaderValue, Percentage, Positive,
-        StatusCode, Text,
+        Count, Difference, Duration, Exponent, GrpcCode, HeaderName, HeaderValue, Percentage,
+        Positive, StatusCode, Text,
     },
 };
 use crate::chaos::model::{
@@ -38,6 +38,9 @@ tagged! {
             headers: Option<BTreeMap<String, HeaderValue>>,
             body: Option<Text>,
         },
+        /// Responds as a gRPC server that fails: with status 200, `grpc-status` and
+        /// `grpc-message`, and no body.
+        GrpcStatus { status: GrpcCode, message: Option<Text> },
         /// Removes the body of the response.
         Body,
         /// Cuts the body of the response at a random place.
@@ -60,7 +63,9 @@ tagged! {
         /// Refuses the connection.
         Refuse { on: Option<OnlyConnection> },
         /// Applies the faults in Envoy's request headers: a delay (`x-envoy-fault-delay-request`,
-        /// in milliseconds, up to `atMost`) and a status (`x-envoy-fault-abort-request`).
+        /// in milliseconds, up to `atMost`), a status (`x-envoy-fault-abort-request` or
+        /// `x-envoy-fault-abort-grpc-request`) and a rate (`x-envoy-fault-throughput-response`, in
+        /// KiB per second), each for the percentage in its own header.
         Asked { #[serde(rename = "atMost")] max: Duration },
         /// Sets a header, and removes other headers of the same name.
         SetHeader { name: HeaderName, value: HeaderValue, on: Option<Message> },
@@ -171,6 +176,8 @@ impl TryFrom<Behavior> for Model {
                 headers: header_map(headers.unwrap_or_default())?,
                 body: body.map_or_else(Bytes::new, |body| body.0.into()),
             })),
+            Behavior::GrpcStatus { status: GrpcCode(status), message } =>
+                Self::grpc_status(status, message.map_or_else(String::new, |message| message.0)),
             Behavior::Body => Self::no_body(),
             Behavior::Snip => Self::snip_body(),
             Behavior::SnipRequest => Self::snip_request_body(),
@@ -237,6 +244,10 @@ fn header_map(fields: BTreeMap<String, HeaderValue>) -> Result<HeaderMap, ParseD
             let error = format!("invalid header name: expected a token (RFC 9110), found `{name}`");
             return invalid(&*name, error).map_err(|error| error.at("headers"));
         };
+        if headers.contains_key(&parsed) {
+            let error = "duplicate header name: expected each name once, in any case";
+            return invalid(&*name, error).map_err(|error| error.at("headers"));
+        }
         headers.append(parsed, value);
     }
     Ok(headers)
@@ -313,6 +324,10 @@ impl From<&Model> for Behavior {
                     .map(|(name, value)| (name.to_string(), HeaderValue(value.clone())))
                     .collect()),
                 body: Some(Text(String::from_utf8_lossy(&answer.body).into_owned())),
+            },
+            Kind::GrpcStatus { status, message } => Self::GrpcStatus {
+                status: GrpcCode(*status),
+                message: (!message.is_empty()).then(|| Text(message.clone())),
             },
             Kind::NoBody => Self::Body,
             Kind::SnipBody => Self::Snip,

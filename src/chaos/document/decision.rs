@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
 use super::{
-    Convert, ParseDocumentError, behavior, invalid, json, parse, read,
+    Convert, ParseDocumentError, behavior, from_deserializer, invalid, json, parse, read,
     value::{Count, Duration, Seed, Text},
     write,
 };
@@ -157,7 +157,7 @@ impl Serialize for decision::Decision {
 /// Reads a single decision. [`list_from_json`](Self::list_from_json) also checks the whole list.
 impl<'de> Deserialize<'de> for decision::Decision {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
+        let value = from_deserializer(deserializer)?;
         let decision = read::<Decision>(&value).and_then(Self::try_from);
         decision.map_err(de::Error::custom)
     }

@@ -41,14 +41,18 @@ pub(in crate::chaos) mod decision;
 mod json;
 pub(in crate::chaos) mod stage;
 pub(in crate::chaos) mod trigger;
+mod unique;
 pub(in crate::chaos) mod value;
 
-use std::fmt;
+use std::{cell::RefCell, fmt};
 
-use serde::{Deserialize, Serialize, de};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, DeserializeSeed},
+};
 use serde_json::Value;
 
-use self::json::Json;
+use self::{json::Json, unique::UniqueJson};
 
 /// An error in a document, with its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -139,8 +143,24 @@ fn parse(text: &[u8], expected: &str) -> Result<Value, ParseDocumentError> {
             "missing document: expected {expected}"
         )));
     }
-    let value = serde_json::from_slice(text);
-    value.map_err(|error| de::Error::custom(format!("invalid JSON: {error}")))
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let duplicate = RefCell::new(None);
+    let value = UniqueJson(&duplicate).deserialize(&mut reader);
+    let value = value.and_then(|value| reader.end().map(|()| value));
+    value.map_err(|error| {
+        let duplicate = duplicate.into_inner();
+        duplicate.unwrap_or_else(|| de::Error::custom(format!("invalid JSON: {error}")))
+    })
+}
+
+/// Reads a JSON tree from any deserializer. The text of an error begins with the path.
+fn from_deserializer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+    let duplicate = RefCell::new(None);
+    let value = UniqueJson(&duplicate).deserialize(deserializer);
+    value.map_err(|error| match duplicate.into_inner() {
+        Some(duplicate) => de::Error::custom(duplicate),
+        None => error,
+    })
 }
 
 /// Reads a part of the model from a JSON tree.

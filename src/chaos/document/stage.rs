@@ -1,17 +1,23 @@
 //! Stages of a document.
 
-use std::str::FromStr;
+use std::{borrow::Cow, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
 use super::{
-    Convert, ParseDocumentError, behavior::Behavior, convert_all, parse, read, trigger::Trigger,
-    write,
+    Convert, ParseDocumentError, behavior::Behavior, convert_all, from_deserializer, json, parse,
+    read, trigger::Trigger, write,
 };
-use crate::chaos::model;
+use crate::chaos::model::{
+    self,
+    pattern::{is_unbounded, literal_start},
+};
 
 const MAX_PATTERNS: usize = 100;
+/// The maximum number of patterns that read a long text of a request to its end. Each takes 2 to 3
+/// µs per KiB.
+const MAX_READERS: usize = 3;
 
 tagged! {
     /// A stage, or an array of stages: the first that applies decides.
@@ -132,7 +138,8 @@ impl Stage {
     }
 }
 
-/// Reads a document of at most 100 regular expressions, each of which may need a megabyte.
+/// Reads a document of at most 100 regular expressions, of which at most three can match the same
+/// text: one that begins with other literal text does not count, nor one without repetition.
 ///
 /// ```
 /// use tower_traffic::chaos::Stage;
@@ -169,13 +176,16 @@ impl model::stage::Stage {
     }
 
     fn from_value(value: &Value) -> Result<Self, ParseDocumentError> {
-        let found = patterns(value);
+        let mut patterns = Vec::new();
+        collect_patterns(value, &mut patterns);
+        let found = patterns.len();
         if found > MAX_PATTERNS {
             let reason = "invalid document: expected at most";
             return Err(de::Error::custom(format!(
                 "{reason} {MAX_PATTERNS} regular expressions, found {found}"
             )));
         }
+        check_readers(&patterns)?;
         read::<Document>(value)?.try_into()
     }
 
@@ -189,7 +199,7 @@ impl model::stage::Stage {
 /// Reads a document as [`FromStr`] does. The text of an error begins with the path.
 impl<'de> Deserialize<'de> for model::stage::Stage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
+        let value = from_deserializer(deserializer)?;
         Self::from_value(&value).map_err(de::Error::custom)
     }
 }
@@ -201,18 +211,74 @@ impl Serialize for model::stage::Stage {
     }
 }
 
-/// Counts regular expressions before any is compiled.
-fn patterns(value: &Value) -> usize {
+/// A regular expression, with the part of a request that it is matched against.
+struct FoundPattern<'a> {
+    part: &'static str,
+    name: &'a str,
+    pattern: Cow<'a, str>,
+}
+
+/// Collects regular expressions before any is compiled.
+fn collect_patterns<'a>(value: &'a Value, found: &mut Vec<FoundPattern<'a>>) {
+    let mut add = |part, name, value| {
+        found.extend(json::text(value).map(|pattern| FoundPattern {
+            part,
+            name,
+            pattern,
+        }));
+    };
     match value {
-        Value::Array(items) => items.iter().map(patterns).sum(),
         Value::Object(fields) if fields.get("type").is_some_and(|kind| kind == "request") => {
-            let single = ["host", "path", "body"].iter();
-            let single = single.filter_map(|name| fields.get(*name));
-            let maps = ["queries", "headers"].iter();
-            let maps = maps.filter_map(|name| fields.get(*name)?.as_object());
-            single.count() + maps.map(serde_json::Map::len).sum::<usize>()
+            for part in ["host", "path", "body"] {
+                fields
+                    .get(part)
+                    .into_iter()
+                    .for_each(|value| add(part, "", value));
+            }
+            for part in ["queries", "headers"] {
+                let members = fields.get(part).and_then(Value::as_object);
+                for (name, value) in members.into_iter().flatten() {
+                    add(part, name, value);
+                }
+            }
         }
-        Value::Object(fields) => fields.values().map(patterns).sum(),
-        _ => 0,
+        Value::Array(items) => items.iter().for_each(|item| collect_patterns(item, found)),
+        Value::Object(fields) => fields
+            .values()
+            .for_each(|item| collect_patterns(item, found)),
+        _ => {}
     }
+}
+
+/// Limits the number of patterns that can read the same text to its end, for the time that a
+/// request may take.
+fn check_readers(patterns: &[FoundPattern<'_>]) -> Result<(), ParseDocumentError> {
+    let readers = patterns.iter().filter(|found| is_unbounded(&found.pattern));
+    let readers: Vec<_> = readers
+        .map(|found| (found, literal_start(&found.pattern)))
+        .collect();
+    for (found, start) in &readers {
+        let is_same_text = |other: &FoundPattern<'_>| match found.part {
+            "headers" => other.name.eq_ignore_ascii_case(found.name),
+            "queries" => other.name == found.name,
+            _ => true,
+        };
+        let together = readers.iter().filter(|(other, other_start)| {
+            other.part == found.part && is_same_text(other) && start.starts_with(other_start)
+        });
+        let count = together.count();
+        if count > MAX_READERS {
+            let part = found.part;
+            let name = match found.name {
+                "" => String::new(),
+                name => format!(" `{name}`"),
+            };
+            return Err(de::Error::custom(format!(
+                "invalid document: expected at most {MAX_READERS} regular expressions that can \
+                 match the same `{part}`{name}, found {count}: join them with `|`, or begin them \
+                 with different text"
+            )));
+        }
+    }
+    Ok(())
 }

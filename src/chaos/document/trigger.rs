@@ -52,7 +52,8 @@ tagged! {
         /// Fires for a route, such as `/users/{id}`, or for a path if the router matched no route.
         Route { route: Text },
         /// Fires for requests with Envoy's fault headers (`x-envoy-fault-delay-request`,
-        /// `x-envoy-fault-abort-request`).
+        /// `x-envoy-fault-abort-request`, `x-envoy-fault-abort-grpc-request`,
+        /// `x-envoy-fault-throughput-response`), for the percentages in these headers.
         Asked,
         /// Fires for responses by their status: `status`, or the range from `from` to `to`.
         Status(Statuses),
@@ -74,7 +75,7 @@ pub(in crate::chaos) struct Requests {
     queries: Option<BTreeMap<String, Pattern>>,
     /// Headers. One matching value of a repeated header is enough.
     headers: Option<BTreeMap<String, Pattern>>,
-    /// A body of at most 1 MiB, in UTF-8.
+    /// A body of at most 64 KiB, in UTF-8.
     body: Option<Pattern>,
 }
 
@@ -133,7 +134,7 @@ impl From<&model::trigger::Trigger> for Trigger {
             Kind::Countdown { count, .. } => Self::Countdown { count: Count(*count) },
             Kind::Delay { period, .. } => Self::Delay { period: Duration(*period) },
             Kind::Deadline { end, .. } => Self::Deadline { end_time: Timestamp(*end) },
-            Kind::Requests(requests) => Self::Request(requests.into()),
+            Kind::Requests(requests) => Self::of_requests(requests),
             Kind::Not(trigger) => Self::Not { trigger: boxed(trigger) },
             Kind::And(triggers) => Self::And { triggers: list(triggers) },
             Kind::Or(triggers) => Self::Or { triggers: list(triggers) },
@@ -207,26 +208,49 @@ fn checked<T>(step: &str, result: Result<T, InvalidPattern>) -> Result<T, ParseD
     result.or_else(|error| invalid(step, error))
 }
 
-impl From<&request_pattern::Requests> for Requests {
-    fn from(wanted: &request_pattern::Requests) -> Self {
-        let mut requests = Self::default();
+impl Trigger {
+    /// An object has one condition for each part: more of them are joined with `and`.
+    fn of_requests(wanted: &request_pattern::Requests) -> Self {
+        let mut all = vec![Requests::default()];
         for part in wanted.parts() {
-            let of = |pattern: &request_pattern::Pattern| Pattern(pattern.to_string());
-            match part {
-                Part::Method(method) => requests.method = Some(Text(method.clone())),
-                Part::Host(pattern) => requests.host = Some(of(pattern)),
-                Part::Path(pattern) => requests.path = Some(of(pattern)),
-                Part::Body(pattern) => requests.body = Some(of(pattern)),
-                Part::Query(name, pattern) => {
-                    let queries = requests.queries.get_or_insert_default();
-                    queries.insert(name.clone(), of(pattern));
-                }
-                Part::Header(name, pattern) => {
-                    let headers = requests.headers.get_or_insert_default();
-                    headers.insert(name.clone(), of(pattern));
-                }
+            if !all.iter_mut().any(|requests| requests.add(part)) {
+                let mut requests = Requests::default();
+                requests.add(part);
+                all.push(requests);
             }
         }
-        requests
+        if all.len() > 1 {
+            let triggers = all.into_iter().map(Self::Request).collect();
+            return Self::And { triggers };
+        }
+        Self::Request(all.pop().unwrap_or_default())
     }
+}
+
+impl Requests {
+    /// Adds a condition. Returns false if there is one for that part.
+    fn add(&mut self, part: &Part) -> bool {
+        let of = |pattern: &request_pattern::Pattern| Pattern(pattern.to_string());
+        match part {
+            Part::Method(method) => set(&mut self.method, Text(method.clone())),
+            Part::Host(pattern) => set(&mut self.host, of(pattern)),
+            Part::Path(pattern) => set(&mut self.path, of(pattern)),
+            Part::Body(pattern) => set(&mut self.body, of(pattern)),
+            Part::Query(name, pattern) => insert(&mut self.queries, name, of(pattern)),
+            Part::Header(name, pattern) => insert(&mut self.headers, name, of(pattern)),
+        }
+    }
+}
+
+fn set<T>(field: &mut Option<T>, value: T) -> bool {
+    let is_free = field.is_none();
+    field.get_or_insert(value);
+    is_free
+}
+
+fn insert(field: &mut Option<BTreeMap<String, Pattern>>, name: &str, value: Pattern) -> bool {
+    let members = field.get_or_insert_default();
+    let is_free = !members.contains_key(name);
+    members.entry(name.to_owned()).or_insert(value);
+    is_free
 }

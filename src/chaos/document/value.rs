@@ -58,6 +58,8 @@ values! {
     // An informational status ends no exchange.
     StatusCode(u16), "status", "a status code from 200 to 999",
         |text| integer(text).filter(|status| (200..=999).contains(status)), |code| (*code).into();
+    GrpcCode(u32), "gRPC status", "a whole number from 0 to 4294967295", integer,
+        |code| (*code).into();
     Text(String), "text", "a string, a number or a boolean",
         |text| Some(text.to_owned()), |text| text.clone().into();
     Pattern(String), "pattern", "a regular expression",

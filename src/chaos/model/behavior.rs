@@ -3,7 +3,8 @@
 use std::{fmt, num::NonZeroU64, sync::Arc, sync::RwLock, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::{
     connection::ConnectionBehavior, decision::Affected, latency::Latency, trigger::clamped,
@@ -38,6 +39,7 @@ pub(in crate::chaos) enum Kind {
     Throw(String),
     Status(StatusCode),
     Answer(Answer),
+    GrpcStatus { status: u32, message: String },
     NoBody,
     SnipBody,
     SnipRequestBody,
@@ -56,6 +58,33 @@ pub(in crate::chaos) struct Answer {
     pub(in crate::chaos) status: StatusCode,
     pub(in crate::chaos) headers: HeaderMap,
     pub(in crate::chaos) body: Bytes,
+}
+
+impl Answer {
+    pub(in crate::chaos) fn of_status(status: StatusCode) -> Self {
+        Self {
+            status,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        }
+    }
+
+    /// Returns a response of gRPC whose only part is its head, which stands for the trailers.
+    pub(in crate::chaos) fn of_grpc_status(status: u32, message: &str) -> Self {
+        // "Percent-Encoded" in the specification of gRPC over HTTP/2.
+        const ENCODED: AsciiSet = CONTROLS.add(b'%');
+        let mut answer = Self::of_status(StatusCode::OK);
+        let headers = &mut answer.headers;
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert(HeaderName::from_static("grpc-status"), status.into());
+        let message = utf8_percent_encode(message, &ENCODED).to_string();
+        if let Ok(message) = HeaderValue::try_from(message)
+            && !message.is_empty()
+        {
+            headers.insert(HeaderName::from_static("grpc-message"), message);
+        }
+        answer
+    }
 }
 
 /// The message of an exchange that a fault applies to.
@@ -167,6 +196,24 @@ impl Behavior {
         }))
     }
 
+    /// Responds as a gRPC server that fails with `status`, without calling the inner service: with
+    /// the HTTP status 200, the headers `grpc-status` and `grpc-message`, and no body.
+    ///
+    /// `status` is a [status code of gRPC](https://grpc.io/docs/guides/status-codes/), such as 14
+    /// for `UNAVAILABLE`. An empty `message` is left out.
+    ///
+    /// ```
+    /// use tower_traffic::{Chaos, chaos::Behavior};
+    ///
+    /// let chaos = Chaos::on(Behavior::grpc_status(14, "try again later"));
+    /// ```
+    pub fn grpc_status(status: u32, message: impl Into<String>) -> Self {
+        Self(Kind::GrpcStatus {
+            status,
+            message: message.into(),
+        })
+    }
+
     /// Removes the body of the response.
     pub fn no_body() -> Self {
         Self(Kind::NoBody)
@@ -191,12 +238,20 @@ impl Behavior {
         Self(Kind::Never)
     }
 
-    /// Applies the fault that the request's headers ask for, as Envoy's fault filter does.
+    /// Applies the faults that the request's headers ask for, as Envoy's fault filter does.
     ///
-    /// `x-envoy-fault-delay-request` is a delay in milliseconds, which is shortened to `max_delay`
-    /// if it is longer; `x-envoy-fault-abort-request` is the status of the response, from 200 to
-    /// 599. The trigger [of the same name](crate::chaos::Trigger::envoy_fault_headers) fires for
-    /// requests with such headers.
+    /// | header | fault |
+    /// |---|---|
+    /// | `x-envoy-fault-delay-request` | a delay in milliseconds, which is shortened to `max_delay` if it is longer |
+    /// | `x-envoy-fault-abort-request` | the status of the response, from 200 to 599 |
+    /// | `x-envoy-fault-abort-grpc-request` | the [gRPC status](Self::grpc_status) of the response |
+    /// | `x-envoy-fault-throughput-response` | the rate of the response body, in KiB per second |
+    ///
+    /// `x-envoy-fault-delay-request-percentage`, `x-envoy-fault-abort-request-percentage` and
+    /// `x-envoy-fault-throughput-response-percentage` limit a fault to that percentage of the
+    /// requests, chosen by the seed. The trigger [of the same
+    /// name](crate::chaos::Trigger::envoy_fault_headers) fires for requests to which at least one
+    /// of the faults applies.
     pub fn envoy_fault_headers(max_delay: Duration) -> Self {
         Self(Kind::EnvoyFault { max_delay })
     }
@@ -343,6 +398,7 @@ impl Behavior {
             Kind::Throw(_) => "throw",
             Kind::Status(_) => "status",
             Kind::Answer(_) => "response",
+            Kind::GrpcStatus { .. } => "grpc-status",
             Kind::NoBody => "body",
             Kind::SnipBody => "snip",
             Kind::SnipRequestBody => "sniprequest",
@@ -386,6 +442,7 @@ impl fmt::Display for Behavior {
             Kind::Throw(message) => write!(f, "ThrowException RuntimeException {message}"),
             Kind::Status(status) => write!(f, "ReturnStatus ({})", status.as_u16()),
             Kind::Answer(answer) => write!(f, "ReturnResponse({})", answer.status.as_u16()),
+            Kind::GrpcStatus { status, .. } => write!(f, "ReturnGrpcStatus ({status})"),
             Kind::NoBody | Kind::SnipBody => f.write_str("SnipBody"),
             Kind::SnipRequestBody => f.write_str("SnipRequestBody"),
             Kind::Destroy(Destruction::Memory) => f.write_str("EatMemory"),

@@ -9,6 +9,7 @@ pub(in crate::chaos) mod envoy;
 pub(in crate::chaos) mod latency;
 pub(in crate::chaos) mod moment;
 pub(in crate::chaos) mod observation;
+pub(in crate::chaos) mod pattern;
 pub(in crate::chaos) mod random;
 pub(in crate::chaos) mod request_pattern;
 pub(in crate::chaos) mod stage;

@@ -25,6 +25,10 @@ pub(in crate::chaos) enum Draw {
     Header,
     /// The changed bytes of a body, or of the data that is received from a connection.
     Bytes,
+    /// Whether the faults in Envoy's headers apply.
+    EnvoyDelay,
+    EnvoyAbort,
+    EnvoyRate,
     /// The changed bytes of the data that is sent to a connection.
     #[cfg(feature = "chaos-connect")]
     SentBytes,
@@ -51,6 +55,9 @@ impl Random {
             Draw::Bytes => 5,
             #[cfg(feature = "chaos-connect")]
             Draw::SentBytes => 6,
+            Draw::EnvoyDelay => 7,
+            Draw::EnvoyAbort => 8,
+            Draw::EnvoyRate => 9,
         };
         Pcg64Dxsm::new(self.state, stream)
     }

@@ -3,38 +3,35 @@
 use std::fmt;
 
 use http::{HeaderValue, Uri, header::HOST};
-use regex_lite::{Regex, RegexBuilder};
 
-use super::{decision::Affected, observation::Observation};
+use super::{decision::Affected, observation::Observation, pattern::TextPattern};
 use crate::{content::form, message::head};
 
-/// The largest compiled regular expression, in bytes.
-const SIZE_LIMIT: usize = 1 << 20;
+/// The longest text that a pattern is matched against, in bytes: matching runs on the thread of the
+/// request.
+pub(in crate::chaos) const MAX_TEXT_BYTES: usize = 64 << 10;
 
 /// A regular expression that must match the whole text.
 #[derive(Clone, Debug)]
 pub(in crate::chaos) struct Pattern {
-    regex: Regex,
+    compiled: TextPattern,
     text: String,
 }
 
 impl Pattern {
     fn new(text: impl Into<String>) -> Result<Self, InvalidPattern> {
         let text = text.into();
-        // Without the anchors first: an unbalanced `)` would close their group.
-        let compile = |text: &str| RegexBuilder::new(text).size_limit(SIZE_LIMIT).build();
-        let regex = compile(&text).and_then(|_| compile(&format!(r"\A(?:{text})\z")));
-        match regex {
-            Ok(regex) => Ok(Self { regex, text }),
-            Err(error) => Err(InvalidPattern {
-                reason: error.to_string(),
+        match TextPattern::new(&text) {
+            Ok(compiled) => Ok(Self { compiled, text }),
+            Err(reason) => Err(InvalidPattern {
+                reason,
                 text: shortened(text),
             }),
         }
     }
 
     pub(in crate::chaos) fn matches(&self, text: &str) -> bool {
-        self.regex.is_match(text)
+        text.len() <= MAX_TEXT_BYTES && self.compiled.matches(text)
     }
 }
 
@@ -83,7 +80,8 @@ pub(in crate::chaos) enum Part {
 /// A pattern of requests: all of its conditions must match.
 ///
 /// Patterns are regular expressions in the syntax of [`regex_lite`], and must match the whole text.
-/// Of a query parameter or header with several values, one matching value is enough.
+/// A text of more than 64 KiB does not match. The time of a match is proportional to the length of
+/// the text: a pattern that needs a large automaton, such as `(a{1,50}){1,50}`, is an error. Of a query parameter or header with several values, one matching value is enough.
 ///
 /// ```
 /// use tower_traffic::chaos::Requests;
@@ -159,8 +157,8 @@ impl Requests {
 
     /// Requires a matching body.
     ///
-    /// The body is read into memory before the request is passed on. A body that is longer than 1
-    /// MiB or is not UTF-8 does not match.
+    /// The body is read into memory before the request is passed on. A body that is longer than 64
+    /// KiB or is not UTF-8 does not match.
     ///
     /// # Errors
     ///
@@ -215,10 +213,17 @@ fn host<'a>(observation: &Observation<'a>) -> Option<&'a str> {
     str::from_utf8(head::host(observation.uri, header)?).ok()
 }
 
-/// Returns the decoded values of a query parameter.
+/// Returns the decoded values of a query parameter. Only these are decoded, because each pattern
+/// reads the whole query.
 fn values<'a>(uri: &'a Uri, name: &'a str) -> impl Iterator<Item = String> + 'a {
-    form::texts(uri.query().unwrap_or_default())
-        .filter_map(move |(key, value)| (key == name).then_some(value))
+    form::pairs(uri.query().unwrap_or_default().as_bytes())
+        .filter(|pair| !pair.is_empty())
+        .map(form::split)
+        .filter(|(key, _)| form::decodes_to(key, name))
+        .map(|(_, value)| {
+            let value = form::decoded(value.unwrap_or_default());
+            String::from_utf8_lossy(&value).into_owned()
+        })
 }
 
 impl fmt::Display for Requests {

@@ -79,7 +79,7 @@ fn describe((_, id, summary, answer, takes): Operation, has_token: bool) -> Valu
             let about = "A document, of at most 1 MiB; its media type is ignored";
             Some((json([about, "Document"]), required))
         }
-        Takes::Decisions => Some((json(["Decisions, of at most 16 MiB", "Decisions"]), true)),
+        Takes::Decisions => Some((json(["Decisions, of at most 4 MiB", "Decisions"]), true)),
     };
     let mut responses = json!({ "200": json(answer) });
     if takes != Takes::Get {

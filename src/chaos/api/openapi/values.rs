@@ -61,10 +61,17 @@ pub(super) fn all() -> Map<String, Value> {
             json!({"type": "integer", "minimum": 200, "maximum": 999}),
             "^[+]?[2-9][0-9]{2}$",
         ),
+        "GrpcCode": either(
+            "A status code of gRPC: 14 is `UNAVAILABLE`.",
+            &json!(14),
+            json!({"type": "integer", "minimum": 0, "maximum": u32::MAX}),
+            "^[+]?[0-9]{1,9}$",
+        ),
         "Text": text("Text.", &json!("foo"), ""),
         "Pattern": text(
             "A regular expression that must match in full, in the syntax of the crate `regex-lite`: \
-             Perl's, without lookaround and backreferences. Its size is limited.",
+             Perl's, without lookaround and backreferences. Its size is limited, and so is the \
+             number of patterns for the same text.",
             &json!("/orders/.*"),
             // The format `regex` of JSON Schema is JavaScript's.
             "",

@@ -333,7 +333,7 @@ impl Trigger {
             Kind::Route(name) => {
                 observation.target == Affected::Request && observation.route() == name
             }
-            Kind::EnvoyFault => envoy::is_in(observation.headers),
+            Kind::EnvoyFault => envoy::is_in(observation.headers, observation.random),
             Kind::Status(range) => {
                 let status = observation.status.map(|status| status.as_u16());
                 status.is_some_and(|status| range.contains(&status))
