@@ -30,9 +30,7 @@ pub(super) fn is_internal(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_link_local() || METADATA_V4.contains(&v4),
         IpAddr::V6(v6) => {
-            v6.is_unicast_link_local()
-                || METADATA_V6.contains(&v6)
-                || embedded(v6).is_some_and(|v4| is_internal(v4.into()))
+            v6.is_unicast_link_local() || METADATA_V6.contains(&v6) || embeds_internal(v6)
         }
     }
 }
@@ -51,16 +49,35 @@ pub(super) fn is_internal_host(host: &str) -> bool {
     names.any(|metadata| metadata.eq_ignore_ascii_case(name))
 }
 
-/// Returns the IPv4 address in an IPv6 address: mapped and compatible (RFC 4291, 2.5.5), NAT64 (RFC
-/// 6052), 6to4 (RFC 3056).
-fn embedded(v6: Ipv6Addr) -> Option<Ipv4Addr> {
-    let ([0, 0, 0, 0, 0, 0 | 0xffff, high, low]
-    | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
-    | [0x2002, high, low, ..]) = v6.segments()
-    else {
-        return None;
+/// Whether one of the IPv4 addresses that an IPv6 address may contain is internal.
+fn embeds_internal(v6: Ipv6Addr) -> bool {
+    let word = |high: u16, low: u16| u32::from(high) << 16 | u32::from(low);
+    let v4 = match v6.segments() {
+        // Compatible and mapped (RFC 4291, 2.5.5), translated (RFC 2765, 2.1), NAT64 (RFC 6052,
+        // 2.1).
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        // 6to4 (RFC 3056, 2).
+        | [0x2002, high, low, ..] => vec![word(high, low)],
+        // Local NAT64 (RFC 8215): the operator chooses the length of the prefix, and by that the
+        // place of the address (RFC 6052, 2.2).
+        [0x64, 0xff9b, 1, third, fourth, fifth, high, low] => vec![
+            word(third, fourth << 8 | fifth >> 8),
+            word(third << 8 | fourth & 0xff, fifth),
+            word(fourth << 8 | fifth >> 8, fifth << 8 | high >> 8),
+            word(high, low),
+        ],
+        // Teredo (RFC 4380, 4): the server, and the obfuscated client.
+        [0x2001, 0, high, low, _, _, client_high, client_low] => {
+            vec![word(high, low), !word(client_high, client_low)]
+        }
+        // ISATAP (RFC 5214, 6.1), under any prefix.
+        [.., 0 | 0x200, 0x5efe, high, low] => vec![word(high, low)],
+        _ => return false,
     };
-    Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
+    let mut v4 = v4.into_iter().map(Ipv4Addr::from_bits);
+    v4.any(|v4| is_internal(v4.into()))
 }
 
 #[cfg(test)]
@@ -82,7 +99,18 @@ mod tests {
             "[::ffff:169.254.169.254]",
             "[::169.254.169.254]",
             "[64:ff9b::a9fe:a9fe]",
+            "[::ffff:0:169.254.169.254]",
+            "[64:ff9b:1::a9fe:a9fe]",
+            "[64:ff9b:1:ffff:ffff:ffff:a9fe:a9fe]",
+            "[64:ff9b:1:a9fe:a9:fe00::]",
+            "[64:ff9b:1:aba9:fe:a9fe::]",
+            "[64:ff9b:1:abcd:a9:fea9:fe00:0]",
             "[2002:a9fe:a9fe::1]",
+            "[2001:0:a9fe:a9fe::1]",
+            "[2001::5601:5601]",
+            "[2001:db8::5efe:a9fe:a9fe]",
+            "[fe80::200:5efe:a9fe:a9fe]",
+            "[2001:db8::200:5efe:a9fe:a9fe]",
             "metadata.google.internal",
             "METADATA.google.internal.",
         ] {
@@ -98,6 +126,10 @@ mod tests {
             "192.168.0.1",
             "[::1]",
             "[2001:db8::1]",
+            "[::ffff:0:127.0.0.1]",
+            "[64:ff9b:1::a00:1]",
+            "[2001::f5ff:fffe]",
+            "[2001:db8::5efe:a00:1]",
             "example.com",
             "metadata.example.com",
         ] {

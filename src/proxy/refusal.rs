@@ -34,11 +34,12 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, error, reason)
     }
 
-    pub(super) fn tunnel_denied() -> Self {
+    /// Refuses a `CONNECT`, and says what to do `instead`.
+    pub(super) fn tunnel_denied(instead: &str) -> Self {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "http_request_denied",
-            "CONNECT is not allowed by this proxy: request an http:// URI instead",
+            format!("CONNECT (https:// through a proxy) is not allowed by this proxy: {instead}"),
         )
     }
 

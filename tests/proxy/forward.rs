@@ -463,6 +463,111 @@ async fn an_origin_that_never_answers() {
     assert_eq!(ask(&Forward::new(), get(good.url("/"))).await.text(), "ok");
 }
 
+/// A frame of HTTP/2 (RFC 9113, 4.1).
+fn frame(kind: u8, stream: u32, content: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(content.len()).expect("a small frame");
+    let mut frame = len.to_be_bytes()[1..].to_vec();
+    frame.extend([kind, 0]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(content);
+    frame
+}
+
+/// An HTTP/2 origin that answers the first request of each connection with these frames.
+async fn http2_origin(frames: Vec<u8>) -> Raw {
+    const SETTINGS: u8 = 4;
+    const HEADERS: u8 = 1;
+    Raw::serving(move |mut connection| {
+        let frames = frames.clone();
+        async move {
+            connection.say(frame(SETTINGS, 0, &[])).await;
+            let mut preface = [0; 24];
+            let stream = &mut connection.stream;
+            if stream.read_exact(&mut preface).await.is_err() {
+                return;
+            }
+            let mut head = [0; 9];
+            while stream.read_exact(&mut head).await.is_ok() {
+                let len = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+                let mut content = vec![0; len as usize];
+                if stream.read_exact(&mut content).await.is_err() {
+                    return;
+                }
+                if head[3] == HEADERS {
+                    break;
+                }
+            }
+            connection.say(&frames).await;
+            connection.rest().await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_http2_origin_that_fails_is_not_called_unreachable() {
+    const DATA: u8 = 0;
+    const RST_STREAM: u8 = 3;
+    const GOAWAY: u8 = 7;
+    let reset = |code: u32| frame(RST_STREAM, 1, &code.to_be_bytes());
+    let go_away = |code: u32| frame(GOAWAY, 0, &[[0; 4], code.to_be_bytes()].concat());
+    let terminated = "connection_terminated";
+    let broken = "http_protocol_error";
+    let mut broken_head = frame(1, 1, &[0xff, 0xff, 0xff]);
+    // END_HEADERS.
+    broken_head[4] = 4;
+    let mut cases = vec![
+        // The frame breaks the rules: no head, an unknown stream, garbage, and HTTP/1.
+        (
+            frame(DATA, 1, b"hello"),
+            broken,
+            "a body without a head".to_owned(),
+        ),
+        (
+            frame(DATA, 0, b"hello"),
+            broken,
+            "data of no stream".to_owned(),
+        ),
+        (
+            frame(RST_STREAM, 1, b"abc"),
+            broken,
+            "a wrong size".to_owned(),
+        ),
+        // A whole head of three undefined bytes of HPACK.
+        (broken_head, broken, "a broken head".to_owned()),
+        (OK.as_bytes().to_vec(), broken, "HTTP/1".to_owned()),
+    ];
+    // NO_ERROR, INTERNAL_ERROR, REFUSED_STREAM, CANCEL, CONNECT_ERROR, ENHANCE_YOUR_CALM.
+    for code in [0, 2, 7, 8, 10, 11] {
+        cases.push((reset(code), terminated, format!("reset {code}")));
+        cases.push((go_away(code), terminated, format!("go away {code}")));
+    }
+    // PROTOCOL_ERROR, FLOW_CONTROL_ERROR, SETTINGS_TIMEOUT, STREAM_CLOSED, FRAME_SIZE_ERROR,
+    // COMPRESSION_ERROR, INADEQUATE_SECURITY, HTTP_1_1_REQUIRED, and an unknown code.
+    for code in [1, 3, 4, 5, 6, 9, 12, 13, 99] {
+        cases.push((reset(code), broken, format!("reset {code}")));
+        cases.push((go_away(code), broken, format!("go away {code}")));
+    }
+    for (frames, error, what) in cases {
+        let origin = http2_origin(frames).await;
+        let forward = Forward::new().http2_only(true);
+        let answer = soon(ask(&forward, get(origin.url("/path")))).await;
+        assert_eq!(answer.status, 502, "{what}: {}", answer.text());
+        assert_eq!(
+            answer.headers["proxy-status"],
+            format!("tower-traffic; error={error}"),
+            "{what}: {}",
+            answer.text()
+        );
+        assert!(
+            !answer.text().contains("reach"),
+            "{what}: {}",
+            answer.text()
+        );
+        assert_eq!(origin.connections(), 1, "{what}");
+    }
+}
+
 /// All requests share an HTTP/2 connection. After its peer has vanished, the connection is closed.
 #[tokio::test(start_paused = true)]
 async fn an_http2_origin_that_vanishes() {

@@ -96,6 +96,13 @@ const TARGETS: &str = "
     by_port / example.com:443 https://example.com/
     by_port / example.com:8443 http://example.com:8443/
     by_port / [2001:db8::1]:443 https://[2001:db8::1]/
+    by_port https://example.com/a none https://example.com/a
+    by_port https://example.com:8443/a none https://example.com:8443/a
+    by_port https://example.com:443/a none https://example.com/a
+    by_port https://example.com:80/a none https://example.com:80/a
+    by_port wss://example.com/a none https://example.com/a
+    by_port http://example.com:443/a none https://example.com/a
+    http https://example.com/a none http://example.com/a
     http://up.test:81 /a?b example.com http://up.test:81/a?b
     http://up.test/ /a example.com http://up.test/a
     https://up.test/base /a?b example.com https://up.test/base/a?b
@@ -1004,6 +1011,36 @@ async fn connect_is_refused() {
             answer.headers["allow"],
             "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_refused_tunnel_names_the_request_to_send_instead() {
+    let up = ProxyHost::upstream("http://up.test").expect("an upstream");
+    for (layer, target, instead) in [
+        (
+            ProxyHost::by_port(),
+            "example.com:443",
+            "http://example.com:443/",
+        ),
+        (
+            ProxyHost::by_port(),
+            "example.com:8443",
+            "https://example.com:8443/",
+        ),
+        (ProxyHost::https(), "example.com:443", "http://example.com/"),
+        (
+            ProxyHost::https(),
+            "example.com:8443",
+            "http://example.com:8443/",
+        ),
+        (ProxyHost::http(), "example.com:443", "http://example.com/"),
+        (up, "example.com:443", "reverse proxy"),
+    ] {
+        let answer = refused(&layer, request("CONNECT", target, empty())).await;
+        assert_eq!(answer.status, 405);
+        assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
+        assert!(answer.text().contains(instead), "{}", answer.text());
     }
 }
 

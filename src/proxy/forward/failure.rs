@@ -2,6 +2,7 @@
 
 use std::{error::Error, io};
 
+use h2::Reason;
 use http::StatusCode;
 use rustls::{CertificateError, pki_types::InvalidDnsNameError};
 
@@ -13,6 +14,10 @@ const CUT: &str = "the connection to the origin ended before the response";
 
 /// Returns the error response for an error that arrived instead of a response head.
 pub(super) fn refusal(error: &(dyn Error + 'static)) -> Refusal {
+    // More specific than the errors of hyper around it.
+    if let Some(refusal) = find(error).and_then(http2) {
+        return refusal;
+    }
     let mut next = Some(error);
     let mut kind = None;
     while let Some(error) = next {
@@ -52,9 +57,25 @@ pub(super) fn no_target() -> Refusal {
     Refusal::bad_request("invalid request target: expected an absolute http:// or https:// URI")
 }
 
-/// Whether the connection ended before the response head arrived.
+/// Whether the connection ended before the response head arrived, or the origin has not processed
+/// the request (RFC 9113, 8.7).
 pub(super) fn is_cut(error: &(dyn Error + 'static)) -> bool {
-    refusal(error).error == CONNECTION_TERMINATED
+    match find::<h2::Error>(error) {
+        Some(error) if error.is_reset() => error.reason() == Some(Reason::REFUSED_STREAM),
+        _ => refusal(error).error == CONNECTION_TERMINATED,
+    }
+}
+
+/// Finds an error of type `E` in the chain.
+fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = source(error);
+    }
+    None
 }
 
 fn known(error: &(dyn Error + 'static)) -> Option<Refusal> {
@@ -155,6 +176,39 @@ fn protocol(error: &hyper::Error) -> Option<Refusal> {
         .then(|| bad_gateway("http_protocol_error", "the origin violated HTTP"))
 }
 
+/// Returns the error response for an error of HTTP/2; `None` if it is not one of the peer's.
+fn http2(error: &h2::Error) -> Option<Refusal> {
+    if let Some(error) = error.get_io() {
+        return network(error);
+    }
+    let reason = error.reason()?;
+    if !error.is_remote() {
+        return Some(bad_gateway(
+            "http_protocol_error",
+            format!("the origin violated HTTP/2 ({reason:?})"),
+        ));
+    }
+    let ended = if error.is_go_away() {
+        "closed the connection"
+    } else {
+        "reset the stream"
+    };
+    let error = match reason {
+        // The origin gave up, without an objection to the use of the protocol.
+        Reason::NO_ERROR
+        | Reason::INTERNAL_ERROR
+        | Reason::REFUSED_STREAM
+        | Reason::CANCEL
+        | Reason::CONNECT_ERROR
+        | Reason::ENHANCE_YOUR_CALM => CONNECTION_TERMINATED,
+        _ => "http_protocol_error",
+    };
+    Some(bad_gateway(
+        error,
+        format!("the origin {ended} before the response ({reason:?})"),
+    ))
+}
+
 fn network(error: &io::Error) -> Option<Refusal> {
     use io::ErrorKind;
 
@@ -199,7 +253,7 @@ fn connect_timed_out() -> Refusal {
     timed_out("connection_timeout", "connecting to the origin timed out")
 }
 
-fn bad_gateway(error: &'static str, reason: &'static str) -> Refusal {
+fn bad_gateway(error: &'static str, reason: impl Into<String>) -> Refusal {
     Refusal::new(StatusCode::BAD_GATEWAY, error, reason)
 }
 

@@ -120,7 +120,9 @@ async fn open_tunnel(
     mut request: Request<RequestBody>,
 ) -> Result<Response<ForwardBody>, Refusal> {
     if request.extensions().get::<TunnelAllowed>().is_none() {
-        return Err(Refusal::tunnel_denied());
+        return Err(Refusal::tunnel_denied(
+            "request an http:// URI instead, or allow tunnels with `ProxyHost::allow_connect`",
+        ));
     }
     let Some(client) = request.extensions_mut().remove::<OnUpgrade>() else {
         return Err(Refusal::bad_request(

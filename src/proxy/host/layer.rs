@@ -67,7 +67,7 @@ use super::{
 /// |---|---|
 /// | 400 | the host is missing (optional with [`upstream`](Self::upstream)), repeated or invalid; the path leads above the base path of the upstream; the target is not an HTTP URI; a `CONNECT` names no host and port; `Max-Forwards` is not a number |
 /// | 403 | the host is not [allowed](Self::allow_hosts); the address is link-local or a cloud's metadata service, without [`allow_link_local`](Self::allow_link_local) |
-/// | 405 | `CONNECT`, without [`allow_connect`](Self::allow_connect); a WebSocket over HTTP/2, without the feature `forward`; `TRACE` with `Max-Forwards: 0` |
+/// | 405 | `CONNECT`, without [`allow_connect`](Self::allow_connect): the body says which request to send instead; a WebSocket over HTTP/2, without the feature `forward`; `TRACE` with `Max-Forwards: 0` |
 /// | 501 | a transfer coding other than chunked |
 /// | 502 | the origin responds to a WebSocket over HTTP/2 with a 2xx, without opening it |
 /// | 508 | the request has passed this proxy before, according to `Via` |
@@ -106,8 +106,11 @@ impl ProxyHost {
         Self::new(TargetMode::Origin(OriginScheme::Https))
     }
 
-    /// Sends each request to the origin that the request names, over HTTPS if the port is 443, else
-    /// over plain HTTP.
+    /// Sends each request to the origin that the request names, over HTTPS if the port is 443 or the
+    /// request target begins with `https://`, else over plain HTTP.
+    ///
+    /// Most clients open a tunnel (`CONNECT`) for an `https://` URL, in which no layer sees the
+    /// exchange. A request for `http://example.com:443/` asks this proxy to use HTTPS.
     pub fn by_port() -> Self {
         Self::new(TargetMode::Origin(OriginScheme::ByPort))
     }

@@ -138,7 +138,8 @@ impl Config {
 
     fn prepare_tunnel(&self, parts: &mut Parts) -> Result<(), Refusal> {
         if !self.allow_connect || matches!(self.mode, TargetMode::Upstream(_)) {
-            return Err(Refusal::tunnel_denied());
+            let instead = self.mode.instead_of_tunnel(parts.uri.authority());
+            return Err(Refusal::tunnel_denied(&instead));
         }
         target::requested_authority(parts)?;
         let uri = Uri::from(target::tunnel_authority(parts)?);

@@ -97,7 +97,7 @@ impl TargetMode {
         let (scheme, authority, path) = match self {
             Self::Origin(scheme) => {
                 let authority = requested.clone().ok_or_else(no_origin)?;
-                let (scheme, authority) = scheme.of(authority);
+                let (scheme, authority) = scheme.of(authority, parts.uri.scheme_str());
                 (scheme, authority, path)
             }
             Self::Upstream(upstream) => (
@@ -116,16 +116,19 @@ impl TargetMode {
 }
 
 impl OriginScheme {
-    fn of(self, authority: Authority) -> (Scheme, Authority) {
+    /// Returns the scheme and authority for a request to `authority`, whose target has the scheme
+    /// `requested`.
+    fn of(self, authority: Authority, requested: Option<&str>) -> (Scheme, Authority) {
         let port = authority.port_u16();
+        let is_secure = matches!(requested, Some("https" | "wss"));
         let scheme = match self {
             Self::Https => Scheme::HTTPS,
-            Self::ByPort if port == Some(443) => Scheme::HTTPS,
+            Self::ByPort if is_secure || port == Some(443) => Scheme::HTTPS,
             Self::Http | Self::ByPort => Scheme::HTTP,
         };
         // The default port is left out; port 80 is a default of the client in front.
         let is_default = match port {
-            Some(80) => true,
+            Some(80) => !is_secure,
             Some(443) => scheme == Scheme::HTTPS,
             _ => false,
         };
@@ -133,6 +136,38 @@ impl OriginScheme {
             .then(|| Authority::try_from(authority.host()).ok())
             .flatten();
         (scheme, bare.unwrap_or(authority))
+    }
+}
+
+impl TargetMode {
+    /// Returns what a client can do that asks for a tunnel to `end`.
+    pub(super) fn instead_of_tunnel(&self, end: Option<&Authority>) -> String {
+        let (host, port) = match end {
+            Some(end) => (end.host(), end.port_u16().unwrap_or(443)),
+            None => ("HOST", 443),
+        };
+        match self {
+            Self::Origin(OriginScheme::Https) if port == 443 => {
+                format!("request http://{host}/, which this proxy sends over HTTPS")
+            }
+            Self::Origin(OriginScheme::Https) => {
+                format!("request http://{host}:{port}/, which this proxy sends over HTTPS")
+            }
+            Self::Origin(OriginScheme::ByPort) if port == 443 => {
+                format!("request http://{host}:443/, which this proxy sends over HTTPS")
+            }
+            Self::Origin(OriginScheme::ByPort) => {
+                format!("send the request itself, with the target https://{host}:{port}/")
+            }
+            Self::Origin(OriginScheme::Http) => {
+                format!(
+                    "request http://{host}/, because this proxy contacts origins over HTTP only"
+                )
+            }
+            Self::Upstream(_) => {
+                "send the request itself, because this is a reverse proxy".to_owned()
+            }
+        }
     }
 }
 
