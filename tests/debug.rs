@@ -937,11 +937,70 @@ async fn a_response_that_comes_first_prints_what_was_read_of_the_request() {
     let answer = response.into_body().collect().await.expect("a body");
     assert_eq!(answer.to_bytes(), "def");
     printer.flush().await;
-    assert_eq!(
-        paper.text(),
-        "#1 > POST / HTTP/1.1\n\n    abc\n  * not read further than 3 bytes yet\n\n\
-        #1 < HTTP/1.1 200 OK (0 µs)\n\n    def\n\n"
+    let printed = paper.text();
+    let began = "#1 > POST / HTTP/1.1\n\n    abc\n  * not read further than 3 bytes yet\n\n";
+    assert!(printed.starts_with(began), "{printed}");
+    let response = "#1 < HTTP/1.1 200 OK (0 µs)\n\n    def\n\n";
+    assert!(printed.contains(response), "{printed}");
+    // The rest of the request, with the content before it.
+    let request = "#1 > body of the request\n\n    abcdef\n\n";
+    assert!(printed.contains(request), "{printed}");
+    assert_eq!(printed.len(), [began, response, request].concat().len());
+}
+
+/// A secret may begin before the response and end after it.
+#[tokio::test]
+async fn a_request_body_that_outlasts_the_response_head_is_redacted_as_a_whole() {
+    let (dump, paper) = dumping();
+    let printer = dump.printer();
+    let (sender, body) = channel();
+    let service = dump.layer(service_fn(|request: Dumped| async {
+        let mut body = request.into_body();
+        let _ = body.frame().await;
+        Ok::<_, Infallible>(Response::new(body))
+    }));
+    sender.data("{\"password\": \"hun");
+    let request = with(
+        request("POST", "/", body),
+        "content-type",
+        "application/json",
     );
+    let response = service.oneshot(request).await.expect("an answer");
+    sender.data("ter2\", \"name\": \"bob\"}");
+    drop(sender);
+    response.into_body().collect().await.expect("a body");
+    printer.flush().await;
+    let printed = paper.text();
+    assert!(
+        !printed.contains("ter2\", \"name\": \"bob\"}\n\n#1 >"),
+        "{printed}"
+    );
+    let (_, body) = printed.split_once("body of the request").expect("a block");
+    assert!(
+        body.contains("\"name\": \"bob\"") && body.contains("REDACTED"),
+        "{printed}"
+    );
+}
+
+#[tokio::test]
+async fn a_request_body_of_which_no_more_is_read_is_not_printed_again() {
+    let (dump, paper) = dumping();
+    let printer = dump.printer();
+    let (sender, body) = channel();
+    sender.data("abc");
+    let service = dump.layer(service_fn(|request: Dumped| async {
+        let mut body = request.into_body();
+        let _ = body.frame().await;
+        let mut response = reply(200, full("ok"));
+        // Dropped with the response.
+        response.extensions_mut().insert(Arc::new(Mutex::new(body)));
+        Ok::<_, Infallible>(response)
+    }));
+    drop(service.oneshot(request("POST", "/", body)).await);
+    drop(sender);
+    printer.flush().await;
+    assert_eq!(paper.blocks().len(), 2, "{}", paper.text());
+    assert_eq!(printer.not_printed(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -34,6 +34,8 @@ const INDENT: &[u8] = b"    ";
 pub(super) struct Format {
     pub(super) indents_json: bool,
     pub(super) dumps_hex: bool,
+    /// The maximum number of bytes that are dumped; `None` for all.
+    pub(super) max_hex_bytes: Option<usize>,
     /// Whether to print with color; `None` if the output decides.
     pub(super) color: Option<bool>,
     pub(super) redact: Redact,
@@ -78,6 +80,11 @@ impl Blocks {
             }
         };
         match &message.subject {
+            Subject::Request { .. } if message.printed.is_some() => {
+                out.extend_from_slice(b"> body of the request\n");
+                self.body(message, out);
+                self.request_end(message, out);
+            }
             Subject::Request { method, version } => {
                 self.request_line(method, message.head.prefix(), *version, out);
                 self.fields(message.head.iter(), out);
@@ -90,7 +97,8 @@ impl Blocks {
                 head,
                 end,
             } => {
-                self.status_line(*status, *version, *head, *end, out);
+                let is_timed = message.at != SystemTime::UNIX_EPOCH || !end.is_zero();
+                self.status_line(*status, *version, (*head, *end), is_timed, out);
                 self.fields(message.head.iter(), out);
                 self.body(message, out);
                 self.response_end(message, out);
@@ -100,7 +108,7 @@ impl Blocks {
                 version,
                 head,
             } => {
-                self.status_line(*status, *version, *head, *head, out);
+                self.status_line(*status, *version, (*head, *head), true, out);
                 self.fields(message.head.iter(), out);
                 self.note("events follow", out);
             }
@@ -150,7 +158,13 @@ impl Blocks {
     }
 
     fn time(&self, at: SystemTime, out: Out<'_>) {
-        if self.has_time {
+        if !self.has_time {
+            return;
+        }
+        if at == SystemTime::UNIX_EPOCH {
+            // As in fixtures.
+            out.extend_from_slice(b"unknown time ");
+        } else {
             let (on, off) = (&self.styles.time, &self.styles.off);
             push(out, format_args!("{on}{:.3}{off} ", timestamp(at)));
         }
@@ -187,8 +201,8 @@ impl Blocks {
         &self,
         status: StatusCode,
         version: Version,
-        head: Duration,
-        end: Duration,
+        (head, end): (Duration, Duration),
+        is_timed: bool,
         out: Out<'_>,
     ) {
         out.extend_from_slice(b"< ");
@@ -201,6 +215,10 @@ impl Blocks {
             out.extend_from_slice(reason.as_bytes());
         }
         out.extend_from_slice(self.styles.off.as_bytes());
+        if !is_timed {
+            out.push(b'\n');
+            return;
+        }
         push(out, format_args!(" ({}", Took(head)));
         // A shorter difference: the body arrived with the head.
         if end.saturating_sub(head) >= Duration::from_millis(1) {
@@ -311,7 +329,12 @@ impl Blocks {
             let text = indented.as_ref().and_then(Option::as_deref);
             terminal::lines(out, text.unwrap_or(content), INDENT);
         } else if self.format.dumps_hex {
-            hex(out, content, INDENT);
+            let shown = self.format.max_hex_bytes.unwrap_or(content.len());
+            let shown = shown.min(content.len());
+            hex(out, &content[..shown], INDENT);
+            if shown < content.len() {
+                self.note(&format!("the first {}", Bytes(shown as u64)), out);
+            }
         } else {
             self.summary(message, len, "binary", out);
             return false;

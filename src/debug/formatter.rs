@@ -36,6 +36,7 @@ pub(super) const DEFAULT_MAX_BODY_BYTES: usize = 16 << 10;
 ///     .max_body_bytes(16 << 10)                   // of each body
 ///     .indent_json(false)
 ///     .hex(false)                                 // binary content is summarized
+///     .max_hex_bytes(usize::MAX)
 ///     .color(false)
 ///     .redact(Redact::default());
 /// ```
@@ -71,6 +72,13 @@ impl Formatter {
     /// Sets whether to format binary content as hexadecimal numbers; `false` by default.
     pub fn hex(mut self, is_dumped: bool) -> Self {
         self.format.dumps_hex = is_dumped;
+        self
+    }
+
+    /// Formats at most `bytes` bytes of binary content as hexadecimal numbers, with
+    /// [`hex`](Self::hex); no limit by default.
+    pub fn max_hex_bytes(mut self, bytes: usize) -> Self {
+        self.format.max_hex_bytes = Some(bytes);
         self
     }
 

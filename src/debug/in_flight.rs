@@ -181,7 +181,9 @@ impl Call {
 
     fn begin_response<B>(&self, response: &Response<B>) {
         let mut open = lock(&self.open);
+        let rest = open.request.as_deref().and_then(|head| self.rest_of(head));
         self.end_request(&mut open, End::Unread);
+        open.request = rest;
         let (status, version) = (response.status(), response.version());
         let head = self.after();
         let is_events = self.prints_events && EventSplitter::can_read(response.headers());
@@ -208,6 +210,23 @@ impl Call {
         } else {
             open.response = message;
         }
+    }
+
+    /// Begins the block for a request body that is still read when the response begins, as in a
+    /// bidirectional stream. The block shows the whole body, because secrets cannot be found in a
+    /// part of it.
+    fn rest_of(&self, head: &Message) -> Option<Box<Message>> {
+        let mut rest = self.message(Duration::ZERO, |rest| {
+            rest.subject = head.subject.clone();
+            rest.head = head.head.clone();
+            rest.printed = Some(head.seen);
+        })?;
+        if !rest.keep(&head.body, self.printer.queue()) {
+            self.printer.lose(rest);
+            return None;
+        }
+        rest.seen = head.seen;
+        Some(rest)
     }
 
     fn event(&self, event: &mut Vec<u8>, seen: u64, number: u64, end: End) {
@@ -295,6 +314,16 @@ impl Tap for RequestTap {
                 end => end,
             };
             message.set_end(end);
+            if message.printed == Some(message.seen)
+                && message.trailers.is_none()
+                && !matches!(message.end, End::Error(_))
+            {
+                // The earlier block has all of it.
+                return self.0.printer.discard(message);
+            }
+            if message.printed.is_some() {
+                message.at = self.0.began.0 + self.0.after();
+            }
             self.0.print(Some(message));
         }
     }

@@ -70,6 +70,8 @@ use crate::{redact::Redact, util::filter::RequestFilter};
 /// - Control characters and others that change how text looks are escaped (`\x1b`, `\u{202e}`), and
 ///   so are bytes that are not UTF-8. Lines from the wire are indented, so that a message cannot
 ///   imitate a block.
+/// - A request body that is still read when the response begins, as in a bidirectional stream, is
+///   printed in a block of its own when the body ends.
 /// - Durations start at the arrival of the request. The first duration is the time to the response
 ///   head. The time to the end of the body follows if it is longer by 1 ms or more.
 ///

@@ -29,6 +29,9 @@ pub(super) struct Message {
     pub(super) seen: u64,
     pub(super) trailers: Option<HeaderList>,
     pub(super) end: End,
+    /// The number of content bytes that had passed when an earlier block printed the head of this
+    /// request; `None` if this block prints the head.
+    pub(super) printed: Option<u64>,
     /// The maximum number of bytes in `body`.
     pub(super) max_body_bytes: usize,
     /// The subscriber and the span, for an event of `tracing`.
@@ -118,6 +121,7 @@ impl Default for Message {
             seen: 0,
             trailers: None,
             end: End::Complete,
+            printed: None,
             max_body_bytes: 0,
             context: None,
             held: 0,
@@ -242,6 +246,7 @@ impl Message {
             body: body.to_bytes().to_vec(),
             trailers: body.trailers,
             end: self.end.clone(),
+            printed: self.printed,
             max_body_bytes: self.max_body_bytes,
             ..Self::default()
         }))

@@ -51,7 +51,8 @@ struct Shared {
 impl Job for Box<Message> {
     const THREAD: &'static str = "tower-traffic-printer";
     const GATHER: Gather = Gather::AfterBatch(Duration::from_millis(10));
-    const CANNOT_START: &'static str = "cannot start the printer's thread: nothing is printed";
+    const CANNOT_START: &'static str =
+        "cannot start the printer's thread: nothing is printed until a later attempt succeeds";
     const HANGS: &'static str = "the output hangs: the last messages are not printed";
 
     fn held(&self) -> usize {
@@ -139,10 +140,15 @@ impl Printer {
         self.shared.spare.take().unwrap_or_default()
     }
 
+    /// Drops a message that has nothing to print.
+    #[expect(clippy::boxed_local, reason = "messages move as pointers")]
+    pub(super) fn discard(&self, message: Box<Message>) {
+        self.queue().release(message.held);
+    }
+
     /// Counts a message that did not enter the queue, and drops the message.
     pub(super) fn lose(&self, message: Box<Message>) {
-        self.queue().release(message.held);
-        drop(message);
+        self.discard(message);
         self.queue().count_dropped(DropReason::QueueFull);
     }
 
@@ -154,12 +160,14 @@ impl Printer {
     /// Starts the printer's thread, if it has not started yet.
     fn start(&self) {
         let shared = &self.shared;
-        shared.worker.start(|| {
+        let started = shared.worker.start(|| {
             let output = shared.output.clone();
             let format = shared.format.clone();
             let spare = shared.spare.clone();
             move |jobs| Printing::new(output, format, spare, jobs).run()
         });
+        // The queue counts the messages that are lost meanwhile.
+        let _ = started;
     }
 }
 

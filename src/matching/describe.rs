@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt::Write};
 
 use super::Matching;
-use crate::message::RecordedRequest;
+use crate::{message::RecordedRequest, util::printable};
 
 impl Matching {
     /// Describes what is part of the match key of `request`. Secrets are replaced.
@@ -15,7 +15,7 @@ impl Matching {
         let mut text = format!("{} {}", clean.method, clean.uri);
         let mut show = |what: &str, bytes: &[u8]| {
             let shown = &bytes[..bytes.len().min(SHOWN)];
-            let _ = write!(text, "\n  {what}: {}", shown.escape_ascii());
+            let _ = write!(text, "\n  {what}: {}", printable::shown(shown));
             if shown.len() < bytes.len() {
                 text.push_str("...");
             }

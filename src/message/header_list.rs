@@ -163,7 +163,7 @@ impl From<&HeaderMap> for HeaderList {
 
 /// Header lines after a prefix, in a buffer that is filled on the request path, read on another
 /// thread, and reused.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct HeaderText {
     text: Vec<u8>,
     prefix: usize,

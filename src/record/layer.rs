@@ -197,6 +197,9 @@ impl RecordTraffic {
 
     /// Calls `hook` with every error of the store, on the recorder's thread. A setting of the
     /// recorder. The first error is logged through `tracing` too.
+    ///
+    /// If that thread cannot start, for lack of file descriptors or threads, the hook is called on
+    /// the thread of a request. The recorder tries again after 0.1 s, later after up to 10 s.
     pub fn on_error(self, hook: impl Fn(&StoreError) + Send + Sync + 'static) -> Self {
         let hook = Arc::new(hook);
         self.recorder.set(|settings| settings.on_error = Some(hook));

@@ -11,7 +11,8 @@ mod stats;
 mod writer;
 
 use std::{
-    fmt,
+    fmt, io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -28,7 +29,7 @@ pub(crate) use self::{
 };
 use crate::{
     redact::Redact,
-    store::{OnError, Sink},
+    store::{OnError, Sink, StoreError},
     util::{bounded_queue::Worker, pool::Pool, sync::lock},
 };
 
@@ -67,6 +68,20 @@ pub(crate) struct Settings {
     pub(crate) redact: Redact,
     pub(crate) on_error: Option<OnError>,
 }
+
+impl Settings {
+    /// Calls the hook for errors. A panic of the hook must fail neither the writer nor a request.
+    fn report(&self, error: &StoreError) {
+        if let Some(on_error) = &self.on_error {
+            let _ = catch_unwind(AssertUnwindSafe(|| on_error(error)));
+        }
+    }
+}
+
+/// The error of a writer that cannot start.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot start the recorder's thread: {0}")]
+struct StartError(#[source] io::Error);
 
 impl Recorder {
     /// Creates a recorder, without I/O: the first exchange starts the writer's thread.
@@ -130,14 +145,19 @@ impl Recorder {
         self.shared.worker.queue()
     }
 
-    /// Starts the writer's thread, if it has not started yet.
+    /// Starts the writer's thread, if it has not started yet. A failure is reported like an error
+    /// of the store.
     fn start_writer(&self) {
         let shared = &self.shared;
-        shared.worker.start(|| {
+        let started = shared.worker.start(|| {
             let settings = shared.settings.clone();
             let spare_logs = shared.spare_logs.clone();
             move |jobs| Writer::new(settings, spare_logs, jobs).run()
         });
+        if let Err(error) = started {
+            let settings = lock(&shared.settings).clone();
+            settings.report(&StoreError::other(StartError(error)));
+        }
     }
 }
 

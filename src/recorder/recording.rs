@@ -35,7 +35,8 @@ pub(super) struct Recording {
 impl Job for Recording {
     const THREAD: &'static str = "tower-traffic-writer";
     const GATHER: Gather = Gather::AfterFirst(Duration::from_millis(20));
-    const CANNOT_START: &'static str = "cannot start the recorder's thread: nothing is recorded";
+    const CANNOT_START: &'static str =
+        "cannot start the recorder's thread: nothing is recorded until a later attempt succeeds";
     const HANGS: &'static str = "the store hangs: the last exchanges are not recorded";
 
     fn held(&self) -> usize {
@@ -54,7 +55,7 @@ impl Job for Recording {
             }
             DropReason::Failed | DropReason::TimedOut => "the store failed",
             DropReason::RedactionFailed => "a function that redacts panicked",
-            DropReason::ShutDown => "the recorder is shut down, or could not start its thread",
+            DropReason::ShutDown => "the recorder is shut down",
         };
         tracing::warn!(why, "exchanges are not recorded; requests are not affected");
     }

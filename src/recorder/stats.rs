@@ -23,12 +23,12 @@ pub struct RecorderStats {
 pub struct DroppedCounts {
     /// The recorder's buffer was full: the store is slower than the traffic.
     pub queue_full: u64,
-    /// The store returned an error, or panicked.
+    /// The store returned an error, or panicked; or the recorder could not start its thread, for
+    /// lack of file descriptors or threads, and tries again later.
     pub store_failed: u64,
     /// The store exceeded its timeout.
     pub store_timed_out: u64,
-    /// The recorder was shut down before the store accepted the exchanges, or could not start its
-    /// thread.
+    /// The recorder was shut down before the store accepted the exchanges.
     pub shut_down: u64,
     /// A function of [`Redact`](crate::Redact) panicked, so that secrets could have remained.
     pub redaction_failed: u64,

@@ -2,7 +2,7 @@
 
 use std::{
     any::Any,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex},
     vec,
 };
@@ -127,10 +127,7 @@ impl Writer {
             self.has_logged = true;
             tracing::error!(%error, "the store failed; later failures are only counted");
         }
-        if let Some(on_error) = &settings.on_error {
-            // A panic of the hook must not end the writer.
-            let _ = catch_unwind(AssertUnwindSafe(|| on_error(&error)));
-        }
+        settings.report(&error);
         Err(reason)
     }
 

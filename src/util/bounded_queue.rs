@@ -13,7 +13,7 @@ use std::{
 };
 
 use tokio::{
-    runtime::Builder,
+    runtime::{Builder, Runtime},
     sync::{Notify, watch},
 };
 
@@ -28,12 +28,16 @@ const GRACE: Duration = Duration::from_millis(200);
 /// The default of [`Queue::set_drain_timeout`].
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The time after the first failed start until the next attempt; doubled after each failure.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const MAX_RETRY: Duration = Duration::from_secs(10);
+
 /// One unit of work for a [`Worker`].
 pub(crate) trait Job: Send + 'static {
     /// The name of the thread.
     const THREAD: &'static str;
     const GATHER: Gather;
-    /// The message that is logged if the thread cannot be started.
+    /// The message that is logged when the thread cannot be started for the first time.
     const CANNOT_START: &'static str;
     /// The message that is logged if the thread exceeds the drain timeout.
     const HANGS: &'static str;
@@ -95,9 +99,16 @@ impl Counts {
 /// waits until all jobs are processed.
 pub(crate) struct Worker<J: Job> {
     queue: Arc<Queue<J>>,
-    /// A receiver that is disconnected when the thread ends. `None` if the thread cannot be
-    /// started.
-    thread: OnceLock<Option<Mutex<mpsc::Receiver<()>>>>,
+    /// A receiver that is disconnected when the thread ends; empty until the thread has started.
+    thread: OnceLock<Mutex<mpsc::Receiver<()>>>,
+    retry: Mutex<Option<Retry>>,
+}
+
+/// The next attempt to start a thread, after a failure.
+#[derive(Clone, Copy)]
+struct Retry {
+    at: Instant,
+    delay: Duration,
 }
 
 impl<J: Job> Worker<J> {
@@ -105,6 +116,7 @@ impl<J: Job> Worker<J> {
         Self {
             queue: Arc::new(Queue::new(max_bytes)),
             thread: OnceLock::new(),
+            retry: Mutex::new(None),
         }
     }
 
@@ -114,27 +126,61 @@ impl<J: Job> Worker<J> {
 
     /// Starts the thread, unless it has started: it runs the future that `make` prepares, on a
     /// runtime of its own, because the app's runtime may end earlier.
+    ///
+    /// A start can fail for lack of descriptors or threads. Until a later call succeeds, the queue
+    /// counts its jobs as failed. Calls before the next attempt is due do nothing.
+    ///
+    /// # Errors
+    /// If this call made an attempt, and the attempt failed.
     #[inline]
-    pub(crate) fn start<R, F>(&self, make: impl FnOnce() -> R)
+    pub(crate) fn start<R, F>(&self, make: impl FnOnce() -> R) -> io::Result<()>
     where
         R: FnOnce(Jobs<J>) -> F + Send + 'static,
         F: Future<Output = ()>,
     {
-        self.thread.get_or_init(|| {
-            spawn(self.queue.clone(), make())
-                .inspect_err(|error| {
-                    tracing::error!(%error, "{}", J::CANNOT_START);
-                    self.queue.abandon();
-                })
-                .ok()
-                .map(Mutex::new)
-        });
+        if self.thread.get().is_some() {
+            return Ok(());
+        }
+        self.attempt(make)
+    }
+
+    #[cold]
+    fn attempt<R, F>(&self, make: impl FnOnce() -> R) -> io::Result<()>
+    where
+        R: FnOnce(Jobs<J>) -> F + Send + 'static,
+        F: Future<Output = ()>,
+    {
+        // Locked during the attempt: a call at the same time waits for its outcome.
+        let mut retry = lock(&self.retry);
+        let is_early = retry.is_some_and(|retry| Instant::now() < retry.at);
+        if is_early || self.thread.get().is_some() {
+            return Ok(());
+        }
+        match spawn(self.queue.clone(), make()) {
+            Ok(thread) => {
+                self.queue.lock().has_worker = true;
+                let _ = self.thread.set(Mutex::new(thread));
+                Ok(())
+            }
+            Err(error) => {
+                let delay = match *retry {
+                    Some(Retry { delay, .. }) => (2 * delay).min(MAX_RETRY),
+                    None => {
+                        tracing::error!(%error, "{}", J::CANNOT_START);
+                        FIRST_RETRY
+                    }
+                };
+                let at = Instant::now() + delay;
+                *retry = Some(Retry { at, delay });
+                Err(error)
+            }
+        }
     }
 }
 
 impl<J: Job> Drop for Worker<J> {
     fn drop(&mut self) {
-        let Some(Some(mut ended)) = self.thread.take() else {
+        let Some(mut ended) = self.thread.take() else {
             return;
         };
         let timeout = self.queue.drain_timeout();
@@ -153,27 +199,41 @@ where
     F: Future<Output = ()>,
 {
     let (ended, receiver) = mpsc::channel();
+    // Built here, so that the caller learns of a failure.
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let runtime = BackgroundRuntime(Some(runtime));
     thread::Builder::new()
         .name(J::THREAD.to_owned())
         .spawn(move || {
             // Dropped with the thread, even if it panics.
             let _ended = ended;
-            match Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => {
-                    runtime.block_on(run(Jobs {
-                        queue,
-                        has_taken: false,
-                    }));
-                    // A call that hangs must not keep the thread.
-                    runtime.shutdown_background();
-                }
-                Err(error) => {
-                    tracing::error!(%error, "{}", J::CANNOT_START);
-                    queue.abandon();
-                }
-            }
+            let jobs = Jobs {
+                queue,
+                has_taken: false,
+            };
+            runtime.block_on(run(jobs));
         })?;
     Ok(receiver)
+}
+
+/// A runtime whose drop never waits: it may be dropped on the request path, where a wait panics, and
+/// a call that hangs must not keep the thread.
+struct BackgroundRuntime(Option<Runtime>);
+
+impl BackgroundRuntime {
+    fn block_on(&self, future: impl Future<Output = ()>) {
+        if let Some(runtime) = &self.0 {
+            runtime.block_on(future);
+        }
+    }
+}
+
+impl Drop for BackgroundRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// A queue of jobs with a limit on the number of bytes that the jobs occupy.
@@ -198,6 +258,8 @@ struct State<J> {
     is_idle: bool,
     /// Whether the worker must process its jobs without waiting for more.
     is_urgent: bool,
+    /// Whether the worker has started.
+    has_worker: bool,
     is_closed: bool,
     flushes_requested: u64,
     flushes_done: u64,
@@ -211,6 +273,7 @@ impl<J: Job> Queue<J> {
                 counts: Counts::default(),
                 is_idle: false,
                 is_urgent: false,
+                has_worker: false,
                 is_closed: false,
                 flushes_requested: 0,
                 flushes_done: 0,
@@ -270,13 +333,19 @@ impl<J: Job> Queue<J> {
             .await;
     }
 
-    /// Adds a job whose bytes are reserved already. After the queue is closed, the job is dropped.
+    /// Adds a job whose bytes are reserved already. The job is dropped if the queue is closed, or
+    /// the worker could not start.
     pub(crate) fn push(&self, job: J) {
         let mut state = self.lock();
-        if state.is_closed {
+        if state.is_closed || !state.has_worker {
+            let reason = if state.is_closed {
+                DropReason::ShutDown
+            } else {
+                DropReason::Failed
+            };
             drop(state);
             self.release(job.held());
-            return self.count_dropped(DropReason::ShutDown);
+            return self.count_dropped(reason);
         }
         let is_awaited = job.is_awaited();
         state.counts.served += 1;
@@ -298,7 +367,8 @@ impl<J: Job> Queue<J> {
         state.counts.dropped[reason as usize] += 1;
         let counts = state.counts;
         drop(state);
-        if counts.dropped(reason) == 1 {
+        // The failed start is logged with its error.
+        if counts.dropped(reason) == 1 && !matches!(reason, DropReason::Failed) {
             J::log_first_drop(reason, &counts);
         }
     }
@@ -327,10 +397,13 @@ impl<J: Job> Queue<J> {
     }
 
     /// Waits until every job pushed before is settled, and the worker has called
-    /// [`Jobs::flushed`] for them.
+    /// [`Jobs::flushed`] for them. Without a worker, every job is settled already.
     pub(crate) async fn flush(&self) {
         let requested = {
             let mut state = self.lock();
+            if !state.has_worker {
+                return;
+            }
             state.flushes_requested += 1;
             state.is_urgent = true;
             state.flushes_requested
@@ -347,18 +420,6 @@ impl<J: Job> Queue<J> {
         drop(state);
         self.deadline.send_replace(Some(deadline));
         self.wake.notify_one();
-        self.progress.notify_waiters();
-    }
-
-    /// Drops all jobs, because no worker can be started.
-    fn abandon(&self) {
-        self.close(Instant::now());
-        let mut state = self.lock();
-        let jobs = mem::take(&mut state.jobs);
-        state.flushes_done = u64::MAX;
-        drop(state);
-        let held = jobs.iter().map(J::held).sum();
-        self.settle(jobs.len() as u64, held, Err(DropReason::ShutDown));
         self.progress.notify_waiters();
     }
 

@@ -210,7 +210,8 @@ impl ReplayCache {
 
     /// Calls `hook` with every error of the store, on look-up and on recording; the first error of
     /// a look-up and the first error of recording are logged too. Applies to all clones and handles
-    /// of this layer.
+    /// of this layer. A thread for recording that cannot start is an error of the store too; see
+    /// [`RecordTraffic::on_error`](crate::RecordTraffic::on_error).
     pub fn on_error(self, hook: impl Fn(&StoreError) + Send + Sync + 'static) -> Self {
         let hook = Arc::new(hook);
         *lock(&self.shared.on_error) = Some(hook.clone());

@@ -12,6 +12,7 @@ use super::{Resend, ResendOutcome};
 use crate::{
     message::{BodyEnd, HeaderList, RecordedBody, RecordedResponse},
     redact::REDACTED,
+    util::printable,
 };
 
 /// The number of bytes beyond twice the recorded body up to which a new body is read if it must be
@@ -207,10 +208,7 @@ fn difference(recorded: &RecordedBody, now: &RecordedBody) -> Option<ResponseDif
 impl fmt::Display for ResponseDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |values: &[Bytes]| {
-            let values: Vec<_> = values
-                .iter()
-                .map(|v| v.escape_ascii().to_string())
-                .collect();
+            let values: Vec<_> = values.iter().map(|value| printable::shown(value)).collect();
             if values.is_empty() {
                 "none".to_owned()
             } else {

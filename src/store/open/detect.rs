@@ -2,7 +2,10 @@
 
 use std::{fs, io::Read, path::Path};
 
-use crate::store::{StoreError, file::FileFormat};
+use crate::{
+    store::{StoreError, file::FileFormat},
+    util::printable,
+};
 
 /// The maximum number of bytes that are examined.
 const EXAMINED: u64 = 64 << 10;
@@ -84,7 +87,7 @@ fn form(start: &[u8], path: &Path) -> Result<FileFormat, String> {
     let shown = &line[..line.len().min(40)];
     Err(format!(
         "expected a folder, a WARC, a HAR or a VCR cassette, found \"{}\"",
-        shown.escape_ascii()
+        printable::shown(shown)
     ))
 }
 
