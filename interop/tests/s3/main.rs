@@ -2,5 +2,6 @@
 
 mod cache;
 mod conformance;
+mod odd_servers;
 mod replay;
 mod stream;

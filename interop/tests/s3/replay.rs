@@ -22,7 +22,7 @@ use tower_traffic::{
 };
 
 /// `GET /{number}`, answered with bytes that do not compress.
-fn exchange(number: usize, len: usize) -> Exchange {
+pub(super) fn exchange(number: usize, len: usize) -> Exchange {
     let request = Request::get(format!("/{number}")).body(Bytes::new());
     Exchange::new(request.unwrap(), Response::new(random_bytes(len)))
 }
@@ -32,7 +32,7 @@ fn number(exchange: &Exchange) -> usize {
 }
 
 /// The content of a segment.
-fn segment(exchanges: impl IntoIterator<Item = Exchange>) -> Vec<u8> {
+pub(super) fn segment(exchanges: impl IntoIterator<Item = Exchange>) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let disk = Disk::new(folder.path()).compress(Compression::Gzip);
     let exchanges: Vec<_> = exchanges.into_iter().collect();
@@ -41,12 +41,12 @@ fn segment(exchanges: impl IntoIterator<Item = Exchange>) -> Vec<u8> {
 }
 
 /// The key of a segment of this hour and writer.
-fn key(hour: &str, writer: &str, sequence: usize) -> String {
+pub(super) fn key(hour: &str, writer: &str, sequence: usize) -> String {
     format!("dt=2026-11-20/hh={hour}/20261120T000000Z-{writer}-{sequence:010}.warc.gz")
 }
 
 /// The numbers that were read, and the errors.
-async fn read(replay: &S3) -> (Vec<usize>, Vec<StoreError>) {
+pub(super) async fn read(replay: &S3) -> (Vec<usize>, Vec<StoreError>) {
     collect(replay.replay()).await
 }
 
@@ -63,7 +63,7 @@ async fn collect(
     (numbers, errors)
 }
 
-async fn read_all(replay: &S3) -> Vec<usize> {
+pub(super) async fn read_all(replay: &S3) -> Vec<usize> {
     let (numbers, errors) = read(replay).await;
     assert!(errors.is_empty(), "{errors:?}");
     numbers

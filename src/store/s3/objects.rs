@@ -6,8 +6,10 @@ use aws_sdk_s3::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
     primitives::ByteStream,
+    types::EncodingType,
 };
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
+use percent_encoding::percent_decode_str;
 use tokio::time::{sleep, timeout};
 
 use super::{backoff::Backoff, problem::classify};
@@ -47,7 +49,8 @@ pub(crate) enum Put {
 #[derive(Clone, Debug)]
 pub(crate) struct Object {
     pub(crate) key: String,
-    pub(crate) size: u64,
+    /// The size in bytes; `None` if the server does not state it.
+    pub(crate) size: Option<u64>,
     /// The metadata by name; empty in a listing.
     pub(crate) metadata: Vec<(String, String)>,
 }
@@ -57,8 +60,17 @@ pub(crate) struct Object {
 pub(crate) struct Page {
     /// The objects, sorted by the bytes of their keys.
     pub(crate) objects: Vec<Object>,
-    /// The token of the next page; `None` on the last page.
-    pub(crate) next: Option<String>,
+    /// The position of the next page; `None` on the last page.
+    pub(crate) next: Option<Position>,
+}
+
+/// A position in a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Position {
+    /// After this key.
+    After(String),
+    /// That of a token of the server.
+    Token(String),
 }
 
 /// The content of an object, as a stream.
@@ -66,6 +78,8 @@ pub(crate) struct Download {
     objects: Objects,
     key: String,
     body: ByteStream,
+    /// The number of bytes until the offset that was requested.
+    ahead: u64,
 }
 
 impl Objects {
@@ -90,10 +104,12 @@ impl Objects {
     }
 
     /// Streams the content from the offset `start`, which must be less than the size of the object.
+    /// A server may ignore the range, and respond with the whole object (RFC 9110, 14.2).
     pub(crate) async fn get_from(&self, key: &str, start: u64) -> Result<Download, StoreError> {
+        let action = "read the object";
         let range = (start > 0).then(|| format!("bytes={start}-"));
         let output = self
-            .send("read the object", key, self.answer, || {
+            .send(action, key, self.answer, || {
                 self.client
                     .get_object()
                     .bucket(&*self.bucket)
@@ -102,10 +118,17 @@ impl Objects {
                     .send()
             })
             .await?;
+        let first = output.content_range().map_or(Some(0), first_of_range);
+        let Some(ahead) = first.and_then(|first| start.checked_sub(first)) else {
+            let range = output.content_range().unwrap_or_default();
+            let detail = format!("expected the bytes from {start}, found Content-Range `{range}`");
+            return Err(self.error(action, key, S3Problem::Transient, detail));
+        };
         Ok(Download {
             objects: self.clone(),
             key: key.to_owned(),
             body: output.body,
+            ahead,
         })
     }
 
@@ -141,7 +164,7 @@ impl Objects {
             .await?;
         Ok(Object {
             key: key.to_owned(),
-            size: output.content_length.unwrap_or(0).try_into().unwrap_or(0),
+            size: output.content_length.and_then(|size| size.try_into().ok()),
             metadata: output.metadata.unwrap_or_default().into_iter().collect(),
         })
     }
@@ -169,44 +192,68 @@ impl Objects {
         })
         .await
         .map(drop)
+        .map_err(S3Problem::of_bucket)
     }
 
-    /// Lists a page of the objects under `prefix`: after `start_after`, or from the token `next`.
-    /// The server chooses the size of the page, up to `limit` and 1,000.
+    /// Lists a page of the objects under `prefix` from `from`. The server chooses the size of the
+    /// page, up to `limit` and 1,000.
     pub(crate) async fn list(
         &self,
         prefix: &str,
-        start_after: Option<&str>,
-        next: Option<&str>,
+        from: Option<&Position>,
         limit: Option<i32>,
     ) -> Result<Page, StoreError> {
+        let (start_after, token) = match from {
+            None => (None, None),
+            Some(Position::After(key)) => (Some(key), None),
+            Some(Position::Token(token)) => (None, Some(token)),
+        };
         let output = self
             .send("list", prefix, self.answer, || {
                 self.client
                     .list_objects_v2()
                     .bucket(&*self.bucket)
                     .prefix(prefix)
-                    .set_start_after(start_after.map(str::to_owned))
-                    .set_continuation_token(next.map(str::to_owned))
+                    .set_start_after(start_after.cloned())
+                    .set_continuation_token(token.cloned())
                     .set_max_keys(limit)
                     .send()
             })
-            .await?;
+            .await
+            .map_err(S3Problem::of_bucket)?;
+        // Some servers encode keys without a request for it.
+        let is_encoded = output.encoding_type() == Some(&EncodingType::Url);
         let objects = output.contents.unwrap_or_default().into_iter();
-        let objects = objects.filter_map(|object| {
-            Some(Object {
-                key: object.key?,
-                size: object.size.unwrap_or(0).try_into().unwrap_or(0),
-                metadata: Vec::new(),
+        let objects: Vec<_> = objects
+            .filter_map(|object| {
+                let key = object.key?;
+                Some(Object {
+                    key: if is_encoded { url_decoded(&key) } else { key },
+                    size: object.size.and_then(|size| size.try_into().ok()),
+                    metadata: Vec::new(),
+                })
             })
-        });
-        Ok(Page {
-            objects: objects.collect(),
+            .collect();
+        let token = output.next_continuation_token;
+        let token = token.filter(|token| !token.is_empty());
+        let next = match output.is_truncated {
             // Some servers return a token with the last page.
-            next: output
-                .next_continuation_token
-                .filter(|_| output.is_truncated == Some(true)),
-        })
+            Some(false) => None,
+            Some(true) if token.is_none() => {
+                let last = objects.last().map(|last| Position::After(last.key.clone()));
+                if last.is_none() {
+                    let detail = "the listing is truncated, without a token for its next page";
+                    return Err(self.error("list", prefix, S3Problem::Refused, detail));
+                }
+                last
+            }
+            _ => token.map(Position::Token),
+        };
+        if next.is_some() && next.as_ref() == from {
+            let detail = "the server repeats a page of the listing";
+            return Err(self.error("list", prefix, S3Problem::Refused, detail));
+        }
+        Ok(Page { objects, next })
     }
 
     /// Sends a request until it succeeds, fails permanently, or has no attempts left.
@@ -262,7 +309,7 @@ impl Objects {
         self.answer.saturating_add(more)
     }
 
-    pub(super) fn error(
+    pub(crate) fn error(
         &self,
         action: &'static str,
         key: &str,
@@ -278,11 +325,21 @@ impl Download {
     /// stream.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, StoreError> {
         let limit = self.objects.answer;
-        let detail = match timeout(limit, self.body.next()).await {
-            Ok(None) => return Ok(None),
-            Ok(Some(Ok(chunk))) => return Ok(Some(chunk)),
-            Ok(Some(Err(error))) => source_chain(&error),
-            Err(_) => format!("no data within {limit:?}"),
+        let detail = loop {
+            match timeout(limit, self.body.next()).await {
+                Ok(None) => return Ok(None),
+                Ok(Some(Ok(mut chunk))) => {
+                    let ahead = usize::try_from(self.ahead).unwrap_or(usize::MAX);
+                    let skipped = ahead.min(chunk.len());
+                    self.ahead -= skipped as u64;
+                    chunk.advance(skipped);
+                    if !chunk.is_empty() {
+                        return Ok(Some(chunk));
+                    }
+                }
+                Ok(Some(Err(error))) => break source_chain(&error),
+                Err(_) => break format!("no data within {limit:?}"),
+            }
         };
         let problem = S3Problem::Transient;
         Err(self
@@ -295,6 +352,17 @@ impl Put {
     pub(super) fn condition(self) -> Option<String> {
         (self == Self::IfAbsent).then(|| "*".to_owned())
     }
+}
+
+/// Returns the first position of a `Content-Range` (RFC 9110, 14.4).
+fn first_of_range(range: &str) -> Option<u64> {
+    let range = range.trim().strip_prefix("bytes")?.trim_start();
+    range.split_once('-')?.0.trim().parse().ok()
+}
+
+fn url_decoded(key: &str) -> String {
+    let spaced = key.replace('+', " ");
+    percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
 }
 
 pub(super) fn owned(metadata: &[(&str, &str)]) -> HashMap<String, String> {

@@ -60,6 +60,8 @@ pub enum S3Problem {
     WrongRegion,
     /// The object exceeds the maximum size.
     TooLarge,
+    /// The server does not implement a part of the request, such as a condition.
+    NotImplemented,
     /// Any other refusal.
     Refused,
 }
@@ -69,6 +71,22 @@ impl S3Problem {
     #[must_use]
     pub fn is_transient(self) -> bool {
         self == Self::Transient
+    }
+
+    /// Returns the error of a request that names no existing object: 404 then means the bucket. Some
+    /// servers send no code that tells the two apart.
+    pub(super) fn of_bucket(error: StoreError) -> StoreError {
+        if Self::of(&error) != Some(Self::NotFound) {
+            return error;
+        }
+        match error {
+            StoreError::Io {
+                action,
+                location,
+                source,
+            } => StoreError::failed(action, location, S3Error::new(Self::NoSuchBucket, source)),
+            error => error,
+        }
     }
 
     /// Returns the problem in an error, if it comes from S3.
@@ -89,6 +107,7 @@ impl fmt::Display for S3Problem {
             Self::ClockSkew => "the clocks of this machine and of S3 differ: set the clock",
             Self::WrongRegion => "the bucket is in another region: set that region",
             Self::TooLarge => "the object exceeds the limit",
+            Self::NotImplemented => "S3 does not implement a part of the request",
             Self::Refused => "S3 refused the request",
         })
     }
@@ -166,14 +185,24 @@ fn problem(status: u16, code: Option<&str>) -> S3Problem {
         )
         | (301, _) => S3Problem::WrongRegion,
         (_, "PreconditionFailed") | (412, _) => S3Problem::AlreadyThere,
+        // Servers that are not AWS, for a key that must not exist.
+        (409, code) if code.ends_with("AlreadyExists") => S3Problem::AlreadyThere,
+        (_, "NotImplemented") | (501, _) => S3Problem::NotImplemented,
         // Some of these codes come with status 400: the body was late, incomplete or damaged.
         (
             _,
             "BadDigest"
+            | "BandwidthLimitExceeded"
+            | "ConditionalRequestConflict"
             | "IncompleteBody"
             | "InternalError"
             | "NoSuchUpload"
+            | "OperationAborted"
+            | "RequestLimitExceeded"
+            | "RequestThrottled"
             | "RequestTimeout"
+            | "ServerBusy"
+            | "ServiceUnavailable"
             | "SlowDown"
             | "Throttling"
             | "ThrottlingException"
@@ -193,6 +222,8 @@ fn problem(status: u16, code: Option<&str>) -> S3Problem {
             | "SignatureDoesNotMatch"
             | "TokenRefreshRequired",
         ) => S3Problem::Denied,
+        // The server met an error after it had sent the status, or the body is not of S3.
+        (200..=299, _) => S3Problem::Transient,
         _ => S3Problem::Refused,
     }
 }

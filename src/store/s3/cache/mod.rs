@@ -209,7 +209,7 @@ impl Source for S3Cache {
             let list = async {
                 let objects = self.bucket.objects().await?;
                 let prefix = self.bucket.key("key=");
-                objects.list(&prefix, None, None, Some(1)).await
+                objects.list(&prefix, None, Some(1)).await
             };
             let page = timeout(self.timeout, list)
                 .await

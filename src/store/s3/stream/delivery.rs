@@ -44,43 +44,43 @@ impl Delivery<'_> {
         let once = objects.clone().attempts(1);
         let key = self.bucket.key(&self.name.key());
         let file = self.folder.file(self.name, FileKind::Packed);
-        let (size, checksum, whole) = read(file.clone(), self.part_size).await?;
+        let content = read(file, self.part_size).await?;
+        let other_content =
+            || objects.error(PUT, &key, S3Problem::AlreadyThere, "with other content");
         if self.was_tried {
             // Saves a second upload. It also protects the object on servers that ignore
             // `If-None-Match`, such as Garage 2.5.
-            match is_ours(&once, &key, size, checksum).await {
-                Ok(true) => return Ok(size),
-                Ok(false) => {
-                    let (problem, detail) = (S3Problem::AlreadyThere, "with other content");
-                    return Err(objects.error(PUT, &key, problem, detail));
-                }
+            match is_ours(&once, &key, &content).await {
+                Ok(true) => return Ok(content.size),
+                Ok(false) => return Err(other_content()),
                 Err(error) if is_transient(&error) => return Err(error),
                 // The object is missing, or must not be read but may be put.
                 Err(_) => {}
             }
         }
-        let text = format!("{checksum:08x}");
-        let metadata = [(CHECKSUM, text.as_str())];
-        let put = if let Some(content) = whole {
-            once.put(&key, content, Put::IfAbsent, CONTENT_TYPE, &metadata)
-                .await
-        } else {
-            let parts = Parts {
-                file: &file,
-                size,
-                part_size: self.part_size,
+        let mut put = self.put(&objects, &key, &content, Put::IfAbsent).await;
+        if let Err(error) = &put
+            && S3Problem::of(error) == Some(S3Problem::NotImplemented)
+        {
+            // The server knows no conditions. A look-up before the upload protects the object,
+            // except from an upload at the same time.
+            put = match is_ours(&once, &key, &content).await {
+                Ok(true) => return Ok(content.size),
+                Ok(false) => return Err(other_content()),
+                Err(error) if S3Problem::of(&error) == Some(S3Problem::NotFound) => {
+                    self.put(&objects, &key, &content, Put::Replace).await
+                }
+                Err(error) => return Err(error),
             };
-            // Each part has its own retries.
-            objects
-                .put_parts(&key, parts, Put::IfAbsent, CONTENT_TYPE, &metadata)
-                .await
+        }
+        let Err(refused) = put else {
+            return Ok(content.size);
         };
-        let Err(refused) = put else { return Ok(size) };
         if !is_there_already(&refused) {
             return Err(refused);
         }
-        match is_ours(&once, &key, size, checksum).await {
-            Ok(true) => Ok(size),
+        match is_ours(&once, &key, &content).await {
+            Ok(true) => Ok(content.size),
             Ok(false) => Err(refused),
             // The object was removed meanwhile, or never existed: the next attempt decides.
             Err(error) if S3Problem::of(&error) == Some(S3Problem::NotFound) => {
@@ -89,6 +89,43 @@ impl Delivery<'_> {
             Err(error) => Err(error),
         }
     }
+
+    /// Uploads the segment: its `content`, or the file in parts.
+    async fn put(
+        &self,
+        objects: &Objects,
+        key: &str,
+        content: &Content,
+        put: Put,
+    ) -> Result<(), StoreError> {
+        let text = format!("{:08x}", content.checksum);
+        let metadata = [(CHECKSUM, text.as_str())];
+        if let Some(whole) = &content.whole {
+            // The caller schedules the next attempt of the whole segment.
+            let once = objects.clone().attempts(1);
+            return once
+                .put(key, whole.clone(), put, CONTENT_TYPE, &metadata)
+                .await;
+        }
+        let parts = Parts {
+            file: &content.file,
+            size: content.size,
+            part_size: self.part_size,
+        };
+        // Each part has its own retries.
+        objects
+            .put_parts(key, parts, put, CONTENT_TYPE, &metadata)
+            .await
+    }
+}
+
+/// The content of a segment to upload.
+struct Content {
+    file: PathBuf,
+    size: u64,
+    checksum: u32,
+    /// The bytes; `None` if there are more than fit into a part.
+    whole: Option<Bytes>,
 }
 
 pub(super) fn is_there_already(error: &StoreError) -> bool {
@@ -96,17 +133,12 @@ pub(super) fn is_there_already(error: &StoreError) -> bool {
 }
 
 /// Whether the object has the content of this segment.
-async fn is_ours(
-    objects: &Objects,
-    key: &str,
-    size: u64,
-    checksum: u32,
-) -> Result<bool, StoreError> {
+async fn is_ours(objects: &Objects, key: &str, content: &Content) -> Result<bool, StoreError> {
     let there = objects.head(key).await?;
-    if there.size != size {
+    if there.size.is_some_and(|stated| stated != content.size) {
         return Ok(false);
     }
-    let text = format!("{checksum:08x}");
+    let text = format!("{:08x}", content.checksum);
     let mut metadata = there.metadata.iter();
     if let Some((_, stored)) = metadata.find(|(name, _)| name == CHECKSUM) {
         return Ok(*stored == text);
@@ -117,11 +149,11 @@ async fn is_ours(
     while let Some(chunk) = download.chunk().await? {
         hasher.update(&chunk);
     }
-    Ok(hasher.finalize() == checksum)
+    Ok(hasher.finalize() == content.checksum)
 }
 
 /// Reads the size and checksum of a file, and its content if it has at most `limit` bytes.
-async fn read(path: PathBuf, limit: u64) -> Result<(u64, u32, Option<Bytes>), StoreError> {
+async fn read(path: PathBuf, limit: u64) -> Result<Content, StoreError> {
     blocking(move || {
         let read = || {
             let mut file = File::open(&path)?;
@@ -145,7 +177,15 @@ async fn read(path: PathBuf, limit: u64) -> Result<(u64, u32, Option<Bytes>), St
                 }
             }
         };
-        read().map_err(|error| StoreError::io("read the file", &path, error))
+        match read() {
+            Ok((size, checksum, whole)) => Ok(Content {
+                file: path,
+                size,
+                checksum,
+                whole,
+            }),
+            Err(error) => Err(StoreError::io("read the file", &path, error)),
+        }
     })
     .await
 }

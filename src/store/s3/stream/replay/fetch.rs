@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use crate::store::{
-    StoreError,
+    S3Problem, StoreError,
     s3::objects::{Objects, is_transient},
 };
 
@@ -104,7 +104,12 @@ impl Object {
                                 return Ok(());
                             }
                         }
-                        // The object is shorter than listed: the reader reports that.
+                        // A body without a stated length looks complete when it is cut.
+                        Ok(None) if from < self.size => {
+                            let detail = format!("{from} of {} bytes", self.size);
+                            let problem = S3Problem::Transient;
+                            break self.objects.error("read", &self.key, problem, detail);
+                        }
                         Ok(None) => return Ok(()),
                         Err(error) => break error,
                     }

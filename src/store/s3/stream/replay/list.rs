@@ -4,8 +4,11 @@ use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{Job, Segment, Selection, fetch::Fetching};
 use crate::store::{
-    Bucket, StoreError,
-    s3::{objects::Objects, stream::name::SegmentName},
+    Bucket, S3Problem, StoreError,
+    s3::{
+        objects::{Object, Objects, Position},
+        stream::name::SegmentName,
+    },
 };
 
 /// Lists the segments, and begins to fetch each one when the queue has room.
@@ -31,15 +34,19 @@ async fn list(
         format!("{base}dt={date}/hh={}", &hour[1..])
     };
     // Sorts before all keys of that hour.
-    let start_after = from.as_deref().map(key_of);
+    let mut next = from.as_deref().map(|hour| Position::After(key_of(hour)));
     let last = to.as_deref().map(key_of);
     let mut found = 0_u64;
     let mut foreign = 0_u64;
-    let mut next: Option<String> = None;
+    let mut last_key = None;
     loop {
-        // A continuation token includes the start.
-        let after = start_after.as_deref().filter(|_| next.is_none());
-        let page = objects.list(&prefix, after, next.as_deref(), None).await?;
+        let page = objects.list(&prefix, next.as_ref(), None).await?;
+        let last_of_page = page.objects.last().map(|object| object.key.clone());
+        if last_of_page.is_some() && last_of_page == last_key {
+            let detail = "the server repeats a page of the listing";
+            return Err(objects.error("list", &prefix, S3Problem::Refused, detail));
+        }
+        last_key = last_of_page.or(last_key);
         for object in page.objects {
             let rest = object.key.strip_prefix(&base).unwrap_or_default();
             // Bytes, because the key of another program may have a character boundary elsewhere.
@@ -63,7 +70,10 @@ async fn list(
                 let Ok(room) = jobs.reserve().await else {
                     return Ok(());
                 };
-                room.send(Job::Segment(segment(&objects, object.key, object.size)));
+                room.send(match sized(&objects, object).await {
+                    Ok((key, size)) => Job::Segment(segment(&objects, key, size)),
+                    Err(error) => Job::Failed(error),
+                });
             }
         }
         next = page.next;
@@ -79,6 +89,21 @@ async fn list(
         return Err(StoreError::NotFound { location });
     }
     Ok(())
+}
+
+/// Returns the key and the size of an object; asks for a size that the listing does not state.
+async fn sized(objects: &Objects, object: Object) -> Result<(String, u64), StoreError> {
+    let size = match object.size {
+        Some(size) => Some(size),
+        None => objects.head(&object.key).await?.size,
+    };
+    match size {
+        Some(size) => Ok((object.key, size)),
+        None => {
+            let detail = "the server does not state the size of the object";
+            Err(objects.error("read the object", &object.key, S3Problem::Refused, detail))
+        }
+    }
 }
 
 fn segment(objects: &Objects, key: String, size: u64) -> Segment {
