@@ -1,18 +1,15 @@
 //! `ReqwestService`: a `reqwest::Client` as a service.
 
-use std::{
-    mem,
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http_body::Body;
-use reqwest::{Client, ResponseBuilderExt, Url};
+use reqwest::Client;
 use tower::Service;
 
 use super::{body::request_body, future::ResponseFuture};
-use crate::util::error::BoxError;
+use crate::util::{error::BoxError, response_url::with_url};
 
 /// A `reqwest::Client` as a service of [`http::Request`] and [`http::Response`], for any body.
 ///
@@ -45,7 +42,8 @@ use crate::util::error::BoxError;
 ///   with 307 and 308, a stale connection).
 /// - **The version** is a requirement, as in reqwest: `HTTP_11`, the default, allows any version,
 ///   and `HTTP_2` is an error on an HTTP/1 connection.
-/// - **The response** keeps its URL, also in `reqwest::Response::from(response)`, and the
+/// - **The response** keeps its URL, as a response of a [`ReplayCache`](crate::ReplayCache) or
+///   [`ReplayStream`](crate::ReplayStream) around the service has that of the request, also in `reqwest::Response::from(response)`, and the
 ///   extensions of reqwest: `hyper::upgrade::on` returns an upgraded connection.
 /// - **Clones** share the client's connections. The service is always ready.
 ///
@@ -133,14 +131,4 @@ fn move_user_info(client: &Client, request: &mut reqwest::Request) -> reqwest::R
         headers.entry(AUTHORIZATION).or_insert(value.clone());
     }
     Ok(())
-}
-
-/// Adds the URL to a response. reqwest's conversion to [`http::Response`] drops it, and the one
-/// back reads it from an extension of a private type.
-pub(super) fn with_url<B>(mut response: http::Response<B>, url: Url) -> http::Response<B> {
-    let mut builder = http::Response::builder().url(url);
-    if let Some(extensions) = builder.extensions_mut() {
-        response.extensions_mut().extend(mem::take(extensions));
-    }
-    response
 }

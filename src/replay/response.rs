@@ -1,7 +1,7 @@
 //! Responses from a recording, and refusals.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, Version, header};
+use http::{HeaderValue, Response, StatusCode, Uri, Version, header};
 
 use super::StoredBody;
 use crate::message::{BodyEnd, Exchange, RecordedResponse};
@@ -32,6 +32,16 @@ pub(super) fn replay(recorded: &RecordedResponse) -> Response<StoredBody> {
         *response.version_mut() = recorded.version;
     }
     *response.headers_mut() = recorded.headers.to_map();
+    response
+}
+
+/// Completes a response to a request for `uri`: `reqwest::Response::from` reads its URL from an
+/// extension.
+pub(super) fn to_request<B>(response: Response<B>, uri: &Uri) -> Response<B> {
+    #[cfg(feature = "reqwest")]
+    let response = crate::util::response_url::with_url_of(response, uri);
+    #[cfg(not(feature = "reqwest"))]
+    let _ = uri;
     response
 }
 

@@ -28,7 +28,10 @@ use tokio::{
     task::JoinHandle,
 };
 use tower::{Layer, ServiceExt};
-use tower_traffic::{BodyEnd, ExchangeEnd, RecordTraffic, clients::ReqwestService, store::Memory};
+use tower_traffic::{
+    BodyEnd, ExchangeEnd, OnMiss, RecordTraffic, ReplayCache, ReplayStream,
+    clients::ReqwestService, store::Memory,
+};
 
 fn reqwest() -> reqwest::Client {
     build(reqwest::Client::builder())
@@ -290,6 +293,31 @@ fn redirecting() -> Router {
             "/echo",
             routing::any(async |request: AxumRequest| request.into_body()),
         )
+}
+
+#[tokio::test]
+async fn an_answer_from_a_recording_has_the_url_of_the_request() {
+    let server = Server::start(redirecting()).await;
+    let memory = Memory::new();
+    let cache = ReplayCache::memory(&memory).on_miss(OnMiss::Record);
+    let url = server.url("/echo?a=b");
+    for _ in 0..2 {
+        let response = soon(cache.layer(service()).oneshot(post(&url, "content"))).await;
+        let response = response.expect("an answer").map(reqwest::Body::wrap);
+        let response = reqwest::Response::from(response);
+        assert_eq!(response.url().as_str(), url);
+        assert_eq!(response.text().await.expect("content"), "content");
+        cache.recorder().flush().await;
+    }
+    let refusing = ReplayCache::memory(&memory);
+    let other = server.url("/other");
+    let response = soon(refusing.layer(service()).oneshot(get(&other))).await;
+    let response = reqwest::Response::from(response.expect("an answer").map(reqwest::Body::wrap));
+    assert_eq!(response.url().as_str(), other);
+    let replay = ReplayStream::memory(&memory).layer(service());
+    let response = soon(replay.oneshot(post(&url, "content"))).await;
+    let response = reqwest::Response::from(response.expect("an answer").map(reqwest::Body::wrap));
+    assert_eq!(response.url().as_str(), url);
 }
 
 /// reqwest follows redirects below the layers: the recording holds one exchange, with the first

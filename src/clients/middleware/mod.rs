@@ -16,8 +16,8 @@ use tower::{Layer, Service, ServiceExt, util::BoxCloneService};
 
 use self::next::{Calls, answered_by};
 pub use self::next::{NextError, NextService};
-use super::{body::wrap, reqwest_service::with_url};
-use crate::util::{error::BoxError, sync::lock};
+use super::body::wrap;
+use crate::util::{error::BoxError, response_url::with_url, sync::lock};
 
 type Stack = BoxCloneService<http::Request<reqwest::Body>, http::Response<reqwest::Body>, Error>;
 

@@ -91,6 +91,7 @@ where
             if let Lookup::Hit(exchange) = &lookup
                 && let Some(response) = response::replayed(exchange)
             {
+                let response = response::to_request(response, &parts.uri);
                 return Ok(response.map(ResponseBody::stored));
             }
             // Boxed, so that the future of a hit stays small.
@@ -290,10 +291,11 @@ impl Answers {
             Lookup::Hit(_) => "the recording is incomplete".to_owned(),
         };
         let request = self.shared.source.matching().describe(&request);
-        response::plain_text(
+        let response = response::plain_text(
             self.settings.refusal_status,
             format!("tower-traffic: {reason}\n\n{request}\n"),
-        )
+        );
+        response::to_request(response, &parts.uri)
     }
 
     async fn miss<S, B, R>(
@@ -368,6 +370,7 @@ impl Answers {
             if let Some(exchange) = self.find(key).await
                 && let Some(response) = response::replayed(&exchange)
             {
+                let response = response::to_request(response, &parts.uri);
                 return Ok(response.map(ResponseBody::stored));
             }
             if let Some(lead) = lead {

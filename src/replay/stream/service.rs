@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, request::Parts};
 use http_body::Body;
 use tower::Service;
 
@@ -61,7 +61,11 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let cursor = self.cursor.clone();
         let settings = self.settings.clone();
-        ResponseFuture::new(async move { Ok(settings.answer(&cursor, request).await) })
+        ResponseFuture::new(async move {
+            let (parts, body) = request.into_parts();
+            let response = settings.answer(&cursor, &parts, body).await;
+            Ok(response::to_request(response, &parts.uri))
+        })
     }
 }
 
@@ -96,12 +100,11 @@ impl Settings {
         self.matching = matching;
     }
 
-    async fn answer<B>(&self, cursor: &Cursor, request: Request<B>) -> Response<StoredBody>
+    async fn answer<B>(&self, cursor: &Cursor, parts: &Parts, body: B) -> Response<StoredBody>
     where
         B: Body<Data = Bytes>,
     {
-        let (parts, body) = request.into_parts();
-        let mut request = RecordedRequest::from_parts(&parts);
+        let mut request = RecordedRequest::from_parts(parts);
         match read_ahead(body, self.max_request_body_bytes).await.0 {
             Ok(body) => request.body = body,
             Err(NotWhole::Long) => {
