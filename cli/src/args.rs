@@ -2,7 +2,7 @@
 
 #![allow(clippy::doc_markdown)] // clap prints these texts, without Markdown
 
-use std::{ffi::OsString, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
@@ -37,7 +37,8 @@ pub(crate) enum Command {
 /// Lists the exchanges of a recording, or shows one of them in full
 ///
 /// On a terminal, URIs are shortened to fit; in a pipe, URIs are complete. ENDED is ok, cut (only
-/// the beginning of a body was kept), gone (the client disconnected) or error.
+/// the beginning of a body was kept), gone (the client disconnected) or error. STATUS of gRPC is
+/// 200/14 with the gRPC status 14, and 200/- without one. A dash stands for an unknown time.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = LOCATIONS)]
 pub(crate) struct Inspect {
@@ -48,14 +49,21 @@ pub(crate) struct Inspect {
     /// Stop after N exchanges
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
-    /// Show exchange number N of the list in full: bodies decoded, JSON indented
+    /// Show exchange number N of the list in full: bodies decoded, JSON indented, and the first KiB
+    /// of a binary body
     #[arg(long, value_name = "N")]
     pub(crate) show: Option<u64>,
+    /// With --show: save the response body in a new file that only you can read
+    ///
+    /// The body is saved as it was recorded: without transfer coding, with content coding.
+    #[arg(long, value_name = "FILE", requires = "show")]
+    pub(crate) body: Option<PathBuf>,
     /// Print one JSON object per line for each exchange; later versions only add fields
     ///
-    /// number, began (RFC 3339), method, uri, version, status (null if there was no response),
-    /// request_bytes, response_bytes, time_to_head_ms (or null), time_to_end_ms, ended (complete,
-    /// limit, client-gone, error), error (or null). With --show also request and response, each
+    /// number, began (RFC 3339, or null if unknown), method, uri, version, status (null if there was
+    /// no response), request_bytes, response_bytes, time_to_head_ms (or null), time_to_end_ms (null
+    /// if unknown), ended (complete, limit, client-gone, error), error (or null), and grpc_status of
+    /// gRPC (a number, or null if missing). With --show also request and response, each
     /// with headers (a list of [name, value]), trailers, and body (text) or body_base64.
     #[arg(long)]
     pub(crate) json: bool,
@@ -95,9 +103,16 @@ pub(crate) struct Filter {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum EndedAs {
+    /// Both messages are complete
+    #[value(name = "ok", alias = "complete")]
     Complete,
+    /// Only the beginning of a body was kept
+    #[value(name = "cut", alias = "limit")]
     Limit,
+    /// The client disconnected
+    #[value(name = "gone", alias = "client-gone")]
     ClientGone,
+    /// A failure
     Error,
 }
 

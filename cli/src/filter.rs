@@ -20,6 +20,7 @@ impl args::Filter {
             .ok()
             .map(|response| response.status.as_u16());
         let ended = EndedAs::of(exchange);
+        let began = time::began(exchange);
         any(
             self.method.is_empty(),
             self.method.iter().any(|m| m.eq_ignore_ascii_case(method)),
@@ -27,8 +28,12 @@ impl args::Filter {
             self.status.is_empty(),
             self.status.iter().any(|statuses| statuses.contains(status)),
         ) && any(self.ended.is_empty(), self.ended.contains(&ended))
-            && self.since.is_none_or(|When(since)| exchange.began >= since)
-            && self.until.is_none_or(|When(until)| exchange.began < until)
+            && self
+                .since
+                .is_none_or(|When(since)| began.is_some_and(|began| began >= since))
+            && self
+                .until
+                .is_none_or(|When(until)| began.is_some_and(|began| began < until))
             && self
                 .slower_than
                 .is_none_or(|least| exchange.time_to_end > least)
@@ -49,8 +54,18 @@ impl EndedAs {
         }
     }
 
-    /// Returns the name of the outcome in JSON and in `--ended`.
+    /// Returns the name of the outcome in the list and in `--ended`.
     pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "ok",
+            Self::Limit => "cut",
+            Self::ClientGone => "gone",
+            Self::Error => "error",
+        }
+    }
+
+    /// Returns the name of the outcome in JSON.
+    pub(crate) fn json_name(self) -> &'static str {
         match self {
             Self::Complete => "complete",
             Self::Limit => "limit",
@@ -88,10 +103,11 @@ impl FromStr for Statuses {
         let range = if lower == "none" {
             return Ok(Self::None);
         } else if let Some(class) = lower.strip_suffix("xx") {
-            let class = class.parse().ok().filter(|class| (1..=9).contains(class));
+            let class = class.parse().ok().filter(|class| (1..=5).contains(class));
             class.map(|class: u16| (class * 100, class * 100 + 99))
         } else if let Some((first, last)) = lower.split_once('-') {
-            code(first).zip(code(last))
+            let range = code(first).zip(code(last));
+            range.filter(|(first, last)| first <= last)
         } else {
             code(&lower).map(|code| (code, code))
         };
@@ -155,7 +171,10 @@ mod tests {
             ("2XX", Some(Statuses::Between(200, 299))),
             ("400-410", Some(Statuses::Between(400, 410))),
             ("none", Some(Statuses::None)),
+            ("999", Some(Statuses::Between(999, 999))),
             ("0xx", None),
+            ("6xx", None),
+            ("410-400", None),
             ("99", None),
             ("abc", None),
             ("", None),

@@ -1,6 +1,11 @@
 //! `tower-traffic inspect`
 
-use std::time::SystemTime;
+use std::{
+    fs::OpenOptions,
+    io::{self, Write},
+    path::Path,
+    time::SystemTime,
+};
 
 use tower_traffic::{Exchange, StoreError};
 
@@ -8,6 +13,7 @@ use crate::{
     Outcome,
     args::Inspect,
     failure::Failure,
+    grpc::GrpcStatus,
     json,
     output::{Output, complain},
     progress::Progress,
@@ -15,7 +21,7 @@ use crate::{
     source::{self, Source},
     table::Table,
     text,
-    time::rfc3339,
+    time::{began, rfc3339},
 };
 
 pub(crate) async fn run(args: &Inspect) -> Result<Outcome, Failure> {
@@ -55,6 +61,9 @@ async fn show_one(
             count: source.count,
         });
     };
+    if let Some(file) = &args.body {
+        save_body(&exchange, file)?;
+    }
     if args.json {
         output.json(&json::whole(number, &exchange))?;
     } else {
@@ -62,6 +71,35 @@ async fn show_one(
         output.raw(&text)?;
     }
     output.flush()
+}
+
+/// Saves the response body in a new file, which only its owner can read.
+fn save_body(exchange: &Exchange, path: &Path) -> Result<(), Failure> {
+    let Ok(response) = &exchange.response else {
+        return Err(Failure::Target {
+            what: path.display().to_string(),
+            reason: "the exchange has no response: nothing is saved".to_owned(),
+        });
+    };
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let saved = options.open(path).and_then(|mut file| {
+        let mut chunks = response.body.chunks();
+        chunks.try_for_each(|chunk| file.write_all(chunk))
+    });
+    saved.map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => Failure::Target {
+            what: path.display().to_string(),
+            reason: "already exists: give another name".to_owned(),
+        },
+        _ => Failure::File {
+            action: "write",
+            path: path.to_owned(),
+            source,
+        },
+    })
 }
 
 async fn list(args: &Inspect, source: &mut Source, output: &mut Output) -> Result<(), Failure> {
@@ -119,7 +157,7 @@ struct Sums {
     received: u64,
     first: Option<SystemTime>,
     last: Option<SystemTime>,
-    /// Exchanges without a response, or with a 5xx status.
+    /// Exchanges without a response, with a 5xx status, or with a failure of gRPC.
     failed: u64,
 }
 
@@ -127,12 +165,16 @@ impl Sums {
     fn add(&mut self, exchange: &Exchange) {
         self.count += 1;
         self.sent += exchange.request.body.len() as u64;
-        self.first = Some(self.first.map_or(exchange.began, |t| t.min(exchange.began)));
-        self.last = Some(self.last.map_or(exchange.began, |t| t.max(exchange.began)));
+        let began = began(exchange);
+        self.first = began
+            .map(|time| self.first.map_or(time, |first| first.min(time)))
+            .or(self.first);
+        self.last = self.last.max(began);
         match &exchange.response {
             Ok(response) => {
                 self.received += response.body.len() as u64;
-                self.failed += u64::from(response.status.is_server_error());
+                let is_failure = GrpcStatus::of(exchange).is_some_and(GrpcStatus::is_failure);
+                self.failed += u64::from(is_failure || response.status.is_server_error());
             }
             Err(_) => self.failed += 1,
         }
@@ -150,14 +192,16 @@ impl Sums {
             format!("{} of {all}", text::count(self.count))
         };
         let mut text = of;
-        if let (Some(first), Some(last)) = (self.first, self.last) {
-            let day = |time| rfc3339(time, 0).replace('T', " ");
-            let parts = [
+        if self.count > 0 {
+            let mut parts = vec![
                 format!("{} failed", text::count(self.failed)),
                 format!("{} sent", text::size(self.sent)),
                 format!("{} received", text::size(self.received)),
-                format!("from {} to {}", day(first), day(last)),
             ];
+            let day = |time| rfc3339(time, 0).replace('T', " ");
+            if let (Some(first), Some(last)) = (self.first, self.last) {
+                parts.push(format!("from {} to {}", day(first), day(last)));
+            }
             for part in parts {
                 text.push_str(", ");
                 text.push_str(&part);

@@ -6,7 +6,11 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use tower_traffic::{Exchange, ExchangeEnd, HeaderList, RecordedBody};
 
-use crate::{args::EndedAs, time::rfc3339};
+use crate::{
+    args::EndedAs,
+    grpc::GrpcStatus,
+    time::{began, rfc3339, took},
+};
 
 /// Returns an exchange as JSON without headers and bodies.
 pub(crate) fn row(number: u64, exchange: &Exchange) -> Value {
@@ -15,20 +19,28 @@ pub(crate) fn row(number: u64, exchange: &Exchange) -> Value {
         ExchangeEnd::Error(error) => Some(error),
         _ => None,
     };
-    json!({
+    let (to_head, to_end) = took(exchange);
+    let mut row = json!({
         "number": number,
-        "began": rfc3339(exchange.began, 9),
+        "began": began(exchange).map(|began| rfc3339(began, 9)),
         "method": exchange.request.method.as_str(),
         "uri": exchange.request.uri.to_string(),
         "version": format!("{:?}", exchange.request.version),
         "status": response.map(|response| response.status.as_u16()),
         "request_bytes": exchange.request.body.len(),
         "response_bytes": response.map(|response| response.body.len()),
-        "time_to_head_ms": exchange.time_to_head.map(milliseconds),
-        "time_to_end_ms": milliseconds(exchange.time_to_end),
-        "ended": EndedAs::of(exchange).name(),
+        "time_to_head_ms": to_head.map(milliseconds),
+        "time_to_end_ms": to_end.map(milliseconds),
+        "ended": EndedAs::of(exchange).json_name(),
         "error": error,
-    })
+    });
+    if let Some(status) = GrpcStatus::of(exchange) {
+        row["grpc_status"] = match status {
+            GrpcStatus::Code(code) => code.into(),
+            GrpcStatus::Missing => Value::Null,
+        };
+    }
+    row
 }
 
 /// Returns an exchange as JSON with headers and bodies.

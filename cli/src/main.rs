@@ -8,6 +8,7 @@ mod convert;
 mod escape;
 mod failure;
 mod filter;
+mod grpc;
 mod inspect;
 mod json;
 mod output;

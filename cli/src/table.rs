@@ -1,11 +1,19 @@
 //! The list of exchanges: one line each, in columns of fixed width.
 
-use std::{fmt::Write, time::SystemTime};
+use std::{
+    fmt::Write,
+    time::{Duration, SystemTime},
+};
 
 use anstyle::{AnsiColor, Style};
 use tower_traffic::Exchange;
 
-use crate::{args::EndedAs, text, time::rfc3339};
+use crate::{
+    args::EndedAs,
+    grpc::GrpcStatus,
+    text,
+    time::{began, rfc3339, took},
+};
 
 /// Minimum terminal width for all columns.
 const NARROW: usize = 110;
@@ -30,7 +38,7 @@ impl Table {
     pub(crate) fn head(&self) -> String {
         if self.is_narrow {
             format!(
-                "{:>5} {:8} {:7} {:4} {:>7} {:>6} {:5} {}",
+                "{:>5} {:8} {:7} {:6} {:>7} {:>6} {:5} {}",
                 "#", "TIME", "METHOD", "CODE", "SIZE", "TOOK", "ENDED", "URI"
             )
         } else {
@@ -44,36 +52,42 @@ impl Table {
     pub(crate) fn row(&self, number: u64, exchange: &Exchange) -> String {
         let response = exchange.response.as_ref().ok();
         let code = response.map(|response| response.status.as_u16());
-        let status = code.map_or("-".to_owned(), |code| code.to_string());
+        let grpc = GrpcStatus::of(exchange).filter(|_| code == Some(200));
+        let mut status = code.map_or("-".to_owned(), |code| code.to_string());
+        match grpc {
+            Some(GrpcStatus::Code(grpc)) => {
+                let _ = write!(status, "/{grpc}");
+            }
+            Some(GrpcStatus::Missing) => status.push_str("/-"),
+            None => {}
+        }
         let sent = text::size(exchange.request.body.len() as u64);
         let received = response.map(|response| text::size(response.body.len() as u64));
         let received = received.unwrap_or_else(|| "-".to_owned());
-        let head = exchange.time_to_head.map(text::duration);
-        let head = head.unwrap_or_else(|| "-".to_owned());
-        let end = text::duration(exchange.time_to_end);
-        let ended = match EndedAs::of(exchange) {
-            EndedAs::Complete => "ok",
-            EndedAs::Limit => "cut",
-            EndedAs::ClientGone => "gone",
-            EndedAs::Error => "error",
-        };
-        let (status_on, off) = self.style(status_style(code));
+        let shown = |time: Option<Duration>| time.map_or("-".to_owned(), text::duration);
+        let (to_head, to_end) = took(exchange);
+        let (head, end) = (shown(to_head), shown(to_end));
+        let began = began(exchange);
+        let ended = EndedAs::of(exchange);
+        let is_failure = grpc.is_some_and(GrpcStatus::is_failure);
+        let (status_on, off) = self.style(status_style(code, is_failure));
         let (ended_on, ended_off) = self.style(ended_style(ended));
+        let ended = ended.name();
         let method = exchange.request.method.as_str();
         let mut row = String::with_capacity(160);
         // Writing to a string cannot fail.
         if self.is_narrow {
-            let time = clock(exchange.began);
+            let time = began.map_or("-".to_owned(), clock);
             let _ = write!(
                 row,
-                "{number:>5} {time} {method:7} {status_on}{status:4}{off} {received:>7} {end:>6} \
+                "{number:>5} {time:8} {method:7} {status_on}{status:6}{off} {received:>7} {end:>6} \
                  {ended_on}{ended:5}{ended_off} "
             );
         } else {
-            let time = rfc3339(exchange.began, 3);
+            let time = began.map_or("-".to_owned(), |began| rfc3339(began, 3));
             let _ = write!(
                 row,
-                "{number:>7}  {time}  {method:7}  {status_on}{status:6}{off}  {sent:>7}  \
+                "{number:>7}  {time:24}  {method:7}  {status_on}{status:6}{off}  {sent:>7}  \
                  {received:>8}  {head:>6}  {end:>6}  {ended_on}{ended:5}{ended_off}  "
             );
         }
@@ -106,8 +120,9 @@ fn clock(time: SystemTime) -> String {
     text.get(11..19).unwrap_or_default().to_owned()
 }
 
-fn status_style(code: Option<u16>) -> Style {
+fn status_style(code: Option<u16>, is_failure: bool) -> Style {
     match code {
+        _ if is_failure => AnsiColor::Red.on_default(),
         Some(200..=299) => AnsiColor::Green.on_default(),
         Some(300..=399) => AnsiColor::Cyan.on_default(),
         Some(400..=499) => AnsiColor::Yellow.on_default(),
@@ -116,10 +131,10 @@ fn status_style(code: Option<u16>) -> Style {
     }
 }
 
-fn ended_style(ended: &str) -> Style {
+fn ended_style(ended: EndedAs) -> Style {
     match ended {
-        "error" => AnsiColor::Red.on_default(),
-        "ok" => Style::new(),
-        _ => AnsiColor::Yellow.on_default(),
+        EndedAs::Error => AnsiColor::Red.on_default(),
+        EndedAs::Complete => Style::new(),
+        EndedAs::Limit | EndedAs::ClientGone => AnsiColor::Yellow.on_default(),
     }
 }

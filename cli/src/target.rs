@@ -3,10 +3,9 @@
 use std::{ffi::OsStr, path::Path, sync::Arc};
 
 use clap::ValueEnum;
-use futures_util::StreamExt;
 use tower_traffic::{
-    Exchange, StoreError,
-    store::{Compression, Disk, DiskCache, Har, Replay, S3, Sink},
+    Exchange,
+    store::{Compression, Disk, DiskCache, Har, Sink},
 };
 
 use crate::{failure::Failure, place::Place};
@@ -48,6 +47,11 @@ impl Format {
             .map(|(_, format)| format)
     }
 
+    /// Whether a recording in this format is a folder, unless its name implies a file.
+    fn is_folder(self) -> bool {
+        !matches!(self, Self::Har | Self::S3)
+    }
+
     /// Whether the format has only one exchange for each request.
     pub(crate) fn is_cache(self) -> bool {
         self == Self::Fixtures
@@ -70,6 +74,7 @@ impl Target {
         shared: bool,
     ) -> Result<Self, Failure> {
         let by_name = Format::by_name(to);
+        let is_chosen = format.is_some();
         let format = format.or(by_name).unwrap_or(Format::Warc);
         let name = to.to_string_lossy();
         let refused = |reason: &str| {
@@ -88,7 +93,18 @@ impl Target {
                 );
             }
             (None, Format::S3) => return refused("invalid target: expected s3://bucket/prefix"),
+            #[cfg(feature = "s3")]
             (Some(Format::S3), _) => return Self::in_s3(&name, force).await,
+            #[cfg(not(feature = "s3"))]
+            (Some(Format::S3), _) => {
+                return refused("needs the feature `s3` of tower-traffic-cli");
+            }
+            (None, format) if format.is_folder() && names_a_file(&name, is_chosen) => {
+                return refused(
+                    "expected NAME.har, NAME.warc, NAME.warc.gz, s3://bucket/prefix, or the name of \
+                     a folder, with --to if it has a dot",
+                );
+            }
             _ => {}
         }
         let is_one_warc = by_name.is_some() && format != Format::Har;
@@ -113,7 +129,14 @@ impl Target {
     }
 
     /// Fails if a recording exists, unless `force`, which adds to it.
+    #[cfg(feature = "s3")]
     async fn in_s3(location: &str, force: bool) -> Result<Self, Failure> {
+        use futures_util::StreamExt;
+        use tower_traffic::{
+            StoreError,
+            store::{Replay, S3},
+        };
+
         let s3 = S3::new(location);
         if !force {
             match s3.replay().next().await {
@@ -150,6 +173,24 @@ impl Target {
             Some(place) => place.take(),
             None => Ok(()),
         }
+    }
+}
+
+/// Whether a name has the extension of a file. With a chosen format, only well-known extensions
+/// count; otherwise all that are not a number, as in `v1.2`.
+fn names_a_file(name: &str, is_chosen: bool) -> bool {
+    const KNOWN: [&str; 22] = [
+        "7z", "br", "bz2", "cassette", "csv", "gz", "har", "html", "http", "json", "jsonl", "log",
+        "ndjson", "pcap", "tar", "txt", "warc", "xml", "yaml", "yml", "zip", "zst",
+    ];
+    // A trailing slash means a folder.
+    let last = name.rsplit('/').next().unwrap_or_default();
+    match last.trim_start_matches('.').rsplit_once('.') {
+        Some((_, extension)) if is_chosen => {
+            KNOWN.contains(&extension.to_ascii_lowercase().as_str())
+        }
+        Some((_, extension)) => extension.contains(|c: char| !c.is_ascii_digit()),
+        None => false,
     }
 }
 

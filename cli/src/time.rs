@@ -3,6 +3,23 @@
 use std::time::{Duration, SystemTime};
 
 use jiff::{Span, SpanRelativeTo, Timestamp, civil::DateTime, tz::TimeZone};
+use tower_traffic::Exchange;
+
+/// Returns the time at which an exchange began; `None` if it is unknown, as in fixtures, which the
+/// library reads with the Unix epoch.
+pub(crate) fn began(exchange: &Exchange) -> Option<SystemTime> {
+    Some(exchange.began).filter(|began| *began != SystemTime::UNIX_EPOCH)
+}
+
+/// Returns the times to the head and to the end of a response; `None` for each that is unknown.
+pub(crate) fn took(exchange: &Exchange) -> (Option<Duration>, Option<Duration>) {
+    let is_unknown = began(exchange).is_none() && exchange.time_to_end.is_zero();
+    if is_unknown {
+        (None, None)
+    } else {
+        (exchange.time_to_head, Some(exchange.time_to_end))
+    }
+}
 
 /// Formats `time` by RFC 3339, in UTC and with `digits` decimals of a second.
 pub(crate) fn rfc3339(time: SystemTime, digits: usize) -> String {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use interop::s3::Place;
 use serde_json::{Value, json};
 use support::stores::{exchange, exchange_of, files, record, replay, replay_all};
@@ -902,4 +902,185 @@ fn converted_files_are_private_unless_they_are_shared() {
         good(&["convert", from, to.to_str().unwrap(), "--to", format]);
         assert_eq!(mode(format), 0o700, "{format}");
     }
+}
+
+// ---- names, words and bodies
+
+#[test]
+fn a_name_of_another_format_is_refused() {
+    let recorded = recorded([exchange("a")]);
+    for name in [
+        "y.json", "y.yaml", "y.har.gz", "y.zip", "y.tar.gz", "y.mine",
+    ] {
+        let to = recorded.place(name);
+        let error = refused(&["convert", &recorded.folder, &to]);
+        assert!(error.contains("NAME.har"), "{error}");
+        assert!(!Path::new(&to).exists(), "{to}");
+    }
+    for format in ["warc", "warc.gz", "warc.zst", "fixtures"] {
+        let to = recorded.place("z.json");
+        refused(&["convert", &recorded.folder, &to, "--to", format]);
+        assert!(!Path::new(&to).exists(), "{to}");
+    }
+    // HAR is JSON.
+    let har = recorded.place("h.json");
+    good(&["convert", &recorded.folder, &har, "--to", "har"]);
+    assert_eq!(replay(&Har::new(&har)).0.len(), 1);
+    for (name, options) in [
+        ("folder", &[][..]),
+        ("v1.2", &[]),
+        ("with.dot/", &[]),
+        ("my.app", &["--to", "warc"]),
+        (".hidden", &[]),
+    ] {
+        let to = recorded.place(name);
+        good(&[&["convert", recorded.folder.as_str(), to.as_str()], options].concat());
+        assert!(Path::new(&to).is_dir(), "{to}");
+    }
+}
+
+#[test]
+fn the_words_of_the_list_are_those_of_the_filter() {
+    let recorded = recorded(kinds());
+    for (word, old, numbers) in [
+        ("ok", "complete", vec![1, 2, 3, 4]),
+        ("cut", "limit", vec![5]),
+        ("gone", "client-gone", vec![6]),
+        ("error", "error", vec![7]),
+    ] {
+        for word in [word, old] {
+            let out = good(&["inspect", &recorded.folder, "--json", "--ended", word]);
+            let found: Vec<_> = rows(&out)
+                .iter()
+                .map(|row| row["number"].as_u64())
+                .collect();
+            let expected: Vec<_> = numbers.iter().map(|n| Some(*n)).collect();
+            assert_eq!(found, expected, "{word}");
+        }
+        let out = good(&["inspect", &recorded.folder, "--ended", word]);
+        let listed: Vec<_> = out.lines().skip(1).collect();
+        assert_eq!(listed.len(), numbers.len());
+        assert!(
+            listed
+                .iter()
+                .all(|line| line.contains(&format!(" {word} "))),
+            "{out}"
+        );
+    }
+    for status in ["6xx", "0xx", "500-400"] {
+        let error = refused(&["inspect", &recorded.folder, "--status", status]);
+        assert!(
+            error.contains("expected 404, 5xx, 400-499 or none"),
+            "{error}"
+        );
+    }
+}
+
+/// An exchange whose response has these headers and this body.
+fn answered(headers: &[(&str, &str)], body: impl Into<Bytes>) -> Exchange {
+    let mut response = Response::builder();
+    for (name, value) in headers {
+        response = response.header(*name, *value);
+    }
+    let request = Request::get("/a").body(Bytes::new()).unwrap();
+    Exchange::new(request, response.body(body.into()).unwrap())
+}
+
+#[test]
+fn a_binary_body_is_shown_in_part_and_saved_whole() {
+    let content: Vec<u8> = (0..5000_u32).map(|n| (n * 7 % 256) as u8).collect();
+    let binary = answered(&[("content-type", "image/png")], content.clone());
+    let recorded = recorded([binary, kinds().remove(6)]);
+    let out = good(&["inspect", &recorded.folder, "--show", "1"]);
+    assert!(out.lines().count() < 100, "{out}");
+    assert!(out.contains("the first 1024 bytes"), "{out}");
+
+    let file = recorded.place("body.png");
+    good(&["inspect", &recorded.folder, "--show", "1", "--body", &file]);
+    assert_eq!(fs::read(&file).unwrap(), content);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(
+            fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+    }
+    let error = refused(&["inspect", &recorded.folder, "--show", "1", "--body", &file]);
+    assert!(error.contains("already exists"), "{error}");
+    let other = recorded.place("other");
+    let error = refused(&["inspect", &recorded.folder, "--show", "2", "--body", &other]);
+    assert!(error.contains("no response"), "{error}");
+    assert!(!Path::new(&other).exists());
+    assert!(refused(&["inspect", &recorded.folder, "--body", &other]).contains("--show"));
+}
+
+#[test]
+fn the_unknown_time_of_a_fixture_is_no_date() {
+    let recorded = recorded(kinds());
+    let to = recorded.place("fixtures");
+    run(&["convert", &recorded.folder, &to, "--to", "fixtures"]);
+    for arguments in [
+        &[][..],
+        &["--show", "1"],
+        &["--json"],
+        &["--show", "1", "--json"],
+    ] {
+        let out = good(&[&["inspect", to.as_str()], arguments].concat());
+        assert!(!out.contains("1970") && !out.contains("0.00us"), "{out}");
+    }
+    let out = good(&["inspect", &to]);
+    let row: Vec<_> = out.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!([row[1], row[6], row[7]], ["-", "-", "-"], "{out}");
+    let rows = rows(&good(&["inspect", &to, "--json"]));
+    for field in ["began", "time_to_head_ms", "time_to_end_ms"] {
+        assert_eq!(rows[0][field], Value::Null, "{field}");
+    }
+    assert!(good(&["inspect", &to, "--show", "1"]).contains("unknown time #1 > "));
+    for option in ["--since", "--until"] {
+        let ran = run(&["inspect", &to, "--json", option, "1970-01-01"]);
+        assert_eq!((ran.code, ran.out.as_str()), (0, ""));
+    }
+}
+
+#[test]
+fn a_failure_of_grpc_is_not_a_200() {
+    let grpc = |trailer: Option<&str>, header: Option<&str>| {
+        let header = header.map(|status| ("grpc-status", status));
+        let content_type = ("content-type", "application/grpc+proto");
+        let headers: Vec<_> = [content_type].into_iter().chain(header).collect();
+        let mut exchange = answered(&headers, "");
+        if let Some(status) = trailer {
+            let mut trailers = HeaderMap::new();
+            trailers.insert("grpc-status", status.parse().unwrap());
+            exchange.response.as_mut().unwrap().body.trailers = Some((&trailers).into());
+        }
+        exchange
+    };
+    let recorded = recorded([
+        grpc(Some("0"), None),
+        grpc(Some("14"), None),
+        grpc(None, Some("5")),
+        grpc(None, None),
+        exchange("not-grpc"),
+    ]);
+    let out = good(&["inspect", &recorded.folder]);
+    let statuses: Vec<_> = out
+        .lines()
+        .skip(1)
+        .map(|line| line.split_whitespace().nth(3).unwrap())
+        .collect();
+    assert_eq!(statuses, ["200/0", "200/14", "200/5", "200/-", "200"]);
+    let rows = rows(&good(&["inspect", &recorded.folder, "--json"]));
+    let statuses: Vec<_> = rows.iter().map(|row| row.get("grpc_status")).collect();
+    assert_eq!(
+        statuses,
+        [
+            Some(&json!(0)),
+            Some(&json!(14)),
+            Some(&json!(5)),
+            Some(&Value::Null),
+            None
+        ]
+    );
 }
