@@ -8,6 +8,8 @@
 //! `s3://bucket/prefix`; the environment configures the connection (`AWS_ENDPOINT_URL`,
 //! `AWS_REGION` and others).
 
+mod support;
+
 use std::{convert::Infallible, env, error::Error, time::Duration};
 
 use axum::{
@@ -24,6 +26,7 @@ use axum::{
 use bytes::Bytes;
 use futures::{FutureExt, Stream, StreamExt, stream};
 use serde_json::{Value, json};
+use support::serve_until;
 use tokio::{net::TcpListener, time::sleep};
 use tower_traffic::{RecordTraffic, Recorder};
 
@@ -66,9 +69,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let stop_signal = stop_signal()?.shared();
     println!("try: curl http://{}/users/1", listener.local_addr()?);
-    let serve = axum::serve(listener, app).with_graceful_shutdown(stop_signal.clone());
     tokio::select! {
-        served = serve => served?,
+        () = serve_until(listener, app, stop_signal.clone()) => {}
         // Requests that are still open are recorded as incomplete when the runtime ends.
         () = stop_signal.then(|()| sleep(GRACE)) => println!("stopped with open requests"),
     }

@@ -22,7 +22,12 @@
 
 mod support;
 
-use std::{convert::Infallible, env, error::Error, time::Duration};
+use std::{
+    convert::Infallible,
+    env::{self, VarError},
+    error::Error,
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -32,7 +37,7 @@ use axum::{
 };
 use futures::{FutureExt, Stream, StreamExt};
 use serde_json::{Value, json};
-use support::{listen, stop_signal};
+use support::{listen, serve_until, stop_signal};
 use tokio::time::{interval, sleep};
 use tokio_stream::wrappers::IntervalStream;
 use tower_traffic::chaos::{Chaos, ChaosApi};
@@ -73,9 +78,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .init();
-    let token = env::var("CHAOS_TOKEN")
-        .ok()
-        .filter(|token| !token.is_empty());
+    let token = match env::var("CHAOS_TOKEN") {
+        Ok(token) if token.is_empty() => {
+            return Err(
+                "CHAOS_TOKEN is empty: set a token, or unset the variable to allow every \
+                        program on this machine"
+                    .into(),
+            );
+        }
+        Ok(token) => Some(token),
+        Err(VarError::NotPresent) => None,
+        Err(error) => return Err(error.into()),
+    };
     let app = chaos_app(token.as_deref());
     let listener = listen().await?;
     let at = listener.local_addr()?;
@@ -92,9 +106,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("inject faults: curl{header} http://{at}/chaos/activate -d '{document}'");
     println!("in a browser: http://{at}/chaos/ui");
     let stop_signal = stop_signal().shared();
-    let serve = axum::serve(listener, app).with_graceful_shutdown(stop_signal.clone());
     tokio::select! {
-        served = serve => served?,
+        () = serve_until(listener, app, stop_signal.clone()) => {}
         () = stop_signal.then(|()| sleep(GRACE)) => println!("stopped with open requests"),
     }
     Ok(())

@@ -1,6 +1,9 @@
 //! A proxy that delays each request by 100 to 500 ms, or between `$CHAOS_LATENCY_MS_MIN` and
 //! `$CHAOS_LATENCY_MS_MAX`.
 //!
+//! The origin is asked over HTTPS if the port is 443: `curl -x http://127.0.0.1:8000
+//! http://example.com:443/`.
+//!
 //! ```text
 //! cargo run --features chaos,forward --example chaos_proxy
 //! ```
@@ -20,7 +23,7 @@ fn chaos_proxy() -> Result<Router, InvalidVariable> {
     Ok(Router::new()
         .fallback_service(Forward::new())
         .layer(Chaos::on(Latency::from_env()?))
-        .layer(ProxyHost::https()))
+        .layer(ProxyHost::by_port()))
 }
 
 #[tokio::main]

@@ -3,6 +3,9 @@
 //! Each resource is a folder with its request and its response as text. An edited response is
 //! served as edited, and a deleted one is fetched again.
 //!
+//! The origin is asked over HTTPS if the port is 443: `curl -x http://127.0.0.1:8000
+//! http://example.com:443/`.
+//!
 //! ```text
 //! cargo run --features forward --example disk_cache
 //! ```
@@ -19,7 +22,7 @@ fn disk_cache() -> Router {
     Router::new()
         .fallback_service(Forward::new())
         .layer(ReplayCache::disk("cache").on_miss(Record))
-        .layer(ProxyHost::https())
+        .layer(ProxyHost::by_port())
 }
 
 #[tokio::main]

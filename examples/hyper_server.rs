@@ -12,12 +12,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::{conn::auto, graceful::GracefulShutdown},
-    service::TowerToHyperService,
-};
-use support::{listen, stop_signal};
+use support::{listen, serve_until, stop_signal};
 use tower::{ServiceBuilder, service_fn};
 use tower_traffic::{DebugDump, RecordTraffic, ReportLatency};
 
@@ -44,26 +39,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = listen().await?;
     let at = listener.local_addr()?;
     println!("try: curl --data hello http://{at}/");
-    let connections = GracefulShutdown::new();
-    let mut stop = std::pin::pin!(stop_signal());
-    loop {
-        let (stream, _) = tokio::select! {
-            accepted = listener.accept() => accepted?,
-            () = &mut stop => break,
-        };
-        // Clones of the service share the state of the layers: one recorder, one printer.
-        let service = TowerToHyperService::new(service.clone());
-        let connection = auto::Builder::new(TokioExecutor::new())
-            .serve_connection(TokioIo::new(stream), service)
-            .into_owned();
-        let connection = connections.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                eprintln!("connection failed: {error}");
-            }
-        });
-    }
-    connections.shutdown().await;
+    // Clones of the service share the state of the layers: one recorder, one printer.
+    serve_until(listener, service, stop_signal()).await;
     let stats = recorder.flush().await;
     println!("recorded {} of {} exchanges", stats.stored, stats.served);
     Ok(())

@@ -1,5 +1,8 @@
 //! A proxy that prints the latency of each request.
 //!
+//! The origin is asked over HTTPS if the port is 443: `curl -x http://127.0.0.1:8000
+//! http://example.com:443/`.
+//!
 //! ```text
 //! cargo run --features forward --example latency_reporting_proxy
 //! ```
@@ -16,7 +19,7 @@ fn latency_reporting_proxy() -> Router {
     Router::new()
         .fallback_service(Forward::new())
         .layer(ReportLatency::new(|latency| println!("{latency}")))
-        .layer(ProxyHost::https())
+        .layer(ProxyHost::by_port())
 }
 
 #[tokio::main]

@@ -1,6 +1,9 @@
 //! A proxy that records all traffic into the folder `store`, as the origin sees it. The example
 //! `replay_recorded` sends it again.
 //!
+//! The origin is asked over HTTPS if the port is 443: `curl -x http://127.0.0.1:8000
+//! http://example.com:443/`.
+//!
 //! ```text
 //! cargo run --features forward --example recording_proxy
 //! ```
@@ -17,7 +20,7 @@ fn recording_proxy() -> Router {
     Router::new()
         .fallback_service(Forward::new())
         .layer(RecordTraffic::disk("store"))
-        .layer(ProxyHost::https())
+        .layer(ProxyHost::by_port())
 }
 
 #[tokio::main]

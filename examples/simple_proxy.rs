@@ -1,4 +1,7 @@
-//! A simple proxy: HTTP in, HTTPS out.
+//! A simple proxy.
+//!
+//! The origin is asked over HTTPS if the port is 443: `curl -x http://127.0.0.1:8000
+//! http://example.com:443/`.
 //!
 //! ```text
 //! cargo run --features forward --example simple_proxy
@@ -15,7 +18,7 @@ use tower_traffic::{Forward, ProxyHost};
 fn simple_proxy() -> Router {
     Router::new()
         .fallback_service(Forward::new())
-        .layer(ProxyHost::https())
+        .layer(ProxyHost::by_port())
 }
 
 #[tokio::main]

@@ -2,5 +2,6 @@
 
 mod chaos;
 mod clients;
+mod head_timeout;
 mod nanoservices;
 mod servers;

@@ -18,8 +18,9 @@ use std::{
 
 use axum::{Router, extract, routing::get};
 use futures::StreamExt;
-use support::origins::{Authority, HTTP1_AND_2, TlsServer};
-use support::{Server, soon};
+use http::Version;
+use support::origins::{Authority, HTTP1_AND_2, TlsServer, ask_as, talk};
+use support::{Answer, Server, soon};
 use tempfile::TempDir;
 use tokio::{task::spawn_blocking, time::sleep};
 use tokio_tungstenite::connect_async;
@@ -158,20 +159,15 @@ impl Running {
 
     /// Requests `url` through the example as a proxy.
     async fn ask(&self, url: &str) -> String {
-        let response = self.response(url).await;
-        let status = response.status();
-        let text = response.text().await.expect("a text");
-        assert_eq!(status, 200, "{text}");
-        text
+        let answer = self.answer(url).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.text()
     }
 
-    async fn response(&self, url: &str) -> reqwest::Response {
-        let proxy = reqwest::Proxy::http(format!("http://{}", self.at)).expect("a proxy");
-        let client = reqwest::Client::builder()
-            .proxy(proxy)
-            .build()
-            .expect("a client");
-        soon(client.get(url).send()).await.expect("an answer")
+    /// The target of the request is the whole `url`, also with `https`, for which most clients open
+    /// a tunnel.
+    async fn answer(&self, url: &str) -> Answer {
+        soon(ask_as(self.at, Version::HTTP_11, support::get(url))).await
     }
 
     /// Stops the process with SIGTERM, like an orchestrator.
@@ -245,9 +241,8 @@ impl Origin {
         }
     }
 
-    /// Returns an `http` URL that the proxy forwards over HTTPS.
     fn url(&self, path: &str) -> String {
-        format!("http://localhost:{}{path}", self.server.addr.port())
+        format!("https://localhost:{}{path}", self.server.addr.port())
     }
 
     async fn proxy(&self, name: &str) -> Running {
@@ -303,6 +298,45 @@ async fn recording_proxy_and_replay_recorded() {
     assert!(status.success());
     assert!(text.ends_with("2 same, 0 different, 0 failed\n"), "{text}");
     assert_eq!(origin.calls.load(Ordering::Relaxed), 4);
+}
+
+#[tokio::test]
+async fn proxies_reach_origins_without_tls_and_say_what_to_do_instead_of_a_tunnel() {
+    let app = Router::new().route("/users/{id}", get(async || "bob"));
+    let origin = Server::start(app).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in [
+        "simple_proxy",
+        "latency_reporting_proxy",
+        "wire_sniffing_proxy",
+        "recording_proxy",
+        "chaos_proxy",
+        "disk_cache",
+    ] {
+        let proxy = Running::start(name, folder.path(), &[]).await;
+        assert_eq!(proxy.ask(&origin.url("/users/1")).await, "bob", "{name}");
+        let tunnel = "CONNECT example.com:443 HTTP/1.1\r\nhost: example.com:443\r\n\
+                      connection: close\r\n\r\n";
+        let refused = talk(proxy.at, tunnel).await;
+        assert!(refused.starts_with("HTTP/1.1 405 "), "{name}: {refused}");
+        assert!(
+            refused.contains("http://example.com:443/"),
+            "{name}: {refused}"
+        );
+        proxy.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn an_empty_chaos_token_is_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = command("chaos_app", folder.path(), &[("CHAOS_TOKEN", "")]);
+    command.env("PORT", "0");
+    let output = spawn_blocking(move || command.output()).await;
+    let output = output.expect("no panic").expect("it runs");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{text}");
+    assert!(text.contains("CHAOS_TOKEN is empty"), "{text}");
 }
 
 #[tokio::test]
@@ -405,9 +439,9 @@ async fn chaos_proxy() {
         ("CHAOS_LATENCY_MS_MAX", "7"),
     ];
     let proxy = Running::start("chaos_proxy", origin.folder.path(), &set).await;
-    let response = proxy.response(&origin.url("/users/1")).await;
-    assert_eq!(response.headers()["x-chaos"], "Latency (7ms)");
-    assert_eq!(response.text().await.expect("a text"), "bob 1");
+    let answer = proxy.answer(&origin.url("/users/1")).await;
+    assert_eq!(answer.headers["x-chaos"], "Latency (7ms)");
+    assert_eq!(answer.text(), "bob 1");
     proxy.stop().await;
 
     let set = [("CHAOS_LATENCY_MS_MIN", "7s")];
