@@ -1,8 +1,11 @@
 //! A proxy that delays each request by 100 to 500 ms, or between `$CHAOS_LATENCY_MS_MIN` and
 //! `$CHAOS_LATENCY_MS_MAX`.
 //!
-//! The origin is asked over HTTPS if the port is 443: `curl -x http://127.0.0.1:8000
-//! http://example.com:443/`.
+//! Requests for port 443 go to the origin over HTTPS:
+//!
+//! ```text
+//! curl -x http://127.0.0.1:8000 http://example.com:443/
+//! ```
 //!
 //! ```text
 //! cargo run --features chaos,forward --example chaos_proxy

@@ -3,8 +3,11 @@
 //! Each resource is a folder with its request and its response as text. An edited response is
 //! served as edited, and a deleted one is fetched again.
 //!
-//! The origin is asked over HTTPS if the port is 443: `curl -x http://127.0.0.1:8000
-//! http://example.com:443/`.
+//! Requests for port 443 go to the origin over HTTPS:
+//!
+//! ```text
+//! curl -x http://127.0.0.1:8000 http://example.com:443/
+//! ```
 //!
 //! ```text
 //! cargo run --features forward --example disk_cache

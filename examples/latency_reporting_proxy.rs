@@ -1,7 +1,10 @@
 //! A proxy that prints the latency of each request.
 //!
-//! The origin is asked over HTTPS if the port is 443: `curl -x http://127.0.0.1:8000
-//! http://example.com:443/`.
+//! Requests for port 443 go to the origin over HTTPS:
+//!
+//! ```text
+//! curl -x http://127.0.0.1:8000 http://example.com:443/
+//! ```
 //!
 //! ```text
 //! cargo run --features forward --example latency_reporting_proxy

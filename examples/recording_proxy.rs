@@ -1,8 +1,11 @@
 //! A proxy that records all traffic into the folder `store`, as the origin sees it. The example
 //! `replay_recorded` sends it again.
 //!
-//! The origin is asked over HTTPS if the port is 443: `curl -x http://127.0.0.1:8000
-//! http://example.com:443/`.
+//! Requests for port 443 go to the origin over HTTPS:
+//!
+//! ```text
+//! curl -x http://127.0.0.1:8000 http://example.com:443/
+//! ```
 //!
 //! ```text
 //! cargo run --features forward --example recording_proxy

@@ -86,7 +86,7 @@ pub(crate) async fn serve_until<S, B>(
         let connection = connections.watch(connection);
         tokio::spawn(async move {
             let mut connection = pin!(connection);
-            // The time-out above begins only when the first bytes have told HTTP/1 from HTTP/2.
+            // The time-out above begins with the first bytes, which select HTTP/1 or HTTP/2.
             tokio::select! {
                 _ = &mut connection => return,
                 () = sleep(HEAD_TIMEOUT) => {}

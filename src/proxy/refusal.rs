@@ -34,7 +34,7 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, error, reason)
     }
 
-    /// Refuses a `CONNECT`, and says what to do `instead`.
+    /// Refuses a `CONNECT`; `instead` describes the request to send.
     pub(super) fn tunnel_denied(instead: &str) -> Self {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
