@@ -110,7 +110,7 @@ impl OpenSegment {
     /// Makes all further writes and truncations fail.
     #[cfg(all(test, target_os = "linux"))]
     pub(super) fn break_file(&mut self) {
-        let full = OpenOptions::new().append(true).open("/dev/full");
+        let full = std::fs::OpenOptions::new().append(true).open("/dev/full");
         self.file = full.unwrap();
     }
 
