@@ -693,13 +693,16 @@ fn a_conversion_that_fails_leaves_nothing() {
     assert!(!Path::new(&to).exists());
 }
 
-/// A HAR with one entry for each request: its URI, its headers, and a form or other body.
-fn har_of(requests: &[(&str, &[(&str, &str)], Option<(&str, &str)>)]) -> String {
+/// A URI, headers, and the media type and text of a body.
+type Planted<'a> = (&'a str, Vec<(&'a str, String)>, Option<(&'a str, String)>);
+
+/// A HAR with one entry for each request; the response has the same headers.
+fn har_of(requests: &[Planted<'_>]) -> String {
     let entries = requests.iter().map(|(url, headers, body)| {
+        let content_type = body.iter().map(|(kind, _)| ("content-type", *kind));
+        let headers = headers.iter().map(|(name, value)| (*name, value.as_str()));
         let headers: Vec<_> = headers
-            .iter()
-            .copied()
-            .chain(body.map(|(content_type, _)| ("content-type", content_type)))
+            .chain(content_type)
             .map(|(name, value)| json!({"name": name, "value": value}))
             .collect();
         let mut request = json!({
@@ -735,6 +738,7 @@ fn everything(path: &Path) -> Vec<u8> {
     fs::read(path).unwrap()
 }
 
+#[expect(clippy::too_many_lines, reason = "a list")]
 #[test]
 fn no_planted_secret_survives_a_conversion() {
     const SECRET: &str = "hunter2SECRET";
@@ -800,7 +804,7 @@ fn no_planted_secret_survives_a_conversion() {
         "next=%2Fx%3Ftoken%3Dhunter2SECRET",
     ]
     .map(|query| format!("http://h/a?{}", query.replace("=S", &format!("={SECRET}"))));
-    let mut requests: Vec<(&str, Vec<(&str, String)>, Option<(&str, String)>)> = Vec::new();
+    let mut requests: Vec<Planted<'_>> = Vec::new();
     for name in headers {
         requests.push(("http://h/a", vec![(name, SECRET.to_owned())], None));
     }
@@ -835,26 +839,8 @@ fn no_planted_secret_survives_a_conversion() {
             Some((content_type, body.replace('S', SECRET))),
         ));
     }
-    let borrowed: Vec<(&str, Vec<(&str, &str)>, Option<(&str, &str)>)> = requests
-        .iter()
-        .map(|(uri, headers, body)| {
-            let headers = headers
-                .iter()
-                .map(|(name, value)| (*name, value.as_str()))
-                .collect();
-            (
-                *uri,
-                headers,
-                body.as_ref().map(|(kind, text)| (*kind, text.as_str())),
-            )
-        })
-        .collect();
-    let borrowed: Vec<_> = borrowed
-        .iter()
-        .map(|(uri, headers, body)| (*uri, headers.as_slice(), *body))
-        .collect();
     let from = folder.path().join("planted.har");
-    fs::write(&from, har_of(&borrowed)).unwrap();
+    fs::write(&from, har_of(&requests)).unwrap();
     let from = from.to_str().unwrap();
     for (name, options) in [
         ("a.har", &[][..]),
@@ -881,7 +867,7 @@ fn converted_files_are_private_unless_they_are_shared() {
     use std::os::unix::fs::PermissionsExt;
     let folder = TempDir::new().unwrap();
     let from = folder.path().join("from.har");
-    fs::write(&from, har_of(&[("http://h/a", &[], None)])).unwrap();
+    fs::write(&from, har_of(&[("http://h/a", Vec::new(), None)])).unwrap();
     let from = from.to_str().unwrap();
     let mode = |name: &str| {
         let found = fs::metadata(folder.path().join(name)).unwrap();

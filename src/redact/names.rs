@@ -197,7 +197,7 @@ impl UsualNames {
         if self.names.iter().any(|other| other.as_bytes() == end) {
             return Some(SecretRule::Usual);
         }
-        if NOT_SECRET.iter().any(|ending| ends_with(ending)) {
+        if NOT_SECRET.iter().any(ends_with) {
             return None;
         }
         if self.endings.iter().any(|other| other.as_bytes() == end) {

@@ -26,14 +26,11 @@ const KEPT: &AsciiSet = &NON_ALPHANUMERIC
 pub(super) struct PairSyntax {
     /// Whether the text begins with a name, as a form does, and not with a path.
     pub(super) is_form: bool,
-    /// Whether `#` ends a value.
-    has_fragment: bool,
-    /// Whether ASCII white space ends a URI.
-    ends_with_space: bool,
-    /// Other bytes that end a URI.
+    /// The bytes that end a value, besides `&`; `#` in a URI.
     ends: &'static [u8],
-    /// Whether punctuation at the end of a URI belongs to the surrounding text.
-    trims: bool,
+    /// Whether text surrounds the pairs: ASCII white space ends a URI, and punctuation at its end
+    /// belongs to the text.
+    is_in_text: bool,
     /// Whether the text is part of a body.
     pub(super) is_in_body: bool,
 }
@@ -42,10 +39,8 @@ impl PairSyntax {
     /// A form.
     pub(super) const FORM: Self = Self {
         is_form: true,
-        has_fragment: false,
-        ends_with_space: false,
         ends: b"",
-        trims: false,
+        is_in_text: false,
         is_in_body: true,
     };
     /// A form that may be JSON as well.
@@ -61,24 +56,23 @@ impl PairSyntax {
     /// Exactly one URI.
     pub(super) const URI: Self = Self {
         is_form: false,
-        has_fragment: true,
+        ends: b"#",
         is_in_body: false,
         ..Self::FORM
     };
     /// A header whose value has URIs.
     pub(super) const HEADER: Self = Self {
-        ends_with_space: true,
-        trims: true,
+        is_in_text: true,
         ..Self::URI
     };
     /// A header with URIs in angle brackets.
     pub(super) const LINK: Self = Self {
-        ends: b">",
+        ends: b"#>",
         ..Self::HEADER
     };
     /// Text with URIs.
     pub(super) const TEXT: Self = Self {
-        ends: b"\"<>",
+        ends: b"#\"<>",
         ..Self::HEADER
     };
 
@@ -93,6 +87,10 @@ impl PairSyntax {
         Self { is_form, ..self }
     }
 
+    fn is_uri(self) -> bool {
+        self.ends.contains(&b'#')
+    }
+
     /// Whether a pair follows the end of a value: on the next line of a form.
     fn begins_with_name(self, end: u8) -> bool {
         self.is_form && matches!(end, b'\r' | b'\n')
@@ -100,7 +98,7 @@ impl PairSyntax {
 
     pub(super) fn ends_at(self, text: &[u8], at: usize) -> bool {
         let byte = text[at];
-        (self.ends_with_space && byte.is_ascii_whitespace())
+        (self.is_in_text && byte.is_ascii_whitespace())
             || (self.ends.contains(&byte) && !(byte == b'"' && is_escaped(text, at)))
     }
 }
@@ -174,7 +172,7 @@ impl Rules {
         syntax: PairSyntax,
         edits: &mut Edits<'_>,
     ) {
-        if syntax.trims {
+        if syntax.is_in_text {
             value.end = value.start + trimmed(&text[value.clone()]).len();
         }
         let secret = &text[value.clone()];
@@ -236,8 +234,7 @@ fn value_end(text: &[u8], start: usize, syntax: PairSyntax, part: Part, is_secre
     while at < text.len() {
         let is_end = match text[at] {
             b'&' => true,
-            b'#' => syntax.has_fragment,
-            b';' => !is_secret || (syntax.has_fragment && begins_pair(&text[at + 1..])),
+            b';' => !is_secret || (syntax.is_uri() && begins_pair(&text[at + 1..])),
             b'?' => !is_secret || part == Part::Path,
             b'/' => part == Part::Path,
             _ => syntax.ends_at(text, at),

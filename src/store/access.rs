@@ -54,7 +54,7 @@ impl Access {
     /// Creates a file, and replaces an existing one. A link is replaced, not followed.
     pub(super) fn replace(self, path: &Path) -> io::Result<File> {
         match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => self.options().write(true).create_new(true).open(path),
         }
     }

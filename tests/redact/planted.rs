@@ -257,6 +257,15 @@ fn json_bodies(name: &str, secret: &str) -> Vec<(&'static str, Vec<u8>)> {
             format!("{{\"a\":1,,{quoted_name} : {quoted}}}"),
         );
     }
+    bodies.extend(framed_json(name, secret, &object));
+    bodies
+}
+
+/// Bodies in which a JSON object stands in another format.
+fn framed_json(name: &str, secret: &str, object: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let (quoted_name, quoted) = (json(name), json(secret));
+    let mut bodies = Vec::new();
+    let mut add = |content_type, text: String| bodies.push((content_type, text.into_bytes()));
     add("application/x-ndjson", format!("{object}\n{object}\n"));
     add("application/json-seq", format!("\u{1e}{object}\n"));
     add(
@@ -279,7 +288,7 @@ fn json_bodies(name: &str, secret: &str) -> Vec<(&'static str, Vec<u8>)> {
     add("text/javascript", format!("callback({object});"));
     add(
         "text/javascript",
-        format!("x = JSON.parse({})", json(&object)),
+        format!("x = JSON.parse({})", json(object)),
     );
     add("application/json", format!(")]}}',\n{object}"));
     add(
@@ -297,8 +306,8 @@ fn json_bodies(name: &str, secret: &str) -> Vec<(&'static str, Vec<u8>)> {
         let xml = format!("<x><{name}><![CDATA[{secret}]]></{name}><y {name} = \"{secret}\"/></x>");
         bodies.push((content_type, xml.into_bytes()));
     }
-    bodies.push(("application/json", utf_16(&object, u16::to_le_bytes)));
-    bodies.push(("text/plain", utf_16(&object, u16::to_be_bytes)));
+    bodies.push(("application/json", utf_16(object, u16::to_le_bytes)));
+    bodies.push(("text/plain", utf_16(object, u16::to_be_bytes)));
     for part_type in ["application/json", "text/plain", "application/octet-stream"] {
         let part = format!(
             "--b\r\nContent-Disposition: form-data; name=\"a\"; filename=\"a\"\r\nContent-Type: {part_type}\r\n\r\n{object}\r\n--b--\r\n"
@@ -311,7 +320,7 @@ fn json_bodies(name: &str, secret: &str) -> Vec<(&'static str, Vec<u8>)> {
     let field =
         format!("--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n{object}\r\n--b--\r\n");
     bodies.push(("multipart/form-data; boundary=b", field.into_bytes()));
-    let encoded = format!("a=1&payload={}", percent(&object));
+    let encoded = format!("a=1&payload={}", percent(object));
     bodies.push(("application/x-www-form-urlencoded", encoded.into_bytes()));
     bodies
 }
