@@ -451,7 +451,7 @@ async fn a_recording_answers_by_what_counts() {
     assert_eq!(answer.status, 503);
     let text = answer.text();
     assert!(
-        text.contains(r#"selected from the body of 24 bytes: {\"name\":\"eve\"}"#),
+        text.contains(r#"selected from the body of 24 bytes: {"name":"eve"}"#),
         "{text}"
     );
     assert!(!text.contains("nonce"), "{text}");
