@@ -32,8 +32,6 @@ fn list(fields: &[(&'static str, &'static str)]) -> HeaderList {
 
 /// Exchanges with what HTTP allows and files of text find hard.
 fn exchanges() -> Vec<Exchange> {
-    let get = |uri: &str| Request::get(uri).body(Bytes::new()).unwrap();
-    let ok = |body: &'static [u8]| Response::new(Bytes::from_static(body));
     let mut all: Vec<Exchange> = [
         "/",
         "*",
@@ -84,6 +82,30 @@ fn exchanges() -> Vec<Exchange> {
         exchange.response.as_mut().unwrap().headers = list(&json[..number % 2]);
         all.push(exchange);
     }
+    all.extend(with_headers());
+    all.extend(incomplete());
+    let began = SystemTime::UNIX_EPOCH + Duration::from_nanos(1_795_219_199_123_456_789);
+    for (number, exchange) in (0_u32..).zip(&mut all) {
+        exchange.began = began + Duration::from_millis(number.into());
+        exchange.time_to_end = Duration::new(1, 3 * number);
+        if exchange.response.is_ok() {
+            exchange.time_to_head = Some(Duration::new(1, 2 * number));
+        }
+    }
+    all
+}
+
+fn get(uri: &str) -> Request<Bytes> {
+    Request::get(uri).body(Bytes::new()).unwrap()
+}
+
+fn ok(body: &'static [u8]) -> Response<Bytes> {
+    Response::new(Bytes::from_static(body))
+}
+
+/// Exchanges with repeated headers, content codings and trailers.
+fn with_headers() -> Vec<Exchange> {
+    let mut all = Vec::new();
     let repeated = list(&[
         ("set-cookie", "a=1; Path=/"),
         ("x", ""),
@@ -112,6 +134,12 @@ fn exchanges() -> Vec<Exchange> {
     trailers.request.body.trailers = Some(list(&[("a", "1"), ("a", "2")]));
     trailers.response.as_mut().unwrap().body.trailers = Some(HeaderList::new());
     all.push(trailers);
+    all
+}
+
+/// Exchanges that ended early.
+fn incomplete() -> Vec<Exchange> {
+    let mut all = Vec::new();
     let ends = [
         BodyEnd::Limit,
         BodyEnd::Dropped,
@@ -127,14 +155,6 @@ fn exchanges() -> Vec<Exchange> {
     }
     for why in [NoResponse::ClientGone, NoResponse::Failed("é\n".to_owned())] {
         all.push(Exchange::without_response(get("/none"), why));
-    }
-    let began = SystemTime::UNIX_EPOCH + Duration::from_nanos(1_795_219_199_123_456_789);
-    for (number, exchange) in (0_u32..).zip(&mut all) {
-        exchange.began = began + Duration::from_millis(number.into());
-        exchange.time_to_end = Duration::new(1, 3 * number);
-        if exchange.response.is_ok() {
-            exchange.time_to_head = Some(Duration::new(1, 2 * number));
-        }
     }
     all
 }
@@ -152,7 +172,7 @@ fn exact(name: &str, place: &Path) -> Box<dyn Sink> {
 fn read(place: &Path) -> Vec<Exchange> {
     let recording = block_on(store::open(place)).unwrap();
     let (exchanges, errors) = replay(&recording);
-    assert!(errors.is_empty(), "{place:?}: {errors:?}");
+    assert!(errors.is_empty(), "{}: {errors:?}", place.display());
     exchanges
 }
 

@@ -297,10 +297,8 @@ fn a_compressed_file_keeps_the_coding_that_was_not_undone() {
 
 #[test]
 fn pollys_binary_contents_are_decoded() {
-    let hex: String = GZIP_OF_HELLO
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digits = |byte: &u8| [byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16));
+    let hex: String = GZIP_OF_HELLO.iter().flat_map(digits).flatten().collect();
     let (first, rest) = GZIP_OF_HELLO.split_at(7);
     let lists = [
         json!([hex[..14], hex[14..]]).to_string(),
