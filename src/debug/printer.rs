@@ -141,7 +141,7 @@ impl Printer {
     }
 
     /// Drops a message that has nothing to print.
-    #[expect(clippy::boxed_local, reason = "messages move as pointers")]
+    #[expect(clippy::needless_pass_by_value, reason = "the message ends here")]
     pub(super) fn discard(&self, message: Box<Message>) {
         self.queue().release(message.held);
     }

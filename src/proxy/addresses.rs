@@ -53,13 +53,6 @@ pub(super) fn is_internal_host(host: &str) -> bool {
 fn embeds_internal(v6: Ipv6Addr) -> bool {
     let word = |high: u16, low: u16| u32::from(high) << 16 | u32::from(low);
     let v4 = match v6.segments() {
-        // Compatible and mapped (RFC 4291, 2.5.5), translated (RFC 2765, 2.1), NAT64 (RFC 6052,
-        // 2.1).
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
-        | [0, 0, 0, 0, 0xffff, 0, high, low]
-        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
-        // 6to4 (RFC 3056, 2).
-        | [0x2002, high, low, ..] => vec![word(high, low)],
         // Local NAT64 (RFC 8215): the operator chooses the length of the prefix, and by that the
         // place of the address (RFC 6052, 2.2).
         [0x64, 0xff9b, 1, third, fourth, fifth, high, low] => vec![
@@ -72,8 +65,15 @@ fn embeds_internal(v6: Ipv6Addr) -> bool {
         [0x2001, 0, high, low, _, _, client_high, client_low] => {
             vec![word(high, low), !word(client_high, client_low)]
         }
+        // Compatible and mapped (RFC 4291, 2.5.5), translated (RFC 2765, 2.1), NAT64 (RFC 6052,
+        // 2.1).
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        // 6to4 (RFC 3056, 2).
+        | [0x2002, high, low, ..]
         // ISATAP (RFC 5214, 6.1), under any prefix.
-        [.., 0 | 0x200, 0x5efe, high, low] => vec![word(high, low)],
+        | [.., 0 | 0x200, 0x5efe, high, low] => vec![word(high, low)],
         _ => return false,
     };
     let mut v4 = v4.into_iter().map(Ipv4Addr::from_bits);

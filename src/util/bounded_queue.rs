@@ -163,12 +163,11 @@ impl<J: Job> Worker<J> {
                 Ok(())
             }
             Err(error) => {
-                let delay = match *retry {
-                    Some(Retry { delay, .. }) => (2 * delay).min(MAX_RETRY),
-                    None => {
-                        tracing::error!(%error, "{}", J::CANNOT_START);
-                        FIRST_RETRY
-                    }
+                let delay = if let Some(Retry { delay, .. }) = *retry {
+                    (2 * delay).min(MAX_RETRY)
+                } else {
+                    tracing::error!(%error, "{}", J::CANNOT_START);
+                    FIRST_RETRY
                 };
                 let at = Instant::now() + delay;
                 *retry = Some(Retry { at, delay });
@@ -251,6 +250,7 @@ pub(crate) struct Queue<J> {
     deadline: watch::Sender<Option<Instant>>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 struct State<J> {
     jobs: Vec<J>,
     counts: Counts,

@@ -97,13 +97,11 @@ async fn sized(objects: &Objects, object: Object) -> Result<(String, u64), Store
         Some(size) => Some(size),
         None => objects.head(&object.key).await?.size,
     };
-    match size {
-        Some(size) => Ok((object.key, size)),
-        None => {
-            let detail = "the server does not state the size of the object";
-            Err(objects.error("read the object", &object.key, S3Problem::Refused, detail))
-        }
-    }
+    let Some(size) = size else {
+        let detail = "the server does not state the size of the object";
+        return Err(objects.error("read the object", &object.key, S3Problem::Refused, detail));
+    };
+    Ok((object.key, size))
 }
 
 fn segment(objects: &Objects, key: String, size: u64) -> Segment {
