@@ -26,7 +26,8 @@ pub(crate) async fn open(location: &OsStr) -> Result<Recording, Failure> {
 /// Returns the corrections of a file of another program. Corrections are no damage.
 pub(crate) async fn notes(recording: &Recording) -> Result<Vec<Note>, Failure> {
     Ok(match recording.format() {
-        Format::Har | Format::Vcr => recording.report().await?.notes,
+        Format::Har | Format::Vcr | Format::Warc => recording.report().await?.notes,
+        // The report of a folder would repair its files.
         _ => Vec::new(),
     })
 }

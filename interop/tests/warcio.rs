@@ -325,6 +325,12 @@ fn varied() -> Vec<(Exchange, &'static str)> {
     );
     add(
         "GET",
+        "https://example.com?x=1",
+        "https://example.com/?x=1",
+        &|_, _| {},
+    );
+    add(
+        "GET",
         "/{a}|\"b\"",
         "http://unknown.invalid/%7Ba%7D%7C%22b%22",
         &|_, _| {},

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     content::{coding, media_type},
-    message::{HeaderList, whole_body},
+    message::{HeaderList, head, whole_body},
     redact::Redact,
 };
 
@@ -70,16 +70,7 @@ fn shortened(text: &str) -> String {
 
 /// Parses `HTTP/1.1`, `http/2.0`, `h3` or `2`; any other text is HTTP/1.1.
 pub(super) fn version(text: &str) -> Version {
-    let text = text.trim().to_ascii_lowercase();
-    let number = text.strip_prefix("http/").unwrap_or(&text);
-    match number {
-        "0.9" => Version::HTTP_09,
-        "1.0" | "1" => Version::HTTP_10,
-        "2" | "2.0" | "h2" | "h2c" => Version::HTTP_2,
-        "3" | "3.0" | "h3" => Version::HTTP_3,
-        other if other.starts_with("h3-") || other.starts_with("quic") => Version::HTTP_3,
-        _ => Version::HTTP_11,
-    }
+    head::version_named(text).unwrap_or(Version::HTTP_11)
 }
 
 /// Content as a file has it.

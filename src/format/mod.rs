@@ -1,6 +1,5 @@
 //! Formats of recordings: bytes in, exchanges out, and back; no I/O with files.
 
-#[cfg(any(feature = "har", feature = "vcr"))]
 mod date;
 pub(crate) mod fixture;
 #[cfg(any(feature = "har", feature = "vcr"))]

@@ -13,6 +13,20 @@ pub(crate) fn version_name(version: Version) -> &'static str {
     }
 }
 
+/// Parses `HTTP/1.1`, `http/2.0`, `h2c`, `h3-29` or `2`, in any case.
+pub(crate) fn version_named(text: &str) -> Option<Version> {
+    let text = text.trim().to_ascii_lowercase();
+    match text.strip_prefix("http/").unwrap_or(&text) {
+        "0.9" => Some(Version::HTTP_09),
+        "1.0" | "1" => Some(Version::HTTP_10),
+        "1.1" => Some(Version::HTTP_11),
+        "2" | "2.0" | "h2" | "h2c" => Some(Version::HTTP_2),
+        "3" | "3.0" | "h3" => Some(Version::HTTP_3),
+        other if other.starts_with("h3-") || other.starts_with("quic") => Some(Version::HTTP_3),
+        _ => None,
+    }
+}
+
 /// The host and port that a request names: the authority of `uri`, else the `Host` header
 /// (RFC 9110, 7.2). User information is left out, because a `Host` header never has it.
 pub(crate) fn host<'a>(uri: &'a Uri, host_header: Option<&'a [u8]>) -> Option<&'a [u8]> {

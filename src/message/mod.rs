@@ -1,5 +1,6 @@
 //! HTTP messages: the recorded exchange, header lists, and the protocol's rules for messages.
 
+pub(crate) mod chunked;
 pub(crate) mod client;
 mod exchange;
 pub(crate) mod head;

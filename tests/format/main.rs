@@ -2,6 +2,7 @@
 
 mod conversions;
 mod damage;
+mod foreign_warc;
 mod har;
 mod har_content;
 mod http4k;

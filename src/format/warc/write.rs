@@ -23,7 +23,6 @@ use crate::{
 pub(super) const INFO_ID: &str = "WARC-Warcinfo-ID";
 
 /// The number of characters of an id up to the last hyphen, inclusive.
-#[cfg(feature = "zstd")]
 pub(super) const ID_PREFIX: usize = 24;
 
 /// Writes the records of one segment.

@@ -7,7 +7,10 @@ use crate::{
     message::Exchange,
     store::{
         StoreError,
-        folder::segment::{self, SegmentEvent},
+        folder::{
+            originals::Originals,
+            segment::{self, SegmentEvent},
+        },
     },
 };
 
@@ -23,7 +26,6 @@ pub(in crate::store) enum FileFormat {
 pub(in crate::store) enum FileItem {
     Exchange(Box<Exchange>),
     Skipped(StoreError),
-    #[cfg_attr(not(any(feature = "har", feature = "vcr")), allow(dead_code))]
     Noted(Note),
 }
 
@@ -34,13 +36,17 @@ pub(in crate::store) fn read(
     on_item: &mut dyn FnMut(FileItem) -> bool,
 ) -> Result<(), StoreError> {
     match format {
-        FileFormat::Warc => segment::read_unchanged(path, |event| match event {
-            SegmentEvent::Exchange(_, exchange) | SegmentEvent::Unplaced(exchange) => {
-                on_item(FileItem::Exchange(exchange))
-            }
-            SegmentEvent::Skipped(error) => on_item(FileItem::Skipped(error)),
-            SegmentEvent::Repaired(_) => true,
-        }),
+        FileFormat::Warc => {
+            let originals = Originals::new([path.into()]);
+            segment::read_unchanged(path, &originals, |event| match event {
+                SegmentEvent::Exchange(_, exchange) | SegmentEvent::Unplaced(exchange) => {
+                    on_item(FileItem::Exchange(exchange))
+                }
+                SegmentEvent::Skipped(error) => on_item(FileItem::Skipped(error)),
+                SegmentEvent::Noted(note) => on_item(FileItem::Noted(note)),
+                SegmentEvent::Repaired(_) => true,
+            })
+        }
         #[cfg(feature = "har")]
         FileFormat::Har => entries(path, on_item, |input, on_event| {
             crate::format::har::read(input, on_event)

@@ -45,13 +45,19 @@ impl fmt::Display for Note {
     }
 }
 
-impl FileReport {
-    #[cfg_attr(not(any(feature = "har", feature = "vcr")), allow(dead_code))]
-    pub(super) fn add(&mut self, note: Note) {
-        if let Some(same) = self.notes.iter_mut().find(|n| n.what == note.what) {
-            same.count += note.count;
-        } else if self.notes.len() < MAX_NOTES {
-            self.notes.push(note);
+impl Note {
+    /// Adds the note to `notes`, or counts it with the same one.
+    pub(in crate::store) fn add(self, notes: &mut Vec<Self>) {
+        if let Some(same) = notes.iter_mut().find(|note| note.what == self.what) {
+            same.count += self.count;
+        } else if notes.len() < MAX_NOTES {
+            notes.push(self);
         }
+    }
+}
+
+impl FileReport {
+    pub(super) fn add(&mut self, note: Note) {
+        note.add(&mut self.notes);
     }
 }

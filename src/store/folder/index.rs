@@ -12,13 +12,14 @@ use std::{
 
 use super::{
     Report, fixture,
+    originals::Originals,
     scan::{Layout, scan},
     segment::{self, SegmentEvent},
 };
 use crate::{
     format::warc::Depth,
     matching::{MatchKey, Matching},
-    store::{StoreError, Which},
+    store::{Note, StoreError, Which},
 };
 
 /// The maximum number of threads that read entries: reading mostly waits for the system.
@@ -31,6 +32,7 @@ const FEWEST_FOLDERS: usize = 64;
 /// number of exchanges.
 pub(in crate::store) struct Index {
     pub(super) report: Report,
+    pub(super) originals: Arc<Originals>,
     files: Vec<Place>,
     /// Exchanges with a recorded order, by match key.
     positions: HashMap<MatchKey, Positions>,
@@ -63,19 +65,21 @@ struct Position {
 
 impl Index {
     pub(super) fn build(folder: &Path, matching: &Matching) -> Result<Self, StoreError> {
+        let found = scan(folder)?;
+        let segments: Vec<Arc<Path>> = found.segments.into_iter().map(Arc::from).collect();
         let mut index = Self {
             report: Report::default(),
+            originals: Arc::new(Originals::new(segments.iter().cloned())),
             files: Vec::new(),
             positions: HashMap::new(),
             entries: HashMap::new(),
             faulty: HashMap::new(),
         };
-        let found = scan(folder)?;
         for error in found.errors {
             index.skip(error);
         }
-        for path in found.segments {
-            index.read_segment(&path.into(), matching);
+        for path in &segments {
+            index.read_segment(path, matching);
         }
         let keys = read_folders(&found.folders, matching);
         for ((layout, path), key) in found.folders.into_iter().zip(keys) {
@@ -102,7 +106,8 @@ impl Index {
     fn read_segment(&mut self, file: &Arc<Path>, matching: &Matching) {
         self.report.segments += 1;
         let mut unplaced = 0;
-        let read = segment::read(file, Depth::Lookup, |event| {
+        let originals = self.originals.clone();
+        let read = segment::read(file, Depth::Lookup, &originals, |event| {
             match event {
                 SegmentEvent::Exchange(offset, exchange) => {
                     self.add(file, offset, matching.key_of(&exchange));
@@ -112,6 +117,10 @@ impl Index {
                     unplaced += 1;
                 }
                 SegmentEvent::Skipped(error) => self.report.skipped.push(Arc::new(error)),
+                SegmentEvent::Noted(mut note) => {
+                    note.path = format!("{}: {}", file.display(), note.path);
+                    Note::add(note, &mut self.report.notes);
+                }
                 SegmentEvent::Repaired(repair) => self.report.repairs.push(repair),
             }
             true

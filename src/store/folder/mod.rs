@@ -3,6 +3,7 @@
 mod fixture;
 mod http4k;
 mod index;
+pub(super) mod originals;
 mod replay;
 mod report;
 mod scan;
@@ -107,6 +108,11 @@ impl<W> Folder<W> {
         }
     }
 
+    fn read_at(&self, file: &Path, offset: u64) -> Result<Arc<Exchange>, StoreError> {
+        let originals = self.with_index(|index| index.originals.clone())?;
+        segment::read_at(file, offset, &originals)
+    }
+
     fn look_up(&self, key: MatchKey, which: Which) -> Result<Option<Arc<Exchange>>, StoreError> {
         loop {
             let place = match self.with_index(|index| index.find(key, which)) {
@@ -122,7 +128,7 @@ impl<W> Folder<W> {
                 Err(error) => return Err(error),
             };
             let (layout, path) = match place {
-                Place::Segment(file, offset) => return segment::read_at(&file, offset).map(Some),
+                Place::Segment(file, offset) => return self.read_at(&file, offset).map(Some),
                 Place::Folder(layout, path) => (layout, path),
             };
             match layout.read(&path) {

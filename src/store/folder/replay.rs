@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use super::{
+    originals::Originals,
     scan::{Found, scan},
     segment::{self, SegmentEvent},
 };
@@ -52,8 +53,10 @@ fn read_all(folder: &Path, may_repair: bool, send: Send<'_>) -> Result<(), Dropp
     for error in errors {
         send(Err(error))?;
     }
-    for file in segments {
-        read_segment(&file, may_repair, send)?;
+    let segments: Vec<Arc<Path>> = segments.into_iter().map(Arc::from).collect();
+    let originals = Originals::new(segments.iter().cloned());
+    for file in &segments {
+        read_segment(file, &originals, may_repair, send)?;
     }
     for (layout, folder) in folders {
         send(layout.read(&folder))?;
@@ -61,21 +64,26 @@ fn read_all(folder: &Path, may_repair: bool, send: Send<'_>) -> Result<(), Dropp
     Ok(())
 }
 
-fn read_segment(file: &Path, may_repair: bool, send: Send<'_>) -> Result<(), Dropped> {
+fn read_segment(
+    file: &Path,
+    originals: &Originals,
+    may_repair: bool,
+    send: Send<'_>,
+) -> Result<(), Dropped> {
     let mut outcome = Ok(());
     let on_event = |event| {
         let item = match event {
             SegmentEvent::Exchange(_, exchange) | SegmentEvent::Unplaced(exchange) => Ok(*exchange),
             SegmentEvent::Skipped(error) => Err(error),
-            SegmentEvent::Repaired(_) => return true,
+            SegmentEvent::Repaired(_) | SegmentEvent::Noted(_) => return true,
         };
         outcome = send(item);
         outcome.is_ok()
     };
     let read = if may_repair {
-        segment::read(file, Depth::Whole, on_event)
+        segment::read(file, Depth::Whole, originals, on_event)
     } else {
-        segment::read_unchanged(file, on_event)
+        segment::read_unchanged(file, originals, on_event)
     };
     outcome?;
     read.or_else(|error| send(Err(error)))

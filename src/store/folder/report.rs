@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
-use crate::store::StoreError;
+use crate::store::{Note, StoreError};
 
 /// The maximum number of items that are listed in a section.
 const SHOWN: usize = 20;
@@ -42,6 +42,8 @@ pub struct Report {
     /// Response bodies in WARC files are not read for the report. Their damage is found by a
     /// look-up or a replay.
     pub skipped: Vec<Arc<StoreError>>,
+    /// Changes and omissions in exchanges of WARC files of other tools; at most 100 different ones.
+    pub notes: Vec<Note>,
     /// Number of other files in the folder, which are not read.
     pub others: usize,
     /// The paths of other files, at most 100.

@@ -7,11 +7,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{Repair, torn_tail};
+use super::{Repair, originals::Originals, torn_tail};
 use crate::{
     format::warc::{Depth, Reader, SegmentItem},
     message::Exchange,
-    store::{Location, StoreError},
+    store::{Location, Note, StoreError},
 };
 
 /// The file extensions that are read.
@@ -36,6 +36,8 @@ pub(in crate::store) enum SegmentEvent {
     Unplaced(Box<Exchange>),
     /// A part that cannot be read.
     Skipped(StoreError),
+    /// A part of a record that was left out or changed, or a record that was left out.
+    Noted(Note),
     /// A torn tail: an exchange at the end of the file that is incomplete, because its writer was
     /// killed.
     Repaired(Repair),
@@ -45,17 +47,19 @@ pub(in crate::store) enum SegmentEvent {
 pub(in crate::store) fn read(
     path: &Path,
     depth: Depth,
+    originals: &Originals,
     on_event: impl FnMut(SegmentEvent) -> bool,
 ) -> Result<(), StoreError> {
-    read_with(path, depth, torn_tail::repair, on_event)
+    read_with(path, depth, originals, torn_tail::repair, on_event)
 }
 
 /// Reads a file without changing it. A torn tail is an error.
 pub(in crate::store) fn read_unchanged(
     path: &Path,
+    originals: &Originals,
     mut on_event: impl FnMut(SegmentEvent) -> bool,
 ) -> Result<(), StoreError> {
-    read_with(path, Depth::Whole, torn_tail::find, |event| {
+    read_with(path, Depth::Whole, originals, torn_tail::find, |event| {
         on_event(match event {
             SegmentEvent::Repaired(torn) => {
                 let reason = format!(
@@ -72,6 +76,7 @@ pub(in crate::store) fn read_unchanged(
 fn read_with(
     path: &Path,
     depth: Depth,
+    originals: &Originals,
     torn: fn(&Path, u64, u64) -> Option<Repair>,
     mut on_event: impl FnMut(SegmentEvent) -> bool,
 ) -> Result<(), StoreError> {
@@ -84,6 +89,25 @@ fn read_with(
         let event = match item {
             SegmentItem::Exchange(offset, exchange) => SegmentEvent::Exchange(offset, exchange),
             SegmentItem::Within(exchange) => SegmentEvent::Unplaced(exchange),
+            SegmentItem::Revisit {
+                place,
+                is_placed,
+                revisit,
+            } => {
+                let original = originals.find(&revisit.original);
+                let (exchange, notes) = revisit.complete(original.as_ref());
+                for what in notes {
+                    if !on_event(SegmentEvent::Noted(noted(place, what))) {
+                        return Ok(());
+                    }
+                }
+                match exchange.map(Box::new) {
+                    Some(exchange) if is_placed => SegmentEvent::Exchange(place, exchange),
+                    Some(exchange) => SegmentEvent::Unplaced(exchange),
+                    None => continue,
+                }
+            }
+            SegmentItem::Noted(place, what) => SegmentEvent::Noted(noted(place, what)),
             SegmentItem::Bad(offset, reason) => {
                 let error = damaged(path, offset, reason);
                 tracing::warn!(%error, "part of a recording skipped");
@@ -102,21 +126,43 @@ fn read_with(
 }
 
 /// Reads the exchange that begins at `offset`.
-pub(super) fn read_at(path: &Path, offset: u64) -> Result<Arc<Exchange>, StoreError> {
+pub(super) fn read_at(
+    path: &Path,
+    offset: u64,
+    originals: &Originals,
+) -> Result<Arc<Exchange>, StoreError> {
     let failed = |error| StoreError::io("read the file", path, error);
     let mut file = File::open(path).map_err(failed)?;
     let len = file.metadata().map_err(failed)?.len();
     file.seek(SeekFrom::Start(offset)).map_err(failed)?;
     let input = BufReader::with_capacity(LOOKUP_BUFFER, file);
-    let item = Reader::new(input, len)
-        .and_then(|mut reader| reader.next(Depth::Whole))
-        .map_err(failed)?;
-    match item {
-        Some(SegmentItem::Exchange(_, exchange) | SegmentItem::Within(exchange)) => {
-            Ok(Arc::from(exchange))
+    let mut reader = Reader::new(input, len).map_err(failed)?;
+    while let Some(item) = reader.next(Depth::Whole).map_err(failed)? {
+        match item {
+            SegmentItem::Exchange(place, exchange) if place == offset => {
+                return Ok(Arc::from(exchange));
+            }
+            SegmentItem::Revisit { place, revisit, .. } if place == offset => {
+                let original = originals.find(&revisit.original);
+                if let (Some(exchange), _) = revisit.complete(original.as_ref()) {
+                    return Ok(Arc::new(exchange));
+                }
+            }
+            SegmentItem::Bad(place, reason) if place == offset => {
+                return Err(damaged(path, offset, reason));
+            }
+            // Other tools' records may stand between those of a pair.
+            _ => {}
         }
-        Some(SegmentItem::Bad(_, reason)) => Err(damaged(path, offset, reason)),
-        Some(SegmentItem::Torn(_)) | None => Err(damaged(path, offset, "the file was truncated")),
+    }
+    Err(damaged(path, offset, "the file was truncated"))
+}
+
+fn noted(offset: u64, what: String) -> Note {
+    Note {
+        path: format!("at byte {offset}"),
+        what,
+        count: 1,
     }
 }
 

@@ -170,6 +170,7 @@ impl Recording {
                 Ok(FileReport {
                     exchanges: report.exchanges,
                     skipped: report.skipped.clone(),
+                    notes: report.notes.clone(),
                     folder: Some(report),
                     ..FileReport::default()
                 })

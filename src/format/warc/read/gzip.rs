@@ -5,6 +5,7 @@
 
 use crc32fast::Hasher;
 use flate2::{Decompress, FlushDecompress, Status};
+use memchr::memchr;
 
 use super::text::{Decode, Step};
 
@@ -118,7 +119,28 @@ impl Gzip {
         Ok(false)
     }
 
+    /// Skips bytes of an optional field without its last byte. Returns their number.
+    fn skipped(&mut self, input: &[u8]) -> usize {
+        let Stage::Optional { flags, read, extra } = &mut self.stage else {
+            return 0;
+        };
+        let count = if *flags & EXTRA != 0 {
+            let left = (2 + *extra).saturating_sub(*read + 1);
+            if *read < 2 { 0 } else { left.min(input.len()) }
+        } else if *flags & (NAME | COMMENT) != 0 {
+            memchr(0, input).unwrap_or(input.len())
+        } else {
+            0
+        };
+        *read += count;
+        count
+    }
+
     fn optional(&mut self, flags: u8) {
+        // Resetting the decoder is expensive, and in damaged files most starts of members are false.
+        if flags == 0 {
+            self.inflate.reset(false);
+        }
         self.stage = match flags {
             0 => Stage::Deflated,
             flags => Stage::Optional {
@@ -166,6 +188,7 @@ impl Decode for Gzip {
                     });
                 }
             }
+            read += self.skipped(&input[read..]);
             let Some(&byte) = input.get(read) else {
                 return Ok(Step {
                     read,
@@ -186,7 +209,6 @@ impl Decode for Gzip {
     }
 
     fn reset(&mut self) {
-        self.inflate.reset(false);
         self.stage = START;
         self.checksum = Hasher::new();
         self.length = 0;

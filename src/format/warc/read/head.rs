@@ -5,26 +5,32 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use crc32fast::Hasher;
 use http::{HeaderName, HeaderValue, Version};
-use jiff::Timestamp;
 use percent_encoding::{percent_decode, percent_decode_str};
 
-use super::super::{CHECKSUM, ERROR, TIME_TO_END, TIME_TO_HEAD, TRAILERS};
+use super::super::{CHECKSUM, ERROR, PREFIX, TIME_TO_END, TIME_TO_HEAD, TRAILERS};
 use crate::{
-    format::http_text,
+    format::{date, http_text},
     message::{
         BodyEnd, Exchange, HeaderList, NoResponse, RecordedBody, RecordedRequest, RecordedResponse,
+        head::version_named,
     },
 };
+
+/// The maximum number of records that a record may name as concurrent.
+const MAX_CONCURRENT: usize = 100;
 
 #[derive(Default)]
 pub(super) struct RecordHead {
     pub(super) kind: String,
     pub(super) id: String,
     pub(super) info: Option<String>,
-    pub(super) concurrent_to: Option<String>,
+    pub(super) concurrent_to: Vec<String>,
     pub(super) date: Option<SystemTime>,
-    pub(super) protocol: Option<String>,
+    /// The version of HTTP; protocols of lower layers, such as TLS, are left out.
+    pub(super) protocol: Option<Version>,
     pub(super) truncated: Option<String>,
+    /// Whether the record has fields of this crate.
+    pub(super) is_marked: bool,
     /// The checksum of the block and of the header lines before the checksum.
     pub(super) checksum: Option<u32>,
     pub(super) checked: Hasher,
@@ -33,28 +39,65 @@ pub(super) struct RecordHead {
     pub(super) to_head: Option<Duration>,
     pub(super) to_end: Option<Duration>,
     pub(super) length: u64,
+    /// The first line that is not a field.
+    pub(super) invalid_line: Option<String>,
+    // Fields that this crate does not need in its own records.
+    pub(super) target_uri: Option<String>,
+    pub(super) content_type: Option<String>,
+    pub(super) payload_digest: Option<String>,
+    pub(super) refers_to: Option<String>,
+    pub(super) refers_to_uri: Option<String>,
+    pub(super) refers_to_date: Option<SystemTime>,
+    /// Whether `continuation` records have the rest of the block.
+    pub(super) is_segmented: bool,
 }
 
 impl RecordHead {
     pub(super) fn field(&mut self, name: &str, value: &str) {
         let is = |other: &str| name.eq_ignore_ascii_case(other);
         let text = || Some(value.to_owned());
+        // The grammar of WARC 1.0 has angle brackets around URIs, as Wget writes them.
+        let uri = || {
+            let value = value.strip_prefix('<').unwrap_or(value);
+            Some(value.strip_suffix('>').unwrap_or(value).trim().to_owned())
+        };
+        self.is_marked |= name
+            .get(..PREFIX.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX));
         if is("WARC-Type") {
             value.clone_into(&mut self.kind);
         } else if is("WARC-Record-ID") {
             value.clone_into(&mut self.id);
         } else if is("WARC-Date") {
-            self.date = value.parse().ok().map(Timestamp::into);
+            self.date = date::parse(value);
         } else if is(CHECKSUM) {
             self.checksum = u32::from_str_radix(value, 16).ok();
         } else if is("WARC-Warcinfo-ID") {
             self.info = text();
         } else if is("WARC-Concurrent-To") {
-            self.concurrent_to = text();
+            if !value.is_empty() && self.concurrent_to.len() < MAX_CONCURRENT {
+                self.concurrent_to.push(value.to_owned());
+            }
         } else if is("WARC-Protocol") {
-            self.protocol = text();
+            // Repeated for each layer, the highest first.
+            let mut named = value.split(',').filter_map(version_named);
+            self.protocol = self.protocol.or_else(|| named.next());
         } else if is("WARC-Truncated") {
-            self.truncated = text();
+            self.truncated = Some(value.to_ascii_lowercase());
+        } else if is("WARC-Target-URI") {
+            self.target_uri = uri();
+        } else if is("Content-Type") {
+            self.content_type = text();
+        } else if is("WARC-Payload-Digest") {
+            self.payload_digest = text();
+        } else if is("WARC-Refers-To") {
+            self.refers_to = text();
+        } else if is("WARC-Refers-To-Target-URI") {
+            self.refers_to_uri = uri();
+        } else if is("WARC-Refers-To-Date") {
+            self.refers_to_date = date::parse(value);
+        } else if is("WARC-Segment-Number") {
+            self.is_segmented = true;
         } else if is(TIME_TO_HEAD) {
             self.to_head = seconds(value);
         } else if is(TIME_TO_END) {
@@ -66,7 +109,7 @@ impl RecordHead {
         }
     }
 
-    fn body(&self, bytes: Bytes) -> RecordedBody {
+    pub(super) fn body(&self, bytes: Bytes) -> RecordedBody {
         let mut body = RecordedBody::from(bytes);
         body.trailers.clone_from(&self.trailers);
         body.end = match self.truncated.as_deref() {
@@ -79,15 +122,12 @@ impl RecordHead {
     }
 
     fn version(&self, in_text: Version) -> Version {
-        match self.protocol.as_deref() {
-            Some("h2" | "http/2" | "http/2.0") => Version::HTTP_2,
-            Some("h3" | "http/3" | "http/3.0") => Version::HTTP_3,
-            _ => in_text,
-        }
+        self.protocol.unwrap_or(in_text)
     }
 }
 
-/// Returns the exchange in a pair of records; without the block of the second, only how it ended.
+/// Returns the exchange in a pair of this crate's records; without the block of the second, only how
+/// it ended.
 pub(super) fn exchange(
     first: &RecordHead,
     request: &Bytes,

@@ -1,5 +1,6 @@
 //! Reads segments, plain or with a compressed member per record.
 
+mod foreign;
 mod form;
 #[cfg(feature = "gzip")]
 mod gzip;
@@ -8,17 +9,31 @@ mod text;
 #[cfg(feature = "zstd")]
 mod zstd;
 
-use std::io::{self, BufRead, Seek};
+use std::{
+    collections::VecDeque,
+    io::{self, BufRead, Seek},
+};
 
 use bytes::Bytes;
-use memchr::memchr;
+use memchr::{memchr, memmem};
 
+pub(crate) use self::foreign::{Original, OriginalKey, Revisit};
 use self::{
+    foreign::{Pair, Pairing, Waiting, is_http},
     head::{RecordHead, exchange},
     text::Text,
 };
-use super::{MARK, MAX_HEAD};
+use super::{CHECKSUM, MARK, MAX_HEAD, write::ID_PREFIX};
 use crate::message::Exchange;
+
+/// The maximum length of the first line of a record.
+const MAX_FIRST_LINE: usize = 16;
+
+/// The length of a header section that is always read, however much is damaged.
+const SMALL_HEAD: u64 = 4 << 10;
+
+/// The start of the ids of this crate's records, before the part that a segment has in common.
+const URN: &str = "<urn:uuid:";
 
 #[cfg(feature = "zstd")]
 pub(super) use self::form::ZSTD_DICTIONARY;
@@ -41,6 +56,15 @@ pub(crate) enum SegmentItem {
     /// An exchange behind other records in one compressed member, and so without a position to read
     /// it from.
     Within(Box<Exchange>),
+    /// An exchange whose content is in another record.
+    Revisit {
+        /// The position of its first record, if `is_placed`; otherwise that of its member.
+        place: u64,
+        is_placed: bool,
+        revisit: Box<Revisit>,
+    },
+    /// A part of the record at this position was left out or changed, or the record was left out.
+    Noted(u64, String),
     /// Bytes that are not one of this crate's records. The reader has moved to the next record.
     Bad(u64, String),
     /// The file ends within the exchange that begins at this position: its writer was interrupted.
@@ -51,8 +75,18 @@ pub(crate) enum SegmentItem {
 /// are those of members.
 pub(crate) struct Reader<R> {
     text: Text<R>,
-    /// The id of the segment, from its records.
+    /// The id of the segment, from its records, if this crate wrote them.
     info: Option<String>,
+    /// The last record of another tool; `None` before the first one.
+    foreign_info: Option<ForeignInfo>,
+    pairing: Pairing,
+    /// Items that were read and not returned yet.
+    ready: VecDeque<SegmentItem>,
+    /// The number of bytes that were read in vain.
+    wasted: u64,
+    /// Whether a header section ends wherever another record may begin, because too much was read
+    /// in vain.
+    is_hurried: bool,
     /// The head of the last record, and the position of its block, if the block was not read.
     skipped: Option<(RecordHead, u64)>,
     /// The head of a record that does not belong to the previous one, and its position.
@@ -60,8 +94,11 @@ pub(crate) struct Reader<R> {
     line: Vec<u8>,
 }
 
-/// The position of a record.
-#[derive(Clone, Copy)]
+/// The id of the `warcinfo` record that a record of another tool names, if it names one.
+struct ForeignInfo(Option<String>);
+
+/// The position of a record, in the order of the file.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Start {
     place: u64,
     /// Whether the record begins inside of a member.
@@ -98,6 +135,11 @@ impl<R: BufRead + Seek> Reader<R> {
         Ok(Self {
             text: Text::new(input, end)?,
             info: None,
+            foreign_info: None,
+            pairing: Pairing::default(),
+            ready: VecDeque::new(),
+            wasted: 0,
+            is_hurried: false,
             skipped: None,
             pending: None,
             line: Vec::new(),
@@ -109,42 +151,47 @@ impl<R: BufRead + Seek> Reader<R> {
         if let Some(reason) = self.text.broken() {
             return Ok(Some(SegmentItem::Bad(0, reason)));
         }
-        while self.pending.is_some() || !self.text.at_end() {
+        loop {
+            if let Some(item) = self.ready.pop_front() {
+                return Ok(Some(item));
+            }
+            let is_over = self.pending.is_none() && self.text.at_end();
+            if let Some(lone) = self.pairing.expired(is_over) {
+                return Ok(Some(lone.noted()));
+            }
+            if is_over {
+                return Ok(None);
+            }
             let start = self.start();
-            let place = start.place;
+            let work = self.text.work();
             match self.pair(depth) {
                 Ok(None) | Err(RecordError::Nothing) => {}
-                Ok(Some(exchange)) => {
-                    let exchange = Box::new(exchange);
-                    return Ok(Some(if start.is_within {
-                        SegmentItem::Within(exchange)
-                    } else {
-                        SegmentItem::Exchange(place, exchange)
-                    }));
-                }
+                Ok(Some(exchange)) => return Ok(Some(start.item(exchange))),
                 Err(RecordError::Io(error)) => return Err(error),
-                Err(RecordError::Bad(reason)) => return Ok(Some(SegmentItem::Bad(place, reason))),
-                Err(RecordError::Lost(reason)) => {
-                    if !self.find_next(place)? {
-                        self.text.give_up();
-                    }
-                    return Ok(Some(SegmentItem::Bad(place, reason)));
+                Err(RecordError::Bad(reason)) => {
+                    return Ok(Some(SegmentItem::Bad(start.place, reason)));
                 }
-                Err(RecordError::Torn) => {
-                    // A wrong length looks like a file that ends too early.
-                    return Ok(Some(if self.find_next(place)? {
-                        SegmentItem::Bad(
-                            place,
-                            "incomplete record: shorter than its Content-Length".to_owned(),
-                        )
-                    } else {
-                        self.text.give_up();
-                        SegmentItem::Torn(place)
-                    }));
+                Err(error @ (RecordError::Lost(_) | RecordError::Torn)) => {
+                    self.wasted += self.text.work() - work;
+                    return self.recover(start.place, error).map(Some);
                 }
             }
         }
-        Ok(None)
+    }
+
+    /// Moves to the next record after a damaged one. Returns the damage.
+    fn recover(&mut self, place: u64, error: RecordError) -> io::Result<SegmentItem> {
+        let is_found = self.find_next(place)?;
+        if !is_found {
+            self.text.give_up();
+        }
+        let reason = match error {
+            RecordError::Lost(reason) => reason,
+            // A wrong length looks like a file that ends too early.
+            _ if is_found => "incomplete record: shorter than its Content-Length".to_owned(),
+            _ => return Ok(SegmentItem::Torn(place)),
+        };
+        Ok(SegmentItem::Bad(place, reason))
     }
 
     /// Returns the position of the next record.
@@ -158,9 +205,10 @@ impl<R: BufRead + Seek> Reader<R> {
         }
     }
 
-    /// Reads a pair; `None` for a record of another kind.
+    /// Reads a pair of this crate's records, or one record of another kind or tool, for which it
+    /// returns `None`.
     fn pair(&mut self, depth: Depth) -> Result<Option<Exchange>, RecordError> {
-        let start = self.text.place();
+        let start = self.start();
         let mut first = match self.pending.take() {
             Some((_, head)) => head,
             None => self.head()?,
@@ -171,13 +219,17 @@ impl<R: BufRead + Seek> Reader<R> {
             // Only a wrong length leads into a recorded body and to records in it.
             self.text.seek(block)?;
             self.block(&before)?;
-            self.text.seek(start)?;
+            self.text.seek(start.place)?;
             first = self.head()?;
+        }
+        if !self.is_own(&first)? {
+            self.foreign(start, first)?;
+            return Ok(None);
         }
         if first.kind == "warcinfo" {
             // A damaged member shows only at its end.
             if self.text.is_compressed() {
-                self.skip(first.length)?;
+                self.skip(&first)?;
                 self.info = Some(first.id);
                 return Ok(None);
             }
@@ -186,18 +238,17 @@ impl<R: BufRead + Seek> Reader<R> {
             self.info.clone_from(&first.info);
         }
         if first.kind != "request" && first.kind != "response" {
-            self.skip(first.length)?;
-            // Records of other tools are skipped.
-            return if first.checksum.is_some() && first.kind != "warcinfo" {
+            self.skip(&first)?;
+            return if first.kind == "warcinfo" {
+                Ok(None)
+            } else {
                 Err(RecordError::Bad(format!(
                     "invalid record: {:?} without its pair",
                     first.kind
                 )))
-            } else {
-                Ok(None)
             };
         }
-        let first_block = self.block(&first)?;
+        let request = self.block(&first)?;
         if self.text.at_end() && first.kind == "request" {
             return Err(RecordError::Torn);
         }
@@ -211,89 +262,198 @@ impl<R: BufRead + Seek> Reader<R> {
             Err(RecordError::Nothing) => return Err(RecordError::Torn),
             head => head?,
         };
-        let belongs = second.concurrent_to.as_ref() == Some(&first.id)
-            || first.concurrent_to.as_ref() == Some(&second.id);
-        let is_pair = matches!(
-            (first.kind.as_str(), second.kind.as_str()),
-            ("request", "response" | "metadata") | ("response", "request")
-        );
-        if !belongs || !is_pair {
+        let is_pair = self.is_own(&second)?
+            && second.concurrent_to.contains(&first.id)
+            && first.kind == "request"
+            && matches!(second.kind.as_str(), "response" | "metadata");
+        if !is_pair {
             self.pending = Some((second_start, second));
             return Err(RecordError::Bad(format!(
                 "invalid record: {} without its pair",
                 first.kind
             )));
         }
-        // Other tools put the response first.
-        let read = if first.kind == "response" {
-            let request = self.block(&second)?;
-            exchange(&second, &request, &first, Some(first_block))
-        } else if depth == Depth::Lookup {
+        let read = if depth == Depth::Lookup {
             let block = self.text.place();
-            self.skip(second.length)?;
-            let read = exchange(&first, &first_block, &second, None);
-            let is_unchecked = second.checksum.is_some() && !self.text.is_compressed();
-            self.skipped = is_unchecked.then_some((second, block));
+            self.skip(&second)?;
+            let read = exchange(&first, &request, &second, None);
+            self.skipped = (!self.text.is_compressed()).then_some((second, block));
             read
         } else {
             let response = self.block(&second)?;
-            exchange(&first, &first_block, &second, Some(response))
+            exchange(&first, &request, &second, Some(response))
         };
         // Otherwise, damage to the segment's first record would affect all of them.
         self.info = first.info;
         Ok(Some(read.map_err(RecordError::Bad)?))
     }
 
+    /// Whether this crate wrote the record.
+    ///
+    /// # Errors
+    /// If it did, and the record lacks the checksum.
+    fn is_own(&self, head: &RecordHead) -> Result<bool, RecordError> {
+        let prefix = |id: &str| id.get(..URN.len() + ID_PREFIX).map(str::to_owned);
+        let info = self.info.as_deref().and_then(prefix);
+        let is_of_segment = info.is_some() && prefix(&head.id) == info;
+        if !head.is_marked && !is_of_segment {
+            return Ok(false);
+        }
+        if head.checksum.is_none() {
+            return Err(RecordError::Lost(format!(
+                "invalid record: missing or invalid {CHECKSUM}"
+            )));
+        }
+        match &head.invalid_line {
+            Some(line) => Err(RecordError::Lost(format!(
+                "invalid record: expected a header, found {line:?}"
+            ))),
+            None => Ok(true),
+        }
+    }
+
+    /// Reads a record of another tool. Records of other kinds are skipped.
+    fn foreign(&mut self, start: Start, head: RecordHead) -> Result<(), RecordError> {
+        let mut note = |what: &str| {
+            let note = SegmentItem::Noted(start.place, what.to_owned());
+            self.ready.push_back(note);
+        };
+        let is_message = matches!(head.kind.as_str(), "request" | "response" | "revisit");
+        if is_message && head.invalid_line.is_some() {
+            note("invalid field of a record: expected `name: value`; the line is left out");
+        }
+        if is_message && !is_http(&head) {
+            note("record of a protocol other than HTTP; the record is left out");
+        }
+        if !is_message || !is_http(&head) {
+            self.skip(&head)?;
+            if head.kind == "warcinfo" {
+                self.info = None;
+                self.foreign_info = Some(ForeignInfo(Some(head.id)));
+            } else {
+                for (request, response) in self.pairing.join(start, &head) {
+                    self.foreign_pair(&request, &response);
+                }
+            }
+            return Ok(());
+        }
+        let block = self.block(&head)?;
+        self.foreign_info = Some(ForeignInfo(head.info.clone()));
+        if let Some((request, response)) = self.pairing.add(start, head, block) {
+            self.foreign_pair(&request, &response);
+        }
+        Ok(())
+    }
+
+    fn foreign_pair(&mut self, request: &Waiting, response: &Waiting) {
+        let start = request.start.min(response.start);
+        let mut notes = Vec::new();
+        let item = match foreign::exchange(request, response, &mut notes) {
+            Ok(Pair::Exchange(exchange)) => start.item(exchange),
+            Ok(Pair::Revisit(revisit)) => SegmentItem::Revisit {
+                place: start.place,
+                is_placed: !start.is_within,
+                revisit: Box::new(revisit),
+            },
+            Err(reason) => {
+                SegmentItem::Noted(start.place, format!("{reason}; the exchange is left out"))
+            }
+        };
+        let to_item = |note| SegmentItem::Noted(start.place, note);
+        self.ready.extend(notes.into_iter().map(to_item));
+        self.ready.push_back(item);
+    }
+
+    /// Calls `on_original` with the names of each response record of another tool, and its position.
+    pub(crate) fn originals(
+        &mut self,
+        mut on_original: impl FnMut(Vec<OriginalKey>, u64),
+    ) -> io::Result<()> {
+        while self.text.broken().is_none() && !self.text.at_end() {
+            let start = self.start();
+            let work = self.text.work();
+            let mut read = || {
+                let head = self.head()?;
+                let keys = (head.kind == "response" && !head.is_marked && !start.is_within)
+                    .then(|| foreign::keys(&head));
+                self.skip(&head)?;
+                Ok::<_, RecordError>(keys)
+            };
+            match read() {
+                Ok(Some(keys)) => on_original(keys, start.place),
+                Ok(None) | Err(RecordError::Nothing | RecordError::Bad(_)) => {}
+                Err(RecordError::Io(error)) => return Err(error),
+                Err(error @ (RecordError::Lost(_) | RecordError::Torn)) => {
+                    self.wasted += self.text.work() - work;
+                    self.recover(start.place, error)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the response in the record at the current position; `None` if it has none.
+    pub(crate) fn original(&mut self) -> io::Result<Option<Original>> {
+        let mut read = || {
+            let head = self.head()?;
+            let block = self.block(&head)?;
+            Ok::<_, RecordError>((head, block))
+        };
+        match read() {
+            Ok((head, block)) => Ok(foreign::original(head, block)),
+            Err(RecordError::Io(error)) => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
     fn head(&mut self) -> Result<RecordHead, RecordError> {
-        match self.next_line() {
+        match self.next_line(MAX_FIRST_LINE) {
             Ok(()) if self.line.starts_with(MARK) => {}
             Err(RecordError::Torn)
                 if self.line.starts_with(MARK) || MARK.starts_with(&self.line) =>
             {
                 return Err(RecordError::Torn);
             }
-            Err(fault @ (RecordError::Io(_) | RecordError::Nothing | RecordError::Lost(_))) => {
-                return Err(fault);
-            }
+            Err(fault @ (RecordError::Io(_) | RecordError::Nothing)) => return Err(fault),
+            // A damaged member, unless its text can be seen.
+            Err(fault @ RecordError::Lost(_)) if self.line.is_empty() => return Err(fault),
             _ => return Err(RecordError::Lost("expected a WARC record".to_owned())),
         }
         let mut head = RecordHead::default();
         let mut length = None;
         let mut size = 0;
+        // A field may be folded into several lines.
+        let mut field: Vec<u8> = Vec::new();
+        let mut is_checked = true;
         loop {
-            if head.checksum.is_none() {
+            if is_checked {
                 head.checked.update(&self.line);
                 head.checked.update(b"\r\n");
             }
-            self.next_line()?;
-            if self.line.is_empty() {
-                break;
-            }
+            self.next_line(MAX_HEAD)?;
             size += self.line.len();
             if size > MAX_HEAD {
                 return Err(RecordError::Lost(format!(
                     "invalid record: header section longer than {MAX_HEAD} bytes"
                 )));
             }
-            let line = str::from_utf8(&self.line)
-                .ok()
-                .and_then(|line| line.split_once(':'));
-            let Some((name, value)) = line else {
-                let line = self.line.escape_ascii();
-                return Err(RecordError::Lost(format!(
-                    "invalid record: expected a header, found {line:?}"
-                )));
-            };
-            let value = value.trim();
-            if name.eq_ignore_ascii_case("Content-Length") {
-                length = value.parse().ok();
-            } else if name.eq_ignore_ascii_case("WARC-Type") && !head.kind.is_empty() {
-                return Err(RecordError::Lost(
-                    "incomplete record: another one begins in its header section".to_owned(),
-                ));
-            } else {
-                head.field(name, value);
+            let mark = memmem::find(&self.line, MARK);
+            if mark == Some(0) || (mark.is_some() && self.is_hurried) {
+                return Err(RecordError::Lost(ANOTHER_BEGINS.to_owned()));
             }
+            if let [b' ' | b'\t', ..] = self.line[..] {
+                field.push(b' ');
+                field.extend_from_slice(self.line.trim_ascii());
+                continue;
+            }
+            add_field(&mut head, &mut length, &field)?;
+            if self.line.is_empty() {
+                break;
+            }
+            field.clear();
+            field.extend_from_slice(&self.line);
+            let name = self.line.get(..CHECKSUM.len());
+            is_checked &= !name.is_some_and(|name| name.eq_ignore_ascii_case(CHECKSUM.as_bytes()));
         }
         head.length = length.ok_or_else(|| {
             RecordError::Lost("invalid record: missing Content-Length".to_owned())
@@ -303,10 +463,12 @@ impl<R: BufRead + Seek> Reader<R> {
     }
 
     /// Reads the next line into `self.line`, without its end.
-    fn next_line(&mut self) -> Result<(), RecordError> {
+    fn next_line(&mut self, max: usize) -> Result<(), RecordError> {
         self.line.clear();
         loop {
             let buffer = self.text.fill()?;
+            // The rest of a long line is read only if it is short.
+            let buffer = &buffer[..buffer.len().min(max + 1 - self.line.len())];
             let end = memchr(b'\n', buffer);
             let used = end.map_or(buffer.len(), |end| end + 1);
             self.line.extend_from_slice(&buffer[..used]);
@@ -318,7 +480,7 @@ impl<R: BufRead + Seek> Reader<R> {
                 }
                 return Ok(());
             }
-            if self.line.len() > MAX_HEAD {
+            if self.line.len() > max {
                 return Err(RecordError::Lost(
                     "invalid record: line without an end".to_owned(),
                 ));
@@ -329,7 +491,7 @@ impl<R: BufRead + Seek> Reader<R> {
     /// Reads and checks a record's block.
     fn block(&mut self, head: &RecordHead) -> Result<Bytes, RecordError> {
         let block = self.text.read(head.length)?;
-        self.record_end()?;
+        self.record_end(head)?;
         let mut found = head.checked.clone();
         found.update(&block);
         if head
@@ -343,12 +505,17 @@ impl<R: BufRead + Seek> Reader<R> {
         Ok(block.into())
     }
 
-    fn skip(&mut self, length: u64) -> Result<(), RecordError> {
-        self.text.skip(length)?;
-        self.record_end()
+    fn skip(&mut self, head: &RecordHead) -> Result<(), RecordError> {
+        self.text.skip(head.length)?;
+        self.record_end(head)
     }
 
-    fn record_end(&mut self) -> Result<(), RecordError> {
+    fn record_end(&mut self, head: &RecordHead) -> Result<(), RecordError> {
+        if !head.is_marked {
+            // Some tools write fewer line ends, or more.
+            self.text.skip_line_ends()?;
+            return self.text.end_record();
+        }
         let mut end = [0; 4];
         self.text.read_exact(&mut end)?;
         if end != *b"\r\n\r\n" {
@@ -364,26 +531,82 @@ impl<R: BufRead + Seek> Reader<R> {
     ///
     /// A recorded body may contain records: a recorded download of a recording, or an attack. Only
     /// this segment's own records carry its id.
+    ///
+    /// The time is linear in the length of the file: the bytes that may be read in vain are limited,
+    /// and after that only small header sections are read.
     fn find_next(&mut self, lost_at: u64) -> io::Result<bool> {
         let mut from = lost_at + 1;
         while let Some(candidate) = self.text.find(from)? {
             self.text.seek(candidate)?;
-            match self.head() {
-                Ok(head) if self.is_start(&head) => {
+            let spare = self.text.spare_work().saturating_sub(self.wasted);
+            let work = self.text.work();
+            let limit = spare.max(SMALL_HEAD);
+            self.text.limit_work(Some(limit));
+            self.is_hurried = spare < limit;
+            let head = self.head();
+            self.text.limit_work(None);
+            self.is_hurried = false;
+            match head {
+                Ok(head) if self.is_start(&head) && head.length <= limit => {
                     self.text.seek(candidate)?;
                     return Ok(true);
                 }
                 Err(RecordError::Io(error)) => return Err(error),
-                Ok(_) | Err(_) => from = candidate + 1,
+                Ok(_) | Err(_) => {
+                    self.wasted += self.text.work() - work;
+                    from = candidate + 1;
+                }
             }
         }
         Ok(false)
     }
 
     fn is_start(&self, head: &RecordHead) -> bool {
-        match &self.info {
-            Some(info) => head.kind == "request" && head.info.as_ref() == Some(info),
-            None => !head.id.is_empty(),
+        match (&self.info, &self.foreign_info) {
+            (Some(info), _) => head.kind == "request" && head.info.as_ref() == Some(info),
+            (None, Some(ForeignInfo(info))) if head.kind != "warcinfo" => {
+                !head.id.is_empty() && head.info == *info
+            }
+            (None, _) => !head.id.is_empty(),
+        }
+    }
+}
+
+const ANOTHER_BEGINS: &str = "incomplete record: another one begins in its header section";
+
+/// Adds a field to a record's head. Lines that are not fields are remembered.
+fn add_field(
+    head: &mut RecordHead,
+    length: &mut Option<u64>,
+    field: &[u8],
+) -> Result<(), RecordError> {
+    if field.is_empty() {
+        return Ok(());
+    }
+    let line = String::from_utf8_lossy(field);
+    let Some((name, value)) = line.split_once(':') else {
+        let line = field.escape_ascii().to_string();
+        head.invalid_line.get_or_insert(line);
+        return Ok(());
+    };
+    let (name, value) = (name.trim_end(), value.trim());
+    if name.eq_ignore_ascii_case("Content-Length") {
+        *length = value.parse().ok();
+    } else if name.eq_ignore_ascii_case("WARC-Type") && !head.kind.is_empty() {
+        return Err(RecordError::Lost(ANOTHER_BEGINS.to_owned()));
+    } else {
+        head.field(name, value);
+    }
+    Ok(())
+}
+
+impl Start {
+    fn item(self, exchange: Exchange) -> SegmentItem {
+        let exchange = Box::new(exchange);
+        if self.is_within {
+            SegmentItem::Within(exchange)
+        } else {
+            SegmentItem::Exchange(self.place, exchange)
         }
     }
 }
@@ -391,10 +614,6 @@ impl<R: BufRead + Seek> Reader<R> {
 /// Returns the zstd dictionary at the start of a file; empty if it has no valid one.
 #[cfg(feature = "zstd")]
 pub(super) fn dictionary(input: impl BufRead + Seek, end: u64) -> io::Result<Vec<u8>> {
-    let mut file = text::Bounded {
-        input,
-        position: 0,
-        end,
-    };
+    let mut file = text::Bounded::new(input, 0, end);
     Ok(form::dictionary(&mut file)?.unwrap_or_default())
 }

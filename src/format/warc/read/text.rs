@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use memchr::memmem;
 
 use super::{
-    super::{MARK, MAX_COMPRESSED},
+    super::{MARK, MAX_COMPRESSED, MAX_HEAD},
     RecordError,
     form::{Found, found},
 };
@@ -15,6 +15,18 @@ const DECODED: usize = 32 << 10;
 
 /// The maximum memory that is reserved for a block before its bytes are read.
 const FIRST_ROOM: u64 = 64 << 10;
+
+/// The maximum number of times that each byte of a file is read in vain after damage, on
+/// average.
+const SPARE_WORK: u64 = 4;
+
+/// The number of decoded bytes that count as one byte read. The highest ratio of deflate is about
+/// a thousand.
+const DECODED_PER_READ: usize = 64;
+
+/// The number of bytes that may be read in vain in a file of any length: a header section of the
+/// maximum size.
+const MIN_SPARE_WORK: u64 = MAX_HEAD as u64;
 
 /// Decodes the members of a file in sequence.
 pub(super) trait Decode: Send {
@@ -49,6 +61,10 @@ pub(super) struct Bounded<R> {
     pub(super) input: R,
     pub(super) position: u64,
     pub(super) end: u64,
+    /// The number of bytes read, and a part of the bytes decoded.
+    pub(super) work: u64,
+    /// The value of `work` at which reading fails.
+    pub(super) work_limit: u64,
 }
 
 struct Members {
@@ -77,11 +93,8 @@ impl<R: BufRead + Seek> Text<R> {
     /// Returns the text between the input's position and `end`, both counted from the start of the
     /// input.
     pub(super) fn new(mut input: R, end: u64) -> io::Result<Self> {
-        let mut file = Bounded {
-            position: input.stream_position()?,
-            input,
-            end,
-        };
+        let position = input.stream_position()?;
+        let mut file = Bounded::new(input, position, end);
         let (decoder, broken) = match found(&mut file)? {
             Found::Plain => (None, None),
             Found::Members(decoder) => (Some(decoder), None),
@@ -152,11 +165,15 @@ impl<R: BufRead + Seek> Text<R> {
         if let Some(members) = &mut self.members {
             members.fill(&mut self.file)
         } else {
+            if self.file.at_end() {
+                return Err(RecordError::Torn);
+            }
+            let allowed = self.file.allowed()?;
             let bytes = self.file.fill()?;
             if bytes.is_empty() {
                 return Err(RecordError::Torn);
             }
-            Ok(bytes)
+            Ok(&bytes[..bytes.len().min(allowed)])
         }
     }
 
@@ -224,6 +241,72 @@ impl<R: BufRead + Seek> Text<R> {
         Ok(())
     }
 
+    /// Skips line ends, up to the end of the member in compressed text.
+    ///
+    /// # Errors
+    /// [`RecordError::Lost`] if there are fewer than two, and anything but a record or the end
+    /// follows.
+    pub(super) fn skip_line_ends(&mut self) -> Result<(), RecordError> {
+        let mut lines = 0;
+        while let Some(byte) = self.peek()? {
+            if byte == b'\n' {
+                lines += 1;
+            } else if byte != b'\r' {
+                if lines >= 2 {
+                    return Ok(());
+                }
+                let next = match &self.members {
+                    Some(members) => members.decoded[members.from..members.to].to_vec(),
+                    None => self.file.peek(MARK.len() as u64)?,
+                };
+                let known = next.len().min(MARK.len());
+                return if next[..known] == MARK[..known] {
+                    Ok(())
+                } else {
+                    Err(RecordError::Lost(
+                        "invalid record: wrong Content-Length".to_owned(),
+                    ))
+                };
+            }
+            self.consume(1);
+        }
+        Ok(())
+    }
+
+    /// Returns the next byte, `None` at the end of the file or of a member.
+    fn peek(&mut self) -> Result<Option<u8>, RecordError> {
+        let Some(members) = &mut self.members else {
+            return Ok(if self.file.at_end() {
+                None
+            } else {
+                self.file.fill()?.first().copied()
+            });
+        };
+        while members.from == members.to {
+            match members.place {
+                Place::Within { ended: false, .. } => members.step(&mut self.file)?,
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some(members.decoded[members.from]))
+    }
+
+    /// Returns the number of bytes read and decoded so far.
+    pub(super) fn work(&self) -> u64 {
+        self.file.work
+    }
+
+    /// Lets reading fail after `bytes` more bytes; without a limit if `None`.
+    pub(super) fn limit_work(&mut self, bytes: Option<u64>) {
+        self.file.work_limit = bytes.map_or(u64::MAX, |bytes| self.file.work.saturating_add(bytes));
+    }
+
+    /// Returns the number of bytes of which damaged parts may be read again.
+    pub(super) fn spare_work(&self) -> u64 {
+        let spare = self.file.end.saturating_mul(SPARE_WORK);
+        spare.saturating_add(MIN_SPARE_WORK)
+    }
+
     /// Marks the end of a record. In compressed text, the member must end here too.
     pub(super) fn end_record(&mut self) -> Result<(), RecordError> {
         match &mut self.members {
@@ -278,11 +361,17 @@ impl Members {
     }
 
     fn step<R: BufRead + Seek>(&mut self, file: &mut Bounded<R>) -> Result<(), RecordError> {
+        let allowed = file.allowed()?;
         let input = file.fill()?;
         let is_last = input.is_empty();
+        let room = allowed.saturating_mul(DECODED_PER_READ);
+        let room = room.min(self.decoded.len());
         let step = self
             .decoder
-            .step(input, &mut self.decoded)
+            .step(
+                &input[..input.len().min(allowed)],
+                &mut self.decoded[..room],
+            )
             .map_err(RecordError::Lost)?;
         if step.read == 0 && step.written == 0 && !step.ended {
             return Err(if is_last {
@@ -292,6 +381,7 @@ impl Members {
             });
         }
         file.consume(step.read);
+        file.work += step.written.div_ceil(DECODED_PER_READ) as u64;
         (self.from, self.to) = (0, step.written);
         if let Place::Within {
             ended, has_text, ..
@@ -319,6 +409,27 @@ impl Members {
 }
 
 impl<R: BufRead + Seek> Bounded<R> {
+    /// Returns the range of `input` from its position, `position`, to `end`.
+    pub(super) fn new(input: R, position: u64, end: u64) -> Self {
+        Self {
+            input,
+            position,
+            end,
+            work: 0,
+            work_limit: u64::MAX,
+        }
+    }
+
+    /// Returns the number of bytes that may be read. Fails at the limit.
+    fn allowed(&self) -> Result<usize, RecordError> {
+        match self.work_limit.saturating_sub(self.work) {
+            0 => Err(RecordError::Lost(
+                "invalid record: no end of its header section found".to_owned(),
+            )),
+            allowed => Ok(usize::try_from(allowed).unwrap_or(usize::MAX)),
+        }
+    }
+
     fn at_end(&self) -> bool {
         self.position >= self.end
     }
@@ -336,6 +447,7 @@ impl<R: BufRead + Seek> Bounded<R> {
     fn consume(&mut self, count: usize) {
         self.input.consume(count);
         self.position += count as u64;
+        self.work += count as u64;
     }
 
     pub(super) fn seek(&mut self, position: u64) -> io::Result<()> {
@@ -384,9 +496,17 @@ impl<R: BufRead + Seek> Bounded<R> {
             }
             let used = bytes.len();
             let carried = carry.len();
-            carry.extend_from_slice(bytes);
+            // Copies few bytes, because there may be a mark every few bytes.
+            carry.extend_from_slice(&bytes[..used.min(mark.len() - 1)]);
             if let Some(at) = memmem::find(&carry, mark) {
                 return Ok(Some(position - carried as u64 + at as u64));
+            }
+            if let Some(at) = memmem::find(bytes, mark) {
+                return Ok(Some(position + at as u64));
+            }
+            if used >= mark.len() {
+                carry.clear();
+                carry.extend_from_slice(&bytes[used + 1 - mark.len()..]);
             }
             carry.drain(..carry.len().saturating_sub(mark.len() - 1));
             self.consume(used);

@@ -34,7 +34,7 @@ pub(super) fn read(content: &[u8], url: &Path) -> Result<Exchange, StoreError> {
             let reason = "the object ends within the exchange";
             Err(damaged(url, offset, reason))
         }
-        None => Err(StoreError::damaged(url, "contains no exchange")),
+        _ => Err(StoreError::damaged(url, "contains no exchange")),
     }
 }
 

@@ -112,6 +112,8 @@ impl Decoding {
                     }
                     Ok(*exchange)
                 }
+                // This crate writes neither.
+                SegmentItem::Revisit { .. } | SegmentItem::Noted(..) => continue,
                 SegmentItem::Bad(offset, reason) => Err(damaged(path, offset, reason)),
                 SegmentItem::Torn(offset) => {
                     let reason = "the object ends within the exchange";
