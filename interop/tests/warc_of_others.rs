@@ -192,7 +192,10 @@ fn assert_answers(source: &impl Source, origin: &str) {
         };
         assert_eq!(answer.body.to_bytes(), expected, "{path}");
         if path == "/odd" {
-            assert_eq!(answer.headers.get("x-folded"), Some(&b"a b"[..]));
+            // Wget replaces each byte of the fold by a blank.
+            let folded = answer.headers.get("x-folded").unwrap();
+            let folded = str::from_utf8(folded).unwrap();
+            assert_eq!(folded.split_whitespace().collect::<Vec<_>>(), ["a", "b"]);
             assert_eq!(answer.headers.get("x-blank"), Some(&b"c"[..]));
         }
     }
