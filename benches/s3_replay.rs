@@ -20,7 +20,7 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt, stream};
-use interop::s3::Place;
+use interop::s3::TestBucket;
 use tower_traffic::store::{Bucket, Compression, Disk, Replay, S3, Sink};
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -78,7 +78,7 @@ fn run(count: usize) -> Outcome {
 
 async fn serve(count: usize) -> Outcome {
     let folder = tempfile::tempdir()?;
-    let place = Place::new();
+    let place = TestBucket::new();
     let start = Instant::now();
     let kinds: Vec<_> = support::corpus::exchanges(IN_A_SEGMENT * 4)
         .chunks(IN_A_SEGMENT)

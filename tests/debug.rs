@@ -192,7 +192,7 @@ async fn trailers_are_shown() {
 }
 
 #[tokio::test]
-async fn colour_is_there_only_when_asked_for() {
+async fn color_is_off_by_default() {
     let (dump, paper) = dumping();
     printed(dump, &paper, all_kinds(), get("/boom")).await;
     assert!(!paper.bytes().contains(&0x1b), "{}", paper.text());
@@ -322,7 +322,7 @@ async fn text_is_known_by_its_type_or_by_its_look() {
 }
 
 #[tokio::test]
-async fn json_is_indented_when_asked_for() {
+async fn json_is_indented_on_request() {
     let json = [("content-type", "application/json")];
     let content = "{\"a\":[1,{}],\"b\":\"x y\"}";
     let (dump, paper) = dumping();
@@ -394,7 +394,7 @@ mod compressed {
     }
 
     #[tokio::test]
-    async fn what_is_compressed_is_shown_decoded() {
+    async fn compressed_bodies_are_shown_decoded() {
         let skippable = [0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3];
         for (coding, content) in [
             ("gzip", gzip(HELLO)),
@@ -454,7 +454,7 @@ mod compressed {
     }
 
     #[tokio::test]
-    async fn what_is_broken_is_shown_as_far_as_it_goes() {
+    async fn broken_compressed_bodies_are_shown_up_to_the_damage() {
         // Random content is stored uncompressed, so a prefix of the bytes decodes to a prefix of
         // the content.
         let noise: Vec<u8> = random_bytes(1_000)
@@ -528,7 +528,7 @@ mod compressed {
     }
 
     #[tokio::test]
-    async fn what_was_cut_by_the_limit_is_shown_as_far_as_it_goes() {
+    async fn compressed_bodies_over_the_limit_are_shown_up_to_it() {
         let noise: Vec<u8> = random_bytes(1_000)
             .iter()
             .map(|byte| b'a' + byte % 16)
@@ -579,7 +579,7 @@ mod compressed {
     }
 
     #[tokio::test]
-    async fn damage_anywhere_is_no_panic() {
+    async fn damage_never_panics() {
         let sound = [
             ("gzip", gzip(HELLO)),
             (
@@ -616,7 +616,7 @@ mod compressed {
 // ---- unsafe characters
 
 #[tokio::test]
-async fn nothing_that_could_steer_a_terminal_is_passed_on() {
+async fn terminal_control_characters_are_escaped() {
     // Every control character, bidirectional and invisible characters, and invalid UTF-8.
     let mut evil: Vec<u8> = (0..=0xff).collect();
     let mut chars = ('\0'..='\u{9f}').collect::<String>();
@@ -800,7 +800,7 @@ async fn secrets_in_contents_are_masked() {
 }
 
 #[tokio::test]
-async fn functions_redact_what_is_printed() {
+async fn functions_redact_printed_messages() {
     let redact = || {
         Redact::default()
             .request_with(|request| {
@@ -888,7 +888,7 @@ async fn a_failed_call_is_printed_as_failed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_who_goes_away_before_the_response_is_printed() {
+async fn a_disconnect_before_the_response_is_printed() {
     let (dump, paper) = dumping();
     let printer = dump.printer();
     let service = dump.layer(service_fn(|_: Dumped| {
@@ -918,7 +918,7 @@ async fn a_call_that_hangs_is_visible() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_response_that_comes_first_prints_what_was_read_of_the_request() {
+async fn an_early_response_prints_the_request_read_so_far() {
     let (dump, paper) = dumping();
     let printer = dump.printer();
     let (sender, body) = channel();
@@ -1054,7 +1054,7 @@ async fn bodies_that_are_let_go_say_so() {
 }
 
 #[tokio::test]
-async fn who_knows_the_length_need_not_read_until_the_end_is_told() {
+async fn a_reader_that_stops_at_the_length_has_read_all() {
     for (method, status, length, frames_read, is_whole) in [
         ("GET", 200, Some("4"), 2, true),
         ("GET", 200, Some("4"), 1, false),
@@ -1093,7 +1093,7 @@ async fn who_knows_the_length_need_not_read_until_the_end_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_panics_is_printed_as_failed_and_the_panic_goes_on() {
+async fn a_panic_is_printed_as_a_failure_and_continues() {
     let (dump, paper) = dumping();
     let printer = dump.printer();
     let in_call = service_fn(
@@ -1272,7 +1272,7 @@ impl<F: FnMut(&[u8]) -> io::Result<()>> Write for WriteFn<F> {
 }
 
 #[tokio::test]
-async fn an_output_that_fails_or_panics_costs_blocks_which_are_counted_and_told() {
+async fn blocks_of_a_failing_output_are_counted() {
     for panics in [false, true] {
         let works = Arc::new(AtomicBool::new(false));
         let (mut paper, does_work) = (Paper::default(), works.clone());
@@ -1360,7 +1360,7 @@ fn the_last_drop_waits_until_all_is_printed_without_a_runtime() {
 }
 
 #[test]
-fn the_last_drop_may_wait_for_ever() {
+fn the_drain_timeout_may_be_unlimited() {
     let (dump, paper) = dumping();
     let service = dump
         .drain_timeout(Duration::MAX)
@@ -1385,7 +1385,7 @@ fn flush_needs_no_runtime() {
 }
 
 #[tokio::test]
-async fn limits_at_and_around_the_length_say_what_is_missing() {
+async fn a_cut_body_names_its_missing_bytes() {
     for limit in 0..=4 {
         let (dump, paper) = dumping();
         let printed = printed(
@@ -1456,7 +1456,7 @@ async fn through_tracing_each_block_is_an_event_in_the_span_of_its_call() {
 // ---- off
 
 #[tokio::test]
-async fn off_prints_nothing_until_it_is_switched_on() {
+async fn a_disabled_dump_prints_nothing_until_enabled() {
     let (dump, paper) = dumping();
     let dump = dump.enabled(false);
     let printer = dump.printer();
@@ -1475,7 +1475,7 @@ async fn off_prints_nothing_until_it_is_switched_on() {
 }
 
 #[tokio::test]
-async fn a_filter_chooses_what_is_printed() {
+async fn a_filter_selects_printed_requests() {
     let (dump, paper) = dumping();
     let dump = dump.filter(|parts| parts.uri.path() != "/health");
     let printer = dump.printer();
@@ -1489,7 +1489,7 @@ async fn a_filter_chooses_what_is_printed() {
 }
 
 #[tokio::test]
-async fn a_filter_that_panics_lets_nothing_be_printed() {
+async fn a_panicking_filter_prints_nothing() {
     let (dump, paper) = dumping();
     let dump = dump.filter(|_| panic!("on purpose"));
     let text = printed(dump, &paper, Origin::saying("hello"), get("/")).await;
@@ -1571,7 +1571,7 @@ async fn frames_pass_at_once_in_both_directions() {
 }
 
 #[tokio::test]
-async fn only_what_was_polled_ready_is_called() {
+async fn the_ready_service_is_called() {
     let (dump, paper) = dumping();
     let printer = dump.printer();
     let service = dump.layer(ConcurrencyLimit::new(Origin::saying("hello"), 1));
@@ -1608,7 +1608,7 @@ async fn poll_ready_and_errors_are_those_of_the_service_inside() {
 }
 
 #[test]
-fn types_are_what_servers_and_clients_need() {
+fn the_types_meet_the_bounds_of_servers_and_clients() {
     fn is<T: Clone + Send + Sync + 'static>() {}
     fn sends<T: Send + 'static>() {}
 

@@ -209,7 +209,7 @@ const ENDINGS: [(&str, Reads, &str, &str); 17] = [
 
 #[tokio::test]
 async fn every_ending_is_reported_once_and_as_it_is_recorded() {
-    for (asked, reads, told, error_type) in ENDINGS {
+    for (asked, reads, reported, error_type) in ENDINGS {
         let what = format!("{asked} {reads:?}");
         let (method, path) = asked.split_once(' ').expect("a method and a path");
         let (report, reports) = reporting();
@@ -222,7 +222,7 @@ async fn every_ending_is_reported_once_and_as_it_is_recorded() {
         assert_eq!(latency.method().as_str(), method, "{what}");
         let status = status(&latency).map(|status| format!("{status} "));
         let ended = format!("{}{}", status.as_deref().unwrap_or_default(), latency.end());
-        assert_eq!(ended, told, "{what}");
+        assert_eq!(ended, reported, "{what}");
         assert_eq!(
             latency.error_type().unwrap_or_default(),
             error_type,
@@ -249,7 +249,7 @@ async fn a_panic_in_the_call_itself_is_reported() {
 }
 
 #[test]
-fn a_body_that_nobody_polls_is_reported_without_a_runtime() {
+fn an_unpolled_body_is_reported_without_a_runtime() {
     let (report, reports) = reporting();
     let service = report.layer(Origin::saying("hello"));
     let response = futures::executor::block_on(service.oneshot(get("/")));
@@ -297,7 +297,7 @@ async fn times_are_those_of_the_head_and_of_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn times_of_what_fails_run_until_it_fails() {
+async fn a_failure_ends_the_times() {
     let (report, reports) = reporting();
     let service = report.layer(service_fn(async |_: Request<Body>| {
         tokio::time::advance(Duration::from_millis(1_250)).await;
@@ -312,7 +312,7 @@ async fn times_of_what_fails_run_until_it_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_of_an_exchange_is_left_in_the_next() {
+async fn reused_buffers_carry_nothing_over() {
     let (report, reports) = reporting();
     let service = report.layer(service_fn(ways));
     // One thread, sequential calls: each exchange reuses the buffers of the previous one.
@@ -327,7 +327,7 @@ async fn nothing_of_an_exchange_is_left_in_the_next() {
     exchange(service.clone(), "GET", "/failed", Reads::All).await;
     exchange(service, "HEAD", "/length", Reads::Nothing).await;
     let all = reports.all();
-    let told: Vec<_> = all
+    let reported: Vec<_> = all
         .iter()
         .map(|latency| (latency.to_string(), latency.server()))
         .collect();
@@ -341,7 +341,7 @@ async fn nothing_of_an_exchange_is_left_in_the_next() {
         ("HEAD /length: 200 in 0.000ns, head after 0.000ns", None),
     ]
     .map(|(line, server)| (line.to_owned(), server));
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
 }
 
 // ---- unchanged traffic
@@ -401,7 +401,7 @@ async fn a_client_that_hangs_up_is_reported() {
 }
 
 #[tokio::test]
-async fn a_panic_of_the_callback_is_nobody_elses() {
+async fn a_panic_of_a_callback_is_contained() {
     let (_, reports) = reporting();
     let report = ReportLatency::new(|_| panic!("a callback's own bug"))
         .and(reports.reporter())
@@ -418,7 +418,7 @@ async fn a_panic_of_the_callback_is_nobody_elses() {
     let answer = read(service.oneshot(get("/")).await.expect("an answer")).await;
     assert_eq!(answer.text(), "onetwo");
     let routes = reports.routes();
-    assert_eq!(routes.len(), 8, "those after it are still told: {routes:?}");
+    assert_eq!(routes.len(), 8, "those after it are still reported: {routes:?}");
     assert_eq!(routes[2], "/failed", "without a name it is the path");
 }
 
@@ -601,7 +601,7 @@ async fn secrets_in_a_uri_are_not_reported() {
 }
 
 #[tokio::test]
-async fn what_a_reporter_keeps_does_not_keep_the_reporter() {
+async fn a_kept_measurement_does_not_keep_the_reporter_alive() {
     let reports = Reports::default();
     let (reporter, held) = (reports.reporter(), Arc::new(()));
     let gone = Arc::downgrade(&held);
@@ -644,7 +644,7 @@ async fn secrets_in_the_text_of_an_error_are_replaced() {
 }
 
 #[tokio::test]
-async fn a_scheme_that_anybody_can_make_up_is_none() {
+async fn a_server_ignores_the_scheme_of_a_request() {
     let (report, reports) = reporting();
     let server = report.clone().layer(Origin::saying("hello"));
     ask(&server, get("made-up://example.org/")).await;
@@ -660,7 +660,7 @@ async fn a_scheme_that_anybody_can_make_up_is_none() {
 }
 
 #[tokio::test]
-async fn what_is_known_of_the_connection() {
+async fn a_measurement_describes_the_connection() {
     let (report, reports) = reporting();
     let server = report.clone().layer(Origin::saying("hello"));
     let https = report.clone().scheme(Scheme::HTTPS);
@@ -792,7 +792,7 @@ async fn tracing_gets_one_event_for_each_exchange() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_client_is_told_the_time_to_the_head() {
+async fn the_response_header_has_the_time_to_head() {
     let origin = Origin::waiting(|_| async {
         tokio::time::advance(Duration::from_micros(12_345)).await;
         let mut response = reply(200, full("hello"));
@@ -803,10 +803,10 @@ async fn the_client_is_told_the_time_to_the_head() {
     let (report, _) = reporting();
     let plain = ask(&report.layer(origin.clone()), get("/")).await;
     assert_eq!(plain.headers["server-timing"], "db;dur=5");
-    let told = ask(&report.server_timing(true).layer(origin), get("/")).await;
-    let values: Vec<_> = told.headers.get_all("server-timing").iter().collect();
+    let reported = ask(&report.server_timing(true).layer(origin), get("/")).await;
+    let values: Vec<_> = reported.headers.get_all("server-timing").iter().collect();
     assert_eq!(values, ["db;dur=5", "app;dur=12.345"]);
-    assert_eq!(told.text(), "hello");
+    assert_eq!(reported.text(), "hello");
 }
 
 mod histograms {
@@ -940,7 +940,7 @@ mod histograms {
     }
 
     #[test]
-    fn many_threads_record_and_a_reset_loses_nothing() {
+    fn a_reset_under_concurrency_loses_no_measurement() {
         let histograms = Histograms::new();
         let service = named(&histograms).layer(Origin::saying("hello"));
         let mut counted = 0;

@@ -25,7 +25,7 @@ fn request(method: &str, uri: &str, fields: &[(&str, &str)], body: &str) -> Reco
 
 /// Pinned, because recordings on disk are found by these keys.
 #[test]
-fn keys_are_what_they_were() {
+fn keys_are_stable() {
     let json = [("content-type", "application/json"), ("accept", "a")];
     let asked = request(
         "POST",
@@ -59,7 +59,7 @@ fn keys_are_what_they_were() {
 
 /// Without the body, the headers that describe the body are unknown, and ignored.
 #[test]
-fn what_redaction_makes_of_a_head_does_not_count_without_the_body() {
+fn redacted_headers_do_not_count_without_the_body() {
     let fields = [
         ("content-type", "application/json"),
         ("content-length", "13"),
@@ -137,7 +137,7 @@ fn check(matching: &Matching, field: (&str, &str), cases: &[(&str, &str, bool)])
 // ---- JSON
 
 #[test]
-fn every_byte_counts_unless_something_is_said() {
+fn every_byte_counts_by_default() {
     let matching = Matching::new();
     check(
         &matching,
@@ -413,7 +413,7 @@ fn values_that_are_marked_sensitive_do_not_count() {
 /// A client's request finds its recording over a socket, and an explanation shows the selected
 /// parts.
 #[tokio::test]
-async fn a_recording_answers_by_what_counts() {
+async fn a_recording_answers_requests_with_the_same_key() {
     let folder = tempfile::tempdir().expect("a folder");
     let matching = Matching::new()
         .ignore_json_order(true)
@@ -458,7 +458,7 @@ async fn a_recording_answers_by_what_counts() {
 }
 
 #[tokio::test]
-async fn an_explanation_shows_what_functions_say() {
+async fn an_explanation_shows_the_values_of_functions() {
     let matching = Matching::new()
         .only_by(|request| format!("job {}", request.uri.path().len()))
         .redact(Redact::none());
@@ -532,7 +532,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn json_written_in_any_way_is_the_same(value in value()) {
+    fn equal_json_has_one_canonical_form(value in value()) {
         let mut other = String::new();
         otherwise(&value, &mut other);
         let matching = Matching::new().ignore_json_order(true).redact(Redact::none());
@@ -560,7 +560,7 @@ proptest! {
 }
 
 #[test]
-fn what_counts_is_not_far_longer_than_the_body() {
+fn the_canonical_form_has_a_bounded_length() {
     // Copying the rest for each value would copy 100,000,000,000 bytes.
     let name = "b".repeat(1_000_000);
     let body = |value: u8| {

@@ -68,10 +68,10 @@ async fn copy(
     let mut batch = Vec::new();
     let mut bytes = 0;
     loop {
-        let told = |error: &StoreError| {
+        let report = |error: &StoreError| {
             progress.aside(|| complain(format_args!("damaged, left out: {error}")));
         };
-        let Some(exchange) = source.next(told).await? else {
+        let Some(exchange) = source.next(report).await? else {
             break;
         };
         progress.add(&exchange);
@@ -114,12 +114,12 @@ impl Lost {
     }
 
     fn tell(&self) {
-        told_left_out(self.cannot_answer, "without a whole request and response");
-        told_left_out(self.replaced, "followed by another of the same request");
+        report_left_out(self.cannot_answer, "without a whole request and response");
+        report_left_out(self.replaced, "followed by another of the same request");
     }
 }
 
-fn told_left_out(number: u64, why: &str) {
+fn report_left_out(number: u64, why: &str) {
     if number > 0 {
         let exchanges = text::counted(number, "exchange");
         complain(format_args!("left out: {exchanges} {why}"));

@@ -47,8 +47,8 @@ async fn show_one(
 ) -> Result<(), Failure> {
     let mut progress = Progress::new(true);
     let found = loop {
-        let told = |error: &StoreError| progress.aside(|| told(error));
-        match source.next(told).await? {
+        let report = |error: &StoreError| progress.aside(|| report(error));
+        match source.next(report).await? {
             Some(exchange) if source.count == number => break Some(exchange),
             Some(exchange) => progress.add(&exchange),
             None => break None,
@@ -110,8 +110,8 @@ async fn list(args: &Inspect, source: &mut Source, output: &mut Output) -> Resul
     let mut sums = Sums::default();
     let limit = args.limit.unwrap_or(u64::MAX);
     while sums.count < limit {
-        let told = |error: &StoreError| progress.aside(|| told(error));
-        let Some(exchange) = source.next(told).await? else {
+        let report = |error: &StoreError| progress.aside(|| report(error));
+        let Some(exchange) = source.next(report).await? else {
             break;
         };
         progress.add(&exchange);
@@ -146,7 +146,7 @@ async fn list(args: &Inspect, source: &mut Source, output: &mut Output) -> Resul
 }
 
 /// Reports a damaged part.
-fn told(error: &StoreError) {
+fn report(error: &StoreError) {
     complain(format_args!("damaged: {error}"));
 }
 

@@ -4,6 +4,7 @@
 //! failure, with the reason on the standard error.
 
 mod args;
+mod atomic_path;
 mod convert;
 mod escape;
 mod failure;
@@ -12,7 +13,6 @@ mod grpc;
 mod inspect;
 mod json;
 mod output;
-mod place;
 mod progress;
 mod show;
 mod source;

@@ -16,9 +16,9 @@ use crate::{
 };
 
 /// Minimum terminal width for all columns.
-const NARROW: usize = 110;
+const MIN_WIDTH: usize = 110;
 /// Minimum width of a shortened URI.
-const LEAST: usize = 16;
+const MIN_URI_WIDTH: usize = 16;
 
 pub(crate) struct Table {
     width: Option<usize>,
@@ -30,7 +30,7 @@ impl Table {
     pub(crate) fn new(width: Option<usize>, is_colored: bool) -> Self {
         Self {
             width,
-            is_narrow: width.is_some_and(|width| width < NARROW),
+            is_narrow: width.is_some_and(|width| width < MIN_WIDTH),
             is_colored,
         }
     }
@@ -97,7 +97,7 @@ impl Table {
         let uri = text::ascii(&exchange.request.uri.to_string());
         match self.width {
             Some(width) => {
-                let room = width.saturating_sub(printed).max(LEAST);
+                let room = width.saturating_sub(printed).max(MIN_URI_WIDTH);
                 row.push_str(&text::shortened(&uri, room));
             }
             None => row.push_str(&uri),

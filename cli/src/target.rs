@@ -8,7 +8,7 @@ use tower_traffic::{
     store::{Compression, Disk, DiskCache, Har, Sink},
 };
 
-use crate::{failure::Failure, place::Place};
+use crate::{failure::Failure, atomic_path::AtomicPath};
 
 /// A format to convert to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -63,7 +63,7 @@ pub(crate) struct Target {
     pub(crate) format: Format,
     sink: Box<dyn Sink>,
     /// The final path; `None` in S3.
-    place: Option<Place>,
+    output: Option<AtomicPath>,
 }
 
 impl Target {
@@ -108,8 +108,8 @@ impl Target {
             _ => {}
         }
         let is_one_warc = by_name.is_some() && format != Format::Har;
-        let place = Place::new(Path::new(to), is_one_warc, force)?;
-        let partial = place.partial();
+        let output = AtomicPath::new(Path::new(to), is_one_warc, force)?;
+        let partial = output.partial();
         let sink: Box<dyn Sink> = match format {
             Format::Har => Box::new(Har::new(partial).shared(shared)),
             Format::Fixtures => Box::new(DiskCache::new(partial).shared(shared)),
@@ -124,7 +124,7 @@ impl Target {
         Ok(Self {
             format,
             sink,
-            place: Some(place),
+            output: Some(output),
         })
     }
 
@@ -156,7 +156,7 @@ impl Target {
         Ok(Self {
             format: Format::S3,
             sink: Box::new(s3),
-            place: None,
+            output: None,
         })
     }
 
@@ -169,8 +169,8 @@ impl Target {
         self.sink.flush().await?;
         // The sink closes its files.
         drop(self.sink);
-        match self.place {
-            Some(place) => place.take(),
+        match self.output {
+            Some(output) => output.take(),
             None => Ok(()),
         }
     }

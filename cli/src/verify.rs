@@ -21,7 +21,7 @@ pub(crate) async fn run(args: Verify) -> Result<Outcome, Failure> {
     let mut progress = Progress::new(true);
     let mut printed = Ok(());
     loop {
-        let told = |error: &StoreError| {
+        let report = |error: &StoreError| {
             let line = if args.json {
                 escape::json(&json!({ "damage": error.to_string() }).to_string())
             } else {
@@ -34,7 +34,7 @@ pub(crate) async fn run(args: Verify) -> Result<Outcome, Failure> {
                 }
             });
         };
-        let Some(exchange) = source.next(told).await? else {
+        let Some(exchange) = source.next(report).await? else {
             break;
         };
         progress.add(&exchange);

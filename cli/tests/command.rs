@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response};
-use interop::s3::Place;
+use interop::s3::TestBucket;
 use serde_json::{Value, json};
 use support::stores::{exchange, exchange_of, files, record, replay, replay_all};
 use tempfile::TempDir;
@@ -135,7 +135,7 @@ impl Recorded {
 // ---- inspect
 
 #[test]
-fn exchanges_are_listed_in_columns_and_nothing_is_cut_in_a_pipe() {
+fn exchanges_are_listed_in_columns_and_in_full_in_a_pipe() {
     let long = format!("/{}", "long/".repeat(100));
     let mut exchanges = kinds();
     exchanges.push(exchange(&long[1..]));
@@ -178,7 +178,7 @@ fn exchanges_are_listed_in_columns_and_nothing_is_cut_in_a_pipe() {
 }
 
 #[test]
-fn filters_take_what_they_say() {
+fn filters_select_exchanges() {
     let recorded = recorded(kinds());
     let numbers = |arguments: &[&str]| -> Vec<u64> {
         let all = [&["inspect", recorded.folder.as_str(), "--json"], arguments].concat();
@@ -284,7 +284,7 @@ fn secrets_are_shown_only_when_asked_for() {
 }
 
 #[test]
-fn what_steers_a_terminal_is_escaped() {
+fn terminal_control_characters_are_escaped() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("x.har");
     let entry = json!({
@@ -310,7 +310,7 @@ fn what_steers_a_terminal_is_escaped() {
 }
 
 #[test]
-fn a_pipe_that_is_closed_ends_it_quietly() {
+fn a_closed_pipe_ends_the_command_quietly() {
     let recorded = recorded(
         (0..5000)
             .map(|n| exchange(&n.to_string()))
@@ -330,7 +330,7 @@ fn a_pipe_that_is_closed_ends_it_quietly() {
 }
 
 #[test]
-fn what_cannot_be_done_is_refused_with_the_reason() {
+fn an_impossible_command_fails_with_the_reason() {
     let root = tempfile::tempdir().unwrap();
     let missing = root.path().join("missing");
     let missing = missing.to_str().unwrap();
@@ -383,7 +383,7 @@ fn damage(folder: &str) -> (PathBuf, usize) {
 }
 
 #[test]
-fn damage_is_told_with_its_place_and_the_rest_is_read() {
+fn damage_is_reported_with_its_location() {
     let recorded = recorded(kinds());
     let (file, offset) = damage(&recorded.folder);
     let ran = run(&["verify", &recorded.folder]);
@@ -406,7 +406,7 @@ fn damage_is_told_with_its_place_and_the_rest_is_read() {
 }
 
 #[test]
-fn a_torn_file_is_told_and_left_as_it_is() {
+fn a_torn_file_is_reported_and_unchanged() {
     let recorded = recorded(kinds());
     let file = files(Path::new(&recorded.folder)).remove(0);
     let whole = fs::read(&file).unwrap();
@@ -415,8 +415,8 @@ fn a_torn_file_is_told_and_left_as_it_is() {
     for location in [file.to_str().unwrap(), &recorded.folder] {
         let ran = run(&["verify", location]);
         assert_eq!(ran.code, 1);
-        let told = "the file ends within this exchange";
-        assert!(ran.out.contains(told), "{}", ran.out);
+        let reported = "the file ends within this exchange";
+        assert!(ran.out.contains(reported), "{}", ran.out);
         assert_eq!(run(&["inspect", location]).code, 1);
     }
     assert_eq!(files(Path::new(&recorded.folder)).len(), 1);
@@ -424,7 +424,7 @@ fn a_torn_file_is_told_and_left_as_it_is() {
 }
 
 #[test]
-fn what_is_made_fit_is_noted() {
+fn changed_values_are_noted() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("x.har");
     let entry = json!({
@@ -454,7 +454,7 @@ fn redacted(mut exchanges: Vec<Exchange>) -> Vec<Exchange> {
 }
 
 #[test]
-fn a_recording_goes_through_every_form_and_comes_back() {
+fn a_recording_survives_conversion_through_every_format() {
     let recorded = recorded(kinds());
     let mut from = recorded.folder.clone();
     for name in ["x.har", "x.warc", "y.har", "x.warc.gz", "folder"] {
@@ -509,7 +509,7 @@ fn a_conversion_reports_what_it_changes_and_leaves_out() {
 }
 
 #[test]
-fn fixtures_keep_what_can_answer_and_the_rest_is_told() {
+fn fixtures_keep_answerable_exchanges_and_report_the_rest() {
     let mut exchanges = kinds();
     exchanges.push(exchanges[0].clone());
     let recorded = recorded(exchanges);
@@ -531,7 +531,7 @@ fn fixtures_keep_what_can_answer_and_the_rest_is_told() {
 }
 
 /// Runs the command with the variables of AWS.
-fn run_in(place: &Place, arguments: &[&str]) -> Ran {
+fn run_in(place: &TestBucket, arguments: &[&str]) -> Ran {
     let mut command = command(arguments);
     command
         .env("AWS_ENDPOINT_URL", &place.endpoint)
@@ -543,7 +543,7 @@ fn run_in(place: &Place, arguments: &[&str]) -> Ran {
 
 #[test]
 fn s3_is_written_to_and_read_from() {
-    let place = Place::new();
+    let place = TestBucket::new();
     let recorded = recorded(kinds());
     let at = format!("s3://{}/{}", place.name, place.prefix);
     let nothing = run_in(&place, &["inspect", &at]);
@@ -593,7 +593,7 @@ fn json_cannot_steer_a_terminal() {
 }
 
 #[test]
-fn a_har_with_mistakes_is_told_in_whole_sentences() {
+fn mistakes_in_a_har_are_reported_as_sentences() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("x.har");
     let har = file.to_str().unwrap();
@@ -617,8 +617,8 @@ fn a_har_with_mistakes_is_told_in_whole_sentences() {
 }
 
 #[test]
-fn a_bucket_that_cannot_be_read_is_told() {
-    let place = Place::new();
+fn an_unreadable_bucket_is_reported() {
+    let place = TestBucket::new();
     let ran = run_in(&place, &["verify", "s3://no-such-bucket/prefix"]);
     assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
     assert!(ran.err.contains("s3://no-such-bucket/"), "{}", ran.err);
@@ -636,7 +636,7 @@ fn secrets_are_carried_over_only_when_asked_for() {
 }
 
 #[test]
-fn nothing_is_overwritten_unless_that_is_asked_for() {
+fn existing_files_are_overwritten_only_with_force() {
     let recorded = recorded([exchange("a")]);
     for name in ["x.har", "x.warc", "folder"] {
         let to = recorded.place(name);
@@ -671,7 +671,7 @@ fn a_folder_with_other_files_is_not_replaced() {
 }
 
 #[test]
-fn a_conversion_that_fails_leaves_nothing() {
+fn a_failed_conversion_leaves_no_files() {
     let recorded = recorded([exchange("a")]);
     let missing = recorded.place("missing");
     let to = recorded.place("x.har");

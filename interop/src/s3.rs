@@ -32,7 +32,7 @@ use tower_traffic::{
 use uuid::Uuid;
 
 /// An existing bucket, and a prefix that no other test uses.
-pub struct Place {
+pub struct TestBucket {
     pub endpoint: String,
     pub name: String,
     pub prefix: String,
@@ -42,7 +42,7 @@ pub struct Place {
     server: Option<S3Server>,
 }
 
-impl Place {
+impl TestBucket {
     pub fn new() -> Self {
         let prefix = format!("tests/{}", Uuid::new_v4().simple());
         let var = |name: &str| env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));

@@ -60,13 +60,13 @@ fn main() -> ExitCode {
         add!(
             sees_where_a_body_broke_off,
             sees_a_snipped_body_as_whole,
-            sees_a_body_of_nothing,
+            sees_an_empty_body,
             sees_a_misstated_length,
-            waits_for_what_never_comes,
-            waits_for_what_stalls,
+            waits_for_a_response_that_never_arrives,
+            waits_for_a_stalled_body,
             sees_a_dropped_connection,
             sees_trailers_or_not,
-            sees_what_was_corrupted_and_sliced,
+            sees_corrupted_and_sliced_bodies,
             is_served_after_all_that,
         );
     }
@@ -233,7 +233,7 @@ async fn sees_a_snipped_body_as_whole(protocol: &[&str]) {
     let_go(&engine).await;
 }
 
-async fn sees_a_body_of_nothing(protocol: &[&str]) {
+async fn sees_an_empty_body(protocol: &[&str]) {
     let (server, engine) = serve(Behavior::no_body()).await;
     for path in ["/known", "/unknown", "/trailers"] {
         let curled = curl(protocol, &[], &server.url(path)).await;
@@ -276,7 +276,7 @@ async fn sees_a_misstated_length(protocol: &[&str]) {
     }
 }
 
-async fn waits_for_what_never_comes(protocol: &[&str]) {
+async fn waits_for_a_response_that_never_arrives(protocol: &[&str]) {
     let (server, engine) = serve(Behavior::never()).await;
     let curled = curl(protocol, &["--max-time", "0.3"], &server.url("/known")).await;
     assert_eq!(curled.code, code::TIMED_OUT, "{}", curled.log);
@@ -284,7 +284,7 @@ async fn waits_for_what_never_comes(protocol: &[&str]) {
     let_go(&engine).await;
 }
 
-async fn waits_for_what_stalls(protocol: &[&str]) {
+async fn waits_for_a_stalled_body(protocol: &[&str]) {
     let (server, engine) = serve(Behavior::stall_after(Message::Response, 1_000)).await;
     for path in ["/known", "/unknown"] {
         let curled = curl(protocol, &["--max-time", "0.3"], &server.url(path)).await;
@@ -323,7 +323,7 @@ async fn sees_trailers_or_not(protocol: &[&str]) {
     }
 }
 
-async fn sees_what_was_corrupted_and_sliced(protocol: &[&str]) {
+async fn sees_corrupted_and_sliced_bodies(protocol: &[&str]) {
     let on = Message::Response;
     let behavior = Behavior::corrupt(on, 100.0).and(Behavior::slice(on, 5_000, Duration::ZERO));
     let (server, engine) = serve(behavior).await;

@@ -29,15 +29,15 @@ fn main() -> ExitCode {
         .with_ignored_flag(is_missing)
     };
     let trials = vec![
-        trial("the_api_conforms", || finds_nothing(None)),
+        trial("the_api_conforms", || finds_no_violation(None)),
         trial("the_api_conforms_with_a_token", || {
-            finds_nothing(Some("s3cret"));
+            finds_no_violation(Some("s3cret"));
         }),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-fn finds_nothing(token: Option<&str>) {
+fn finds_no_violation(token: Option<&str>) {
     let runtime = Runtime::new().unwrap();
     let mut api = ChaosApi::new(&Chaos::new().engine()).path("/admin/chaos");
     if let Some(token) = token {

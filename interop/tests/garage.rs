@@ -16,7 +16,7 @@ use std::{
 
 use axum::{Router, extract::Path, routing::get};
 use futures::future::join_all;
-use interop::s3::Place;
+use interop::s3::TestBucket;
 use libtest_mimic::{Arguments, Trial};
 use tokio::{
     net::TcpListener,
@@ -34,8 +34,8 @@ fn main() -> ExitCode {
     if let Some(name) = missing {
         eprintln!("ignored: {name} is not set; `.ci/garage up FOLDER 3` says to what");
     }
-    let trial = Trial::test("a_node_that_is_killed_loses_nothing", || {
-        let test = a_node_that_is_killed_loses_nothing();
+    let trial = Trial::test("a_killed_node_loses_no_exchange", || {
+        let test = a_killed_node_loses_no_exchange();
         let test = async { timeout(PATIENCE, test).await };
         Ok(Runtime::new()?.block_on(test)?)
     });
@@ -55,11 +55,11 @@ async fn garage(command: &'static str, node: usize) {
     tokio::task::spawn_blocking(call).await.unwrap();
 }
 
-async fn a_node_that_is_killed_loses_nothing() {
+async fn a_killed_node_loses_no_exchange() {
     let endpoints = env::var("S3_TEST_ENDPOINTS").unwrap();
     let endpoints: Vec<_> = endpoints.split(',').map(str::to_owned).collect();
     assert_eq!(endpoints.len(), 3, "three nodes");
-    let place = Place::new();
+    let place = TestBucket::new();
     let spool = tempfile::tempdir().unwrap();
     // An app for each node: the apps of the other two nodes must not be affected.
     let stores: Vec<_> = endpoints

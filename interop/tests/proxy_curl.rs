@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         trial("reuses_its_connection", reuses_its_connection),
         trial("speaks_http_1_0", speaks_http_1_0),
         trial("waits_for_100_continue", waits_for_100_continue),
-        trial("sends_what_it_reads", sends_what_it_reads),
+        trial("sends_its_input", sends_its_input),
         trial("asks_for_heads_only", asks_for_heads_only),
         trial(
             "keeps_its_password_for_the_proxy",
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         trial("tunnels", tunnels),
         trial("tunnels_to_tls", tunnels_to_tls),
         trial("is_refused_tunnels", is_refused_tunnels),
-        trial("is_told_what_went_wrong", is_told_what_went_wrong),
+        trial("sees_the_reason_of_a_refusal", sees_the_reason_of_a_refusal),
         trial("sees_where_a_body_broke_off", sees_where_a_body_broke_off),
         trial("speaks_http_2", speaks_http_2).with_ignored_flag(!has_http2),
         trial("is_not_upgraded_to_http_2", is_not_upgraded_to_http_2).with_ignored_flag(!has_http2),
@@ -220,7 +220,7 @@ async fn waits_for_100_continue() {
     assert!(curled.text.ends_with(&format!("POST /a {content}")));
 }
 
-async fn sends_what_it_reads() {
+async fn sends_its_input() {
     let origin = echo().await;
     let proxy = proxy(ProxyHost::http(), Forward::new()).await;
     let arguments = ["-x", &proxy.url(""), "-T", "-", &origin.url("/a")];
@@ -300,7 +300,7 @@ async fn is_refused_tunnels() {
     );
 }
 
-async fn is_told_what_went_wrong() {
+async fn sees_the_reason_of_a_refusal() {
     let proxy = proxy(ProxyHost::http(), Forward::new()).await;
     for (url, status, error) in [
         (

@@ -18,7 +18,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use interop::faults::{Fault, Faults, always};
-use interop::s3::Place;
+use interop::s3::TestBucket;
 use tower_traffic::{
     Exchange,
     store::{Bucket, S3, Sink},
@@ -30,9 +30,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const BATCH: u64 = 5;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kill_loses_nothing_that_was_stored() {
+async fn a_kill_loses_no_stored_exchange() {
     let kills = env::var("TOWER_TRAFFIC_KILLS").map_or(12, |kills| kills.parse().unwrap());
-    let place = Place::new();
+    let place = TestBucket::new();
     let spool = tempfile::tempdir().unwrap();
     let proxy = Faults::before(&place.endpoint, always(Fault::None));
     let mut next = 0;
@@ -101,7 +101,7 @@ struct Recorder {
 }
 
 impl Recorder {
-    fn start(place: &Place, proxy: &Faults, spool: &Path, first: u64) -> Self {
+    fn start(place: &TestBucket, proxy: &Faults, spool: &Path, first: u64) -> Self {
         let mut child = Command::new(env::current_exe().unwrap())
             .args(["--exact", "recorder", "--ignored", "--nocapture"])
             .env("RECORDER_FIRST", first.to_string())

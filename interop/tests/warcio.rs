@@ -37,10 +37,10 @@ fn main() -> ExitCode {
     let trials = vec![
         trial("warcio_accepts_every_segment", warcio_accepts_every_segment),
         trial(
-            "warcio_reads_what_was_recorded",
-            warcio_reads_what_was_recorded,
+            "warcio_reads_recordings",
+            warcio_reads_recordings,
         ),
-        trial("warcio_accepts_what_is_in_s3", warcio_accepts_what_is_in_s3),
+        trial("warcio_accepts_objects_in_s3", warcio_accepts_objects_in_s3),
         trial(
             "zstd_and_warcio_accept_every_segment",
             zstd_and_warcio_accept_every_segment,
@@ -96,12 +96,12 @@ fn check(file: &Path) {
 }
 
 #[tokio::main]
-async fn warcio_accepts_what_is_in_s3() {
+async fn warcio_accepts_objects_in_s3() {
     use std::sync::Arc;
 
     use tower_traffic::store::{S3, Sink};
 
-    let place = interop::s3::Place::new();
+    let place = interop::s3::TestBucket::new();
     let folder = tempfile::tempdir().unwrap();
     let store = S3::new(place.bucket())
         .spool(folder.path().join("spool"))
@@ -161,7 +161,7 @@ fn zstd_and_warcio_accept_every_segment() {
     assert_eq!(dictionaries, 1);
 }
 
-fn warcio_reads_what_was_recorded() {
+fn warcio_reads_recordings() {
     const SCRIPT: &str = "
 import hashlib, json, sys
 from warcio.archiveiterator import ArchiveIterator
@@ -179,11 +179,11 @@ for path in sys.argv[1:]:
             }))
 ";
     for recording in recordings() {
-        assert_reads_what_was_recorded(&recording, SCRIPT);
+        assert_reads_recording(&recording, SCRIPT);
     }
 }
 
-fn assert_reads_what_was_recorded(recording: &Recording, script: &str) {
+fn assert_reads_recording(recording: &Recording, script: &str) {
     let output = Command::new("python3")
         .args(["-c", script])
         .args(recording.files())

@@ -15,7 +15,7 @@ use crate::message::{HeaderList, RecordedBody};
 /// A body that is recorded, live, or partly read: first the frames that were read, then the live
 /// body, then the trailers.
 pub(crate) struct ReplayBody<B: Body> {
-    held: VecDeque<Bytes>,
+    buffered: VecDeque<Bytes>,
     rest: Rest<B>,
     trailers: Option<HeaderMap>,
 }
@@ -34,7 +34,7 @@ impl<B: Body> ReplayBody<B> {
     /// Wraps `body`, whose frames pass unchanged.
     pub(crate) fn live(body: B) -> Self {
         Self {
-            held: VecDeque::new(),
+            buffered: VecDeque::new(),
             rest: Rest::Live(Box::pin(body)),
             trailers: None,
         }
@@ -43,7 +43,7 @@ impl<B: Body> ReplayBody<B> {
     /// Creates the body of a recorded message.
     pub(crate) fn stored(body: &RecordedBody) -> Self {
         Self {
-            held: body.chunks().cloned().collect(),
+            buffered: body.chunks().cloned().collect(),
             rest: Rest::Nothing,
             trailers: body.trailers.as_ref().map(HeaderList::to_map),
         }
@@ -118,7 +118,7 @@ impl<B: Body<Data = Bytes>> Body for ReplayBody<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        if let Some(data) = self.held.pop_front() {
+        if let Some(data) = self.buffered.pop_front() {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         match &mut self.rest {
@@ -138,7 +138,7 @@ impl<B: Body<Data = Bytes>> Body for ReplayBody<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.held.is_empty()
+        self.buffered.is_empty()
             && self.trailers.is_none()
             && match &self.rest {
                 Rest::Nothing => true,
@@ -148,17 +148,17 @@ impl<B: Body<Data = Bytes>> Body for ReplayBody<B> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let held: u64 = self.held.iter().map(|data| data.len() as u64).sum();
+        let buffered: u64 = self.buffered.iter().map(|data| data.len() as u64).sum();
         let (lower, upper) = match &self.rest {
             Rest::Nothing => (0, Some(0)),
             Rest::Live(body) => (body.size_hint().lower(), body.size_hint().upper()),
             Rest::Failed(_) => (0, None),
         };
         let mut hint = SizeHint::new();
-        hint.set_lower(held + lower);
+        hint.set_lower(buffered + lower);
         // With an exact size HTTP/1 sends `Content-Length`, which excludes trailers.
         if let (Some(upper), None) = (upper, &self.trailers) {
-            hint.set_upper(held + upper);
+            hint.set_upper(buffered + upper);
         }
         hint
     }
@@ -166,9 +166,9 @@ impl<B: Body<Data = Bytes>> Body for ReplayBody<B> {
 
 impl<B: Body> fmt::Debug for ReplayBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let held: usize = self.held.iter().map(Bytes::len).sum();
+        let buffered: usize = self.buffered.iter().map(Bytes::len).sum();
         f.debug_struct("ReplayBody")
-            .field("held", &held)
+            .field("buffered", &buffered)
             .field("has_trailers", &self.trailers.is_some())
             .finish_non_exhaustive()
     }

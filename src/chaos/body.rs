@@ -33,11 +33,11 @@ pin_project! {
     {
         Live { #[pin] body: B },
         // A stored body, or one with faults. Boxed, so that live bodies stay small.
-        Held { held: Box<Held<B>> },
+        Affected { affected: Box<Affected<B>> },
     }
 }
 
-struct Held<B: Body> {
+struct Affected<B: Body> {
     body: ReplayBody<B>,
     faults: Faults,
 }
@@ -61,22 +61,22 @@ impl<B: Body> ChaosBody<B> {
     }
 
     pub(super) fn stored(body: ReplayBody<B>) -> Self {
-        Self::held(Box::new(Held {
+        Self::affected(Box::new(Affected {
             body,
             faults: Faults::default(),
         }))
     }
 
-    fn held(held: Box<Held<B>>) -> Self {
+    fn affected(affected: Box<Affected<B>>) -> Self {
         Self {
-            kind: Kind::Held { held },
+            kind: Kind::Affected { affected },
         }
     }
 
-    fn into_held(self) -> Box<Held<B>> {
+    fn into_affected(self) -> Box<Affected<B>> {
         match self.kind {
-            Kind::Held { held } => held,
-            Kind::Live { body } => Box::new(Held {
+            Kind::Affected { affected } => affected,
+            Kind::Live { body } => Box::new(Affected {
                 body: ReplayBody::live(body),
                 faults: Faults::default(),
             }),
@@ -87,16 +87,16 @@ impl<B: Body> ChaosBody<B> {
         let Some(faults) = faults else {
             return self;
         };
-        let mut held = self.into_held();
-        held.faults = faults;
-        Self::held(held)
+        let mut affected = self.into_affected();
+        affected.faults = faults;
+        Self::affected(affected)
     }
 
     /// Keeps the exchange active until this body is dropped.
     pub(super) fn counted(self, active: ActiveGuard) -> Self {
-        let mut held = self.into_held();
-        held.faults.counts(active);
-        Self::held(held)
+        let mut affected = self.into_affected();
+        affected.faults.counts(active);
+        Self::affected(affected)
     }
 }
 
@@ -127,8 +127,8 @@ where
                 Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
                 Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
             },
-            KindProjection::Held { held } => {
-                let Held { body, faults } = &mut **held;
+            KindProjection::Affected { affected } => {
+                let Affected { body, faults } = &mut **affected;
                 faults.poll_frame(Pin::new(body), cx)
             }
         }
@@ -138,7 +138,7 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Live { body } => body.is_end_stream(),
-            Kind::Held { held } => held.faults.is_end_stream(&held.body),
+            Kind::Affected { affected } => affected.faults.is_end_stream(&affected.body),
         }
     }
 
@@ -146,7 +146,7 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Live { body } => body.size_hint(),
-            Kind::Held { held } => held.faults.size_hint(&held.body),
+            Kind::Affected { affected } => affected.faults.size_hint(&affected.body),
         }
     }
 }
@@ -155,9 +155,9 @@ impl<B: Body> fmt::Debug for ChaosBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             Kind::Live { .. } => f.write_str("ChaosBody::Live"),
-            Kind::Held { held } => f
-                .debug_tuple("ChaosBody::Held")
-                .field(&held.faults)
+            Kind::Affected { affected } => f
+                .debug_tuple("ChaosBody::Affected")
+                .field(&affected.faults)
                 .finish(),
         }
     }

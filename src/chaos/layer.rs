@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use tower::Layer;
 
 use super::{
-    apply::throw::{Fails, Panics},
+    apply::throw::{ThrowError, ThrowPanic},
     engine::{ChaosEngine, Settings},
     model::{behavior::Behavior, latency::Latency, stage::Stage},
     service::ChaosService,
@@ -73,7 +73,7 @@ use super::{
 /// [`Decision`]: super::Decision
 #[must_use = "layers do nothing unless applied"]
 #[derive(Clone)]
-pub struct Chaos<T = Panics> {
+pub struct Chaos<T = ThrowPanic> {
     engine: ChaosEngine,
     throw: T,
 }
@@ -83,7 +83,7 @@ impl Chaos {
     pub fn new() -> Self {
         Self {
             engine: ChaosEngine::new(),
-            throw: Panics,
+            throw: ThrowPanic,
         }
     }
 
@@ -98,7 +98,7 @@ impl Chaos {
     pub fn with_engine(engine: &ChaosEngine) -> Self {
         Self {
             engine: engine.clone(),
-            throw: Panics,
+            throw: ThrowPanic,
         }
     }
 }
@@ -157,8 +157,8 @@ impl<T> Chaos<T> {
 
     /// Limits the number of [decisions](ChaosEngine::decisions) that are kept; 1,000 by default.
     /// With 0, none are kept.
-    pub fn max_decisions(self, most: usize) -> Self {
-        self.set(|settings| settings.max_decisions = most)
+    pub fn max_decisions(self, decisions: usize) -> Self {
+        self.set(|settings| settings.max_decisions = decisions)
     }
 
     /// Makes [`Behavior::throw`] return an error instead of panicking.
@@ -172,13 +172,13 @@ impl<T> Chaos<T> {
     /// let chaos = Chaos::on(Behavior::throw("connection reset by peer"))
     ///     .with_error(|message| BoxError::from(message));
     /// ```
-    pub fn with_error<F, E>(self, error: F) -> Chaos<Fails<F>>
+    pub fn with_error<F, E>(self, error: F) -> Chaos<ThrowError<F>>
     where
         F: Fn(&str) -> E + Clone,
     {
         Chaos {
             engine: self.engine,
-            throw: Fails(error),
+            throw: ThrowError(error),
         }
     }
 

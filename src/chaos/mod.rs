@@ -57,7 +57,7 @@ pub use self::connect::{
 pub use ipnet::IpNet;
 
 pub use self::{
-    apply::throw::{Fails, Panics, Throw},
+    apply::throw::{ThrowError, ThrowPanic, ThrowHandler},
     body::{ChaosBody, InjectedError},
     document::ParseDocumentError,
     engine::{ChaosEngine, ChaosStats},

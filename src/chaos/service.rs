@@ -12,7 +12,7 @@ use http_body::Body;
 use tower::{BoxError, Service};
 
 use super::{
-    apply::{destroy, injection::Injection, plan::End, throw::Throw},
+    apply::{destroy, injection::Injection, plan::End, throw::ThrowHandler},
     body::ChaosBody,
     engine::{ChaosEngine, Pending, Verdict},
     future::{ChaosFuture, Outcome},
@@ -54,7 +54,7 @@ where
     B::Error: Into<BoxError> + Send,
     R: Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError> + Send,
-    T: Throw<S::Error> + Clone + Send + 'static,
+    T: ThrowHandler<S::Error> + Clone + Send + 'static,
 {
     type Response = Response<ChaosBody<R>>;
     type Error = S::Error;
@@ -90,7 +90,7 @@ impl<S, T> ChaosService<S, T> {
         B::Error: Into<BoxError> + Send,
         R: Body<Data = Bytes> + Send + 'static,
         R::Error: Into<BoxError> + Send,
-        T: Throw<S::Error> + Clone + Send + 'static,
+        T: ThrowHandler<S::Error> + Clone + Send + 'static,
     {
         // The ready service is used up, its clone stays.
         let clone = self.inner.clone();
@@ -141,7 +141,7 @@ impl<S, T> AffectedCall<S, T> {
         B::Error: Into<BoxError>,
         R: Body<Data = Bytes>,
         R::Error: Into<BoxError>,
-        T: Throw<S::Error>,
+        T: ThrowHandler<S::Error>,
     {
         let (parts, body) = request.into_parts();
         let mut read = None;
@@ -202,7 +202,7 @@ impl<S, T> AffectedCall<S, T> {
         B::Error: Into<BoxError>,
         R: Body<Data = Bytes>,
         R::Error: Into<BoxError>,
-        T: Throw<S::Error>,
+        T: ThrowHandler<S::Error>,
     {
         let method = request.method().clone();
         injection.plan.wait().await;
@@ -229,7 +229,7 @@ impl<S, T> AffectedCall<S, T> {
     where
         R: Body<Data = Bytes>,
         R::Error: Into<BoxError>,
-        T: Throw<E>,
+        T: ThrowHandler<E>,
     {
         injection.plan.wait().await;
         match self.answer(&mut injection, method) {
@@ -243,7 +243,7 @@ impl<S, T> AffectedCall<S, T> {
     where
         R: Body<Data = Bytes>,
         R::Error: Into<BoxError>,
-        T: Throw<E>,
+        T: ThrowHandler<E>,
     {
         match &injection.plan.end {
             End::Service | End::Never => None,

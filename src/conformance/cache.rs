@@ -9,8 +9,8 @@ use http::Response;
 use super::{
     a_shared_source_is_the_same, emptiness_is_reported,
     exchanges::{alike, began, numbered, varied},
-    found, same, store, succeeded, what_can_answer_is_found_as_it_was_stored,
-    what_was_cut_short_hides_nothing,
+    found, same, store, succeeded, answerable_exchanges_are_found_unchanged,
+    a_partial_exchange_hides_no_complete_one,
 };
 use crate::{
     matching::{MatchKey, Matching},
@@ -31,29 +31,29 @@ use crate::{
 /// use tower_traffic::{conformance, store::DiskCache};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-/// conformance::cache(async || DiskCache::new(new_folder())).await;
+/// conformance::latest_only_cache(async || DiskCache::new(new_folder())).await;
 /// # });
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
 /// # Panics
 /// If the store violates a rule, which the message names.
-pub async fn cache<S: Sink + Source>(make: impl AsyncFn() -> S) {
+pub async fn latest_only_cache<S: Sink + Source>(make: impl AsyncFn() -> S) {
     let make = async || Timeless(make().await);
     let mut exchanges = varied();
-    exchanges.iter_mut().for_each(at_no_time);
+    exchanges.iter_mut().for_each(with_fixed_times);
 
     emptiness_is_reported(&make().await).await;
-    what_cannot_answer_is_not_kept(&make().await).await;
-    what_can_answer_is_found_as_it_was_stored(&make().await, exchanges).await;
-    requests_that_differ_in_little_are_kept_apart(&make().await).await;
-    only_the_last_of_several_is_kept(&make().await).await;
-    what_was_cut_short_hides_nothing(&make().await).await;
+    exchanges_that_cannot_answer_are_not_kept(&make().await).await;
+    answerable_exchanges_are_found_unchanged(&make().await, exchanges).await;
+    similar_requests_have_separate_entries(&make().await).await;
+    only_the_latest_exchange_is_kept(&make().await).await;
+    a_partial_exchange_hides_no_complete_one(&make().await).await;
     concurrent_entries_are_all_found(&make().await).await;
     a_shared_source_is_the_same(make().await).await;
 }
 
-async fn what_cannot_answer_is_not_kept<S: Sink + Source>(s: &S) {
+async fn exchanges_that_cannot_answer_are_not_kept<S: Sink + Source>(s: &S) {
     let unable: Vec<_> = varied()
         .into_iter()
         .filter(|exchange| s.matching().key_of(exchange).is_none())
@@ -73,7 +73,7 @@ async fn what_cannot_answer_is_not_kept<S: Sink + Source>(s: &S) {
     }
 }
 
-async fn requests_that_differ_in_little_are_kept_apart<S: Sink + Source>(s: &S) {
+async fn similar_requests_have_separate_entries<S: Sink + Source>(s: &S) {
     let exchanges = alike();
     for batch in exchanges.chunks(7) {
         store(s, batch).await;
@@ -85,14 +85,14 @@ async fn requests_that_differ_in_little_are_kept_apart<S: Sink + Source>(s: &S) 
             .iter()
             .rfind(|other| s.matching().key_of(other) == key);
         same(
-            "requests that differ in little are kept apart",
+            "similar requests have separate entries",
             &found(s, exchange, Which::Latest).await.as_ref(),
             &last,
         );
     }
 }
 
-async fn only_the_last_of_several_is_kept<S: Sink + Source>(s: &S) {
+async fn only_the_latest_exchange_is_kept<S: Sink + Source>(s: &S) {
     let answer = |number: usize| {
         let mut exchange = numbered(0);
         exchange.response = Ok(Response::new(Bytes::from(format!("take {number}"))).into());
@@ -155,7 +155,7 @@ async fn concurrent_entries_are_all_found<S: Sink + Source>(s: &S) {
 }
 
 /// Sets the times of an exchange to those of `numbered` exchanges.
-fn at_no_time(exchange: &mut Exchange) {
+fn with_fixed_times(exchange: &mut Exchange) {
     exchange.began = began();
     exchange.time_to_head = Some(Duration::ZERO);
     exchange.time_to_end = Duration::ZERO;
@@ -188,7 +188,7 @@ impl<S: Source> Source for Timeless<S> {
         Box::pin(async {
             let mut found = found.await?;
             if let Some(exchange) = &mut found {
-                at_no_time(Arc::make_mut(exchange));
+                with_fixed_times(Arc::make_mut(exchange));
             }
             Ok(found)
         })

@@ -20,7 +20,7 @@
 //! A store must keep times to 100 nanoseconds, and bytes exactly. The checks call `flush` after
 //! each `store`, so a sink may buffer exchanges until then.
 //!
-//! Use [`cache`] instead of [`sink_and_source`] for a store that keeps only one entry for each key,
+//! Use [`latest_only_cache`] instead of [`sink_and_source`] for a store that keeps only one entry for each key,
 //! or no times.
 
 mod cache;
@@ -34,7 +34,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, future::join_all};
 use http::{Request, Response};
 
-pub use self::cache::cache;
+pub use self::cache::latest_only_cache;
 use self::exchanges::{cut_short, numbered, varied};
 #[cfg(feature = "s3")]
 pub use self::s3::s3_server;
@@ -73,9 +73,9 @@ pub async fn sink_and_replay<S: Sink + Replay>(make: impl AsyncFn() -> S) {
 /// If the store violates a rule, which the message names.
 pub async fn sink_and_source<S: Sink + Source>(make: impl AsyncFn() -> S) {
     emptiness_is_reported(&make().await).await;
-    what_can_answer_is_found_as_it_was_stored(&make().await, varied()).await;
+    answerable_exchanges_are_found_unchanged(&make().await, varied()).await;
     the_right_one_of_several_is_found(&make().await).await;
-    what_was_cut_short_hides_nothing(&make().await).await;
+    a_partial_exchange_hides_no_complete_one(&make().await).await;
     a_shared_source_is_the_same(make().await).await;
 }
 
@@ -196,7 +196,7 @@ async fn emptiness_is_reported<S: Sink + Source>(s: &S) {
     );
 }
 
-async fn what_can_answer_is_found_as_it_was_stored<S: Sink + Source>(
+async fn answerable_exchanges_are_found_unchanged<S: Sink + Source>(
     s: &S,
     exchanges: Vec<Exchange>,
 ) {
@@ -269,7 +269,7 @@ async fn the_right_one_of_several_is_found<S: Sink + Source>(s: &S) {
     }
 }
 
-async fn what_was_cut_short_hides_nothing<S: Sink + Source>(s: &S) {
+async fn a_partial_exchange_hides_no_complete_one<S: Sink + Source>(s: &S) {
     let whole = numbered(0);
     store(s, [whole.clone()]).await;
     for end in cut_short() {

@@ -10,7 +10,7 @@ use memchr::memchr2;
 use super::json_pointer::{Pointer, Step};
 
 /// The maximum nesting depth.
-pub(crate) const DEEPEST: usize = 128;
+pub(crate) const MAX_DEPTH: usize = 128;
 
 /// A pull parser for one JSON text, or for several in sequence (NDJSON, RFC 7464).
 pub(crate) struct Walk<'a> {
@@ -124,12 +124,12 @@ impl<'a> Walk<'a> {
     /// value.
     pub(crate) fn next(&mut self) -> Option<JsonItem> {
         loop {
-            let (token, place) = self.next_token()?;
+            let (token, range) = self.next_token()?;
             return Some(match token {
-                Token::Value => JsonItem::Value(place),
-                Token::Open => JsonItem::Open(place.start),
-                Token::Close => JsonItem::Close(place.end),
-                Token::Bad => JsonItem::Bad(place.start),
+                Token::Value => JsonItem::Value(range),
+                Token::Open => JsonItem::Open(range.start),
+                Token::Close => JsonItem::Close(range.end),
+                Token::Bad => JsonItem::Bad(range.start),
                 Token::Name | Token::Colon | Token::Comma => continue,
             });
         }
@@ -179,7 +179,7 @@ impl<'a> Walk<'a> {
                 }
                 (Token::Comma, 1)
             }
-            byte @ (b'{' | b'[') if may_be_value && self.path.len() < DEEPEST => {
+            byte @ (b'{' | b'[') if may_be_value && self.path.len() < MAX_DEPTH => {
                 // Plus two is the other bracket, in ASCII.
                 self.opened = Some(byte + 2);
                 self.next = if byte == b'{' {
@@ -250,8 +250,8 @@ pub(crate) fn is_whole(text: &[u8]) -> bool {
     while let Some(item) = walk.next() {
         match item {
             JsonItem::Bad(_) => return false,
-            JsonItem::Value(place)
-                if text[place.start] == b'"' && !is_closed(&text[place.clone()]) =>
+            JsonItem::Value(range)
+                if text[range.start] == b'"' && !is_closed(&text[range.clone()]) =>
             {
                 return false;
             }
@@ -489,8 +489,8 @@ mod tests {
         ] {
             assert_eq!(walk(text).last(), Some(&format!("bad {at}")), "{text}");
         }
-        let deep = "[".repeat(DEEPEST + 1);
-        assert_eq!(walk(&deep).last(), Some(&format!("bad {DEEPEST}")));
+        let deep = "[".repeat(MAX_DEPTH + 1);
+        assert_eq!(walk(&deep).last(), Some(&format!("bad {MAX_DEPTH}")));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::mem;
 use super::json::{Token, Walk, is_closed};
 
 /// The maximum length of indented text, as a multiple of the original length.
-const LONGEST: usize = 8;
+const MAX_GROWTH: usize = 8;
 
 /// The white space between tokens.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ fn spaced(text: &[u8], is_cut: bool, space: Space) -> Result<Vec<u8>, usize> {
     if let Some(separator) = memchr::memchr(0x1e, text) {
         return Err(separator);
     }
-    let longest = LONGEST * text.len() + 1024;
+    let max_len = MAX_GROWTH * text.len() + 1024;
     let mut out = Vec::with_capacity(2 * text.len());
     let new_line = |out: &mut Vec<u8>, depth: usize| {
         if space == Space::Indented {
@@ -46,7 +46,7 @@ fn spaced(text: &[u8], is_cut: bool, space: Space) -> Result<Vec<u8>, usize> {
     let mut walk = Walk::new(text);
     let (mut depth, mut has_opened, mut is_whole) = (0, false, false);
     while let Some((token, place)) = walk.next_token() {
-        if token == Token::Bad || is_whole || out.len() > longest {
+        if token == Token::Bad || is_whole || out.len() > max_len {
             return Err(place.start);
         }
         let value = &text[place.clone()];
@@ -89,7 +89,7 @@ fn is_bad_string(value: &[u8], is_cut: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::json::DEEPEST;
+    use crate::content::json::MAX_DEPTH;
 
     fn text(json: &str, is_cut: bool) -> Option<String> {
         indented(json.as_bytes(), is_cut).map(|out| String::from_utf8_lossy(&out).into_owned())
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn white_space_is_taken_out() {
+    fn white_space_is_removed() {
         let json = "{ \"a b\" :\r\n[ 1 ,\t-2.50E+3 ] , \"c\":{ },\"d\" : [\n] }\n";
         let compact = r#"{"a b":[1,-2.50E+3],"c":{},"d":[]}"#;
         assert_eq!(compacted(json.as_bytes()), Ok(compact.into()));
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_left() {
+    fn invalid_json_is_unchanged() {
         for json in [
             "",
             " ",
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_cut_is_indented_as_far_as_it_goes() {
+    fn cut_json_is_indented_up_to_its_end() {
         let json = "{\"a\":[1,{\"b\":\"c\\\"d\"}],\"e\":null}";
         let whole = text(json, false).unwrap_or_default();
         let squeeze = |text: &str| text.replace([' ', '\n'], "");
@@ -162,9 +162,9 @@ mod tests {
     }
 
     #[test]
-    fn what_would_become_long_is_left() {
-        assert_eq!(text(&"[".repeat(DEEPEST + 1), true), None);
-        let deep = "[".repeat(DEEPEST) + &"1,".repeat(4096);
+    fn json_that_would_grow_too_much_is_unchanged() {
+        assert_eq!(text(&"[".repeat(MAX_DEPTH + 1), true), None);
+        let deep = "[".repeat(MAX_DEPTH) + &"1,".repeat(4096);
         assert_eq!(text(&deep, true), None);
         assert!(text(&("[".to_owned() + &"1,".repeat(4096)), true).is_some());
     }

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn pointers_lead_where_they_say() {
+    fn a_pointer_selects_its_value() {
         for (pointer, steps, expected) in [
             ("", &[][..], true),
             ("", &["a"], false),

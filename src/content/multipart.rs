@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_cut_has_the_parts_that_it_has() {
+    fn cut_content_has_its_complete_parts() {
         let text = "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nsecret\r\n--b--\r\n";
         for end in 0..=text.len() {
             let found = read(&text[..end]).unwrap_or_default();

@@ -136,8 +136,8 @@ impl Call {
         message.max_body_bytes = self.max_body_bytes;
         fill(&mut message);
         let weight = message.weight();
-        if self.printer.queue().hold(weight) {
-            message.held = weight;
+        if self.printer.queue().reserve(weight) {
+            message.reserved = weight;
             return Some(message);
         }
         self.printer.lose(message);
@@ -239,12 +239,12 @@ impl Call {
         });
         event.clear();
         let kept = message.as_ref().map_or(0, |message| message.body.len());
-        if kept > 0 && !self.printer.queue().hold(kept) {
+        if kept > 0 && !self.printer.queue().reserve(kept) {
             if let Some(message) = message.take() {
                 self.printer.lose(message);
             }
         } else if let Some(message) = &mut message {
-            message.held += kept;
+            message.reserved += kept;
         }
         self.print(message);
     }

@@ -37,7 +37,7 @@ pub(super) struct Message {
     /// The subscriber and the span, for an event of `tracing`.
     pub(super) context: Option<Box<Context>>,
     /// The bytes that are reserved in the queue.
-    pub(super) held: usize,
+    pub(super) reserved: usize,
 }
 
 /// The subject of a block. Durations start at the arrival of the request.
@@ -124,7 +124,7 @@ impl Default for Message {
             printed: None,
             max_body_bytes: 0,
             context: None,
-            held: 0,
+            reserved: 0,
         }
     }
 }
@@ -154,10 +154,10 @@ impl Message {
         let room = self.max_body_bytes.saturating_sub(self.body.len());
         let kept = data.len().min(room);
         if kept > 0 {
-            if !queue.hold(kept) {
+            if !queue.reserve(kept) {
                 return false;
             }
-            self.held += kept;
+            self.reserved += kept;
             self.body.extend_from_slice(&data[..kept]);
         }
         self.seen += data.len() as u64;

@@ -55,8 +55,8 @@ impl Job for Box<Message> {
         "cannot start the printer's thread: nothing is printed until a later attempt succeeds";
     const HANGS: &'static str = "the output hangs: the last messages are not printed";
 
-    fn held(&self) -> usize {
-        self.held
+    fn reserved_bytes(&self) -> usize {
+        self.reserved
     }
 
     fn log_first_drop(_: DropReason, counts: &Counts) {
@@ -143,7 +143,7 @@ impl Printer {
     /// Drops a message that has nothing to print.
     #[expect(clippy::needless_pass_by_value, reason = "the message ends here")]
     pub(super) fn discard(&self, message: Box<Message>) {
-        self.queue().release(message.held);
+        self.queue().release(message.reserved);
     }
 
     /// Counts a message that did not enter the queue, and drops the message.
@@ -243,13 +243,13 @@ impl Printing {
 
     #[expect(clippy::vec_box, reason = "messages move between threads as pointers")]
     fn give_back(&self, mut messages: Vec<Box<Message>>) {
-        let held = messages.iter().map(|message| message.held).sum();
+        let reserved = messages.iter().map(|message| message.reserved).sum();
         messages.truncate(MAX_SPARE_MESSAGES);
         for message in &mut messages {
             message.reset();
         }
         self.spare.give_back(messages);
-        self.jobs.queue().release(held);
+        self.jobs.queue().release(reserved);
     }
 
     fn print(&mut self, message: &Message) {

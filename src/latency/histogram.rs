@@ -27,7 +27,7 @@ const MAX_SERIES: usize = 200;
 
 /// The resolution of times, in nanoseconds.
 const RESOLUTION: u64 = 1_000;
-const LONGEST: u64 = 3_600_000_000_000;
+const MAX_NANOS: u64 = 3_600_000_000_000;
 
 /// The number of exact decimal digits.
 const DIGITS: u8 = 2;
@@ -282,7 +282,7 @@ impl Recorded {
         self.count += 1;
         if self.histogram.is_none() {
             // Always succeeds: the bounds are in order.
-            self.histogram = Histogram::new_with_bounds(RESOLUTION, LONGEST, DIGITS).ok();
+            self.histogram = Histogram::new_with_bounds(RESOLUTION, MAX_NANOS, DIGITS).ok();
         }
         if let Some(histogram) = &mut self.histogram {
             histogram.saturating_record(nanos(time.as_nanos()));

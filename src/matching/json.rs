@@ -9,8 +9,8 @@ use crate::content::{
 
 /// The maximum length of the canonical form, as a multiple of the length of the text, plus a number
 /// of bytes: each selected value is written with its path.
-const LONGER: usize = 16;
-const LONGEST: usize = 1 << 20;
+const MAX_GROWTH: usize = 16;
+const MAX_ADDED_BYTES: usize = 1 << 20;
 
 /// The selection of JSON values, and whether the order of members matters.
 #[derive(Clone, Debug, Default)]
@@ -37,13 +37,13 @@ impl Canonical {
             // The selected values become members of one object, named by their paths.
             writer.open(b'{', true);
         }
-        let most = text.len().saturating_mul(LONGER).saturating_add(LONGEST);
+        let max_len = text.len().saturating_mul(MAX_GROWTH).saturating_add(MAX_ADDED_BYTES);
         let mut walk = Walk::new(text);
         // The number of open containers inside an ignored one, and inside a selected one.
         let (mut ignored, mut counting) = (0, 0);
         while let Some(item) = walk.next() {
             match item {
-                _ if writer.out.len() > most => return None,
+                _ if writer.out.len() > max_len => return None,
                 JsonItem::Bad(_) => return None,
                 JsonItem::Open(_) if ignored > 0 => ignored += 1,
                 JsonItem::Close(_) if ignored > 0 => ignored -= 1,
@@ -63,15 +63,15 @@ impl Canonical {
                         writer.close(text[end - 1]);
                     }
                 }
-                JsonItem::Value(place) => {
+                JsonItem::Value(range) => {
                     let is_cut =
-                        text[place.start] == b'"' && !json::is_closed(&text[place.clone()]);
+                        text[range.start] == b'"' && !json::is_closed(&text[range.clone()]);
                     if is_cut {
                         return None;
                     }
                     if !self.is_ignored(&walk) && (counting > 0 || self.counts(&walk)) {
                         self.begin(&mut writer, &walk, counting == 0);
-                        writer.scalar(&text[place]);
+                        writer.scalar(&text[range]);
                     }
                 }
             }
@@ -128,7 +128,7 @@ fn path(walk: &Walk<'_>) -> Vec<u8> {
 }
 
 /// Writes values in their order, then sorts the members of all objects at once: each byte is copied
-/// at most twice, whatever its depth.
+/// at max_len twice, whatever its depth.
 #[derive(Default)]
 struct Writer {
     out: Vec<u8>,
@@ -139,7 +139,7 @@ struct Writer {
 }
 
 struct Object {
-    place: Range<usize>,
+    range: Range<usize>,
     /// The index of the first object that begins after the end of this one.
     next: usize,
     members: Vec<Member>,
@@ -148,7 +148,7 @@ struct Object {
 struct Member {
     name: Range<usize>,
     /// The range of the value, with its name.
-    place: Range<usize>,
+    range: Range<usize>,
     /// The objects in the value.
     objects: Range<usize>,
 }
@@ -182,7 +182,7 @@ impl Writer {
         if let Some(Container::Sorted(object)) = self.open.last() {
             self.objects[*object].members.push(Member {
                 name: start..self.out.len(),
-                place: start..start,
+                range: start..start,
                 objects: objects..objects,
             });
         }
@@ -192,7 +192,7 @@ impl Writer {
         if sorts && bracket == b'{' {
             self.open.push(Container::Sorted(self.objects.len()));
             self.objects.push(Object {
-                place: self.out.len()..0,
+                range: self.out.len()..0,
                 next: 0,
                 members: Vec::with_capacity(8),
             });
@@ -207,7 +207,7 @@ impl Writer {
         let next = self.objects.len();
         if let Some(Container::Sorted(object)) = self.open.pop() {
             let object = &mut self.objects[object];
-            object.place.end = self.out.len();
+            object.range.end = self.out.len();
             object.next = next;
             let name = |member: &Member| &self.out[member.name.clone()];
             if !object.members.is_sorted_by_key(name) {
@@ -233,7 +233,7 @@ impl Writer {
         if let Some(Container::Sorted(object)) = self.open.last()
             && let Some(member) = self.objects[*object].members.last_mut()
         {
-            member.place.end = self.out.len();
+            member.range.end = self.out.len();
             member.objects.end = next;
         }
     }
@@ -247,26 +247,26 @@ impl Writer {
         sorted
     }
 
-    /// Copies the range `place`, which contains `objects`. The recursion is as deep as the nesting,
+    /// Copies `range`, which contains `objects`. The recursion is as deep as the nesting,
     /// which is limited.
-    fn copy(&self, place: Range<usize>, objects: Range<usize>, out: &mut Vec<u8>) {
-        let mut at = place.start;
+    fn copy(&self, range: Range<usize>, objects: Range<usize>, out: &mut Vec<u8>) {
+        let mut at = range.start;
         let mut next = objects.start;
         while next < objects.end {
             let object = &self.objects[next];
-            out.extend_from_slice(&self.out[at..object.place.start]);
+            out.extend_from_slice(&self.out[at..object.range.start]);
             out.push(b'{');
             for (number, member) in object.members.iter().enumerate() {
                 if number > 0 {
                     out.push(b',');
                 }
-                self.copy(member.place.clone(), member.objects.clone(), out);
+                self.copy(member.range.clone(), member.objects.clone(), out);
             }
             out.push(b'}');
-            at = object.place.end;
+            at = object.range.end;
             next = object.next;
         }
-        out.extend_from_slice(&self.out[at..place.end]);
+        out.extend_from_slice(&self.out[at..range.end]);
     }
 }
 
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_counts_is_written() {
+    fn only_selected_values_are_written() {
         let text = r#"{"id":1,"meta":{"nonce":[1,{"x":2}],"at":3},"items":[{"sku":"a","n":1},{"n":2,"sku":"b"}]}"#;
         let ignoring = Canonical {
             ignored: pointers(&["/meta/nonce", "/items/*/n"]),

@@ -22,7 +22,7 @@ pub(super) struct CapturedBody {
     /// The short frames since the last long one; the buffer is reused.
     small: Vec<u8>,
     /// The number of recorded bytes, for which the queue has reserved room.
-    pub(super) held: usize,
+    pub(super) reserved: usize,
     /// The number of bytes that passed, recorded or not.
     pub(super) seen: u64,
     /// Whether the queue had no room, so that nothing is recorded.
@@ -44,11 +44,11 @@ impl CapturedBody {
         if len == 0 && body.trailers.is_none() {
             return;
         }
-        if !queue.hold(len) {
+        if !queue.reserve(len) {
             self.is_rejected = true;
             return;
         }
-        self.held = len;
+        self.reserved = len;
         self.seen = len as u64;
         let more = self.more();
         more.rest.extend(body.chunks().cloned());
@@ -70,9 +70,9 @@ impl CapturedBody {
         if self.is_rejected {
             return false;
         }
-        let kept = data.len().min(max_bytes.saturating_sub(self.held));
-        if !queue.hold(kept) {
-            queue.release(self.held);
+        let kept = data.len().min(max_bytes.saturating_sub(self.reserved));
+        if !queue.reserve(kept) {
+            queue.release(self.reserved);
             *self = Self {
                 seen: self.seen,
                 is_rejected: true,
@@ -80,7 +80,7 @@ impl CapturedBody {
             };
             return false;
         }
-        self.held += kept;
+        self.reserved += kept;
         if kept <= MAX_COPIED_BYTES {
             self.small.extend_from_slice(&data[..kept]);
         } else {
@@ -91,7 +91,7 @@ impl CapturedBody {
                 self.more().rest.push(data.slice(..kept));
             }
         }
-        self.held as u64 == self.seen
+        self.reserved as u64 == self.seen
     }
 
     /// Moves the short frames before a long one into a piece of their own.
@@ -104,7 +104,7 @@ impl CapturedBody {
 
     pub(super) fn end(&mut self, end: BodyEnd) {
         let end = match end {
-            BodyEnd::Complete if (self.held as u64) < self.seen => BodyEnd::Limit,
+            BodyEnd::Complete if (self.reserved as u64) < self.seen => BodyEnd::Limit,
             end => end,
         };
         if end != BodyEnd::Complete {

@@ -199,7 +199,7 @@ impl Drop for InFlight {
             entries.time_to_end = Some(entries.elapsed());
         }
         let weight = entries.weight();
-        let bodies = entries.request.held + entries.response.held;
+        let bodies = entries.request.reserved + entries.response.reserved;
         let is_rejected = entries.request.is_rejected || entries.response.is_rejected;
         let is_skipped = entries.only_whole && !entries.is_whole();
         let settled = entries.settled.take();
@@ -210,14 +210,14 @@ impl Drop for InFlight {
             return queue.release(bodies);
         }
         recorder.start_writer();
-        // The bodies are held already.
-        if is_rejected || !queue.hold(weight) {
+        // The bodies are reserved already.
+        if is_rejected || !queue.reserve(weight) {
             queue.release(bodies);
             return queue.count_dropped(DropReason::QueueFull);
         }
         queue.push(Recording {
             log: self.log.clone(),
-            held: weight + bodies,
+            reserved: weight + bodies,
             settled,
         });
     }

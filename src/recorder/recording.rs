@@ -28,7 +28,7 @@ impl Drop for OnSettled {
 /// A finished exchange on its way to the store.
 pub(super) struct Recording {
     pub(super) log: Arc<Log>,
-    pub(super) held: usize,
+    pub(super) reserved: usize,
     pub(super) settled: Option<OnSettled>,
 }
 
@@ -39,8 +39,8 @@ impl Job for Recording {
         "cannot start the recorder's thread: nothing is recorded until a later attempt succeeds";
     const HANGS: &'static str = "the store hangs: the last exchanges are not recorded";
 
-    fn held(&self) -> usize {
-        self.held
+    fn reserved_bytes(&self) -> usize {
+        self.reserved
     }
 
     fn is_awaited(&self) -> bool {

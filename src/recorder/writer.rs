@@ -71,23 +71,23 @@ impl Writer {
     /// Stores one batch.
     async fn store(&mut self, recordings: &mut vec::IntoIter<Recording>) {
         let settings = self.settings();
-        let mut held = 0;
+        let mut reserved = 0;
         let mut settled = Vec::new();
         let mut logs = Vec::with_capacity(recordings.len().min(MAX_BATCH_EXCHANGES));
         let mut exchanges = Vec::with_capacity(recordings.len().min(MAX_BATCH_EXCHANGES));
         while exchanges.len() < MAX_BATCH_EXCHANGES
-            && held < MAX_BATCH_BYTES
+            && reserved < MAX_BATCH_BYTES
             && let Some(recording) = recordings.next()
         {
             let mut exchange = recording.log.take();
             logs.push(recording.log);
             if settings.redact.try_exchange(&mut exchange).is_err() {
                 let outcome = Err(DropReason::RedactionFailed);
-                self.jobs.queue().settle(1, recording.held, outcome);
+                self.jobs.queue().settle(1, recording.reserved, outcome);
                 continue;
             }
             exchanges.push(Arc::new(exchange));
-            held += recording.held;
+            reserved += recording.reserved;
             settled.extend(recording.settled);
         }
         logs.retain_mut(Log::is_reusable);
@@ -99,7 +99,7 @@ impl Writer {
         let sink = settings.sink.clone();
         let stored = async move { sink.store(exchanges).await };
         let outcome = self.call_store(&settings, stored.boxed()).await;
-        self.jobs.queue().settle(count, held, outcome);
+        self.jobs.queue().settle(count, reserved, outcome);
     }
 
     /// Awaits a call of the store within the time limits. Catches a panic of the store, and reports

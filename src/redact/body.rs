@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The maximum number of decoded bytes. A longer body is replaced as a whole.
-const DECODED: usize = 16 << 20;
+const MAX_DECODED_BYTES: usize = 16 << 20;
 
 /// The number of bytes that show whether a body is binary.
 const START: usize = 64;
@@ -94,7 +94,7 @@ impl Rules {
         }
         let is_cut = body.end != BodyEnd::Complete;
         let content = body.to_bytes();
-        let bytes = match coding::decode(codings, &content, DECODED) {
+        let bytes = match coding::decode(codings, &content, MAX_DECODED_BYTES) {
             Ok(Decoded { content, stop })
                 if stop == Stop::End || (is_cut && stop != Stop::Limit) =>
             {

@@ -21,15 +21,15 @@ impl<'a> Edits<'a> {
         }
     }
 
-    /// Replaces the range `place`, which must follow all ranges that were replaced before.
-    pub(super) fn replace(&mut self, place: Range<usize>, with: &[u8]) {
-        if self.text.get(place.clone()) == Some(with) || place.start < self.done {
+    /// Replaces `range`, which must follow all ranges that were replaced before.
+    pub(super) fn replace(&mut self, range: Range<usize>, with: &[u8]) {
+        if self.text.get(range.clone()) == Some(with) || range.start < self.done {
             return;
         }
         self.out
-            .extend_from_slice(&self.text[self.done..place.start]);
+            .extend_from_slice(&self.text[self.done..range.start]);
         self.out.extend_from_slice(with);
-        self.done = place.end;
+        self.done = range.end;
         self.is_changed = true;
     }
 

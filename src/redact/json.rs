@@ -9,7 +9,7 @@ use super::{
     names::{SecretNames, SecretRule},
     pairs::PairSyntax,
     splice::splice,
-    text::DEEPEST,
+    text::MAX_DEPTH,
 };
 use crate::content::{
     json::{self, JsonItem, Walk},
@@ -73,9 +73,9 @@ impl Rules {
                 (Some(JsonItem::Close(end)), Some((start, depth))) => {
                     *depth -= 1;
                     if *depth == 0 {
-                        let place = *start..end;
+                        let range = *start..end;
                         secret = None;
-                        mark.replace_value(&mut edits, text, place);
+                        mark.replace_value(&mut edits, text, range);
                     }
                 }
                 (Some(JsonItem::Value(_)), Some(_)) | (Some(JsonItem::Close(_)), None) => {}
@@ -88,12 +88,12 @@ impl Rules {
                         secret = Some((start, 1));
                     }
                 }
-                (Some(JsonItem::Value(place)), None) => {
-                    let value = &text[place.clone()];
+                (Some(JsonItem::Value(range)), None) => {
+                    let value = &text[range.clone()];
                     if values.contains(&walk, value) {
-                        mark.replace_value(&mut edits, text, place);
+                        mark.replace_value(&mut edits, text, range);
                     } else if let Some(new) = self.string(value, depth) {
-                        edits.replace(place, &new);
+                        edits.replace(range, &new);
                     }
                 }
                 (Some(JsonItem::Bad(at)), None) if is_declared && values.has_named() => {
@@ -115,7 +115,7 @@ impl Rules {
     /// Returns a string with the secrets in its content replaced: the content may be JSON, a form,
     /// or text with URIs.
     fn string(&self, value: &[u8], depth: usize) -> Option<Vec<u8>> {
-        if value.first() != Some(&b'"') || depth >= DEEPEST {
+        if value.first() != Some(&b'"') || depth >= MAX_DEPTH {
             return None;
         }
         let inside = json::inside(value);
@@ -141,9 +141,9 @@ fn begins_with_object(text: &[u8]) -> bool {
 }
 
 impl Mark {
-    /// Replaces the JSON value at `place` with a string.
-    pub(super) fn replace_value(&self, edits: &mut Edits<'_>, text: &[u8], place: Range<usize>) {
-        let value = &text[place.clone()];
+    /// Replaces the JSON value at `range` with a string.
+    pub(super) fn replace_value(&self, edits: &mut Edits<'_>, text: &[u8], range: Range<usize>) {
+        let value = &text[range.clone()];
         let mark = if value.starts_with(b"\"") {
             let inside = json::inside(value);
             if self.is_mark(inside) {
@@ -153,6 +153,6 @@ impl Mark {
         } else {
             self.of(value)
         };
-        edits.replace(place, format!("\"{mark}\"").as_bytes());
+        edits.replace(range, format!("\"{mark}\"").as_bytes());
     }
 }

@@ -7,7 +7,7 @@ use super::{Rules, edits::Edits};
 use crate::content::json;
 
 /// The maximum length of a name, as written, in bytes.
-const LONGEST_NAME: usize = 80;
+const MAX_NAME_LEN: usize = 80;
 const ENTITY: &[u8] = b"&quot;";
 
 /// A quotation mark, such as `'` or `\"`.
@@ -135,14 +135,14 @@ fn name_before(text: &[u8]) -> Option<(&[u8], Option<Quote<'_>>)> {
         let len = text
             .iter()
             .rev()
-            .take(LONGEST_NAME)
+            .take(MAX_NAME_LEN)
             .take_while(|byte| is_name(byte))
             .count();
         let name = &text[text.len() - len..];
         return (!name.is_empty()).then_some((name, None));
     };
     let before = &text[..text.len() - quote.0.len()];
-    let window = &before[before.len().saturating_sub(LONGEST_NAME)..];
+    let window = &before[before.len().saturating_sub(MAX_NAME_LEN)..];
     let start = match quote.0 {
         ENTITY => memmem::rfind(window, ENTITY)? + ENTITY.len(),
         [.., mark] => memrchr(*mark, window)? + 1,

@@ -9,7 +9,7 @@ use crate::content::{
 };
 
 /// The maximum nesting depth.
-const DEEPEST: usize = 8;
+const MAX_DEPTH: usize = 8;
 
 impl Rules {
     /// Returns content with the contents of secret parts, and the secrets in other parts, replaced;
@@ -24,7 +24,7 @@ impl Rules {
         depth: usize,
     ) -> Option<Vec<u8>> {
         let mut edits = Edits::new(text);
-        let boundary = boundary.filter(|_| depth < DEEPEST);
+        let boundary = boundary.filter(|_| depth < MAX_DEPTH);
         let Some(found) = boundary.and_then(|boundary| multipart::parts(text, boundary)) else {
             if self.has_named() {
                 self.hide(text, 0..text.len(), &mut edits);
@@ -74,10 +74,10 @@ impl Rules {
         }
     }
 
-    /// Replaces the range `place`, and keeps the white space at its ends.
-    fn hide(&self, text: &[u8], place: Range<usize>, edits: &mut Edits<'_>) {
-        let start = place.end - text[place.clone()].trim_ascii_start().len();
-        let end = start + text[start..place.end].trim_ascii_end().len();
+    /// Replaces `range`, and keeps the white space at its ends.
+    fn hide(&self, text: &[u8], range: Range<usize>, edits: &mut Edits<'_>) {
+        let start = range.end - text[range.clone()].trim_ascii_start().len();
+        let end = start + text[start..range.end].trim_ascii_end().len();
         let hidden = &text[start..end];
         if !hidden.is_empty() && !self.mark.is_mark(hidden) {
             edits.replace(start..end, self.mark.of(hidden).as_bytes());

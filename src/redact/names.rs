@@ -124,7 +124,7 @@ pub(super) const OF_BODIES: [&str; 6] = [
 ];
 
 /// The length of the longest usual name.
-const LONGEST: usize = 23;
+const MAX_LEN: usize = 23;
 
 /// The names that are usually secret in one place.
 #[derive(Debug)]
@@ -185,7 +185,7 @@ impl UsualNames {
             return None;
         }
         // The end of the name, one byte longer than any usual name.
-        let mut buffer = [0; LONGEST + 1];
+        let mut buffer = [0; MAX_LEN + 1];
         let mut start = buffer.len();
         for byte in normal(name).rev().take(buffer.len()) {
             start -= 1;
@@ -344,7 +344,7 @@ mod tests {
         ] {
             for name in names.names.iter().chain(&names.endings) {
                 assert!(normal(name.as_bytes()).eq(name.bytes()), "{name}");
-                assert!(name.len() <= LONGEST, "{name}");
+                assert!(name.len() <= MAX_LEN, "{name}");
                 assert!(names.find(name.as_bytes()).is_some(), "{name}");
             }
         }

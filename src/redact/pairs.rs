@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
-use super::{Rules, edits::Edits, names::SecretNames, splice::splice, text::DEEPEST};
+use super::{Rules, edits::Edits, names::SecretNames, splice::splice, text::MAX_DEPTH};
 use crate::content::{form::decoded, media_type::looks_like_json};
 
 /// The maximum length of a name after `;`, in bytes.
-const LONGEST_NAME: usize = 64;
+const MAX_NAME_LEN: usize = 64;
 
 /// The bytes that are kept when a changed value is encoded again.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC
@@ -184,7 +184,7 @@ impl Rules {
     /// Returns an encoded value with its secrets replaced. The value may be a URI or JSON, and may
     /// be encoded several times.
     fn nested_value(&self, raw: &[u8], is_in_body: bool, depth: usize) -> Option<Vec<u8>> {
-        if depth >= DEEPEST {
+        if depth >= MAX_DEPTH {
             return None;
         }
         let plain = decoded(raw);
@@ -250,7 +250,7 @@ fn value_end(text: &[u8], start: usize, syntax: PairSyntax, part: Part, is_secre
 /// Whether `text` begins with a name and `=`.
 fn begins_pair(text: &[u8]) -> bool {
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.%[]+ ".contains(byte);
-    let start = &text[..text.len().min(LONGEST_NAME)];
+    let start = &text[..text.len().min(MAX_NAME_LEN)];
     let end = start.iter().position(|byte| !is_name(byte));
     end.is_some_and(|end| end > 0 && start[end] == b'=')
 }

@@ -140,8 +140,8 @@ fn jwt(text: &[u8], is_cut: bool) -> Found {
 
 /// Returns the private key in PEM at the start of `text`. Line ends may be escaped.
 fn private_key(text: &[u8]) -> Found {
-    const LONGEST_LABEL: usize = 48;
-    let label = &text[KEY.len()..text.len().min(KEY.len() + LONGEST_LABEL)];
+    const MAX_LABEL_LEN: usize = 48;
+    let label = &text[KEY.len()..text.len().min(KEY.len() + MAX_LABEL_LEN)];
     let is_private = memmem::find(label, b"PRIVATE").is_some_and(|at| {
         let key = &label[at + b"PRIVATE".len()..];
         [&b" KEY"[..], b"+KEY", b"%20KEY"]

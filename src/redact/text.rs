@@ -6,10 +6,10 @@ use super::{Rules, pairs::PairSyntax, shapes};
 use crate::content::media_type::{looks_like_form, looks_like_json};
 
 /// The maximum number of texts around a text that is searched: JSON in a form in JSON.
-pub(super) const DEEPEST: usize = 6;
+pub(super) const MAX_DEPTH: usize = 6;
 
 /// The maximum number of times that a text is redacted, until redaction changes nothing.
-const MOST_PASSES: usize = 5;
+const MAX_PASSES: usize = 5;
 
 /// Redacts `text` until redaction changes nothing, because a replacement may reveal another secret:
 /// text that was not JSON may be JSON afterwards. If there is no end to it, returns `instead`.
@@ -19,7 +19,7 @@ pub(super) fn settled(
     instead: impl FnOnce() -> Vec<u8>,
 ) -> Option<Vec<u8>> {
     let mut clean = redact(text)?;
-    for _ in 1..MOST_PASSES {
+    for _ in 1..MAX_PASSES {
         match redact(&clean) {
             Some(next) if next != clean => clean = next,
             _ => return Some(clean),
@@ -60,7 +60,7 @@ impl Rules {
     /// Returns a text with its secrets replaced, or `None` if it has no secrets. `depth` is the
     /// number of texts around it.
     pub(super) fn text(&self, text: &[u8], syntax: PairSyntax, depth: usize) -> Option<Vec<u8>> {
-        if depth > DEEPEST {
+        if depth > MAX_DEPTH {
             return None;
         }
         let syntax = syntax.form_if(looks_like_form(text));

@@ -10,7 +10,7 @@ use std::{
 use futures_util::FutureExt;
 
 use super::{
-    BoxFuture, BoxStream, FileReport, Replay, Sink, Source, StoreError, Which,
+    BoxFuture, BoxStream, RecordingReport, Replay, Sink, Source, StoreError, Which,
     access::Access,
     blocking,
     file::{FileFormat, RecordingFile},
@@ -137,7 +137,7 @@ impl Har {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub async fn report(&self) -> Result<FileReport, StoreError> {
+    pub async fn report(&self) -> Result<RecordingReport, StoreError> {
         self.file.report().await
     }
 

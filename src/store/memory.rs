@@ -108,7 +108,7 @@ impl Memory {
         recorded
             .exchanges
             .iter()
-            .map(|held| held.exchange.clone())
+            .map(|entry| entry.exchange.clone())
             .collect()
     }
 

@@ -70,8 +70,8 @@ pub use self::{
     disk::Disk,
     disk_cache::DiskCache,
     error::{Location, StoreError},
-    file::{FileReport, Note},
-    folder::{Repair, Report},
+    file::{RecordingReport, Note},
+    folder::{Repair, FolderReport},
     memory::Memory,
     open::{Format, Recording, open},
 };

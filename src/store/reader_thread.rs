@@ -9,11 +9,11 @@ use super::BoxStream;
 use crate::{message::Exchange, store::StoreError};
 
 /// Number of exchanges that are read ahead.
-const QUEUED: usize = 16;
+const MAX_QUEUED: usize = 16;
 /// The number of body bytes of an exchange above which nothing is read ahead until the exchange is
 /// taken: a few bytes of a compressed file can decode to a gigabyte, and sixteen such bodies would
 /// exhaust memory.
-const LARGE: usize = 1 << 20;
+const LARGE_BODY_BYTES: usize = 1 << 20;
 
 type Read = Result<Exchange, StoreError>;
 
@@ -36,7 +36,7 @@ impl Reader {
 
 fn is_large(exchange: &Exchange) -> bool {
     let response = exchange.response.as_ref();
-    exchange.request.body.len() + response.map_or(0, |response| response.body.len()) > LARGE
+    exchange.request.body.len() + response.map_or(0, |response| response.body.len()) > LARGE_BODY_BYTES
 }
 
 /// Streams the items that `read` sends. The thread starts when the stream is first polled.
@@ -45,7 +45,7 @@ pub(super) fn on_a_thread(read: impl FnOnce(Reader) + Send + 'static) -> BoxStre
 }
 
 fn start(read: impl FnOnce(Reader) + Send + 'static) -> BoxStream<'static, Read> {
-    let (sender, mut receiver) = mpsc::channel(QUEUED);
+    let (sender, mut receiver) = mpsc::channel(MAX_QUEUED);
     let thread = thread::Builder::new().name("tower-traffic-replay".to_owned());
     match thread.spawn(move || read(Reader(sender))) {
         Ok(_) => stream::poll_fn(move |cx| {

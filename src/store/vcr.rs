@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    BoxFuture, BoxStream, FileReport, Replay, Source, StoreError, Which,
+    BoxFuture, BoxStream, RecordingReport, Replay, Source, StoreError, Which,
     file::{FileFormat, RecordingFile},
 };
 use crate::{
@@ -89,7 +89,7 @@ impl Vcr {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub async fn report(&self) -> Result<FileReport, StoreError> {
+    pub async fn report(&self) -> Result<RecordingReport, StoreError> {
         self.0.report().await
     }
 }

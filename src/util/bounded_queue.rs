@@ -43,7 +43,7 @@ pub(crate) trait Job: Send + 'static {
     const HANGS: &'static str;
 
     /// Returns the number of bytes that stay reserved until the job is settled.
-    fn held(&self) -> usize;
+    fn reserved_bytes(&self) -> usize;
 
     /// Whether a caller waits until the job is settled.
     fn is_awaited(&self) -> bool {
@@ -243,7 +243,7 @@ pub(crate) struct Queue<J> {
     /// Wakes callers that wait for a flush or for room.
     progress: Notify,
     /// The number of reserved bytes: of jobs in flight, in the queue, and in the worker.
-    held: AtomicUsize,
+    reserved: AtomicUsize,
     max_bytes: AtomicUsize,
     drain_timeout: Mutex<Duration>,
     /// The time at which the worker must end; set once, when the queue is closed.
@@ -280,7 +280,7 @@ impl<J: Job> Queue<J> {
             }),
             wake: Notify::new(),
             progress: Notify::new(),
-            held: AtomicUsize::new(0),
+            reserved: AtomicUsize::new(0),
             max_bytes: AtomicUsize::new(max_bytes),
             drain_timeout: Mutex::new(DRAIN_TIMEOUT),
             deadline: watch::Sender::new(None),
@@ -305,18 +305,18 @@ impl<J: Job> Queue<J> {
     }
 
     /// Reserves `bytes` bytes. Returns false, and reserves nothing, if the limit would be exceeded.
-    pub(crate) fn hold(&self, bytes: usize) -> bool {
-        let before = self.held.fetch_add(bytes, Ordering::Relaxed);
+    pub(crate) fn reserve(&self, bytes: usize) -> bool {
+        let before = self.reserved.fetch_add(bytes, Ordering::Relaxed);
         let fits = before.saturating_add(bytes) <= self.max_bytes.load(Ordering::Relaxed);
         if !fits {
-            self.held.fetch_sub(bytes, Ordering::Relaxed);
+            self.reserved.fetch_sub(bytes, Ordering::Relaxed);
         }
         fits
     }
 
     pub(crate) fn release(&self, bytes: usize) {
         if bytes > 0 {
-            self.held.fetch_sub(bytes, Ordering::Relaxed);
+            self.reserved.fetch_sub(bytes, Ordering::Relaxed);
             self.progress.notify_waiters();
         }
     }
@@ -324,7 +324,7 @@ impl<J: Job> Queue<J> {
     /// Whether more than half of the limit is reserved. New requests that may wait should wait
     /// then: the other half is for requests in flight.
     pub(crate) fn is_crowded(&self) -> bool {
-        self.held.load(Ordering::Relaxed) > self.max_bytes.load(Ordering::Relaxed) / 2
+        self.reserved.load(Ordering::Relaxed) > self.max_bytes.load(Ordering::Relaxed) / 2
     }
 
     /// Waits until the queue is no longer crowded, or is closed.
@@ -344,7 +344,7 @@ impl<J: Job> Queue<J> {
                 DropReason::Failed
             };
             drop(state);
-            self.release(job.held());
+            self.release(job.reserved_bytes());
             return self.count_dropped(reason);
         }
         let is_awaited = job.is_awaited();
@@ -377,7 +377,7 @@ impl<J: Job> Queue<J> {
     pub(crate) fn settle(
         &self,
         count: u64,
-        held: usize,
+        reserved: usize,
         outcome: Result<(), DropReason>,
     ) -> Counts {
         let mut state = self.lock();
@@ -388,7 +388,7 @@ impl<J: Job> Queue<J> {
         }
         let counts = state.counts;
         drop(state);
-        self.release(held);
+        self.release(reserved);
         counts
     }
 

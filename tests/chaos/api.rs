@@ -447,13 +447,13 @@ async fn the_state_is_complete() {
         .expire_after(Duration::from_mins(1))
         .engine();
     let app = ChaosApi::new(&engine).beside(users());
-    let (_, told) = ask(&app, "GET", "/chaos/state", "").await;
+    let (_, reported) = ask(&app, "GET", "/chaos/state", "").await;
     let counts = json!({
         "requests": 0, "connections": 0, "affected": 0, "active": 0, "capped": 0,
         "byBehaviour": {},
     });
     assert_eq!(
-        told,
+        reported,
         json!({
             "enabled": false,
             "chaos": "none",
@@ -472,7 +472,7 @@ async fn the_state_is_complete() {
         assert_eq!(users_status(&app).await, status);
     }
     tokio::time::advance(Duration::from_millis(15_500)).await;
-    let (_, told) = ask(&app, "GET", "/chaos/state", "").await;
+    let (_, reported) = ask(&app, "GET", "/chaos/state", "").await;
     let text = "Countdown (0 remaining) ReturnStatus (418)";
     let counts = json!({
         "requests": 3, "connections": 0, "affected": 1, "active": 0, "capped": 0,
@@ -492,15 +492,15 @@ async fn the_state_is_complete() {
         "seed": "18446744073709551615",
         "stats": counts,
     });
-    assert_eq!(told, on);
+    assert_eq!(reported, on);
 
     tokio::time::advance(Duration::from_secs(45)).await;
-    let (_, told) = ask(&app, "GET", "/chaos/state", "").await;
+    let (_, reported) = ask(&app, "GET", "/chaos/state", "").await;
     let mut off = on;
     off["enabled"] = false.into();
     off["chaos"] = "none".into();
     off["expiresInSeconds"] = Value::Null;
-    assert_eq!(told, off);
+    assert_eq!(reported, off);
 }
 
 /// Invalid documents, with the path and a part of the reason.
@@ -609,7 +609,7 @@ const BAD: &[(&str, &str, &str)] = &[
 ];
 
 /// An app in the middle of a chaos stage, and its state.
-async fn half_way() -> (Router, Value) {
+async fn with_a_countdown_of_one() -> (Router, Value) {
     let app = ChaosApi::new(&engine()).beside(users());
     let document = r#"{"type": "trigger", "trigger": {"type": "countdown", "count": 2},
         "behaviour": {"type": "status", "status": 503}}"#;
@@ -622,7 +622,7 @@ async fn half_way() -> (Router, Value) {
 
 #[tokio::test]
 async fn an_invalid_document_changes_nothing() {
-    let (app, before) = half_way().await;
+    let (app, before) = with_a_countdown_of_one().await;
     for (document, path, reason) in BAD {
         for route in ["activate", "activate/new"] {
             if document.is_empty() && route == "activate" {
@@ -649,7 +649,7 @@ async fn an_invalid_document_changes_nothing() {
 
 #[tokio::test]
 async fn a_body_too_large_changes_nothing() {
-    let (app, before) = half_way().await;
+    let (app, before) = with_a_countdown_of_one().await;
     let document = |length: usize| {
         let wait = r#"{"type": "wait"}"#;
         wait.to_owned() + &" ".repeat(length - wait.len())
@@ -673,7 +673,7 @@ async fn a_body_too_large_changes_nothing() {
 /// Each regular expression may need a megabyte.
 #[tokio::test]
 async fn the_number_of_regular_expressions_is_limited() {
-    let (app, before) = half_way().await;
+    let (app, before) = with_a_countdown_of_one().await;
     let document = |count: usize, pattern: &str| {
         let headers: serde_json::Map<_, _> = (0..count)
             .map(|number| (format!("h{number}"), pattern.into()))
@@ -697,7 +697,7 @@ async fn the_number_of_regular_expressions_is_limited() {
 #[test]
 fn no_document_overflows_the_stack() {
     let test = async {
-        let (app, before) = half_way().await;
+        let (app, before) = with_a_countdown_of_one().await;
         let openings = [
             "[",
             r#"{"type":"repeat","stages":["#,
@@ -728,13 +728,13 @@ fn no_document_overflows_the_stack() {
         // The widest document.
         let miss = r#"{"type":"trigger","trigger":{"type":"asked"},"behaviour":{"type":"none"}}"#;
         let wide = format!("[{}]", vec![miss; (1 << 20) / (miss.len() + 1)].join(","));
-        let (status, told) = ask(&app, "POST", "/chaos/activate", wide).await;
-        assert_eq!(status, 200, "{told}");
+        let (status, reported) = ask(&app, "POST", "/chaos/activate", wide).await;
+        assert_eq!(status, 200, "{reported}");
         assert_eq!(users_status(&app).await, 200);
         let (status, _) = ask(&app, "GET", "/chaos/state", "").await;
         assert_eq!(status, 200);
-        let (status, told) = ask(&app, "POST", "/chaos/deactivate", "").await;
-        assert_eq!((status, told), says("none"));
+        let (status, reported) = ask(&app, "POST", "/chaos/deactivate", "").await;
+        assert_eq!((status, reported), says("none"));
     };
     let thread = std::thread::Builder::new().stack_size(2 << 20);
     let run = || {

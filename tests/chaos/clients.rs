@@ -575,7 +575,7 @@ async fn a_panic_does_not_poison_the_engine() {
                 .metadata()
                 .target()
                 .starts_with("tower_traffic::chaos");
-            assert!(!is_ours, "told to panic");
+            assert!(!is_ours, "must panic");
         }
     }
 

@@ -797,7 +797,7 @@ async fn targets_count_separately_and_wait_counts_both() {
 }
 
 #[tokio::test]
-async fn a_connection_has_a_host_and_nothing_else() -> Result<(), BoxError> {
+async fn a_connection_has_only_a_host() -> Result<(), BoxError> {
     let any = Requests::any;
     for (trigger, fires) in [
         (Trigger::requests(any()), true),

@@ -63,7 +63,7 @@ where
 }
 
 #[tokio::test]
-async fn it_goes_below_tls_and_around_it() {
+async fn chaos_connect_works_below_and_around_tls() {
     let authority = Authority::new();
     let app = Router::new().route("/", on_get(async || random_bytes(100_000)));
     let server = TlsServer::start(authority.certify("localhost", HTTP1_AND_2), app).await;

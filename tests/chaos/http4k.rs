@@ -443,7 +443,7 @@ async fn a_trigger_is_evaluated_once_per_request() {
         "type": "trigger", "trigger": { "type": "not", "trigger": count }, "behaviour": { "type": "body" },
     });
     let until = json!({ "type": "wait", "until": count });
-    for (document, is_told) in [
+    for (document, is_reported) in [
         (miss(&count), true),
         (hit.clone(), true),
         (until.clone(), true),
@@ -461,7 +461,7 @@ async fn a_trigger_is_evaluated_once_per_request() {
             ask(chaos.clone(), post()).await;
         }
         let text = engine.to_string();
-        assert_eq!(text.contains("(993 remaining)"), is_told, "{text}");
+        assert_eq!(text.contains("(993 remaining)"), is_reported, "{text}");
     }
 }
 

@@ -17,7 +17,7 @@ use http_body_util::{BodyExt, Full};
 use proptest::prelude::*;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_traffic::chaos::{
-    Behavior, Chaos, ChaosBody, ChaosEngine, ChaosService, Decision, Latency, Panics, Stage,
+    Behavior, Chaos, ChaosBody, ChaosEngine, ChaosService, Decision, Latency, ThrowPanic, Stage,
     Trigger,
 };
 
@@ -43,7 +43,7 @@ fn answer(_: Request<ChaosBody<Body>>) -> Ready<Result<Response<Body>, Infallibl
 }
 
 type Inner = fn(Request<ChaosBody<Body>>) -> Ready<Result<Response<Body>, Infallible>>;
-type Asked = ChaosService<tower::util::ServiceFn<Inner>, Panics>;
+type Asked = ChaosService<tower::util::ServiceFn<Inner>, ThrowPanic>;
 
 fn service(chaos: &Chaos) -> Asked {
     chaos.layer(service_fn(answer as Inner))

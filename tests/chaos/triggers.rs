@@ -32,7 +32,7 @@ fn fails() -> Behavior {
 /// Responds to each request with a text.
 fn app<T>(chaos: &Chaos<T>) -> Router
 where
-    T: tower_traffic::chaos::Throw<std::convert::Infallible> + Clone + Send + Sync + 'static,
+    T: tower_traffic::chaos::ThrowHandler<std::convert::Infallible> + Clone + Send + Sync + 'static,
 {
     let routes = get(async || TEXT).post(async |body: String| body);
     Router::new()

@@ -219,7 +219,7 @@ async fn connections_are_upgraded() {
 // ---- errors
 
 #[tokio::test]
-async fn errors_of_reqwest_come_out_as_they_are() {
+async fn errors_of_reqwest_are_unchanged() {
     let server = Server::start(origin()).await;
     let url = server.url("/slow");
     let client = client(stack(&recording().0));
@@ -264,7 +264,7 @@ async fn an_error_of_a_layer_is_the_source() {
 struct Refused;
 
 #[tokio::test]
-async fn an_error_of_a_middleware_below_comes_out_as_it_is() {
+async fn an_error_of_an_inner_middleware_is_unchanged() {
     fn refuse<'a>(_: reqwest::Request, _: &'a mut Extensions, _: Next<'a>) -> Answer<'a> {
         ready(Err(Error::middleware(Refused))).boxed()
     }
@@ -429,7 +429,7 @@ async fn a_layer_may_make_another_request() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_passed_on_is_an_error() {
+async fn a_request_that_cannot_be_converted_is_an_error() {
     let server = Server::start(origin()).await;
     let lost = layer(|next, mut request| {
         request.extensions_mut().clear();

@@ -103,7 +103,7 @@ async fn on_the_wire(make: impl Fn(String) -> Request<Body>) -> String {
 }
 
 #[tokio::test]
-async fn the_wire_has_what_reqwest_puts_on_it() {
+async fn the_request_on_the_wire_equals_that_of_reqwest() {
     type Build = fn(reqwest::RequestBuilder) -> reqwest::RequestBuilder;
     type Case = (&'static str, fn() -> Body, Build);
     let cases: [Case; 5] = [
@@ -265,7 +265,7 @@ async fn a_request_body_that_breaks_off_fails_the_call() {
 }
 
 #[tokio::test]
-async fn reqwests_errors_come_out_and_are_recorded() {
+async fn errors_of_reqwest_are_returned_and_recorded() {
     let (record, memory) = recording();
     let origin = Origin::waiting(|_| std::future::pending());
     let server = Server::start(Router::new().fallback_service(origin)).await;
@@ -365,7 +365,7 @@ async fn trailers_of_a_response_are_given() {
 }
 
 #[tokio::test]
-async fn any_body_will_do() {
+async fn any_body_type_is_accepted() {
     let origin = Origin::new(|request| reply(200, full(request.into_body())));
     let server = Server::start(Router::new().fallback_service(origin)).await;
     // This body is not `Sync`.
@@ -380,7 +380,7 @@ async fn any_body_will_do() {
 }
 
 #[tokio::test]
-async fn a_proxy_ends_in_it() {
+async fn a_proxy_ends_in_reqwest() {
     let origin = Server::start(redirecting()).await;
     let at = origin.url("/echo");
     let aim = move |mut request: AxumRequest| {

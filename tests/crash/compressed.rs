@@ -152,12 +152,12 @@ fn await_write(folder: &Path) {
 }
 
 #[test]
-fn what_was_stored_with_gzip_survives_a_kill() {
+fn a_gzip_recording_survives_a_kill() {
     survives_kills("gzip");
 }
 
 #[test]
-fn what_was_stored_with_zstd_survives_a_kill() {
+fn a_zstd_recording_survives_a_kill() {
     survives_kills("zstd");
 }
 
@@ -219,7 +219,7 @@ fn survives_kills(form: &str) {
 }
 
 #[test]
-fn readers_of_a_file_that_is_written_see_whole_exchanges_and_cut_nothing() {
+fn a_reader_of_an_open_file_sees_complete_exchanges() {
     for form in ["gzip", "zstd"] {
         let folder = tempfile::tempdir().unwrap();
         let mut writer = Writer::start(folder.path(), form, 0);

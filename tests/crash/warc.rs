@@ -29,7 +29,7 @@ use tokio::{
 };
 use tower_traffic::{
     Exchange, ExchangeEnd,
-    store::{Disk, Replay, Report},
+    store::{Disk, Replay, FolderReport},
 };
 
 /// Number of concurrent clients.
@@ -361,7 +361,7 @@ fn await_growth(folder: &Path, known: &HashSet<PathBuf>) {
 }
 
 /// Opens and reads only the new files: reading all files after each round takes too long.
-async fn read_new(folder: &Path, known: &mut HashSet<PathBuf>) -> (Vec<Exchange>, Report) {
+async fn read_new(folder: &Path, known: &mut HashSet<PathBuf>) -> (Vec<Exchange>, FolderReport) {
     // On the same file system for hard links, but outside of the recording.
     let alone = TempDir::new_in(folder.parent().unwrap()).unwrap();
     for file in segments(folder) {
@@ -382,7 +382,7 @@ async fn read_new(folder: &Path, known: &mut HashSet<PathBuf>) -> (Vec<Exchange>
     (exchanges, report)
 }
 
-fn assert_undamaged(report: &Report) {
+fn assert_undamaged(report: &FolderReport) {
     assert!(report.repairs.is_empty(), "{:?}", report.repairs);
     assert!(report.skipped.is_empty(), "{:?}", report.skipped);
 }

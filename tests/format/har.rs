@@ -15,7 +15,7 @@ use support::stores::{exchange, find, record, replay};
 use tempfile::TempDir;
 use tower_traffic::{
     BodyEnd, Exchange, HeaderList, Matching, NoResponse, RecordedResponse, StoreError,
-    store::{FileReport, Har, Source},
+    store::{RecordingReport, Har, Source},
 };
 
 struct File {
@@ -40,7 +40,7 @@ impl File {
     }
 }
 
-fn report(file: &File) -> FileReport {
+fn report(file: &File) -> RecordingReport {
     block_on(Har::new(&file.path).report()).unwrap()
 }
 
@@ -192,7 +192,7 @@ fn base64_is_read_with_line_breaks_and_without_padding() {
 }
 
 #[test]
-fn pseudo_header_fields_become_what_they_mean() {
+fn pseudo_headers_become_the_request_target() {
     let headers = json!([
         {"name": ":method", "value": "PUT"},
         {"name": ":authority", "value": "example.com"},
@@ -375,7 +375,7 @@ fn uris_are_made_fit() {
 }
 
 #[test]
-fn secrets_in_a_bad_uri_are_not_told() {
+fn an_error_redacts_an_invalid_uri() {
     let url = "http://bob:hunter2@[x/?access_token=hunter2&id=7";
     let file = har(&json!([entry(json!({"url": url}), json!({}))]));
     let bad = bad(&file);
@@ -384,7 +384,7 @@ fn secrets_in_a_bad_uri_are_not_told() {
 }
 
 #[test]
-fn bad_entries_are_told_by_their_path_and_the_rest_is_served() {
+fn an_invalid_entry_is_reported_with_its_path() {
     let good = || entry(json!({}), json!({}));
     let file = har(&json!([
         good(),
@@ -523,7 +523,7 @@ fn syntax(error: &StoreError) -> (usize, usize) {
 }
 
 #[test]
-fn what_stands_before_a_syntax_error_is_served() {
+fn entries_before_a_syntax_error_are_served() {
     let text = fs::read_to_string(&har(&json!([entry(json!({}), json!({}))])).path).unwrap();
     let end = text.rfind(']').unwrap();
     let file = File::of(format!("{},\n{{\"request\": tru", &text[..end]));
@@ -535,7 +535,7 @@ fn what_stands_before_a_syntax_error_is_served() {
 }
 
 #[test]
-fn what_is_no_har_is_told() {
+fn a_file_of_another_kind_is_an_error() {
     for text in [
         "",
         "[]",
@@ -573,7 +573,7 @@ fn a_byte_order_mark_and_comments_are_ignored() {
 // ---- writing
 
 #[test]
-fn what_is_written_is_har_1_2() {
+fn written_files_are_har_1_2() {
     let file = File::new();
     let mut exchange = Exchange::new(
         Request::post("http://example.com/a?b=c%20d&e")
@@ -761,7 +761,7 @@ fn a_har_has_one_writer() {
 }
 
 #[test]
-fn a_file_that_does_not_exist_is_empty_to_a_look_up_and_told_to_a_reader() {
+fn a_missing_file_is_a_miss_and_an_error_of_replay() {
     let har = Har::new("/nonexistent/x.har");
     assert!(block_on(har.is_empty()).unwrap());
     assert!(find(&har, &exchange("a")).unwrap().is_none());
@@ -929,7 +929,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn what_is_written_is_read_back_exactly(exchanges in prop::collection::vec(exchanges(), 1..4)) {
+    fn written_files_are_read_back_exactly(exchanges in prop::collection::vec(exchanges(), 1..4)) {
         let file = File::new();
         record(&Har::new(&file.path), exchanges.clone());
         let (read, errors) = replay(&Har::new(&file.path));

@@ -107,7 +107,7 @@ fn a_stored_request_without_a_response_is_an_exchange_without() {
 }
 
 #[test]
-fn a_text_that_is_none_is_told_and_the_rest_is_read() {
+fn an_invalid_text_is_reported_and_the_rest_is_read() {
     for (file, bad) in [
         ("request.txt", ""),
         ("request.txt", "GET\r\n\r\n\r\n"),

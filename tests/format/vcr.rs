@@ -12,11 +12,11 @@ use proptest::prelude::*;
 use support::stores::replay;
 use tower_traffic::{
     Exchange, HeaderList, Matching, StoreError,
-    store::{FileReport, Source, Vcr, Which},
+    store::{RecordingReport, Source, Vcr, Which},
 };
 
 /// The exchanges and errors of replaying a cassette, and the report of reading it.
-fn read(text: impl AsRef<[u8]>) -> (Vec<Exchange>, Vec<StoreError>, FileReport) {
+fn read(text: impl AsRef<[u8]>) -> (Vec<Exchange>, Vec<StoreError>, RecordingReport) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cassette.yaml");
     fs::write(&path, text).unwrap();
@@ -239,7 +239,7 @@ fn aliases_are_followed() {
 }
 
 #[test]
-fn unknown_fields_are_told_once() {
+fn an_unknown_field_is_noted_once() {
     let interaction = "- new: 1
   request: {method: get, uri: 'http://a/', odd: 2, body: {string: x, also: 3}}
   response: {status: {code: 204}}
@@ -259,7 +259,7 @@ fn unknown_fields_are_told_once() {
 }
 
 #[test]
-fn bad_interactions_are_told_by_their_path_and_the_rest_is_served() {
+fn an_invalid_interaction_is_reported_with_its_path() {
     let good = "- request: {method: get, uri: 'http://a/'}\n  response: {status: {code: 200}}\n";
     let bad = [
         ("- 7", "$.http_interactions[1]"),
@@ -316,7 +316,7 @@ fn syntax(error: &StoreError) -> (usize, usize) {
 }
 
 #[test]
-fn what_stands_before_a_syntax_error_is_served() {
+fn entries_before_a_syntax_error_are_served() {
     let (exchanges, errors, report) = read(
         "interactions:
 - request: {method: get, uri: 'http://a/'}
@@ -332,7 +332,7 @@ fn what_stands_before_a_syntax_error_is_served() {
 }
 
 #[test]
-fn what_is_no_cassette_is_told() {
+fn a_file_of_another_kind_is_an_error() {
     for text in [
         "",
         "{}",

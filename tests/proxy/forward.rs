@@ -71,7 +71,7 @@ async fn a_name_that_does_not_resolve() {
 }
 
 #[tokio::test]
-async fn a_port_where_nobody_listens() {
+async fn a_refused_connection_is_a_502() {
     let url = format!("http://{}/path", nowhere().await);
     let answer = ask(&Forward::new(), get(url)).await;
     assert_failed(&answer, 502, "connection_refused", "refused");
@@ -159,7 +159,7 @@ async fn a_transfer_coding_that_would_be_lost() {
 }
 
 #[tokio::test]
-async fn a_switch_of_protocols_that_nobody_asked_for() {
+async fn an_unrequested_101_is_a_502() {
     let switch = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
     let origin = Raw::answering(switch).await;
     let answer = ask(&Forward::new(), get(origin.url("/"))).await;
@@ -281,7 +281,7 @@ async fn a_resolved_host_is_found_in_any_case_and_at_any_port() {
 
 // ---- TLS
 
-fn says_hi() -> Router {
+fn answers_hi() -> Router {
     Router::new().fallback_service(Origin::new(|request| {
         reply(200, full(format!("hi over {:?}", request.version())))
     }))
@@ -299,7 +299,7 @@ async fn an_origin_with_a_certificate_is_asked_as_it_likes() {
         (&[], "hi over HTTP/1.1"),
     ] {
         let config = authority.certify("origin.test", protocols);
-        let origin = TlsServer::start(config, says_hi()).await;
+        let origin = TlsServer::start(config, answers_hi()).await;
         let url = format!("https://origin.test:{}/", origin.addr.port());
         for _ in 0..3 {
             assert_eq!(ask(&forward, get(&url)).await.text(), expected);
@@ -311,13 +311,13 @@ async fn an_origin_with_a_certificate_is_asked_as_it_likes() {
 #[tokio::test]
 async fn certificates_of_addresses_are_checked_as_such() {
     let authority = Authority::new();
-    let origin = TlsServer::start(authority.certify("127.0.0.1", HTTP1), says_hi()).await;
+    let origin = TlsServer::start(authority.certify("127.0.0.1", HTTP1), answers_hi()).await;
     let url = format!("https://{}/", origin.addr);
     assert_eq!(ask(&authority.forward(), get(&url)).await.status, 200);
 }
 
 #[tokio::test]
-async fn bad_certificates_are_told_apart() {
+async fn invalid_certificates_have_distinct_errors() {
     let authority = Authority::new();
     let other = Authority::new();
     let forward = authority.forward().resolve("origin.test", local());
@@ -326,7 +326,7 @@ async fn bad_certificates_are_told_apart() {
         (authority.certify("other.test", HTTP1), "name"),
         (authority.certify_until_2001("origin.test"), "expired"),
     ] {
-        let origin = TlsServer::start(config, says_hi()).await;
+        let origin = TlsServer::start(config, answers_hi()).await;
         let url = format!("https://origin.test:{}/path", origin.addr.port());
         let answer = ask(&forward, get(&url)).await;
         assert_failed(&answer, 502, "tls_certificate_error", reason);
@@ -335,7 +335,7 @@ async fn bad_certificates_are_told_apart() {
 }
 
 #[tokio::test]
-async fn what_is_not_tls_behind_https() {
+async fn plain_text_behind_https_is_a_502() {
     let plain = Raw::serving(async |mut connection| {
         // The response of a plain server to a TLS handshake.
         let _ = connection.stream.read_u8().await;
@@ -371,7 +371,7 @@ async fn what_is_not_tls_behind_https() {
 #[tokio::test]
 async fn tls_behind_http() {
     let authority = Authority::new();
-    let origin = TlsServer::start(authority.certify("127.0.0.1", HTTP1), says_hi()).await;
+    let origin = TlsServer::start(authority.certify("127.0.0.1", HTTP1), answers_hi()).await;
     let answer = ask(&Forward::new(), get(format!("http://{}/path", origin.addr))).await;
     assert_failed(&answer, 502, "http_protocol_error", "TLS behind http");
 }
@@ -379,7 +379,7 @@ async fn tls_behind_http() {
 #[tokio::test]
 async fn the_systems_roots_do_not_trust_a_tests_authority() {
     let authority = Authority::new();
-    let origin = TlsServer::start(authority.certify("127.0.0.1", HTTP1), says_hi()).await;
+    let origin = TlsServer::start(authority.certify("127.0.0.1", HTTP1), answers_hi()).await;
     let url = format!("https://{}/path", origin.addr);
     for forward in [Forward::new(), Forward::new().system_roots(false)] {
         let answer = ask(&forward, get(&url)).await;
@@ -632,7 +632,7 @@ async fn a_body_may_take_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upload_may_be_slow_while_it_goes_on() {
+async fn a_slow_upload_with_progress_succeeds() {
     let origin = Server::start(Router::new().fallback_service(Origin::new(|request| {
         reply(200, full(request.body().clone()))
     })))
@@ -669,7 +669,7 @@ async fn one_connection_serves_many_requests_and_clones() {
 }
 
 #[tokio::test]
-async fn a_proxy_keeps_its_connections_whoever_asks() {
+async fn connections_are_pooled_across_clients() {
     let origin = Raw::answering(OK).await;
     let proxy = proxy(ProxyHost::http(), Forward::new()).await;
     for version in [Version::HTTP_11, Version::HTTP_2, Version::HTTP_11] {
@@ -739,7 +739,7 @@ async fn hangs_up_on_the_second() -> Raw {
 }
 
 #[tokio::test]
-async fn what_may_be_repeated_is_sent_again_when_a_kept_connection_was_closed() {
+async fn repeatable_requests_are_retried_on_a_closed_connection() {
     for method in ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"] {
         let origin = hangs_up_on_the_second().await;
         let forward = Forward::new();
@@ -766,7 +766,7 @@ async fn a_kept_connection_with_tls_that_was_dropped_is_replaced() {
     let forward = authority.forward();
     for protocols in [HTTP1, HTTP2] {
         let config = authority.certify("127.0.0.1", protocols);
-        let origin = TlsServer::start(config, says_hi()).await;
+        let origin = TlsServer::start(config, answers_hi()).await;
         let url = format!("https://{}/", origin.addr);
         for connections in 1..10 {
             let answer = ask(&forward, get(&url)).await;
@@ -782,7 +782,7 @@ async fn a_kept_connection_with_tls_that_was_dropped_is_replaced() {
 }
 
 #[tokio::test]
-async fn what_may_not_be_repeated_is_not() {
+async fn other_requests_are_not_retried() {
     let ask_again: [fn(String) -> Request<Body>; 5] = [
         |url| request("POST", url, empty()),
         |url| post(url, "content"),
@@ -808,7 +808,7 @@ async fn what_may_not_be_repeated_is_not() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_a_third_time() {
+async fn a_request_is_sent_at_most_twice() {
     // Every connection responds to its first request only.
     let origin = Raw::serving(async |mut connection| {
         connection.head().await;

@@ -152,7 +152,7 @@ async fn a_request_about_the_server_keeps_its_asterisk() {
 }
 
 #[test]
-fn a_bad_upstream_is_an_error_that_says_what_is_wrong() {
+fn an_invalid_upstream_is_an_error_with_the_reason() {
     for (uri, reason) in [
         ("", "not a URI"),
         ("not a uri", "not a URI"),
@@ -466,7 +466,7 @@ async fn a_response_loses_its_connections_fields_too() {
 
 /// Without these headers, the message would lose its length, its host, or the proxy's own headers.
 #[tokio::test]
-async fn connection_cannot_name_away_what_the_proxy_needs() {
+async fn connection_cannot_remove_headers_that_the_proxy_needs() {
     let origin = Server::start(Router::new().fallback_service(Origin::new(|request| {
         let mut text = String::from_utf8_lossy(request.body()).into_owned();
         for (name, value) in request.headers() {
@@ -568,7 +568,7 @@ async fn via_tells_the_version_of_each_side() {
 }
 
 #[tokio::test]
-async fn every_proxy_has_a_name_of_its_own() {
+async fn each_proxy_has_a_unique_name() {
     let name = async || {
         let seen = passed(&ProxyHost::http(), from_host("/", "example.com")).await;
         field(&seen, "via").remove(0)
@@ -604,7 +604,7 @@ async fn a_name_cannot_inject_anything() {
 }
 
 #[tokio::test]
-async fn the_origin_is_told_of_the_client_on_wish() {
+async fn forwarded_headers_are_optional() {
     let seen = passed(&ProxyHost::http(), from_host("/", "example.com")).await;
     assert_eq!(field(&seen, "forwarded"), [""; 0]);
     assert_eq!(field(&seen, "x-forwarded-for"), [""; 0]);
@@ -635,7 +635,7 @@ async fn the_origin_is_told_of_the_client_on_wish() {
 }
 
 #[tokio::test]
-async fn what_the_client_says_of_itself_stays_before_what_the_proxy_knows() {
+async fn forwarded_addresses_append_to_those_of_the_client() {
     let layer = ProxyHost::upstream("http://up.test").expect("an upstream");
     let layer = layer.forwarded(true).x_forwarded(true);
     let claim = |mut request: Request<Body>| {
@@ -706,7 +706,7 @@ async fn the_clients_address_comes_from_axum() {
 }
 
 #[tokio::test]
-async fn max_forwards_counts_down_where_it_says_anything() {
+async fn max_forwards_counts_down_for_trace_and_options() {
     let layer = ProxyHost::http();
     let ask = |method: &str, left: &str| {
         let request = with(request(method, "/", empty()), "host", "example.com");
@@ -737,7 +737,7 @@ async fn max_forwards_counts_down_where_it_says_anything() {
 // ---- refusals
 
 #[tokio::test]
-async fn a_request_without_a_host_says_so() {
+async fn a_request_without_a_host_is_refused() {
     for layer in [ProxyHost::http(), ProxyHost::https(), ProxyHost::by_port()] {
         for request in [
             get("/"),
@@ -826,7 +826,7 @@ async fn hosts_that_are_none_are_refused() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_request_do_not_reach_the_origin() {
+async fn malformed_requests_do_not_reach_the_origin() {
     let origin = Raw::answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     let proxy = proxy(ProxyHost::http(), Forward::new()).await;
     let host = format!("host: {}\r\n", origin.addr);
@@ -870,7 +870,7 @@ async fn bytes_that_are_no_request_do_not_reach_the_origin() {
 }
 
 #[tokio::test]
-async fn what_has_two_lengths_is_one_request_for_both_sides() {
+async fn a_request_with_two_lengths_is_one_request_for_both_sides() {
     let origin = Raw::serving(async |mut connection| {
         while let Some(head) = connection.head().await {
             assert_eq!(values(&head, "content-length"), [""; 0], "{head}");
@@ -1080,7 +1080,7 @@ async fn an_allowed_tunnel_needs_a_host_a_port_and_leave() {
 
 /// RFC 8441: a `CONNECT` with `:protocol` opens a WebSocket.
 #[tokio::test]
-async fn an_extended_connect_is_no_tunnel() {
+async fn an_extended_connect_opens_no_tunnel() {
     let layer = ProxyHost::http().allow_connect(true);
     let connect = || request("CONNECT", "http://example.com:80/chat", empty());
     assert_eq!(refused(&layer, connect()).await.status, 400);
@@ -1144,7 +1144,7 @@ async fn a_proxy_that_is_asked_for_itself_asks_itself_once() {
 }
 
 #[tokio::test]
-async fn two_proxies_do_not_play_with_a_request_for_ever() {
+async fn a_loop_of_two_proxies_ends() {
     let (first, first_count) = counted(
         ProxyHost::http(),
         // Forwards to the second proxy, which forwards back to the first.

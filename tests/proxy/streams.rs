@@ -401,7 +401,7 @@ async fn an_upload_that_breaks_off_does_not_look_whole_to_the_origin() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_is_not_served_any_longer() {
+async fn a_disconnect_of_the_client_cancels_the_request() {
     let (left, mut gone) = mpsc::unbounded_channel();
     let origin = Raw::serving(move |mut connection| {
         let left = left.clone();
@@ -584,7 +584,7 @@ async fn a_recording_proxy_makes_the_origin_superfluous() {
 }
 
 #[tokio::test]
-async fn a_recording_of_a_failing_origin_tells_what_the_client_was_told() {
+async fn a_failure_of_the_origin_is_recorded_as_the_client_sees_it() {
     let memory = Memory::new();
     let record = RecordTraffic::new(memory.clone());
     let recorder = record.recorder();

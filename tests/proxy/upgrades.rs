@@ -197,7 +197,7 @@ async fn a_refused_upgrade_is_an_ordinary_answer() {
 
 /// Bytes directly after the handshake arrive, on both sides.
 #[tokio::test]
-async fn an_upgrade_keeps_what_comes_with_it() {
+async fn an_upgrade_keeps_the_first_bytes() {
     let origin = Raw::serving(async |mut connection| {
         connection.head().await;
         connection
@@ -275,7 +275,7 @@ async fn tls_passes_through_a_tunnel() {
 }
 
 #[tokio::test]
-async fn a_tunnel_carries_what_either_side_says_first() {
+async fn either_side_may_speak_first_in_a_tunnel() {
     let origin = Raw::serving(async |mut connection| {
         connection.say("220 ready\r\n").await;
         let rest = connection.rest().await;
@@ -360,8 +360,8 @@ async fn a_tunnel_that_leads_nowhere_is_a_502() {
             answer.starts_with(&format!("HTTP/1.1 {status} ")),
             "{answer}"
         );
-        let told = format!("tower-traffic; error={error}");
-        assert_eq!(values(&answer, "proxy-status"), [told], "{answer}");
+        let reported = format!("tower-traffic; error={error}");
+        assert_eq!(values(&answer, "proxy-status"), [reported], "{answer}");
     }
 }
 

@@ -93,7 +93,7 @@ async fn go(ways: &[&str]) -> Exchange {
 }
 
 #[tokio::test]
-async fn nothing_of_an_exchange_is_left_in_the_next() {
+async fn reused_buffers_carry_nothing_over() {
     for second in WAYS {
         let alone = go(&[second]).await;
         for first in WAYS {

@@ -303,7 +303,7 @@ fn with_length(mut response: Response<Body>, length: &str) -> Response<Body> {
 // ---- failed exchanges
 
 #[tokio::test]
-async fn a_request_body_that_errors_half_way_is_recorded_as_that() {
+async fn a_request_body_error_is_recorded() {
     let (record, memory) = recording();
     let origin = Origin::saying("sorry");
     let service = record.layer(origin.clone());
@@ -321,7 +321,7 @@ async fn a_request_body_that_errors_half_way_is_recorded_as_that() {
 }
 
 #[tokio::test]
-async fn a_response_body_that_errors_half_way_is_recorded_as_that() {
+async fn a_response_body_error_is_recorded() {
     let (record, memory) = recording();
     let service = record.layer(Origin::new(|_| {
         reply(200, frames([data("half of"), broken("disk gone")]))
@@ -441,7 +441,7 @@ async fn raw_origin(answer: &'static str) -> String {
 }
 
 #[tokio::test]
-async fn an_origin_that_closes_half_way_through_its_content() {
+async fn a_response_cut_by_its_origin_is_recorded_as_cut() {
     let (record, memory) = recording();
     let client = record.layer(http1());
     let url = raw_origin("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello").await;
@@ -553,7 +553,7 @@ async fn a_body_of_just_the_capture_limit_is_complete() {
 }
 
 #[tokio::test]
-async fn a_capture_limit_of_nothing_keeps_heads_only() {
+async fn a_body_limit_of_zero_keeps_heads_only() {
     let memory = Memory::new();
     let record = recording_into(&memory).max_body_bytes(0);
     let answer = ask(&record.layer(all_kinds()), get("/trailers")).await;
@@ -565,7 +565,7 @@ async fn a_capture_limit_of_nothing_keeps_heads_only() {
 }
 
 #[tokio::test]
-async fn what_the_filter_turns_down_passes_and_is_not_counted() {
+async fn rejected_requests_pass_and_are_not_counted() {
     let memory = Memory::new();
     let record = recording_into(&memory).filter(|request| request.uri.path() != "/health");
     let service = record.layer(Origin::saying("fine"));
@@ -673,7 +673,7 @@ async fn the_counters_add_up_with_a_store_that_is_too_slow() {
 }
 
 #[tokio::test]
-async fn a_store_that_recovers_gets_what_comes_after() {
+async fn a_recovered_store_takes_later_exchanges() {
     let memory = Memory::new();
     let calls = AtomicUsize::new(0);
     let store = memory.clone();
@@ -766,7 +766,7 @@ async fn a_hook_that_panics_does_no_harm() {
 // ---- the queue
 
 #[tokio::test]
-async fn what_does_not_fit_is_dropped_and_counted() {
+async fn exchanges_over_the_buffer_limit_are_dropped_and_counted() {
     let (memory, gate) = (Memory::new(), Arc::new(Semaphore::new(0)));
     let record = RecordTraffic::new(gated(&memory, &gate)).max_buffered_bytes(10_000);
     let service = record.layer(all_kinds());
@@ -946,7 +946,7 @@ async fn flush_is_a_barrier() {
 }
 
 #[tokio::test]
-async fn flushing_what_recorded_nothing_returns() {
+async fn a_flush_without_exchanges_returns() {
     let stats = soon(recording().0.recorder().flush()).await;
     assert_eq!(stats, tower_traffic::record::RecorderStats::default());
 }
@@ -990,7 +990,7 @@ fn dropping_the_last_handle_drains_when_the_runtime_is_gone() {
 }
 
 #[test]
-fn what_is_in_flight_when_the_runtime_goes_is_recorded() {
+fn exchanges_in_flight_at_the_end_of_the_runtime_are_recorded() {
     let (record, memory) = recording();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
@@ -1038,7 +1038,7 @@ fn dropping_the_last_handle_gives_a_store_up_that_blocks_its_thread() {
 }
 
 #[test]
-fn the_last_drop_may_wait_for_ever() {
+fn the_drain_timeout_may_be_unlimited() {
     let (record, memory) = recording();
     let record = record.drain_timeout(Duration::MAX);
     ask_at_once(&record.layer(Origin::saying("fine")), get("/"));
@@ -1105,7 +1105,7 @@ fn empty_service() -> Origin {
 }
 
 #[tokio::test]
-async fn it_respects_the_readiness_of_the_service_inside() {
+async fn misses_wait_until_the_inner_service_is_ready() {
     let (record, memory) = recording();
     let origin = Origin::waiting(|_| async {
         tokio::task::yield_now().await;
@@ -1138,7 +1138,7 @@ async fn two_layers_in_one_stack_record_both() {
 }
 
 #[test]
-fn what_axum_needs_holds() {
+fn the_layer_meets_the_bounds_of_axum() {
     fn assert_send<T: Send>() {}
     fn assert_sync<T: Sync>() {}
     fn assert_layer<T: Clone + Send + Sync + 'static>() {}

@@ -143,7 +143,7 @@ fn usual_secrets_are_replaced_in_json_and_the_rest_stays_byte_for_byte() {
 }
 
 #[test]
-fn usual_secrets_are_found_in_what_is_nearly_json() {
+fn usual_secrets_are_replaced_in_malformed_json() {
     check(
         &Redact::default(),
         JSON,
@@ -163,7 +163,7 @@ fn usual_secrets_are_found_in_what_is_nearly_json() {
 }
 
 #[test]
-fn nothing_is_replaced_in_bodies_when_that_is_switched_off() {
+fn disabled_body_redaction_replaces_nothing() {
     let keeping = Redact::default().keep_bodies(true);
     unchanged(&keeping, FORM, &["password=x"]);
     unchanged(&keeping, JSON, &["{\"password\":\"x\"}"]);
@@ -194,7 +194,7 @@ fn nothing_is_replaced_in_bodies_when_that_is_switched_off() {
 // ---- named secrets
 
 #[test]
-fn named_members_are_replaced_whatever_their_value_is() {
+fn named_members_with_any_value_are_replaced() {
     check(
         &Redact::none().json_field("PIN"),
         JSON,
@@ -206,7 +206,7 @@ fn named_members_are_replaced_whatever_their_value_is() {
 }
 
 #[test]
-fn pointers_lead_to_what_is_replaced() {
+fn values_at_pointers_are_replaced() {
     let redact = Redact::none()
         .json_pointer("/user/password")
         .json_pointer("/cards/*/pin")
@@ -239,7 +239,7 @@ fn pointers_lead_to_what_is_replaced() {
 }
 
 #[test]
-fn what_is_named_does_not_get_through_in_what_is_no_json() {
+fn named_members_are_replaced_in_malformed_json() {
     let redact = Redact::none().json_field("pin");
     let deep = "[".repeat(500);
     check(
@@ -264,7 +264,7 @@ fn what_is_named_does_not_get_through_in_what_is_no_json() {
 }
 
 #[test]
-fn what_was_cut_is_redacted_as_far_as_it_goes() {
+fn a_cut_body_is_redacted_up_to_its_end() {
     let text = r#"{"a":"b","pin":"hunter2","c":{"pin":{"x":"hunter3"}},"d":[1,2]}"#;
     let redact = Redact::none().json_field("pin");
     for end in 0..text.len() {
@@ -334,7 +334,7 @@ fn multipart_forms_lose_their_secrets() {
 // ---- headers that describe the body
 
 #[test]
-fn the_length_is_that_of_what_is_stored_and_digests_are_removed() {
+fn redaction_updates_the_length_and_removes_digests() {
     let mut request = post(JSON, "{\"token\":\"x\"}");
     for name in ["content-md5", "digest", "content-digest", "repr-digest"] {
         let mut map = request.headers.to_map();
@@ -393,7 +393,7 @@ fn gzip(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_compressed_is_stored_decoded_if_it_has_a_secret_that_was_named() {
+fn a_compressed_body_with_a_named_secret_is_stored_decoded() {
     let packed = gzip("{\"pin\":1,\"a\":2}");
     let mut request = compressed("gzip", JSON, packed.clone());
     Redact::default().json_field("pin").request(&mut request);
@@ -415,7 +415,7 @@ fn what_is_compressed_is_stored_decoded_if_it_has_a_secret_that_was_named() {
 }
 
 #[test]
-fn what_is_compressed_and_was_cut_is_decoded_as_far_as_it_goes() {
+fn a_cut_compressed_body_is_decoded_up_to_its_end() {
     let numbers = (0..2000_u32).map(|i| i.wrapping_mul(2_654_435_761).to_string());
     let numbers = numbers.collect::<Vec<_>>().join(",");
     let packed = gzip(&format!("{{\"pin\":\"hunter2\",\"a\":[{numbers}]}}"));
@@ -434,7 +434,7 @@ fn what_is_compressed_and_was_cut_is_decoded_as_far_as_it_goes() {
 }
 
 #[test]
-fn what_cannot_be_decoded_is_replaced_as_a_whole() {
+fn a_body_that_cannot_be_decoded_is_replaced_as_a_whole() {
     let redact = Redact::default().json_field("pin").form_field("pin");
     for (content_type, after) in [
         (JSON, "\"REDACTED\""),
@@ -554,7 +554,7 @@ fn json_is_known_after_a_byte_order_mark_and_by_the_first_of_several_types() {
 }
 
 #[test]
-fn what_is_named_is_found_in_what_is_compressed_and_not_declared() {
+fn named_secrets_are_found_in_undeclared_compression() {
     let json = Redact::default().json_field("pin");
     let clean = |redact: &Redact, content_type: &str, packed: Vec<u8>| {
         let mut request = compressed("gzip", content_type, packed);
@@ -598,7 +598,7 @@ fn what_is_named_is_found_in_what_is_compressed_and_not_declared() {
 }
 
 #[test]
-fn parts_that_are_not_as_they_should_be_do_not_get_through() {
+fn secrets_in_malformed_parts_are_replaced() {
     let redact = Redact::none().form_field("pin").json_field("pin");
     let content_type = "multipart/form-data; boundary=b";
     let form = |part: &str| format!("--b\r\n{part}\r\n--b--\r\n");

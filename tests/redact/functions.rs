@@ -42,7 +42,7 @@ fn origin() -> Origin {
 }
 
 #[tokio::test]
-async fn what_functions_leave_is_stored_and_found() {
+async fn redacted_exchanges_are_stored_and_found() {
     let folder = tempfile::tempdir().expect("a folder");
     let record = RecordTraffic::disk(folder.path()).redact(without_user());
     let answer = ask(&record.layer(origin()), get("/users/bob?token=hunter2")).await;
@@ -120,7 +120,7 @@ async fn an_exchange_whose_function_panics_is_dropped_and_counted() {
 }
 
 #[test]
-fn nothing_is_left_of_a_message_whose_function_panics() {
+fn a_message_is_replaced_when_its_function_panics() {
     let redact = Redact::default()
         .request_with(|_| panic!("on purpose"))
         .response_with(|_| panic!("on purpose"));

@@ -98,7 +98,7 @@ fn two_secrets_look_different_and_so_do_two_keys() {
 }
 
 #[test]
-fn what_only_looks_like_a_hash_is_hashed() {
+fn a_secret_that_resembles_a_hash_is_hashed() {
     for secret in [
         "REDACTED-short",
         "REDACTED-1a2b3c4d5e6F",
@@ -128,7 +128,7 @@ fn the_key_is_not_printed() {
 }
 
 #[test]
-fn requests_with_different_secrets_are_told_apart_by_who_has_the_key() {
+fn the_hash_key_distinguishes_requests_with_different_secrets() {
     let ask = |secret: &str| request(&format!("/?token={secret}"), "", "");
     let hashed = Matching::new().redact(hashing());
     assert_ne!(hashed.key(&ask("a")), hashed.key(&ask("b")));

@@ -110,7 +110,7 @@ fn fields_can_be_added_and_kept() {
 }
 
 #[test]
-fn nothing_is_replaced_when_it_is_switched_off() {
+fn disabled_redaction_replaces_nothing() {
     let none = Redact::none();
     assert_eq!(text(&none, "authorization", SECRET), SECRET);
     assert_eq!(
@@ -265,7 +265,7 @@ fn fields_that_hold_a_uri_lose_their_secrets() {
 }
 
 #[test]
-fn a_uri_that_is_not_utf_8_loses_its_secrets_and_nothing_else() {
+fn only_the_secrets_of_a_non_utf_8_uri_are_replaced() {
     let before = b"/caf\xe9?token=hunter2&a=\xff";
     assert_eq!(
         value(&Redact::default(), "location", before),
@@ -393,7 +393,7 @@ fn contains(bytes: &[u8], text: &str) -> bool {
 }
 
 #[tokio::test]
-async fn nothing_of_a_secret_is_in_the_files_of_a_recording() {
+async fn the_files_of_a_recording_contain_no_secret() {
     let folder = tempfile::tempdir().expect("a folder");
     let record = RecordTraffic::disk(folder.path());
     let app = Router::new()

@@ -249,7 +249,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_of_a_secret_is_in_the_files_of_a_recording(
+    fn the_files_of_a_recording_contain_no_secret(
         place in sample::select(&PLACES[..]),
         secret in secret(),
         rest in "[a-y \"\\\\]{0,40}",
@@ -314,7 +314,7 @@ proptest! {
 
     /// A live request has the key of its recording, whatever the recorder hashes with.
     #[test]
-    fn keys_are_those_of_what_is_stored(
+    fn live_and_stored_requests_have_the_same_key(
         place in sample::select(&PLACES[..]),
         secret in secret(),
         other in secret(),

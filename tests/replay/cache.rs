@@ -50,7 +50,7 @@ fn unreachable_origin() -> Origin {
 
 /// http4k's cache behavior.
 #[tokio::test]
-async fn it_answers_what_it_has_and_passes_the_rest_on() {
+async fn a_hit_is_answered_and_a_miss_passes() {
     let memory = Memory::from_iter([
         with_status(recorded_get("/bob1", "one"), 200),
         with_status(recorded_get("/bob2", "two"), 202),
@@ -195,7 +195,7 @@ async fn a_miss_is_recorded_on_disk_for_a_later_process() {
 }
 
 #[tokio::test]
-async fn it_records_into_another_store() {
+async fn misses_are_recorded_into_another_store() {
     let memory = Memory::new();
     let layer = ReplayCache::read_only(Memory::new())
         .record_to(memory.clone())
@@ -237,7 +237,7 @@ async fn without_a_place_to_record_misses_pass_through() {
 }
 
 #[tokio::test]
-async fn what_breaks_off_is_not_recorded() {
+async fn a_partial_response_is_not_recorded() {
     let memory = Memory::new();
     let layer = recording(&memory);
     let cache = layer.layer(Origin::new(|_| {
@@ -375,7 +375,7 @@ fn first_body_by_hand() -> (FrameSender, Origin) {
 
 /// A caller that repeats its request before reading the first response would wait for itself.
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_does_not_read_on_is_not_waited_for_for_ever() {
+async fn followers_stop_waiting_for_a_stalled_leader() {
     let (sender, origin) = first_body_by_hand();
     let cache = recording(&Memory::new()).layer(origin.clone());
     let leader = lead(&cache).await;
@@ -430,7 +430,7 @@ async fn a_leader_whose_call_fails_does_not_fail_the_others() {
 }
 
 #[tokio::test]
-async fn an_event_stream_holds_nobody_back() {
+async fn an_event_stream_releases_its_followers() {
     let (sender, body) = channel();
     let mut events = reply(200, body);
     let kind = "text/event-stream; charset=utf-8".parse().expect("a value");
@@ -443,7 +443,7 @@ async fn an_event_stream_holds_nobody_back() {
 }
 
 #[tokio::test]
-async fn a_response_over_the_limit_holds_nobody_back() {
+async fn a_response_over_the_limit_releases_its_followers() {
     let (sender, origin) = first_body_by_hand();
     let cache = recording(&Memory::new())
         .max_body_bytes(10)
@@ -506,7 +506,7 @@ async fn once_records_into_a_recording_that_is_empty() {
 }
 
 #[tokio::test]
-async fn once_refuses_what_a_recording_does_not_have() {
+async fn once_refuses_misses_of_an_existing_recording() {
     let memory = Memory::from_iter([recorded_get("/a", "recorded")]);
     let cache = ReplayCache::memory(&memory)
         .on_miss(OnMiss::Once)
@@ -528,7 +528,7 @@ async fn the_latest_answers() {
 }
 
 #[tokio::test]
-async fn they_answer_in_recorded_order_and_then_the_last_again() {
+async fn recordings_answer_in_order_and_the_last_one_repeats() {
     let memory = Memory::from_iter([
         recorded_get("/", "first"),
         recorded_get("/other", "other"),
@@ -546,7 +546,7 @@ async fn they_answer_in_recorded_order_and_then_the_last_again() {
 }
 
 #[tokio::test]
-async fn in_recorded_order_each_answers_one_of_many_at_once() {
+async fn each_recording_in_order_answers_one_concurrent_request() {
     let texts: Vec<_> = (0..50).map(|i| format!("{i:02}")).collect();
     let memory: Memory = texts.iter().map(|text| recorded_get("/", text)).collect();
     let cache = refusing(&memory)
@@ -561,7 +561,7 @@ async fn in_recorded_order_each_answers_one_of_many_at_once() {
 // ---- truncated recordings
 
 #[tokio::test]
-async fn it_never_answers_from_a_recording_that_was_cut_short() {
+async fn a_partial_recording_never_answers() {
     let cut = |change: &dyn Fn(&mut Exchange)| {
         let mut exchange = exchange("POST", "/", "asked", "answered");
         change(&mut exchange);
@@ -825,7 +825,7 @@ async fn a_recording_made_with_one_secret_answers_one_asked_with_another() {
 }
 
 #[tokio::test]
-async fn a_value_that_is_marked_sensitive_matches_whatever_it_is() {
+async fn sensitive_header_values_match_each_other() {
     let memory = Memory::new().match_by(Matching::new().header("x-session"));
     let record = RecordTraffic::new(memory.clone());
     let asked = |secret: &str| {
@@ -875,7 +875,7 @@ impl Source for Unreadable {
 }
 
 #[tokio::test]
-async fn an_error_of_the_source_is_a_miss_and_the_hook_hears_of_it() {
+async fn an_error_of_the_source_is_a_miss_and_is_reported() {
     let errors = Arc::new(Mutex::new(Vec::new()));
     let heard = errors.clone();
     let cache = ReplayCache::read_only(Unreadable(Matching::new()))
@@ -899,7 +899,7 @@ async fn once_with_an_unreadable_source_refuses() {
 }
 
 #[tokio::test]
-async fn a_folder_that_does_not_exist_is_a_recording_with_nothing_in_it() {
+async fn a_missing_folder_is_an_empty_recording() {
     let parent = tempfile::tempdir().expect("a folder");
     let folder = parent.path().join("none");
     let errors = Arc::new(AtomicUsize::new(0));
@@ -990,7 +990,7 @@ async fn recorded_over_http2_and_replayed_over_http2() {
 
 /// A response recorded around a client contains connection-specific headers.
 #[tokio::test]
-async fn what_a_client_recorded_is_replayed_by_a_server() {
+async fn a_clients_recording_is_replayed_by_a_server() {
     let server = Server::start(Router::new().fallback_service(all_kinds())).await;
     let memory = Memory::new().match_by(Matching::new().ignore_authority(true));
     let record = RecordTraffic::new(memory.clone()).redact(Redact::none());
@@ -1081,7 +1081,7 @@ async fn with_the_default_redaction_a_folder_replays_too() {
 // ---- readiness and axum
 
 #[tokio::test]
-async fn it_respects_the_readiness_of_the_service_inside() {
+async fn misses_wait_until_the_inner_service_is_ready() {
     for on_miss in [OnMiss::PassThrough, OnMiss::Record, OnMiss::Once] {
         let origin = Origin::waiting(|_| async {
             tokio::task::yield_now().await;
@@ -1140,7 +1140,7 @@ fn building_a_layer_needs_no_runtime_and_does_no_io() {
 }
 
 #[test]
-fn what_axum_needs_holds() {
+fn the_layer_meets_the_bounds_of_axum() {
     fn assert_send<T: Send>() {}
     fn assert_sync<T: Sync>() {}
     fn assert_layer<T: Clone + Send + Sync + 'static>() {}

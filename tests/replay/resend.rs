@@ -60,7 +60,7 @@ fn bytes<const N: usize>(values: [&'static str; N]) -> Vec<Bytes> {
 // ---- compared parts
 
 #[tokio::test]
-async fn the_same_is_the_same() {
+async fn an_equal_response_has_no_difference() {
     let fields = fields([("x-a", "1"), ("x-a", "2"), ("content-type", "text/plain")]);
     let verdict = verdict(recorded(&fields, "found"), now(fields, "found")).await;
     assert_eq!(verdict, ResendOutcome::Same);
@@ -139,7 +139,7 @@ async fn other_values_of_a_header_differ() {
 }
 
 #[tokio::test]
-async fn what_belongs_to_the_moment_does_not_differ() {
+async fn time_dependent_headers_are_ignored() {
     let then = fields([("date", "yesterday"), ("connection", "close")]);
     let after = fields([("date", "today"), ("transfer-encoding", "chunked")]);
     assert_eq!(
@@ -202,7 +202,7 @@ async fn other_trailers_differ() {
 }
 
 #[tokio::test]
-async fn everything_that_differs_is_told() {
+async fn every_difference_is_listed() {
     let then = recorded(&fields([("x-a", "1")]), "found");
     let mut after = now(fields([("x-a", "2")]), "lost");
     *after.status_mut() = http::StatusCode::NOT_FOUND;
@@ -211,9 +211,9 @@ async fn everything_that_differs_is_told() {
         panic!("{verdict:?}");
     };
     assert_eq!(differences.len(), 3);
-    let told: Vec<_> = differences.iter().map(ToString::to_string).collect();
+    let reported: Vec<_> = differences.iter().map(ToString::to_string).collect();
     assert_eq!(
-        told,
+        reported,
         [
             "status: recorded 200 OK, now 404 Not Found",
             "x-a: recorded 1, now 2",
@@ -265,13 +265,13 @@ async fn a_response_that_does_not_come_or_breaks_off_has_failed() {
 
     let down =
         service_fn(|_: Request<StoredBody>| ready(Err::<Response<Body>, _>("connection refused")));
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let memory = Memory::from_iter([recorded_get("/a", "x"), recorded_get("/b", "x")]);
-    let summary = Resend::memory(&memory).run(down, |resent| told.push(resent.to_string()));
+    let summary = Resend::memory(&memory).run(down, |resent| reported.push(resent.to_string()));
     let summary = summary.await.expect("a recording");
     assert_eq!((summary.failed, summary.sent()), (2, 2));
     assert_eq!(
-        told,
+        reported,
         [
             "GET /a: failed: connection refused",
             "GET /b: failed: connection refused"
@@ -280,7 +280,7 @@ async fn a_response_that_does_not_come_or_breaks_off_has_failed() {
 }
 
 #[tokio::test]
-async fn what_was_not_recorded_whole_is_skipped() {
+async fn incomplete_exchanges_are_skipped() {
     let mut exchanges = Vec::new();
     for end in [
         BodyEnd::Limit,
@@ -401,7 +401,7 @@ fn same(same: u64) -> ResendSummary {
 }
 
 #[tokio::test]
-async fn it_waits_until_the_service_is_ready() {
+async fn resend_waits_until_the_service_is_ready() {
     let memory: Memory = (0..20).map(|_| recorded_get("/", "x")).collect();
     let service = ServiceBuilder::new()
         .buffer(1)
@@ -448,11 +448,11 @@ async fn to_another_server(
     let origin = all_kinds();
     let server = Server::start(Router::new().fallback_service(origin.clone())).await;
     let to: Uri = server.url("").parse().expect("a URI");
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let resend = Resend::disk(folder)
         .origin(to)
         .redact(redact.unwrap_or_default());
-    let summary = resend.run(clients.1, |resent| told.push(resent.to_string()));
+    let summary = resend.run(clients.1, |resent| reported.push(resent.to_string()));
     let summary = support::soon(summary).await.expect("a recording");
     for seen in origin.seen() {
         let host = seen.headers.get("host").map(<[u8]>::to_vec);
@@ -460,14 +460,14 @@ async fn to_another_server(
         let addr = server.addr.to_string().into_bytes();
         assert_eq!(host.or(authority), Some(addr), "{}", seen.uri);
     }
-    (origin, summary, told)
+    (origin, summary, reported)
 }
 
 #[tokio::test]
 async fn recorded_and_sent_over_http1() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (origin, summary, told) = to_another_server(folder.path(), None, (http1(), http1())).await;
-    assert_eq!(summary, same(14), "{told:#?}");
+    let (origin, summary, reported) = to_another_server(folder.path(), None, (http1(), http1())).await;
+    assert_eq!(summary, same(14), "{reported:#?}");
     for seen in origin.seen() {
         let sent = seen.headers.get_all("authorization").collect::<Vec<_>>();
         assert_eq!(sent, [REDACTED.as_bytes()], "the secret is in no recording");
@@ -477,24 +477,24 @@ async fn recorded_and_sent_over_http1() {
 #[tokio::test]
 async fn recorded_over_http1_and_sent_over_http2() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (_, summary, told) = to_another_server(folder.path(), None, (http1(), http2())).await;
-    assert_eq!(summary, same(14), "{told:#?}");
+    let (_, summary, reported) = to_another_server(folder.path(), None, (http1(), http2())).await;
+    assert_eq!(summary, same(14), "{reported:#?}");
 }
 
 #[tokio::test]
 async fn recorded_over_http2_and_sent_over_http1() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (_, summary, told) = to_another_server(folder.path(), None, (http2(), http1())).await;
-    assert_eq!(summary, same(14), "{told:#?}");
+    let (_, summary, reported) = to_another_server(folder.path(), None, (http2(), http1())).await;
+    assert_eq!(summary, same(14), "{reported:#?}");
 }
 
 #[tokio::test]
-async fn with_nothing_redacted_secrets_are_sent_and_compared() {
+async fn without_redaction_secrets_are_sent_and_compared() {
     let folder = tempfile::tempdir().expect("a folder");
     let clients = (http1(), http1());
     let redact = Some(Redact::none());
-    let (origin, summary, told) = to_another_server(folder.path(), redact, clients).await;
-    assert_eq!(summary, same(14), "{told:#?}");
+    let (origin, summary, reported) = to_another_server(folder.path(), redact, clients).await;
+    assert_eq!(summary, same(14), "{reported:#?}");
     for seen in origin.seen() {
         let sent = seen.headers.get("authorization");
         assert_eq!(sent, Some(&b"Bearer hunter2"[..]));

@@ -112,7 +112,7 @@ async fn a_mismatch_shows_no_secrets() {
 }
 
 #[tokio::test]
-async fn requests_are_compared_as_the_matching_says() {
+async fn requests_are_compared_by_the_matching() {
     let memory = || Memory::from_iter([exchange("POST", "http://one/a?n=1&b=2", "x", "found")]);
     let asked = || post("http://two/a?n=7&b=2", "y");
     let service = ReplayStream::memory(&memory()).layer(unreachable_origin());
@@ -127,7 +127,7 @@ async fn requests_are_compared_as_the_matching_says() {
 }
 
 #[tokio::test]
-async fn a_secret_is_not_what_tells_requests_apart() {
+async fn requests_that_differ_in_a_secret_are_equal() {
     let memory = Memory::new();
     let record = RecordTraffic::new(memory.clone());
     let asked = |token: &str| get(format!("/a?token={token}"));
@@ -174,7 +174,7 @@ async fn exchanges_without_a_whole_response_are_passed_over() {
 }
 
 #[tokio::test]
-async fn unused_is_what_was_never_asked_for() {
+async fn unused_lists_exchanges_without_a_request() {
     let (layer, service) = streaming(bobs());
     assert_eq!(unused(&layer).await, ["/bob1", "/bob2", "/bob3"]);
     ask(&service, get("/bob1")).await;
@@ -226,7 +226,7 @@ where
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_of_many_at_once_gets_a_recording_of_its_own() {
+async fn concurrent_requests_get_different_recordings() {
     let (memory, texts) = hundred();
     let (layer, service) = streaming(memory.clone());
     assert_each_once(&service, &texts).await;
@@ -300,7 +300,7 @@ async fn many_wait_for_a_slow_recording() {
 }
 
 #[tokio::test]
-async fn it_does_not_ask_the_service_inside() {
+async fn the_inner_service_is_not_called() {
     let busy = ConcurrencyLimit::new(unreachable_origin(), 1);
     let layer = ReplayStream::memory(&bobs());
     let service = layer.layer(busy);
@@ -326,21 +326,21 @@ impl Replay for Damaged {
 }
 
 #[tokio::test]
-async fn a_part_that_cannot_be_read_is_told_once_and_the_rest_is_given() {
+async fn an_unreadable_part_is_reported_once() {
     let (layer, service) = streaming(Damaged);
     assert_eq!(ask(&service, get("/1")).await.text(), "1");
     assert!(layer.unused().await.is_err());
-    let told = ask(&service, get("/2")).await;
-    assert_eq!(told.status, 500);
-    assert!(told.text().contains("a flipped byte"), "{}", told.text());
+    let reported = ask(&service, get("/2")).await;
+    assert_eq!(reported.status, 500);
+    assert!(reported.text().contains("a flipped byte"), "{}", reported.text());
     assert_eq!(ask(&service, get("/2")).await.text(), "2");
     assert!(unused(&layer).await.is_empty());
 
     let responder = Responder::in_order(Damaged);
     assert_eq!(ask(&responder, get("/")).await.text(), "1");
-    let told = ask(&responder, get("/")).await;
-    assert_eq!(told.status, 503);
-    assert!(told.text().contains("a flipped byte"), "{}", told.text());
+    let reported = ask(&responder, get("/")).await;
+    assert_eq!(reported.status, 503);
+    assert!(reported.text().contains("a flipped byte"), "{}", reported.text());
     assert_eq!(ask(&responder, get("/")).await.text(), "2");
 }
 
@@ -371,7 +371,7 @@ impl Replay for Silent {
 }
 
 #[tokio::test]
-async fn a_recording_that_hangs_hangs_nobody_who_does_not_ask() {
+async fn a_hanging_recording_does_not_block_other_requests() {
     let (_, service) = streaming(Silent);
     let mut first = ask(&service, get("/"));
     let mut second = ask(&service, get("/"));
@@ -487,7 +487,7 @@ async fn the_rest_is_seen_by_a_layer_that_was_set_afterwards() {
 }
 
 #[test]
-fn what_axum_needs_holds() {
+fn the_layer_meets_the_bounds_of_axum() {
     fn assert_send<T: Send>() {}
     fn assert_body<T: Send + Sync + Unpin>() {}
     fn assert_layer<T: Clone + Send + Sync + 'static>() {}

@@ -48,7 +48,7 @@ async fn recorded(recording: &Recording, count: u64) -> Vec<Exchange> {
 }
 
 #[tokio::test]
-async fn a_recorder_outside_of_chaos_records_what_it_made_inside_what_there_was() {
+async fn a_recorder_outside_of_chaos_records_the_faults_inside_the_original() {
     let (outside, inside) = (Recording::default(), Recording::default());
     let name = HeaderName::from_static("x-made");
     let made = Behavior::set_header(Message::Response, name, HeaderValue::from_static("up"));
@@ -75,7 +75,7 @@ async fn a_recorder_outside_of_chaos_records_what_it_made_inside_what_there_was(
 }
 
 #[tokio::test]
-async fn inside_of_catch_panic_what_chaos_throws_is_a_500() {
+async fn inside_of_catch_panic_a_panic_of_chaos_is_a_500() {
     let app = app()
         .layer(Chaos::on(Behavior::throw("on purpose")))
         .layer(CatchPanicLayer::new());
@@ -107,7 +107,7 @@ async fn inside_of_a_timeout_its_latency_is_cut_outside_it_is_not() {
 }
 
 #[tokio::test]
-async fn a_cache_outside_of_chaos_keeps_what_it_made() {
+async fn a_cache_outside_of_chaos_keeps_the_faults() {
     for is_outside in [true, false] {
         let chaos = Chaos::on(Stage::when(Trigger::once(), unavailable()));
         let cache = ReplayCache::memory(&Memory::new()).on_miss(OnMiss::Record);
@@ -168,7 +168,7 @@ fn empty<B>(request: Request<B>) -> Call {
 }
 
 #[tokio::test]
-async fn inside_of_a_retry_each_try_meets_chaos_outside_only_the_call() {
+async fn inside_of_a_retry_chaos_affects_each_try_outside_the_call() {
     for is_inside in [true, false] {
         let chaos = Chaos::on(Stage::always(unavailable()).until(Trigger::countdown(2)));
         let engine = chaos.engine();

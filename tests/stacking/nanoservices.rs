@@ -64,7 +64,7 @@ fn squeezed(code: &str) -> String {
 }
 
 #[test]
-fn is_one_expression_of_at_most_140_characters() {
+fn each_nanoservice_is_one_expression_of_at_most_140_characters() {
     for name in NANOSERVICES {
         let expression = expression(name);
         assert!(!expression.contains(';'), "{name} has statements");
@@ -75,7 +75,7 @@ fn is_one_expression_of_at_most_140_characters() {
 }
 
 #[test]
-fn stands_in_the_readme_as_it_is() {
+fn the_readme_has_each_nanoservice() {
     let readme = fs::read_to_string(project().join("README.md")).expect("a README");
     let readme = squeezed(&readme.replace("\\|", "|"));
     for name in NANOSERVICES {

@@ -175,7 +175,7 @@ async fn a_cache_inside_of_the_recorder_has_its_hits_recorded() {
 }
 
 #[tokio::test]
-async fn inside_of_compression_the_text_is_recorded_outside_what_was_sent() {
+async fn inside_of_compression_the_text_is_recorded_outside_the_encoded_bytes() {
     let (outside, inside) = (Recording::default(), Recording::default());
     let app = app()
         .layer(inside.layer())
@@ -225,7 +225,7 @@ async fn outside_of_authorization_the_rejected_are_recorded_inside_they_are_not(
 }
 
 #[tokio::test]
-async fn outermost_the_dump_shows_what_other_layers_answer() {
+async fn outermost_the_dump_shows_responses_of_other_layers() {
     let (outside, inside) = (Paper::default(), Paper::default());
     let (outer, inner) = (
         DebugDump::new(outside.clone()),
@@ -269,7 +269,7 @@ async fn a_layer_sees_the_routes_before_it_and_the_fallback_but_no_route_after_i
 }
 
 #[tokio::test]
-async fn a_route_layer_does_not_see_what_no_route_takes() {
+async fn a_route_layer_does_not_see_unmatched_requests() {
     let record = Recording::default();
     let app = app().route_layer(record.layer());
     assert_eq!(status(&app, "/users/1").await, 200);
@@ -287,7 +287,7 @@ async fn a_route_is_known_to_layers_of_the_router_and_not_around_it() {
 }
 
 #[tokio::test]
-async fn inside_of_the_proxy_host_the_origin_is_recorded_outside_what_the_client_sent() {
+async fn inside_of_the_proxy_host_the_origin_is_recorded_outside_the_request_of_the_client() {
     let (outside, inside) = (Recording::default(), Recording::default());
     let proxy = Router::new()
         .fallback_service(Origin::saying("hello"))

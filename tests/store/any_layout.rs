@@ -15,7 +15,7 @@ use tower_traffic::{
 };
 
 #[test]
-fn all_that_is_in_a_folder_is_found_and_told() {
+fn a_report_lists_every_file_of_a_folder() {
     let folder = mixed();
     let disk = block_on(Disk::open(folder.path())).unwrap();
     let cache = block_on(DiskCache::open(folder.path())).unwrap();
@@ -49,7 +49,7 @@ fn all_that_is_in_a_folder_is_found_and_told() {
 }
 
 #[test]
-fn streams_are_replayed_before_what_has_no_order() {
+fn streams_are_replayed_before_unordered_entries() {
     let folder = mixed();
     for read in [
         replay(&Disk::new(folder.path())),
@@ -156,7 +156,7 @@ fn hidden_folders_and_links_to_folders_are_passed_over() {
 }
 
 #[tokio::test]
-async fn what_record_traffic_recorded_replay_cache_answers() {
+async fn replay_cache_answers_from_recorded_traffic() {
     let folder = TempDir::new().unwrap();
     let layer = RecordTraffic::disk(folder.path());
     let recorder = layer.recorder();
@@ -194,7 +194,7 @@ async fn what_record_traffic_recorded_replay_cache_answers() {
 }
 
 #[tokio::test]
-async fn what_replay_cache_recorded_is_replayed_and_sent_again() {
+async fn entries_of_replay_cache_are_replayed_and_resent() {
     let folder = TempDir::new().unwrap();
     let cache = ReplayCache::disk(folder.path()).on_miss(OnMiss::Record);
     let recorder = cache.recorder();
@@ -217,14 +217,14 @@ async fn what_replay_cache_recorded_is_replayed_and_sent_again() {
 }
 
 #[tokio::test]
-async fn a_mistake_in_an_entry_is_heard_of_and_the_service_inside_answers() {
+async fn a_mistake_in_an_entry_is_reported_and_is_a_miss() {
     let folder = TempDir::new().unwrap();
     record(&DiskCache::new(folder.path()), [exchange("a")]);
     let entry = files(&files(&files(folder.path())[0])[0]).remove(0);
     fs::write(entry.join("response.http"), "HTTP/1.1 200\nno field\n").unwrap();
-    let (told, errors) = std::sync::mpsc::channel();
+    let (reported, errors) = std::sync::mpsc::channel();
     let cache = ReplayCache::read_only(DiskCache::new(folder.path()))
-        .on_error(move |error| told.send(error.to_string()).unwrap());
+        .on_error(move |error| reported.send(error.to_string()).unwrap());
     let service = ServiceBuilder::new()
         .layer(cache)
         .service(Origin::saying("live"));

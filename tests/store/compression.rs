@@ -32,7 +32,7 @@ fn bytes_per_exchange(compression: Compression) -> usize {
 }
 
 #[test]
-fn the_corpus_is_what_it_says() {
+fn the_corpus_has_the_documented_size() {
     let corpus = support::corpus::exchanges(CORPUS);
     let http: usize = corpus.iter().map(support::corpus::http_len).sum();
     assert_eq!(http / CORPUS, 1200);
@@ -231,7 +231,7 @@ mod gzip {
     }
 
     #[test]
-    fn a_file_compressed_as_a_whole_is_replayed_and_its_look_ups_are_told() {
+    fn a_file_compressed_as_a_whole_is_replayed_but_not_looked_up() {
         let text = (1..4).flat_map(pair).collect::<String>();
         let content = member(text.as_bytes());
         assert_reads_pairs("a.warc.gz", &content);
@@ -255,7 +255,7 @@ mod gzip {
     }
 
     #[test]
-    fn a_name_says_nothing_about_the_content() {
+    fn the_content_determines_the_compression() {
         let text = (1..4).flat_map(pair).collect::<String>();
         assert_reads_pairs("a.warc.gz", text.as_bytes());
         assert_reads_pairs(
@@ -268,7 +268,7 @@ mod gzip {
     }
 
     #[test]
-    fn a_bomb_costs_its_exchange_and_nothing_more() {
+    fn a_bomb_costs_only_its_exchange() {
         let (first, [response, request]) = (pair(1), pair(2));
         let zeros = vec![0; 64 << 20];
         let huge = |length: &str| response.replace("Content-Length: 27", length);
@@ -308,7 +308,7 @@ mod gzip {
     }
 
     #[test]
-    fn what_only_looks_like_members_is_passed_over() {
+    fn false_member_headers_are_skipped() {
         let mut file = pair(1).map(|record| member(record.as_bytes())).concat();
         file.extend(b"\x1f\x8b\x08\0\0\0\0\0\0\0".repeat(100_000));
         let (answers, errors) = read("a.warc.gz", &file);
@@ -390,7 +390,7 @@ mod zstandard {
     }
 
     #[test]
-    fn a_dictionary_that_is_a_bomb_is_told() {
+    fn a_dictionary_that_is_a_bomb_is_an_error() {
         let zeros = vec![0; 64 << 20];
         let bomb = Compressor::new(3).unwrap().compress(&zeros).unwrap();
         let claim = [0x5d, 0x2a, 0x4d, 0x18, 0xff, 0xff, 0xff, 0x7f];
@@ -410,7 +410,7 @@ mod zstandard {
     }
 
     #[test]
-    fn a_bomb_costs_its_exchange_and_nothing_more() {
+    fn a_bomb_costs_only_its_exchange() {
         let mut compressor = Compressor::new(3).unwrap();
         let zeros = "\0".repeat(64 << 20);
         let [response, request] = pair(2);

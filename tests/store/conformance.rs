@@ -79,9 +79,9 @@ async fn har() {
 async fn disk_cache() {
     let folders = Folders::new();
     let next = || DiskCache::new(folders.next().folder());
-    conformance::cache(async || next()).await;
-    conformance::cache(async || next().indent_json(false)).await;
-    conformance::cache(async || next().exact(true)).await;
+    conformance::latest_only_cache(async || next()).await;
+    conformance::latest_only_cache(async || next().indent_json(false)).await;
+    conformance::latest_only_cache(async || next().exact(true)).await;
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn disk_cache_with_another_matching() {
     let folders = Folders::new();
     let matching = Matching::new().ignore_body(true).only_query::<&str>([]);
     let next = || DiskCache::new(folders.next().folder()).match_by(matching.clone());
-    conformance::cache(async || next()).await;
+    conformance::latest_only_cache(async || next()).await;
 }
 
 /// `Disk` works without a runtime too.
@@ -116,49 +116,49 @@ async fn a_users_store() {
 
 #[tokio::test]
 #[should_panic(expected = "exchanges are replayed in the order in which they were stored")]
-async fn a_replay_in_the_wrong_order_is_found_out() {
+async fn a_replay_in_the_wrong_order_fails() {
     conformance::sink_and_replay(async || Shelf::with(Fault::NewestBatchFirst)).await;
 }
 
 #[tokio::test]
 #[should_panic(expected = "an exchange is replayed exactly as it was stored")]
-async fn a_store_that_loses_trailers_is_found_out() {
+async fn a_store_that_loses_trailers_fails() {
     conformance::sink_and_replay(async || Shelf::with(Fault::NoTrailers)).await;
 }
 
 #[tokio::test]
 #[should_panic(expected = "cut short, or has no response, is not found")]
-async fn a_source_that_answers_with_what_was_cut_short_is_found_out() {
+async fn a_source_that_answers_with_partial_exchanges_fails() {
     conformance::sink_and_source(async || Shelf::with(Fault::CutShortIsFound)).await;
 }
 
 #[tokio::test]
 #[should_panic(expected = "`Which::Latest` finds the one stored last")]
-async fn a_source_that_keeps_the_first_is_found_out() {
+async fn a_source_that_keeps_the_first_fails() {
     conformance::sink_and_source(async || Shelf::with(Fault::FirstIsLatest)).await;
 }
 
 #[tokio::test]
 async fn a_users_cache() {
-    conformance::cache(async || Pigeonholes::default()).await;
+    conformance::latest_only_cache(async || Pigeonholes::default()).await;
 }
 
 #[tokio::test]
 #[should_panic(expected = "a cache does not store exchanges that cannot answer")]
-async fn a_cache_that_keeps_what_cannot_answer_is_found_out() {
-    conformance::cache(async || Memory::new()).await;
+async fn a_cache_that_keeps_unanswerable_exchanges_fails() {
+    conformance::latest_only_cache(async || Memory::new()).await;
 }
 
 #[tokio::test]
 #[should_panic(expected = "a cache keeps only the one stored last for a key")]
-async fn a_cache_that_keeps_the_first_is_found_out() {
-    conformance::cache(async || Pigeonholes::with(Fault::FirstIsLatest)).await;
+async fn a_cache_that_keeps_the_first_fails() {
+    conformance::latest_only_cache(async || Pigeonholes::with(Fault::FirstIsLatest)).await;
 }
 
 #[tokio::test]
-#[should_panic(expected = "requests that differ in little are kept apart")]
-async fn a_cache_that_folds_case_is_found_out() {
-    conformance::cache(async || Pigeonholes::with(Fault::FoldsCase)).await;
+#[should_panic(expected = "similar requests have separate entries")]
+async fn a_cache_that_folds_case_fails() {
+    conformance::latest_only_cache(async || Pigeonholes::with(Fault::FoldsCase)).await;
 }
 
 /// A custom cache with an entry for each key.

@@ -106,7 +106,7 @@ fn recording_the_same_twice_gives_the_same_bytes() {
 }
 
 #[test]
-fn what_answers_has_no_times() {
+fn entries_have_no_times() {
     let fixtures = Fixtures::new();
     fixtures.record([exchange("a")]);
     let found = find(&fixtures.open(), &exchange("a")).unwrap().unwrap();
@@ -118,7 +118,7 @@ fn what_answers_has_no_times() {
 }
 
 #[test]
-fn what_text_cannot_hold_stands_above_it() {
+fn directives_above_a_text_describe_the_rest() {
     let fixtures = Fixtures::new();
     let mut special = exchange_of("a", "one\r\ntwo\r\n\r\n");
     special.request.method = "#".parse().unwrap();
@@ -252,7 +252,7 @@ fn compressed_bodies_are_stored_and_served_decoded() {
 }
 
 #[test]
-fn what_speaks_of_the_bytes_keeps_a_body_compressed() {
+fn headers_about_encoded_bytes_keep_a_body_compressed() {
     let gzip = &compressed("text")[0].1;
     for (name, value) in [
         ("content-range", "bytes 0-9/100"),
@@ -272,7 +272,7 @@ fn what_speaks_of_the_bytes_keeps_a_body_compressed() {
 }
 
 #[test]
-fn what_cannot_be_decoded_stays_as_it_is() {
+fn a_body_that_cannot_be_decoded_is_unchanged() {
     let mut truncated = compressed_with_gzip();
     truncated.pop();
     for (coding, content) in [
@@ -397,7 +397,7 @@ fn an_edited_response_is_served_at_once() {
 }
 
 #[test]
-fn it_does_not_matter_how_an_editor_ends_lines() {
+fn line_ends_of_editors_do_not_matter() {
     let fixtures = Fixtures::new();
     let all = [
         answered(exchange("a"), 200, &[("x-a", "1")], "one\ntwo"),
@@ -430,7 +430,7 @@ fn it_does_not_matter_how_an_editor_ends_lines() {
 }
 
 #[test]
-fn json_is_served_without_what_was_added_or_as_it_stands() {
+fn json_is_served_without_added_white_space() {
     let fixtures = Fixtures::new();
     fixtures.record([json(r#"{"name":"bob"}"#)]);
     fixtures.edit(
@@ -451,7 +451,7 @@ fn json_is_served_without_what_was_added_or_as_it_stands() {
 }
 
 #[test]
-fn an_edited_request_answers_what_it_says() {
+fn an_edited_request_has_the_key_of_its_new_text() {
     let fixtures = Fixtures::new();
     fixtures.record([exchange("a")]);
     fixtures.edit("request.http", "/a", "/b");
@@ -578,7 +578,7 @@ fn of_two_entries_for_one_request_the_first_by_path_answers() {
 
 #[cfg(unix)]
 #[test]
-fn a_pipe_is_told_and_not_waited_for() {
+fn a_pipe_is_an_error_and_does_not_block() {
     let fixtures = Fixtures::new();
     fixtures.record([exchange("a"), exchange("b")]);
     for (entry, name) in fixtures
@@ -609,7 +609,7 @@ fn make_pipe(path: &Path) {
 }
 
 #[test]
-fn a_mistake_in_a_request_is_told_and_the_rest_is_served() {
+fn a_mistake_in_a_request_is_reported() {
     for (text, line, expected) in [
         (
             "",
@@ -658,12 +658,12 @@ fn a_mistake_in_a_request_is_told_and_the_rest_is_served() {
             "a file `request.body.png` beside this one",
         ),
     ] {
-        assert_told("request.http", text, line, expected);
+        assert_reported("request.http", text, line, expected);
     }
 }
 
 #[test]
-fn a_mistake_in_a_response_is_told_and_the_rest_is_served() {
+fn a_mistake_in_a_response_is_reported() {
     for (text, line, expected) in [
         (
             "200 OK\n",
@@ -698,13 +698,13 @@ fn a_mistake_in_a_response_is_told_and_the_rest_is_served() {
             "no text after the header section",
         ),
     ] {
-        assert_told("response.http", text, line, expected);
+        assert_reported("response.http", text, line, expected);
     }
 }
 
 /// Asserts that `text` in an entry is reported with file and line, and that the other entry
 /// answers.
-fn assert_told(file: &str, text: &str, line: usize, expected: &str) {
+fn assert_reported(file: &str, text: &str, line: usize, expected: &str) {
     let fixtures = Fixtures::new();
     fixtures.record([exchange("a")]);
     let bad = fixtures.entry().join(file);
@@ -712,7 +712,7 @@ fn assert_told(file: &str, text: &str, line: usize, expected: &str) {
     fs::write(&bad, text).unwrap();
 
     let cache = fixtures.open();
-    let is_told = |error: &StoreError| {
+    let is_reported = |error: &StoreError| {
         let StoreError::Damaged { location, reason } = error else {
             panic!("{text:?}: {error}")
         };
@@ -727,15 +727,15 @@ fn assert_told(file: &str, text: &str, line: usize, expected: &str) {
     };
     let found = block_on(cache.report()).unwrap();
     assert_eq!(found.skipped.len(), 1, "{text:?}: {found}");
-    is_told(&found.skipped[0]);
+    is_reported(&found.skipped[0]);
     assert_eq!(body(&cache, &exchange("good")), "good");
     let (read, errors) = replay(&cache);
     assert_eq!((read.len(), errors.len()), (1, 1), "{text:?}");
-    is_told(&errors[0]);
+    is_reported(&errors[0]);
 }
 
 #[test]
-fn a_mistake_made_meanwhile_is_told_when_it_is_looked_up() {
+fn a_later_mistake_is_reported_by_the_look_up() {
     let fixtures = Fixtures::new();
     fixtures.record([exchange("a")]);
     let cache = fixtures.open();
@@ -757,7 +757,7 @@ fn a_mistake_made_meanwhile_is_told_when_it_is_looked_up() {
 }
 
 #[test]
-fn half_an_entry_is_told() {
+fn half_an_entry_is_reported() {
     for (there, missing) in [
         ("request.http", "response.http"),
         ("response.http", "request.http"),
@@ -784,7 +784,7 @@ fn half_an_entry_is_told() {
 // ---- names
 
 #[test]
-fn nothing_is_written_outside_of_the_folder() {
+fn entries_stay_inside_the_folder() {
     let root = TempDir::new().unwrap();
     let folder = root.path().join("a/b/fixtures");
     let cache = DiskCache::new(&folder);
@@ -854,7 +854,7 @@ fn names_that_differ_in_case_alone_do_not_collide() {
 // ---- leftovers, and other files
 
 #[test]
-fn what_a_killed_writer_left_is_no_entry_and_goes() {
+fn files_of_a_killed_writer_are_removed() {
     let fixtures = Fixtures::new();
     let left = |name: &str| {
         let left = fixtures.path().join(name);
@@ -882,7 +882,7 @@ fn what_a_killed_writer_left_is_no_entry_and_goes() {
 }
 
 #[test]
-fn a_store_that_fails_leaves_nothing_behind() {
+fn a_failed_store_leaves_no_files() {
     let root = TempDir::new().unwrap();
     fs::write(root.path().join("file"), "").unwrap();
     for folder in [root.path().join("file"), root.path().join("file/within")] {
@@ -1074,7 +1074,7 @@ fn compressed(text: &str) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn a_file_too_large_to_be_held_is_skipped_and_none_is_written() {
+fn a_file_over_the_limit_is_neither_read_nor_written() {
     const LIMIT: usize = 256 << 20;
     let fixtures = Fixtures::new();
     fixtures.record([exchange("a")]);

@@ -46,7 +46,7 @@ fn assert_whole(found: &Exchange) {
 }
 
 #[test]
-fn whoever_reads_an_entry_that_is_written_finds_it_whole() {
+fn a_reader_sees_complete_entries_during_a_write() {
     const WRITERS: u8 = 4;
     let folder = tempfile::tempdir().unwrap();
     record(&DiskCache::new(folder.path()), [answer("a", 0)]);
@@ -119,7 +119,7 @@ const KILLED: &str = "KILLED_TEST_FOLDER";
 #[test]
 fn a_writer_that_is_killed_leaves_no_half_entry() {
     if let Some(folder) = env::var_os(KILLED) {
-        write_for_ever(&PathBuf::from(folder));
+        write_until_killed(&PathBuf::from(folder));
     }
     let folder = tempfile::tempdir().unwrap();
     for round in 0..5 {
@@ -152,7 +152,7 @@ fn a_writer_that_is_killed_leaves_no_half_entry() {
     }
 }
 
-fn write_for_ever(folder: &Path) -> ! {
+fn write_until_killed(folder: &Path) -> ! {
     let cache = DiskCache::new(folder);
     let id = std::process::id();
     for n in 0_u64.. {

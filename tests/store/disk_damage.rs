@@ -23,7 +23,7 @@ use tower_traffic::{
 // ---- torn tails
 
 #[test]
-fn a_tail_torn_anywhere_is_cut_and_told() {
+fn a_torn_tail_is_cut_and_reported() {
     let good = Recorded::new(varied());
     let last = good.starts[2];
     for len in last + 1..good.bytes.len() {
@@ -146,7 +146,7 @@ fn a_wrong_length_costs_one_exchange_at_most() {
 }
 
 #[test]
-fn a_deleted_part_costs_what_it_was_part_of() {
+fn a_deleted_range_costs_only_its_exchanges() {
     let good = Recorded::new(varied());
     let (first, second) = (good.starts[0], good.starts[1]);
     for start in (first..second).step_by(23) {
@@ -164,7 +164,7 @@ fn a_deleted_part_costs_what_it_was_part_of() {
 }
 
 #[test]
-fn what_is_appended_is_told_and_left_alone() {
+fn appended_bytes_are_reported_and_kept() {
     let garbage: [&[u8]; 5] = [
         &[0; 5000],
         b"garbage",
@@ -179,7 +179,7 @@ fn what_is_appended_is_told_and_left_alone() {
         let found = report(damaged.folder());
         assert_eq!(found.exchanges, 3);
         assert!(found.repairs.is_empty(), "{found:?}");
-        assert_told(&found.skipped, damaged.file, good.bytes.len());
+        assert_reported(&found.skipped, damaged.file, good.bytes.len());
         assert_eq!(replay(&Disk::new(damaged.folder())).0, good.exchanges);
         assert_eq!(damaged.bytes(), bytes);
     }
@@ -224,13 +224,13 @@ fn a_look_up_of_a_damaged_response_names_file_and_offset() {
     let damaged = good.with(&bytes);
 
     let error = find(&Disk::new(damaged.folder()), &good.exchanges[1]).unwrap_err();
-    assert_told(&[Arc::new(error)], damaged.file, good.starts[1]);
+    assert_reported(&[Arc::new(error)], damaged.file, good.starts[1]);
 }
 
 // ---- other content
 
 #[test]
-fn a_file_that_is_no_warc_is_told_and_left_alone() {
+fn a_file_without_warc_is_reported_and_kept() {
     let contents: [&[u8]; 6] = [
         b"These are notes.\nOf several lines.\n",
         b"Without a line end",
@@ -248,7 +248,7 @@ fn a_file_that_is_no_warc_is_told_and_left_alone() {
         let found = report(folder.path());
         assert_eq!((found.segments, found.exchanges), (2, 1));
         assert!(found.repairs.is_empty(), "{found:?}");
-        assert_told(&found.skipped, &file, 0);
+        assert_reported(&found.skipped, &file, 0);
         assert_eq!(replay(&Disk::new(folder.path())).0.len(), 1);
         assert_eq!(fs::read(&file).unwrap(), content);
     }
@@ -366,7 +366,7 @@ fn exchanges_in_a_recorded_body_are_never_read() {
 
 /// A wrong length that points to a record inside the body.
 #[test]
-fn a_length_that_leads_into_a_body_leads_nowhere() {
+fn a_wrong_length_into_a_body_finds_no_record() {
     let fakes = body_with_fakes();
     let good = Recorded::new(vec![exchange("1"), exchange_of("2", fakes), exchange("3")]);
     let (start, end) = (good.starts[1], good.starts[2]);
@@ -402,7 +402,7 @@ fn a_length_that_leads_into_a_body_leads_nowhere() {
 // ---- compressed, with a member for each record
 
 #[test]
-fn a_compressed_tail_torn_anywhere_is_cut_and_told() {
+fn a_compressed_torn_tail_is_cut_and_reported() {
     for good in compressed(&varied()) {
         let last = good.starts[2];
         for len in last + 1..good.bytes.len() {
@@ -447,7 +447,7 @@ fn a_flipped_byte_in_a_compressed_file_costs_one_exchange_at_most() {
 }
 
 #[test]
-fn a_damaged_dictionary_is_told_and_nothing_wrong_is_read() {
+fn a_damaged_dictionary_is_reported() {
     let good = Recorded::compressed(varied(), Compression::Zstd);
     let end = good.dictionary_end();
     assert!(end > 500, "{end}");
@@ -460,8 +460,8 @@ fn a_damaged_dictionary_is_told_and_nothing_wrong_is_read() {
         let (read, errors) = replay(&Disk::new(damaged.folder()));
         // A slightly wrong length and an unused bit do not change the dictionary.
         let is_unharmed = read == good.exchanges;
-        let is_told = read.is_empty() && !errors.is_empty();
-        assert!(is_unharmed || is_told, "{position}: {read:?} {errors:?}");
+        let is_reported = read.is_empty() && !errors.is_empty();
+        assert!(is_unharmed || is_reported, "{position}: {read:?} {errors:?}");
         unharmed += usize::from(is_unharmed);
         for error in &errors {
             assert_names(error, damaged.file);
@@ -474,7 +474,7 @@ fn a_damaged_dictionary_is_told_and_nothing_wrong_is_read() {
 }
 
 #[test]
-fn a_deleted_part_of_a_compressed_file_costs_what_it_was_part_of() {
+fn a_deleted_range_of_a_compressed_file_costs_only_its_exchanges() {
     for good in compressed(&varied()) {
         let (first, second) = (good.starts[0], good.starts[1]);
         for start in (first..second).step_by(11) {
@@ -492,7 +492,7 @@ fn a_deleted_part_of_a_compressed_file_costs_what_it_was_part_of() {
 }
 
 #[test]
-fn what_is_appended_to_a_compressed_file_is_told_and_left_alone() {
+fn bytes_appended_to_a_compressed_file_are_reported_and_kept() {
     let garbage: [&[u8]; 5] = [&[0; 5000], b"garbage", b"\r\n", b"\0", &[0xff; 300]];
     for good in compressed(&varied()) {
         for garbage in garbage {
@@ -501,7 +501,7 @@ fn what_is_appended_to_a_compressed_file_is_told_and_left_alone() {
             let found = report(damaged.folder());
             assert_eq!(found.exchanges, 3);
             assert!(found.repairs.is_empty(), "{found:?}");
-            assert_told(&found.skipped, damaged.file, good.bytes.len());
+            assert_reported(&found.skipped, damaged.file, good.bytes.len());
             assert_eq!(replay(&Disk::new(damaged.folder())).0, good.exchanges);
             assert_eq!(damaged.bytes(), bytes);
         }
@@ -646,8 +646,8 @@ impl Recorded {
             && let Some(hit) = hit
         {
             left.remove(hit);
-            let told = !errors.is_empty() || !found.repairs.is_empty();
-            assert!(told || damaged.bytes() != bytes, "{what}: lost silently");
+            let reported = !errors.is_empty() || !found.repairs.is_empty();
+            assert!(reported || damaged.bytes() != bytes, "{what}: lost silently");
         }
         assert_eq!(read, left, "{what}");
 
@@ -663,9 +663,9 @@ impl Recorded {
             }
         }
         if found.exchanges < self.exchanges.len() {
-            let told = !found.skipped.is_empty() || !found.repairs.is_empty();
+            let reported = !found.skipped.is_empty() || !found.repairs.is_empty();
             // The replay before it has cut it already.
-            assert!(told || damaged.bytes() != bytes, "{what}: {found:?}");
+            assert!(reported || damaged.bytes() != bytes, "{what}: {found:?}");
         }
         for error in &errors {
             assert_names(error, damaged.file);
@@ -769,7 +769,7 @@ fn foreign_record(kind: &str, id: &str, concurrent_to: &str, block: &str) -> Str
 }
 
 /// Asserts that the only error names file and offset.
-fn assert_told(errors: &[Arc<StoreError>], file: &Path, offset: usize) {
+fn assert_reported(errors: &[Arc<StoreError>], file: &Path, offset: usize) {
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert_names(&errors[0], file);
     let text = errors[0].to_string();

@@ -19,21 +19,21 @@ use tower_traffic::{
 // ---- odd folders
 
 #[test]
-fn a_missing_folder_is_told_to_a_reader_and_empty_to_a_look_up() {
+fn a_missing_folder_is_a_miss_and_an_error_of_replay() {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("missing");
-    let is_told = |error: &StoreError| {
+    let is_reported = |error: &StoreError| {
         assert!(matches!(error, StoreError::NotFound { .. }), "{error:?}");
         assert_names(error, &folder);
     };
 
-    is_told(&block_on(Disk::open(&folder)).unwrap_err());
+    is_reported(&block_on(Disk::open(&folder)).unwrap_err());
     let disk = Disk::new(&folder);
-    is_told(&block_on(disk.report()).unwrap_err());
+    is_reported(&block_on(disk.report()).unwrap_err());
     let (read, errors) = replay(&disk);
     assert!(read.is_empty());
     assert_eq!(errors.len(), 1);
-    is_told(&errors[0]);
+    is_reported(&errors[0]);
 
     assert!(block_on(disk.is_empty()).unwrap());
     assert_eq!(find(&disk, &exchange("a")).unwrap(), None);
@@ -45,7 +45,7 @@ fn a_missing_folder_is_told_to_a_reader_and_empty_to_a_look_up() {
 }
 
 #[test]
-fn a_folder_that_is_a_file_is_told() {
+fn a_file_as_a_folder_is_an_error() {
     let root = tempfile::tempdir().unwrap();
     let file = root.path().join("file");
     fs::write(&file, b"content").unwrap();
@@ -59,7 +59,7 @@ fn a_folder_that_is_a_file_is_told() {
 }
 
 #[test]
-fn a_path_with_nul_is_told() {
+fn a_path_with_nul_is_an_error() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("a\0b");
     for error in errors(&path) {
@@ -228,13 +228,13 @@ mod confined {
     }
 
     #[test]
-    fn a_file_that_may_not_grow_keeps_what_is_whole() {
+    fn a_file_that_may_not_grow_keeps_complete_exchanges() {
         if let Some(folder) = confined_folder() {
             return record_until_full(&folder, ErrorKind::FileTooLarge);
         }
         let folder = tempfile::tempdir().unwrap();
         let output = again(
-            "disk_folder::confined::a_file_that_may_not_grow_keeps_what_is_whole",
+            "disk_folder::confined::a_file_that_may_not_grow_keeps_complete_exchanges",
             folder.path(),
             "trap '' XFSZ && ulimit -f 128",
         );
@@ -242,13 +242,13 @@ mod confined {
     }
 
     #[test]
-    fn a_full_disk_keeps_what_is_whole() {
+    fn a_full_disk_keeps_complete_exchanges() {
         if let Some(folder) = confined_folder() {
             return on_a_disk_of_64_kib(&folder);
         }
         let folder = tempfile::tempdir().unwrap();
         let mount = format!("mount -t tmpfs -o size=64k tmpfs \\\"\\${FOLDER}\\\"");
-        let test = "disk_folder::confined::a_full_disk_keeps_what_is_whole";
+        let test = "disk_folder::confined::a_full_disk_keeps_complete_exchanges";
         if !again_with_mount(test, folder.path(), &mount) {
             // The same code is tested by the limit on a file's size.
             eprintln!("not tested: this process may not mount a small disk");

@@ -76,7 +76,7 @@ fn a_cassette_is_opened_and_matched_by_path() {
 }
 
 #[tokio::test]
-async fn a_recording_goes_where_a_store_goes() {
+async fn an_opened_recording_is_a_source_and_a_replay() {
     use tower::{Layer, ServiceExt, service_fn};
 
     let folder = tempfile::tempdir().unwrap();
@@ -92,7 +92,7 @@ async fn a_recording_goes_where_a_store_goes() {
 }
 
 #[test]
-fn what_is_no_recording_is_told() {
+fn a_file_of_another_kind_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("x");
     let error = |path: &Path| block_on(open(path)).unwrap_err();
@@ -118,7 +118,7 @@ fn what_is_no_recording_is_told() {
 
 #[cfg(unix)]
 #[test]
-fn a_device_is_told_and_not_read() {
+fn a_device_is_an_error_and_is_not_read() {
     let error = block_on(open("/dev/zero")).unwrap_err().to_string();
     assert!(error.contains("/dev/zero: "), "{error}");
     assert!(

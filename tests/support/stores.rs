@@ -11,7 +11,7 @@ use futures::{StreamExt, executor::block_on};
 use http::{Request, Response};
 use tower_traffic::{
     Exchange, StoreError,
-    store::{Disk, Replay, Report, Sink, Source, Which},
+    store::{Disk, Replay, FolderReport, Sink, Source, Which},
 };
 
 /// `GET /{name}`, answered with the name.
@@ -60,7 +60,7 @@ pub fn replay_all(folder: impl Into<PathBuf>) -> Vec<Exchange> {
 }
 
 /// The report of a folder.
-pub fn report(folder: impl Into<PathBuf>) -> Report {
+pub fn report(folder: impl Into<PathBuf>) -> FolderReport {
     block_on(Disk::new(folder).report()).unwrap()
 }
 

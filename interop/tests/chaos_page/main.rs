@@ -53,7 +53,7 @@ fn main() -> ExitCode {
         in_browser("keeps_typed_text", keeps_typed_text),
         in_browser("asks_for_the_token", asks_for_the_token),
         in_browser("shows_a_lost_connection", shows_a_lost_connection),
-        in_browser("sends_nothing_while_hidden", sends_nothing_while_hidden),
+        in_browser("is_idle_while_hidden", is_idle_while_hidden),
         in_browser("repeats_decisions", repeats_decisions),
         in_browser("works_below_any_path", works_below_any_path),
         in_browser("is_readable_everywhere", is_readable_everywhere),
@@ -451,7 +451,7 @@ async fn shows_a_lost_connection() {
 }
 
 #[tokio::main]
-async fn sends_nothing_while_hidden() {
+async fn is_idle_while_hidden() {
     let app = App::start(None).await;
     with_browser(async |browser| {
         app.open(browser).await;

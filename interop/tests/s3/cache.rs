@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use http::{Request, Response, StatusCode};
 use interop::faults::{Fault, Faults, always, first, first_of};
-use interop::s3::{Place, problem};
+use interop::s3::{TestBucket, problem};
 use support::{Origin, ask, get, soon};
 use tower::Layer;
 use tower_traffic::{
@@ -44,7 +44,7 @@ fn object(exchange: &Exchange) -> String {
 
 #[tokio::test]
 async fn a_fleet_sees_a_new_entry_at_once() {
-    let place = Place::new();
+    let place = TestBucket::new();
     let [one, other] = [(); 2].map(|()| S3Cache::new(place.bucket()));
     let exchange = exchange("/a", "hello");
     assert_eq!(find(&other, &exchange).await.unwrap(), None);
@@ -58,8 +58,8 @@ async fn a_fleet_sees_a_new_entry_at_once() {
 }
 
 #[tokio::test]
-async fn a_look_up_is_one_get_and_nothing_else() {
-    let place = Place::new();
+async fn a_look_up_is_a_single_get() {
+    let place = TestBucket::new();
     let proxy = Faults::before(&place.endpoint, always(Fault::None));
     let cache = S3Cache::new(place.bucket_at(&proxy.url()));
     let exchange = exchange("/a", "hello");
@@ -85,7 +85,7 @@ async fn a_look_up_is_one_get_and_nothing_else() {
 
 #[tokio::test]
 async fn a_layer_records_misses_and_answers_from_then_on() {
-    let place = Place::new();
+    let place = TestBucket::new();
     let origin = Origin::saying("hello");
     let layer = || ReplayCache::s3(place.bucket()).on_miss(OnMiss::Record);
     let first = layer();
@@ -108,7 +108,7 @@ async fn a_layer_records_misses_and_answers_from_then_on() {
 
 #[tokio::test]
 async fn a_stream_in_the_same_place_is_not_seen() {
-    let place = Place::new();
+    let place = TestBucket::new();
     let spool = tempfile::tempdir().unwrap();
     let stream = S3::new(place.bucket()).spool(spool.path());
     stream
@@ -128,7 +128,7 @@ async fn a_stream_in_the_same_place_is_not_seen() {
 
 #[tokio::test]
 async fn a_miss_is_remembered_only_if_asked_for_and_for_its_time() {
-    let place = Place::new();
+    let place = TestBucket::new();
     let proxy = Faults::before(&place.endpoint, always(Fault::None));
     let bucket = place.bucket_at(&proxy.url());
     let exchange = exchange("/a", "hello");
@@ -153,8 +153,8 @@ async fn a_miss_is_remembered_only_if_asked_for_and_for_its_time() {
 }
 
 #[tokio::test]
-async fn what_is_stored_here_is_found_at_once() {
-    let place = Place::new();
+async fn an_entry_is_found_at_once_by_its_writer() {
+    let place = TestBucket::new();
     let cache = S3Cache::new(place.bucket()).miss_ttl(Duration::from_mins(1));
     let exchange = exchange("/a", "hello");
     assert_eq!(find(&cache, &exchange).await.unwrap(), None);
@@ -164,7 +164,7 @@ async fn what_is_stored_here_is_found_at_once() {
 
 #[tokio::test]
 async fn an_error_is_not_remembered_as_a_miss() {
-    let place = Place::new();
+    let place = TestBucket::new();
     let proxy = Faults::before(&place.endpoint, always(Fault::Answer(403, "AccessDenied")));
     let cache = S3Cache::new(place.bucket_at(&proxy.url())).miss_ttl(Duration::from_mins(1));
     let exchange = exchange("/a", "hello");
@@ -177,8 +177,8 @@ async fn an_error_is_not_remembered_as_a_miss() {
 // ---- failures
 
 #[tokio::test]
-async fn objects_that_are_no_entries_are_told_and_answer_like_misses() {
-    let place = Place::new();
+async fn foreign_objects_are_reported_misses() {
+    let place = TestBucket::new();
     let wanted = exchange("/a", "hello");
     store(&S3Cache::new(place.bucket()), &exchange("/b", "of another")).await;
     let (_, of_another) = place.objects().await.pop_first().unwrap();
@@ -205,19 +205,19 @@ async fn objects_that_are_no_entries_are_told_and_answer_like_misses() {
             "{text}"
         );
 
-        let told: Arc<Mutex<Vec<String>>> = Arc::default();
-        let errors = told.clone();
+        let reported: Arc<Mutex<Vec<String>>> = Arc::default();
+        let errors = reported.clone();
         let layer = ReplayCache::s3(place.bucket())
             .on_error(move |error| errors.lock().unwrap().push(error.to_string()));
         let app = layer.layer(Origin::saying("from the origin"));
         assert_eq!(ask(&app, get("/a")).await.text(), "from the origin");
-        assert_eq!(told.lock().unwrap()[..], [text]);
+        assert_eq!(reported.lock().unwrap()[..], [text]);
     }
 }
 
 #[tokio::test]
-async fn an_object_that_is_too_large_is_told() {
-    let place = Place::new();
+async fn an_object_over_the_limit_is_an_error() {
+    let place = TestBucket::new();
     let exchange = exchange("/a", "hello");
     let cache = S3Cache::new(place.bucket());
     store(&cache, &exchange).await;
@@ -228,8 +228,8 @@ async fn an_object_that_is_too_large_is_told() {
 }
 
 #[tokio::test]
-async fn what_may_pass_is_tried_again() {
-    let place = Place::new();
+async fn transient_errors_are_retried() {
+    let place = TestBucket::new();
     let faults = [Fault::Answer(503, "SlowDown"), Fault::CutAnswer];
     let proxy = Faults::before(&place.endpoint, first_of("PUT", faults));
     let cache = S3Cache::new(place.bucket_at(&proxy.url()));
@@ -246,7 +246,7 @@ async fn what_may_pass_is_tried_again() {
 
 #[tokio::test]
 async fn a_bucket_that_hangs_does_not_hang_requests() {
-    let place = Place::new();
+    let place = TestBucket::new();
     let proxy = Faults::before(&place.endpoint, always(Fault::SwallowRequest));
     let limit = Duration::from_millis(300);
     let cache = S3Cache::new(place.bucket_at(&proxy.url())).timeout(limit);
@@ -264,8 +264,8 @@ async fn a_bucket_that_hangs_does_not_hang_requests() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_and_not_tried_again() {
-    let place = Place::new();
+async fn a_refusal_is_reported_and_not_retried() {
+    let place = TestBucket::new();
     let proxy = Faults::before(&place.endpoint, always(Fault::Answer(403, "AccessDenied")));
     let cache = S3Cache::new(place.bucket_at(&proxy.url()));
     let exchange = exchange("/a", "hello");
@@ -278,7 +278,7 @@ async fn a_refusal_is_told_and_not_tried_again() {
 
 #[tokio::test]
 async fn a_prefix_may_have_any_characters() {
-    let place = Place::new();
+    let place = TestBucket::new();
     let cache = S3Cache::new(place.bucket_at_prefix("a b/\u{fc}+%20"));
     let exchange = exchange("/a", "hello");
     store(&cache, &exchange).await;
@@ -293,7 +293,7 @@ async fn a_prefix_may_have_any_characters() {
 
 #[tokio::test]
 async fn an_error_names_its_problem_and_the_object() {
-    let place = Place::new();
+    let place = TestBucket::new();
     let exchange = exchange("/a", "hello");
     let error = async |bucket: Bucket| find(&S3Cache::new(bucket), &exchange).await.unwrap_err();
     let nowhere = Bucket::from("no-such-bucket")
@@ -312,8 +312,8 @@ async fn an_error_names_its_problem_and_the_object() {
 }
 
 #[tokio::test]
-async fn an_object_that_stands_for_much_holds_up_nobody() {
-    let place = Place::new();
+async fn a_compressed_bomb_does_not_block_requests() {
+    let place = TestBucket::new();
     let cache = S3Cache::new(place.bucket());
     let large = exchange("/large", &"0".repeat(32 << 20));
     store(&cache, &large).await;

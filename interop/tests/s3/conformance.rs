@@ -3,7 +3,7 @@
 use std::{cell::Cell, time::Duration};
 
 use futures::StreamExt;
-use interop::s3::{Place, problem};
+use interop::s3::{TestBucket, problem};
 use tempfile::TempDir;
 use tower_traffic::{
     conformance,
@@ -12,22 +12,22 @@ use tower_traffic::{
 
 #[tokio::test]
 async fn s3_cache() {
-    let place = Place::new();
+    let place = TestBucket::new();
     let count = Cell::new(0);
     let next = || {
         count.set(count.get() + 1);
         let bucket = place.bucket_at_prefix(&format!("cache/{}", count.get()));
         S3Cache::new(bucket)
     };
-    conformance::cache(async || next()).await;
+    conformance::latest_only_cache(async || next()).await;
     let time = Duration::from_mins(1);
-    conformance::cache(async || next().miss_ttl(time)).await;
+    conformance::latest_only_cache(async || next().miss_ttl(time)).await;
 }
 
 #[tokio::test]
 async fn s3() {
     let spools = TempDir::new().unwrap();
-    let place = Place::new();
+    let place = TestBucket::new();
     let count = Cell::new(0);
     conformance::sink_and_replay(async || {
         count.set(count.get() + 1);
@@ -38,14 +38,14 @@ async fn s3() {
 }
 
 #[tokio::test]
-async fn the_server_does_what_the_stores_need() {
-    let place = Place::new();
+async fn the_server_meets_the_needs_of_the_stores() {
+    let place = TestBucket::new();
     conformance::s3_server(place.bucket(), place.knows_conditions().await).await;
 }
 
 #[tokio::test]
 async fn a_missing_bucket_is_named() {
-    let place = Place::new();
+    let place = TestBucket::new();
     let bucket = Bucket::new("no-such-bucket")
         .endpoint(&place.endpoint)
         .region(&place.region)

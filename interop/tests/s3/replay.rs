@@ -13,7 +13,7 @@ use futures::{
 };
 use http::{Request, Response, request::Parts};
 use interop::faults::{Fault, Faults, always, first_of};
-use interop::s3::{Place, is_invalid_bucket, problem};
+use interop::s3::{TestBucket, is_invalid_bucket, problem};
 use support::stores::files;
 use support::{random_bytes, soon};
 use tower_traffic::{
@@ -70,7 +70,7 @@ pub(super) async fn read_all(replay: &S3) -> Vec<usize> {
 }
 
 /// Ten segments, each with ten exchanges of 20,000 bytes.
-async fn ten_segments(place: &Place) {
+async fn ten_segments(place: &TestBucket) {
     for n in 0..10 {
         let exchanges = (n * 10..n * 10 + 10).map(|number| exchange(number, 20_000));
         place.put(&key("00", "a", n * 10), segment(exchanges)).await;
@@ -86,8 +86,8 @@ fn is_for(parts: &Parts, sequence: usize) -> bool {
 }
 
 #[tokio::test]
-async fn what_was_recorded_is_replayed_in_order() {
-    let place = Place::new();
+async fn exchanges_are_replayed_in_recorded_order() {
+    let place = TestBucket::new();
     let spool = tempfile::tempdir().unwrap();
     let sink = S3::new(place.bucket())
         .spool(spool.path())
@@ -104,7 +104,7 @@ async fn what_was_recorded_is_replayed_in_order() {
 #[tokio::test]
 async fn more_objects_than_a_page_has_are_each_read_once() {
     const COUNT: usize = 1_100;
-    let place = Place::new();
+    let place = TestBucket::new();
     let put = |n: usize| {
         let place = &place;
         async move {
@@ -131,7 +131,7 @@ async fn more_objects_than_a_page_has_are_each_read_once() {
 
 #[tokio::test]
 async fn segments_are_read_by_hour_then_writer_then_sequence() {
-    let place = Place::new();
+    let place = TestBucket::new();
     let keys = [
         key("00", "b", 0),
         key("00", "b", 9),
@@ -147,8 +147,8 @@ async fn segments_are_read_by_hour_then_writer_then_sequence() {
 }
 
 #[tokio::test]
-async fn objects_of_others_are_passed_over_or_told() {
-    let place = Place::new();
+async fn foreign_objects_are_skipped_or_reported() {
+    let place = TestBucket::new();
     let good = segment([exchange(1, 10)]);
     for rest in [
         "notes.txt",
@@ -186,8 +186,8 @@ async fn objects_of_others_are_passed_over_or_told() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_not_ascii_hides_nothing() {
-    let place = Place::new();
+async fn a_non_ascii_name_hides_no_object() {
+    let place = TestBucket::new();
     place
         .put(&key("00", "a", 1), segment([exchange(1, 10)]))
         .await;
@@ -202,8 +202,8 @@ async fn a_name_that_is_not_ascii_hides_nothing() {
 }
 
 #[tokio::test]
-async fn damage_costs_what_it_hits() {
-    let place = Place::new();
+async fn damage_costs_only_its_exchange() {
+    let place = TestBucket::new();
     let whole = segment((0..10).map(|n| exchange(n, 20_000)));
     for position in (300..whole.len()).step_by(whole.len() / 12) {
         let mut content = whole.clone();
@@ -232,8 +232,8 @@ async fn damage_costs_what_it_hits() {
 
 /// The reader seeks back further than the buffer, and the object is fetched again from there.
 #[tokio::test]
-async fn damage_to_a_large_exchange_costs_what_it_hits() {
-    let place = Place::new();
+async fn damage_to_a_large_exchange_costs_only_that_exchange() {
+    let place = TestBucket::new();
     let sizes = [10, 3_000_000, 10, 12_000_000, 10];
     let whole = segment(sizes.iter().enumerate().map(|(n, len)| exchange(n, *len)));
     let mut content = whole.clone();
@@ -251,8 +251,8 @@ async fn damage_to_a_large_exchange_costs_what_it_hits() {
 }
 
 #[tokio::test]
-async fn what_breaks_off_is_taken_up_again() {
-    let place = Place::new();
+async fn an_interrupted_download_resumes() {
+    let place = TestBucket::new();
     ten_segments(&place).await;
     let proxy = Faults::before(&place.endpoint, {
         let mut cut = BTreeSet::new();
@@ -268,8 +268,8 @@ async fn what_breaks_off_is_taken_up_again() {
 }
 
 #[tokio::test]
-async fn a_segment_that_breaks_off_for_good_or_vanishes_is_told_and_the_rest_goes_on() {
-    let place = Place::new();
+async fn an_unreadable_segment_is_reported_and_the_rest_is_replayed() {
+    let place = TestBucket::new();
     ten_segments(&place).await;
     let proxy = Faults::before(&place.endpoint, {
         let mut asked = 0;
@@ -304,8 +304,8 @@ async fn a_segment_that_breaks_off_for_good_or_vanishes_is_told_and_the_rest_goe
 }
 
 #[tokio::test]
-async fn what_may_pass_is_tried_again() {
-    let place = Place::new();
+async fn transient_errors_are_retried() {
+    let place = TestBucket::new();
     ten_segments(&place).await;
     let faults = [
         Fault::Answer(503, "SlowDown"),
@@ -319,8 +319,8 @@ async fn what_may_pass_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_is_told() {
-    let place = Place::new();
+async fn a_hanging_server_is_an_error() {
+    let place = TestBucket::new();
     ten_segments(&place).await;
     let plan = |parts: &Parts| {
         if is_for(parts, 10) {
@@ -339,8 +339,8 @@ async fn a_server_that_hangs_is_told() {
 }
 
 #[tokio::test]
-async fn a_range_of_times_reads_only_what_may_be_in_it() {
-    let place = Place::new();
+async fn a_time_range_reads_only_its_segments() {
+    let place = TestBucket::new();
     // 2026-11-20T00:00:00Z.
     let midnight = SystemTime::UNIX_EPOCH + Duration::from_hours(24 * 20_777);
     let at = |minutes: u64| midnight + Duration::from_mins(minutes);
@@ -399,7 +399,7 @@ async fn a_range_of_times_reads_only_what_may_be_in_it() {
 
 #[tokio::test]
 async fn shares_are_disjoint_and_together_they_are_everything() {
-    let place = Place::new();
+    let place = TestBucket::new();
     for n in 0..40 {
         let exchanges = (n * 2..n * 2 + 2).map(|number| exchange(number, 10));
         place.put(&key("00", "a", n * 2), segment(exchanges)).await;
@@ -432,8 +432,8 @@ async fn shares_are_disjoint_and_together_they_are_everything() {
 }
 
 #[tokio::test]
-async fn an_empty_place_and_a_missing_bucket_are_told() {
-    let place = Place::new();
+async fn an_empty_prefix_and_a_missing_bucket_are_errors() {
+    let place = TestBucket::new();
     let (numbers, errors) = read(&S3::new(place.bucket())).await;
     assert!(numbers.is_empty());
     assert!(
@@ -461,7 +461,7 @@ async fn an_empty_place_and_a_missing_bucket_are_told() {
 }
 
 #[test]
-fn without_a_runtime_it_is_told() {
+fn a_replay_without_a_runtime_is_an_error() {
     let items: Vec<_> = futures::executor::block_on(S3::new("traffic").replay().collect());
     assert!(
         matches!(&items[..], [Err(StoreError::Other(_))]),
@@ -471,7 +471,7 @@ fn without_a_runtime_it_is_told() {
 
 #[tokio::test]
 async fn a_replay_makes_no_spool() {
-    let place = Place::new();
+    let place = TestBucket::new();
     place
         .put(&key("00", "a", 0), segment([exchange(0, 10)]))
         .await;
@@ -482,8 +482,8 @@ async fn a_replay_makes_no_spool() {
 }
 
 #[tokio::test]
-async fn a_replay_that_is_let_go_fetches_no_more() {
-    let place = Place::new();
+async fn a_dropped_replay_fetches_no_more() {
+    let place = TestBucket::new();
     for n in 0..30 {
         let exchanges = (0..100).map(|number| exchange(n * 100 + number, 1000));
         place

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use http::{Request, Response};
 use interop::faults::{Fault, Faults, always, first, first_of};
-use interop::s3::{Place, is_invalid_bucket, problem};
+use interop::s3::{TestBucket, is_invalid_bucket, problem};
 use support::stores::files;
 use support::{Origin, all_kinds, all_requests, ask, assert_adds_up, get, random_bytes, soon};
 use tempfile::TempDir;
@@ -29,14 +29,14 @@ const NOWHERE: &str = "http://127.0.0.1:1";
 const SHORT: Duration = Duration::from_millis(300);
 
 struct Fixture {
-    place: Place,
+    place: TestBucket,
     spool: TempDir,
 }
 
 impl Fixture {
     fn new() -> Self {
         Self {
-            place: Place::new(),
+            place: TestBucket::new(),
             spool: tempfile::tempdir().unwrap(),
         }
     }
@@ -122,7 +122,7 @@ fn quarantine(error: &StoreError) -> &Path {
 }
 
 #[tokio::test]
-async fn everything_that_was_asked_is_in_the_bucket() {
+async fn every_exchange_is_in_the_bucket() {
     let fixture = Fixture::new();
     let store = fixture.store();
     let record = RecordTraffic::new(store.clone());
@@ -163,7 +163,7 @@ async fn everything_that_was_asked_is_in_the_bucket() {
 }
 
 #[test]
-fn building_it_does_nothing() {
+fn building_a_store_does_no_io() {
     // Without a runtime, and with an invalid bucket.
     let record = RecordTraffic::s3("not a bucket");
     let service = record.layer(Origin::saying("hello"));
@@ -180,9 +180,9 @@ fn building_it_does_nothing() {
 async fn no_bucket_drops_and_counts() {
     let folder = tempfile::tempdir().unwrap();
     let errors: Arc<Mutex<Vec<String>>> = Arc::default();
-    let told = errors.clone();
+    let reported = errors.clone();
     let record = RecordTraffic::new(S3::new("http://host/bucket").spool(folder.path()));
-    let record = record.on_error(move |error| told.lock().unwrap().push(error.to_string()));
+    let record = record.on_error(move |error| reported.lock().unwrap().push(error.to_string()));
     let recorder = record.recorder();
     let app = record.layer(Origin::saying("hello"));
     assert_eq!(ask(&app, get("/")).await.text(), "hello");
@@ -196,7 +196,7 @@ async fn no_bucket_drops_and_counts() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_no_url_is_told_at_once() {
+async fn an_invalid_endpoint_is_an_immediate_error() {
     let folder = tempfile::tempdir().unwrap();
     let bucket = Bucket::from("traffic").endpoint("127.0.0.1:9000");
     let sink = S3::new(bucket).spool(folder.path());
@@ -319,7 +319,7 @@ async fn a_failed_upload_waits_longer_each_time() {
 }
 
 #[tokio::test]
-async fn what_an_outage_left_is_sent_by_the_next_start() {
+async fn segments_of_an_outage_are_sent_by_the_next_start() {
     let fixture = Fixture::new();
     let sink = fixture.store_at(NOWHERE).max_segment_bytes(1);
     store(&sink, 0..5).await;
@@ -452,8 +452,8 @@ async fn a_spool_that_is_full_drops_and_counts() {
 async fn a_refusal_quarantines_and_heals() {
     let fixture = Fixture::new();
     let proxy = fixture.faults(always(Fault::Answer(403, "AccessDenied")));
-    let told: Arc<Mutex<Vec<S3Problem>>> = Arc::default();
-    let hook = told.clone();
+    let reported: Arc<Mutex<Vec<S3Problem>>> = Arc::default();
+    let hook = reported.clone();
     let sink = fixture
         .store_at(&proxy.url())
         .max_segment_bytes(1)
@@ -471,7 +471,7 @@ async fn a_refusal_quarantines_and_heals() {
     // Wait for the compression: a listing may miss a file that is being renamed.
     let waiting = || -> BTreeSet<_> { spooled(&sink).iter().map(|name| object(name)).collect() };
     until(|| waiting().len() == 5).await;
-    assert_eq!(told.lock().unwrap()[0], S3Problem::Denied);
+    assert_eq!(reported.lock().unwrap()[0], S3Problem::Denied);
     assert_eq!(
         proxy.count("PUT"),
         2,
@@ -641,7 +641,7 @@ async fn segments_that_cannot_be_read_hold_up_no_upload() {
 }
 
 #[tokio::test]
-async fn nor_does_one_that_cannot_be_packed() {
+async fn segments_that_cannot_be_packed_hold_up_no_upload() {
     let fixture = Fixture::new();
     let sink = fixture.store();
     store(&sink, 0..1).await;
@@ -718,7 +718,7 @@ async fn flushes_count_no_segment_twice() {
 }
 
 #[tokio::test]
-async fn an_object_of_somebody_else_is_not_replaced() {
+async fn a_foreign_object_is_not_replaced() {
     let fixture = Fixture::new();
     let sink = fixture.store_at(NOWHERE).max_segment_bytes(1);
     store(&sink, 0..3).await;
@@ -753,7 +753,7 @@ async fn an_object_of_somebody_else_is_not_replaced() {
 }
 
 #[tokio::test]
-async fn nor_by_the_first_attempt() {
+async fn an_existing_object_is_not_replaced_by_the_first_attempt() {
     let fixture = Fixture::new();
     if !fixture.place.knows_conditions().await {
         return;
@@ -816,7 +816,7 @@ async fn each_fault_is_survived() {
 }
 
 #[tokio::test]
-async fn a_412_for_what_is_not_there_is_no_confirmation() {
+async fn a_412_for_a_missing_object_does_not_confirm() {
     let fixture = Fixture::new();
     let proxy = fixture.faults(first_of("PUT", [Fault::Answer(412, "PreconditionFailed")]));
     let sink = fixture.store_at(&proxy.url());
@@ -826,7 +826,7 @@ async fn a_412_for_what_is_not_there_is_no_confirmation() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_lost_or_twice_with_all_faults_under_load() {
+async fn no_exchange_is_lost_or_duplicated_under_faults() {
     let fixture = Fixture::new();
     // Every third request has a fault, from a fixed sequence.
     let mut random = fastrand::Rng::with_seed(7);
@@ -946,7 +946,7 @@ async fn a_completion_whose_answer_was_lost_is_confirmed() {
 }
 
 #[tokio::test]
-async fn those_who_share_a_spool_keep_off_each_others_files() {
+async fn processes_with_one_spool_leave_each_others_files_alone() {
     let fixture = Fixture::new();
     let first = fixture.store_at(NOWHERE);
     store(&first, 0..3).await;
@@ -969,7 +969,7 @@ async fn those_who_share_a_spool_keep_off_each_others_files() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_said() {
+async fn an_error_names_its_cause() {
     let fixture = Fixture::new();
     for (fault, expected) in [
         (
@@ -1002,15 +1002,15 @@ async fn what_is_wrong_is_said() {
 
 async fn refused(bucket: Bucket) -> S3Problem {
     let spool = tempfile::tempdir().unwrap();
-    let told = Arc::new(Mutex::new(None));
-    let hook = told.clone();
+    let reported = Arc::new(Mutex::new(None));
+    let hook = reported.clone();
     let sink = S3::new(bucket)
         .spool(spool.path())
         .on_error(move |error| *hook.lock().unwrap() = Some(problem(error)));
     store(&sink, 0..1).await;
     soon(sink.flush()).await.unwrap_err();
-    until(|| told.lock().unwrap().is_some()).await;
-    told.lock().unwrap().unwrap()
+    until(|| reported.lock().unwrap().is_some()).await;
+    reported.lock().unwrap().unwrap()
 }
 
 #[test]

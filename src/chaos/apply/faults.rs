@@ -38,7 +38,7 @@ pub(in crate::chaos) struct Faults {
     corrupt: f64,
     random: Option<Random>,
     /// The maximum size of a frame, in bytes.
-    most: Option<usize>,
+    max_part: Option<usize>,
     pace: Pace,
     /// The rest of a frame that exceeded the maximum size.
     left: Bytes,
@@ -73,7 +73,7 @@ impl Faults {
         match *change {
             Change::Corrupt(percent) => self.corrupt = percent,
             Change::Slice { bytes, every } => {
-                first(&mut self.most, bytes);
+                first(&mut self.max_part, bytes);
                 self.pace.every = self.pace.every.max(every);
             }
             Change::Throttle { bytes_per_second } => {
@@ -112,12 +112,12 @@ impl Faults {
 
     /// Splits off the next frame, and schedules the following frame.
     fn part(&mut self) -> Bytes {
-        let mut most = self.most.unwrap_or(usize::MAX).min(self.pace.most());
+        let mut len = self.max_part.unwrap_or(usize::MAX).min(self.pace.max_part());
         if let Some(limit) = self.limit() {
             let room = limit.saturating_sub(self.passed);
-            most = most.min(usize::try_from(room).unwrap_or(usize::MAX));
+            len = len.min(usize::try_from(room).unwrap_or(usize::MAX));
         }
-        let part = self.left.split_to(most.min(self.left.len()));
+        let part = self.left.split_to(len.min(self.left.len()));
         self.passed += part.len() as u64;
         if let Some(next) = self.pace.after(part.len()) {
             self.next = Some(Box::pin(sleep_until(next)));

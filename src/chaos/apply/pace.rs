@@ -32,7 +32,7 @@ impl Pace {
     }
 
     /// Returns the maximum size of a part, in bytes.
-    pub(in crate::chaos) fn most(&self) -> usize {
+    pub(in crate::chaos) fn max_part(&self) -> usize {
         let steps = |rate: NonZeroU64| u128::from(rate.get()) * STEP.as_millis() / 1_000;
         self.rate.map_or(usize::MAX, |rate| {
             usize::try_from(steps(rate)).unwrap_or(usize::MAX).max(1)

@@ -286,10 +286,10 @@ impl Plan {
             }
         } else if let Some(length) = stated_length {
             let there = faults.length_of(length);
-            let told = there.saturating_add_signed(by);
+            let stated = there.saturating_add_signed(by);
             // Without `Content-Length` none is added, unless it is to be wrong.
-            if by != 0 || (told != length && headers.contains_key(CONTENT_LENGTH)) {
-                headers.insert(CONTENT_LENGTH, told.into());
+            if by != 0 || (stated != length && headers.contains_key(CONTENT_LENGTH)) {
+                headers.insert(CONTENT_LENGTH, stated.into());
             }
         }
         Some(faults).filter(|_| is_any && carries == Carries::Body)

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Implements [`Behavior::throw`](crate::chaos::Behavior::throw).
-pub trait Throw<E> {
+pub trait ThrowHandler<E> {
     /// Panics with `message`, or converts it into an error.
     fn throw(&self, message: &str) -> E;
 }
@@ -13,9 +13,9 @@ pub trait Throw<E> {
 /// A server treats a panic as http4k treats an exception: tower-http's `CatchPanicLayer` responds
 /// with 500.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Panics;
+pub struct ThrowPanic;
 
-impl<E> Throw<E> for Panics {
+impl<E> ThrowHandler<E> for ThrowPanic {
     #[expect(clippy::panic, reason = "the fault is a panic")]
     fn throw(&self, message: &str) -> E {
         panic!("{message}")
@@ -24,16 +24,16 @@ impl<E> Throw<E> for Panics {
 
 /// Returns an error, see [`Chaos::with_error`](crate::chaos::Chaos::with_error).
 #[derive(Clone)]
-pub struct Fails<F>(pub(in crate::chaos) F);
+pub struct ThrowError<F>(pub(in crate::chaos) F);
 
-impl<E, F: Fn(&str) -> E> Throw<E> for Fails<F> {
+impl<E, F: Fn(&str) -> E> ThrowHandler<E> for ThrowError<F> {
     fn throw(&self, message: &str) -> E {
         (self.0)(message)
     }
 }
 
-impl<F> fmt::Debug for Fails<F> {
+impl<F> fmt::Debug for ThrowError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fails").finish_non_exhaustive()
+        f.debug_struct("ThrowError").finish_non_exhaustive()
     }
 }

@@ -19,7 +19,7 @@ use crate::chaos::{
 };
 
 /// The size of the buffer for data to be sent, in bytes.
-const ROOM: usize = 8 << 10;
+const BUFFER_BYTES: usize = 8 << 10;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Limits {
@@ -27,7 +27,7 @@ pub(super) struct Limits {
     pub(super) stall_after: Option<u64>,
     pub(super) rate: Option<NonZeroU64>,
     /// The largest number of bytes per read or write.
-    pub(super) most: Option<usize>,
+    pub(super) max_part: Option<usize>,
     pub(super) every: Duration,
     /// The percentage of bytes to be replaced.
     pub(super) corrupt: f64,
@@ -38,14 +38,14 @@ pub(super) struct Faults {
     limits: Limits,
     /// The number of bytes that passed, in both directions together.
     passed: u64,
-    received: Way,
-    sent: Way,
+    received: Direction,
+    sent: Direction,
     room: Box<[u8]>,
 }
 
 /// The state of one direction of a connection.
 #[derive(Debug)]
-struct Way {
+struct Direction {
     passed: u64,
     pace: Pace,
     /// The time at which the next part may pass.
@@ -56,7 +56,7 @@ struct Way {
     draw: Draw,
 }
 
-impl Way {
+impl Direction {
     fn new(limits: &Limits, random: Random, draw: Draw) -> Self {
         Self {
             passed: 0,
@@ -114,11 +114,11 @@ impl Limits {
         if self.stall_after.is_some_and(|after| passed >= after) {
             return Gate::Stalled;
         }
-        let mut most = self.most.unwrap_or(ROOM).min(ROOM);
+        let mut len = self.max_part.unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES);
         for limit in [self.break_after, self.stall_after].into_iter().flatten() {
-            most = most.min(usize::try_from(limit - passed).unwrap_or(ROOM));
+            len = len.min(usize::try_from(limit - passed).unwrap_or(BUFFER_BYTES));
         }
-        Gate::Open(most)
+        Gate::Open(len)
     }
 }
 
@@ -127,9 +127,9 @@ impl Faults {
         Self {
             limits,
             passed: 0,
-            received: Way::new(&limits, random, Draw::Bytes),
-            sent: Way::new(&limits, random, Draw::SentBytes),
-            room: vec![0; ROOM].into(),
+            received: Direction::new(&limits, random, Draw::Bytes),
+            sent: Direction::new(&limits, random, Draw::SentBytes),
+            room: vec![0; BUFFER_BYTES].into(),
         }
     }
 
@@ -144,14 +144,14 @@ impl Faults {
         cx: &mut Context<'_>,
         mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let most = match self.limits.gate(self.passed) {
-            Gate::Open(most) => most.min(self.received.pace.most()).min(buf.remaining()),
+        let len = match self.limits.gate(self.passed) {
+            Gate::Open(len) => len.min(self.received.pace.max_part()).min(buf.remaining()),
             Gate::Stalled => return Poll::Pending,
             Gate::Broken(fault) => return Poll::Ready(Err(fault.into())),
         };
         self.received.wait(cx);
         ready!(self.received.poll_next(cx));
-        let mut part = ReadBuf::new(&mut self.room[..most]);
+        let mut part = ReadBuf::new(&mut self.room[..len]);
         ready!(inner.poll_read(cx, part.unfilled()))?;
         let bytes = part.filled().len();
         let read = &mut self.room[..bytes];
@@ -168,15 +168,15 @@ impl Faults {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let most = match self.limits.gate(self.passed) {
-            Gate::Open(most) => most.min(self.sent.pace.most()).min(buf.len()),
+        let len = match self.limits.gate(self.passed) {
+            Gate::Open(len) => len.min(self.sent.pace.max_part()).min(buf.len()),
             Gate::Stalled => return Poll::Pending,
             Gate::Broken(fault) => return Poll::Ready(Err(fault.into())),
         };
         self.sent.wait(cx);
         ready!(self.sent.poll_next(cx));
-        let part = &mut self.room[..most];
-        part.copy_from_slice(&buf[..most]);
+        let part = &mut self.room[..len];
+        part.copy_from_slice(&buf[..len]);
         self.sent.corrupt(part, self.limits.corrupt);
         let bytes = ready!(inner.poll_write(cx, part))?;
         self.sent.has_passed(bytes);

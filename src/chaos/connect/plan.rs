@@ -75,7 +75,7 @@ impl ConnectionPlan {
             }
             Fault::Corrupt(percent) => self.limits.corrupt = *percent,
             Fault::Slice { bytes, every } => {
-                self.limits.most = Some(*bytes);
+                self.limits.max_part = Some(*bytes);
                 self.limits.every = *every;
             }
             Fault::Throttle { bytes_per_second } => self.limits.rate = Some(*bytes_per_second),

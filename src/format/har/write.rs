@@ -32,7 +32,7 @@ pub(crate) const OPENING: &str = concat!(
 pub(crate) const TAIL: &str = "\n]}}\n";
 
 /// The maximum size of content that is decoded, in bytes.
-const DECODED: usize = 64 << 20;
+const MAX_DECODED_BYTES: usize = 64 << 20;
 
 /// Appends an entry on its own line.
 pub(crate) fn write_entry(out: &mut Vec<u8>, exchange: &Exchange, is_first: bool) {
@@ -48,7 +48,7 @@ impl<'a> Entry<'a> {
             Ok(_) => exchange.time_to_head.unwrap_or_default(),
             Err(_) => to_end,
         };
-        let is_told = exchange.response.is_ok()
+        let fits_timings = exchange.response.is_ok()
             && exchange
                 .time_to_head
                 .is_some_and(|to_head| to_head <= to_end)
@@ -67,7 +67,7 @@ impl<'a> Entry<'a> {
                 wait: milliseconds(to_head.min(to_end)),
                 receive: milliseconds(to_end.saturating_sub(to_head)),
             },
-            time_to_head: (!is_told).then(|| exchange.time_to_head.map(milliseconds).into()),
+            time_to_head: (!fits_timings).then(|| exchange.time_to_head.map(milliseconds).into()),
         }
     }
 }
@@ -184,7 +184,7 @@ fn decoded(response: &RecordedResponse, sent: &[u8]) -> Option<Vec<u8>> {
     if codings.is_empty() || sent.is_empty() {
         return None;
     }
-    let decoded = coding::decode(&codings, sent, DECODED).ok()?;
+    let decoded = coding::decode(&codings, sent, MAX_DECODED_BYTES).ok()?;
     (decoded.stop == Stop::End).then_some(decoded.content)
 }
 

@@ -14,11 +14,11 @@ use crate::format::{
 };
 
 /// The maximum nesting depth.
-const DEEPEST: usize = 64;
+const MAX_DEPTH: usize = 64;
 
 /// The maximum number of bytes copied for YAML aliases. Ruby writes an alias where a string occurs
 /// twice.
-const COPIED: usize = 16 << 20;
+const MAX_COPIED_BYTES: usize = 16 << 20;
 
 /// The name of a list that is the whole file.
 pub(super) const WHOLE_FILE: &str = "$";
@@ -216,8 +216,8 @@ struct Fault {
 fn options() -> granit_parser::Options {
     let mut options = granit_parser::Options::default();
     options.set_emit_comments(false);
-    options.flow_nesting_limit = DEEPEST;
-    options.block_nesting_limit = DEEPEST;
+    options.flow_nesting_limit = MAX_DEPTH;
+    options.block_nesting_limit = MAX_DEPTH;
     options
 }
 
@@ -335,8 +335,8 @@ impl Builder<'_> {
     }
 
     fn begin(&mut self, anchor: usize, collection: Collection) -> Result<bool, String> {
-        if self.open.len() >= DEEPEST {
-            return Err(format!("nested deeper than {DEEPEST}"));
+        if self.open.len() >= MAX_DEPTH {
+            return Err(format!("nested deeper than {MAX_DEPTH}"));
         }
         self.open.push(Open { anchor, collection });
         Ok(true)
@@ -399,8 +399,8 @@ impl Builder<'_> {
     /// Counts copied bytes: a few lines of aliases can expand to gigabytes.
     fn count(&mut self, node: &Node) -> Result<(), String> {
         self.copied = self.copied.saturating_add(weight(node));
-        if self.copied > COPIED {
-            return Err(format!("anchors and aliases copy more than {COPIED} bytes"));
+        if self.copied > MAX_COPIED_BYTES {
+            return Err(format!("anchors and aliases copy more than {MAX_COPIED_BYTES} bytes"));
         }
         Ok(())
     }

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_segment_is_not_packed() {
+    fn a_file_of_another_kind_is_not_packed() {
         let plain = segment(&exchanges());
         for len in [1, 20, 300, plain.len() - 1] {
             let error = pack(&plain[..len]).unwrap_err();

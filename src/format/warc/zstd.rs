@@ -29,12 +29,12 @@ const LEVEL: i32 = 3;
 const DICTIONARY_LEVEL: i32 = 9;
 
 /// The maximum size of a dictionary, in bytes. Compressed in the file, it has a fifth of that.
-const DICTIONARY: usize = 64 << 10;
+const MAX_DICTIONARY_BYTES: usize = 64 << 10;
 /// The numbers of records and of bytes that are enough samples.
-const SAMPLES: usize = 1_000;
-const SAMPLED: usize = 1 << 20;
+const MAX_SAMPLES: usize = 1_000;
+const MAX_SAMPLED_BYTES: usize = 1 << 20;
 /// The maximum size of a sample, in bytes: the head of a record and the start of its block.
-const SAMPLE: usize = 8 << 10;
+const MAX_SAMPLE_BYTES: usize = 8 << 10;
 
 pub(super) struct Zstd {
     compressor: Compressor<'static>,
@@ -67,7 +67,7 @@ impl Zstd {
     }
 
     fn is_enough(&self) -> bool {
-        self.samples.len() >= SAMPLES || self.sampled >= SAMPLED
+        self.samples.len() >= MAX_SAMPLES || self.sampled >= MAX_SAMPLED_BYTES
     }
 
     fn sample(&mut self, record: &[u8]) {
@@ -79,7 +79,7 @@ impl Zstd {
             sample = oldest;
         }
         sample.clear();
-        sample.extend_from_slice(&record[..record.len().min(SAMPLE)]);
+        sample.extend_from_slice(&record[..record.len().min(MAX_SAMPLE_BYTES)]);
         self.sampled += sample.len();
         self.samples.push_back(sample);
     }
@@ -124,7 +124,7 @@ impl Compress for Zstd {
         let mut samples = mem::take(&mut self.samples);
         let mut bytes = mem::take(&mut self.sampled);
         if is_enough {
-            let trained = dict::from_samples(samples.make_contiguous(), DICTIONARY);
+            let trained = dict::from_samples(samples.make_contiguous(), MAX_DICTIONARY_BYTES);
             // Training fails if all samples are equal.
             dictionary = trained.unwrap_or(dictionary);
             (samples, bytes) = (VecDeque::new(), 0);

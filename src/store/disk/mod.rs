@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 
 use self::appender::Appender;
 use super::{
-    BoxFuture, BoxStream, Compression, Replay, Report, Sink, Source, StoreError, Which, blocking,
+    BoxFuture, BoxStream, Compression, Replay, FolderReport, Sink, Source, StoreError, Which, blocking,
     folder::Folder,
 };
 use crate::{
@@ -160,7 +160,7 @@ impl Disk {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub async fn report(&self) -> Result<Report, StoreError> {
+    pub async fn report(&self) -> Result<FolderReport, StoreError> {
         self.folder.report().await
     }
 

@@ -14,7 +14,7 @@ use std::{
 use futures_util::FutureExt;
 
 use super::{
-    BoxFuture, BoxStream, Replay, Report, Sink, Source, StoreError, Which,
+    BoxFuture, BoxStream, Replay, FolderReport, Sink, Source, StoreError, Which,
     atomic_dir::Staging,
     blocking,
     folder::{Folder, Layout, is_missing, read_fixture},
@@ -180,7 +180,7 @@ impl DiskCache {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub async fn report(&self) -> Result<Report, StoreError> {
+    pub async fn report(&self) -> Result<FolderReport, StoreError> {
         self.folder.report().await
     }
 

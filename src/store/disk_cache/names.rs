@@ -12,11 +12,11 @@ use crate::{
     message::{RecordedRequest, head},
 };
 
-const LONGEST_SEGMENT: usize = 48;
+const MAX_SEGMENT_LEN: usize = 48;
 /// The maximum length of host and path together, in bytes. Windows allows 260 bytes, the
 /// recording's folder included.
-const LONGEST: usize = 112;
-const LONGEST_METHOD: usize = 16;
+const MAX_LEN: usize = 112;
+const MAX_METHOD_LEN: usize = 16;
 const KEY_DIGITS: usize = 16;
 const NO_HOST: &str = "no-host";
 /// The replacement of the path segments that exceed the maximum length.
@@ -29,16 +29,16 @@ pub(super) fn path(request: &RecordedRequest, key: MatchKey) -> PathBuf {
     let host = host(request);
     let segments = request.uri.path().split('/').filter(|s| !s.is_empty());
     for segment in std::iter::once(host.as_str()).chain(segments) {
-        let segment = safe(segment, LONGEST_SEGMENT);
+        let segment = safe(segment, MAX_SEGMENT_LEN);
         len += segment.len() + 1;
-        if len > LONGEST {
+        if len > MAX_LEN {
             path.push(MORE);
             break;
         }
         path.push(segment);
     }
     let key = key.to_string();
-    let method: String = safe(request.method.as_str(), LONGEST_METHOD);
+    let method: String = safe(request.method.as_str(), MAX_METHOD_LEN);
     path.join(format!("{method}-{}", &key[..KEY_DIGITS]))
 }
 
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_what_is_where() {
+    fn names_have_host_path_and_method() {
         for (uri, start) in [
             ("/users/1", "example.com_8080/users/1/GET-"),
             ("http://user:pw@api.test/a", "api.test/a/GET-"),

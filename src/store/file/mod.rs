@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 
 use self::read::read;
 pub(super) use self::read::{FileFormat, FileItem};
-pub use self::report::{FileReport, Note};
+pub use self::report::{RecordingReport, Note};
 use super::{
     BoxFuture, BoxStream, Memory, Replay, Source, StoreError, Which, blocking,
     reader_thread::on_a_thread,
@@ -35,7 +35,7 @@ pub(super) struct RecordingFile {
 
 pub(super) struct Loaded {
     pub(super) memory: Memory,
-    pub(super) report: FileReport,
+    pub(super) report: RecordingReport,
 }
 
 impl RecordingFile {
@@ -88,8 +88,8 @@ impl RecordingFile {
         Ok(Loaded { memory, report })
     }
 
-    fn read_all(&self, mut on_exchange: impl FnMut(Exchange)) -> Result<FileReport, StoreError> {
-        let mut report = FileReport::default();
+    fn read_all(&self, mut on_exchange: impl FnMut(Exchange)) -> Result<RecordingReport, StoreError> {
+        let mut report = RecordingReport::default();
         let result = read(&self.path, self.format, &mut |item| {
             match item {
                 FileItem::Exchange(exchange) => {
@@ -111,7 +111,7 @@ impl RecordingFile {
     }
 
     /// Reads the file and reports its contents, without keeping them in memory.
-    pub(super) async fn scan(&self) -> Result<FileReport, StoreError> {
+    pub(super) async fn scan(&self) -> Result<RecordingReport, StoreError> {
         let file = self.clone();
         blocking(move || {
             if let Some(loaded) = &*lock(&file.loaded) {
@@ -124,7 +124,7 @@ impl RecordingFile {
 
     /// Loads the file unless it is loaded already, and reports its contents.
     #[cfg(any(feature = "har", feature = "vcr"))]
-    pub(super) async fn report(&self) -> Result<FileReport, StoreError> {
+    pub(super) async fn report(&self) -> Result<RecordingReport, StoreError> {
         let file = self.clone();
         blocking(move || file.with_loaded(|loaded| loaded.report.clone())).await
     }

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::store::{Report, StoreError};
+use crate::store::{FolderReport, StoreError};
 
 /// The maximum number of notes in a report.
 const MAX_NOTES: usize = 100;
@@ -10,7 +10,7 @@ const MAX_NOTES: usize = 100;
 /// The contents of a recording: the number of exchanges, the parts that were skipped, and notes.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
-pub struct FileReport {
+pub struct RecordingReport {
     /// The number of exchanges.
     pub exchanges: usize,
     /// The parts that cannot be read, and were skipped.
@@ -19,7 +19,7 @@ pub struct FileReport {
     /// most 100 different ones.
     pub notes: Vec<Note>,
     /// The contents of the folder by layout; `None` unless the recording is a folder.
-    pub folder: Option<Report>,
+    pub folder: Option<FolderReport>,
 }
 
 /// A change that was made to exchanges in order to read them.
@@ -56,7 +56,7 @@ impl Note {
     }
 }
 
-impl FileReport {
+impl RecordingReport {
     pub(super) fn add(&mut self, note: Note) {
         note.add(&mut self.notes);
     }

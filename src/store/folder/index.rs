@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Report, fixture,
+    FolderReport, fixture,
     originals::Originals,
     scan::{Layout, scan},
     segment::{self, SegmentEvent},
@@ -23,17 +23,17 @@ use crate::{
 };
 
 /// The maximum number of threads that read entries: reading mostly waits for the system.
-const MOST_THREADS: usize = 8;
+const MAX_THREADS: usize = 8;
 /// The minimum number of folders for each thread: with fewer, a further thread costs more than it
 /// saves.
-const FEWEST_FOLDERS: usize = 64;
+const MIN_FOLDERS_PER_THREAD: usize = 64;
 
 /// Maps match keys to the positions of exchanges: the cost of a look-up does not depend on the
 /// number of exchanges.
 pub(in crate::store) struct Index {
-    pub(super) report: Report,
+    pub(super) report: FolderReport,
     pub(super) originals: Arc<Originals>,
-    files: Vec<Place>,
+    files: Vec<ExchangeLocation>,
     /// Exchanges with a recorded order, by match key.
     positions: HashMap<MatchKey, Positions>,
     /// The only entry for each match key. It answers before all other recordings.
@@ -43,9 +43,9 @@ pub(in crate::store) struct Index {
     faulty: HashMap<MatchKey, Arc<Path>>,
 }
 
-/// Where an exchange is stored.
+/// The location of a stored exchange.
 #[derive(Clone)]
-pub(super) enum Place {
+pub(super) enum ExchangeLocation {
     Segment(Arc<Path>, u64),
     Folder(Layout, Arc<Path>),
 }
@@ -68,7 +68,7 @@ impl Index {
         let found = scan(folder)?;
         let segments: Vec<Arc<Path>> = found.segments.into_iter().map(Arc::from).collect();
         let mut index = Self {
-            report: Report::default(),
+            report: FolderReport::default(),
             originals: Arc::new(Originals::new(segments.iter().cloned())),
             files: Vec::new(),
             positions: HashMap::new(),
@@ -150,7 +150,7 @@ impl Index {
         let Some(key) = key else { return };
         match layout {
             Layout::Http4kStream => {
-                self.files.push(Place::Folder(layout, path));
+                self.files.push(ExchangeLocation::Folder(layout, path));
                 self.push(key, 0);
             }
             // They come by layout and path: entries before http4k's, and of several the first
@@ -168,9 +168,9 @@ impl Index {
     pub(in crate::store) fn add(&mut self, file: &Arc<Path>, offset: u64, key: Option<MatchKey>) {
         self.report.exchanges += 1;
         let Some(key) = key else { return };
-        let is_last = matches!(self.files.last(), Some(Place::Segment(last, _)) if last == file);
+        let is_last = matches!(self.files.last(), Some(ExchangeLocation::Segment(last, _)) if last == file);
         if !is_last {
-            self.files.push(Place::Segment(file.clone(), 0));
+            self.files.push(ExchangeLocation::Segment(file.clone(), 0));
         }
         self.push(key, offset);
     }
@@ -190,21 +190,21 @@ impl Index {
             });
     }
 
-    pub(super) fn find(&self, key: MatchKey, which: Which) -> Option<Place> {
+    pub(super) fn find(&self, key: MatchKey, which: Which) -> Option<ExchangeLocation> {
         if let Some((layout, path)) = self.entries.get(&key) {
-            return Some(Place::Folder(*layout, path.clone()));
+            return Some(ExchangeLocation::Folder(*layout, path.clone()));
         }
         let Some(positions) = self.positions.get(&key) else {
             let faulty = self.faulty.get(&key)?;
-            return Some(Place::Folder(Layout::Fixture, faulty.clone()));
+            return Some(ExchangeLocation::Folder(Layout::Fixture, faulty.clone()));
         };
         let position = match which.index(1 + positions.more.len())? {
             0 => positions.first,
             n => positions.more[n - 1],
         };
         Some(match &self.files[position.file] {
-            Place::Segment(file, _) => Place::Segment(file.clone(), position.offset),
-            folder @ Place::Folder(..) => folder.clone(),
+            ExchangeLocation::Segment(file, _) => ExchangeLocation::Segment(file.clone(), position.offset),
+            folder @ ExchangeLocation::Folder(..) => folder.clone(),
         })
     }
 
@@ -270,8 +270,8 @@ fn read_folders(folders: &[(Layout, PathBuf)], matching: &Matching) -> Keys {
             .collect()
     };
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    let share = folders.len().div_ceil(threads.min(MOST_THREADS));
-    let mut shares = folders.chunks(share.max(FEWEST_FOLDERS));
+    let share = folders.len().div_ceil(threads.min(MAX_THREADS));
+    let mut shares = folders.chunks(share.max(MIN_FOLDERS_PER_THREAD));
     let first = shares.next().unwrap_or_default();
     thread::scope(|scope| {
         let others: Vec<_> = shares

@@ -21,13 +21,13 @@ use std::{
 
 use futures_util::FutureExt;
 
-pub use self::report::{Repair, Report};
+pub use self::report::{Repair, FolderReport};
 pub(super) use self::{
     fixture::{MAX_FILE_BYTES, REQUEST, RESPONSE, is_body, read as read_fixture},
     index::Index,
     scan::Layout,
 };
-use self::{index::Place, replay::replay};
+use self::{index::ExchangeLocation, replay::replay};
 use super::{BoxFuture, BoxStream, Replay, Source, StoreError, Which, access::Access, blocking};
 use crate::{
     matching::{MatchKey, Matching},
@@ -128,8 +128,8 @@ impl<W> Folder<W> {
                 Err(error) => return Err(error),
             };
             let (layout, path) = match place {
-                Place::Segment(file, offset) => return self.read_at(&file, offset).map(Some),
-                Place::Folder(layout, path) => (layout, path),
+                ExchangeLocation::Segment(file, offset) => return self.read_at(&file, offset).map(Some),
+                ExchangeLocation::Folder(layout, path) => (layout, path),
             };
             match layout.read(&path) {
                 Ok(exchange) => return Ok(Some(Arc::new(exchange))),
@@ -169,7 +169,7 @@ impl<W: Default + Send + 'static> Folder<W> {
     }
 
     /// Builds the index unless it exists, and reports the contents of the folder.
-    pub(super) async fn report(&self) -> Result<Report, StoreError> {
+    pub(super) async fn report(&self) -> Result<FolderReport, StoreError> {
         let folder = self.clone();
         blocking(move || folder.with_index(|index| index.report.clone())).await
     }

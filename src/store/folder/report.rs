@@ -1,11 +1,11 @@
-//! `Report`: the contents of a folder.
+//! `FolderReport`: the contents of a folder.
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use crate::store::{Note, StoreError};
 
 /// The maximum number of items that are listed in a section.
-const SHOWN: usize = 20;
+const MAX_LISTED: usize = 20;
 
 /// The contents of a folder, counted by layout.
 ///
@@ -20,7 +20,7 @@ const SHOWN: usize = 20;
 /// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
-pub struct Report {
+pub struct FolderReport {
     /// Number of WARC files.
     pub segments: usize,
     /// Number of exchanges in all layouts.
@@ -81,7 +81,7 @@ impl fmt::Display for Repair {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for FolderReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", count(self.exchanges, "exchange", "exchanges"))?;
         let in_folders = self.entries + self.http4k_streams + self.http4k_caches;
@@ -150,11 +150,11 @@ fn section<T: fmt::Display>(
         return Ok(());
     }
     write!(f, "\n{title}: {}", count(number, one, many))?;
-    for item in items.into_iter().take(SHOWN) {
+    for item in items.into_iter().take(MAX_LISTED) {
         write!(f, "\n  {item}")?;
     }
-    if number > SHOWN {
-        write!(f, "\n  and {} more", number - SHOWN)?;
+    if number > MAX_LISTED {
+        write!(f, "\n  and {} more", number - MAX_LISTED)?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::{fixture, http4k, segment};
 use crate::{message::Exchange, store::StoreError};
 
 /// The maximum number of other files whose paths are kept.
-const MOST_NAMED: usize = 100;
+const MAX_LISTED: usize = 100;
 
 /// The layout of a folder with one exchange. The order of the variants is the replay order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,7 +110,7 @@ impl Layout {
 impl Found {
     fn leave(&mut self, file: PathBuf) {
         self.others += 1;
-        if self.named.len() < MOST_NAMED {
+        if self.named.len() < MAX_LISTED {
             self.named.push(file);
         }
     }

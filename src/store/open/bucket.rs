@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 use crate::{
     matching::{MatchKey, Matching},
     message::Exchange,
-    store::{BoxFuture, BoxStream, FileReport, Memory, Replay, S3, Source, StoreError, Which},
+    store::{BoxFuture, BoxStream, RecordingReport, Memory, Replay, S3, Source, StoreError, Which},
 };
 
 #[derive(Clone)]
@@ -37,8 +37,8 @@ impl BucketRecording {
         }
     }
 
-    pub(super) async fn report(&self) -> Result<FileReport, StoreError> {
-        let mut report = FileReport::default();
+    pub(super) async fn report(&self) -> Result<RecordingReport, StoreError> {
+        let mut report = RecordingReport::default();
         let mut replay = self.s3.replay();
         while let Some(item) = replay.next().await {
             match item {

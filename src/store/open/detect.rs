@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The maximum number of bytes that are examined.
-const EXAMINED: u64 = 64 << 10;
+const MAX_EXAMINED_BYTES: u64 = 64 << 10;
 
 /// Returns the format of a file; `None` for a folder.
 pub(super) fn detect(path: &Path) -> Result<Option<FileFormat>, StoreError> {
@@ -24,7 +24,7 @@ pub(super) fn detect(path: &Path) -> Result<Option<FileFormat>, StoreError> {
     }
     let mut start = Vec::new();
     fs::File::open(path)
-        .and_then(|file| file.take(EXAMINED).read_to_end(&mut start))
+        .and_then(|file| file.take(MAX_EXAMINED_BYTES).read_to_end(&mut start))
         .map_err(failed)?;
     form(&start, path).map(Some).map_err(unknown)
 }
@@ -106,7 +106,7 @@ fn start_of_gzip(start: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::new();
     // The start ends within a member.
     let _ = flate2::bufread::MultiGzDecoder::new(start)
-        .take(EXAMINED)
+        .take(MAX_EXAMINED_BYTES)
         .read_to_end(&mut decoded);
     decoded
 }

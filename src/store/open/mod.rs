@@ -8,7 +8,7 @@ use std::{ffi::OsStr, fmt, path::Path, sync::Arc};
 
 use self::detect::detect;
 use super::{
-    BoxFuture, BoxStream, FileReport, Replay, Source, StoreError, Which, blocking,
+    BoxFuture, BoxStream, RecordingReport, Replay, Source, StoreError, Which, blocking,
     file::{FileFormat, RecordingFile},
     folder::Folder,
 };
@@ -163,16 +163,16 @@ impl Recording {
     ///
     /// # Errors
     /// If the recording cannot be read. The report lists the parts that cannot be read.
-    pub async fn report(&self) -> Result<FileReport, StoreError> {
+    pub async fn report(&self) -> Result<RecordingReport, StoreError> {
         match &self.location {
             Location::Folder(folder) => {
                 let report = folder.report().await?;
-                Ok(FileReport {
+                Ok(RecordingReport {
                     exchanges: report.exchanges,
                     skipped: report.skipped.clone(),
                     notes: report.notes.clone(),
                     folder: Some(report),
-                    ..FileReport::default()
+                    ..RecordingReport::default()
                 })
             }
             Location::File(file) => file.scan().await,

@@ -9,7 +9,7 @@ use super::{client::Clients, objects::Objects};
 use crate::{store::StoreError, util::time::FOREVER};
 
 /// The default of [`Bucket::answer_timeout`].
-const ANSWER: Duration = Duration::from_secs(30);
+const DEFAULT_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A bucket in S3 or a compatible server, with a prefix, an endpoint and credentials.
 ///
@@ -78,7 +78,7 @@ impl Bucket {
             endpoint: None,
             region: None,
             path_style: None,
-            answer_timeout: ANSWER,
+            answer_timeout: DEFAULT_ANSWER_TIMEOUT,
             credentials: None,
             client: None,
         };
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_name_no_bucket() {
+    fn invalid_bucket_names_are_errors() {
         for (text, name, prefix) in [
             ("bucket", "bucket", ""),
             ("bucket/", "bucket", ""),
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn endpoints_that_are_no_urls() {
+    async fn invalid_endpoints_are_errors() {
         for endpoint in [
             "127.0.0.1:9000",
             "localhost",
@@ -376,16 +376,16 @@ mod tests {
     }
 
     #[test]
-    fn a_password_in_a_url_is_never_told() {
+    fn an_error_hides_a_password_in_a_url() {
         let bucket = Bucket::from("bucket/a@b").endpoint("http://AKID:SECRET@h:9000/x");
-        let told = format!("{bucket:?}");
-        assert!(told.contains("a@b") && told.contains("@h:9000/x"), "{told}");
-        assert!(!told.contains("AKID") && !told.contains("SECRET"), "{told}");
+        let text = format!("{bucket:?}");
+        assert!(text.contains("a@b") && text.contains("@h:9000/x"), "{text}");
+        assert!(!text.contains("AKID") && !text.contains("SECRET"), "{text}");
         for endpoint in ["AKID:SECRET@h", "ftp://AKID:SEC/SECRET@h"] {
             let bucket = Bucket::from("bucket").endpoint(endpoint);
             let error = bucket.check().unwrap_err();
-            let told = format!("{error} {error:?} {bucket:?}");
-            assert!(!told.contains("AKID") && !told.contains("SECRET"), "{told}");
+            let text = format!("{error} {error:?} {bucket:?}");
+            assert!(!text.contains("AKID") && !text.contains("SECRET"), "{text}");
         }
         for text in [
             "https://AKID:SECRET@h/bucket",
@@ -397,8 +397,8 @@ mod tests {
             let bucket = Bucket::from(text);
             let error = bucket.check().unwrap_err();
             assert!(is_invalid(&error), "{text:?}");
-            let told = format!("{bucket} {bucket:?} {error} {error:?}");
-            assert!(!told.contains("AKID") && !told.contains("SECRET"), "{told}");
+            let text = format!("{bucket} {bucket:?} {error} {error:?}");
+            assert!(!text.contains("AKID") && !text.contains("SECRET"), "{text}");
         }
     }
 }

@@ -17,10 +17,10 @@ use super::bucket::{Settings, check_endpoint};
 use crate::{store::StoreError, util::sync::lock};
 
 /// The maximum time to connect.
-const CONNECT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The maximum number of runtimes with a client. If there are more, the client of the oldest
 /// runtime is dropped, and created again when it is needed.
-const RUNTIMES: usize = 64;
+const MAX_RUNTIMES: usize = 64;
 
 /// A client for each tokio runtime, because a connection is driven by a task of its runtime.
 /// Credentials are looked up once for all clients.
@@ -51,7 +51,7 @@ impl Clients {
             return Ok(client);
         }
         let client = client(config, settings)?;
-        if clients.len() >= RUNTIMES {
+        if clients.len() >= MAX_RUNTIMES {
             clients.remove(0);
         }
         clients.push((runtime, client.clone()));
@@ -84,7 +84,7 @@ fn client(config: &SdkConfig, settings: &Settings) -> Result<Client, StoreError>
     }
     let needs_tls = endpoint.is_none_or(|url| !url.starts_with("http://"));
     let path_style = settings.path_style.unwrap_or(endpoint.is_some());
-    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).build();
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build();
     let mut builder = Builder::from(config)
         .http_client(http_client(needs_tls))
         // This crate retries, and limits the time of each attempt.

@@ -21,7 +21,7 @@ use crate::{
 /// The assumed minimum speed of an upload, for its time-out.
 const UPLOAD_BYTES_PER_SECOND: u64 = 128 << 10;
 /// The default number of attempts.
-const ATTEMPTS: u32 = 4;
+const DEFAULT_ATTEMPTS: u32 = 4;
 
 /// The objects of a bucket, through one client. Keys include the prefix
 /// ([`Bucket::key`](super::Bucket::key)).
@@ -88,7 +88,7 @@ impl Objects {
             client,
             bucket,
             answer,
-            attempts: ATTEMPTS,
+            attempts: DEFAULT_ATTEMPTS,
         }
     }
 

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// The maximum number of bytes that are searched in a file with a damaged start.
-const LOOKED_AT: u64 = 64 << 10;
+const MAX_SEARCHED_BYTES: u64 = 64 << 10;
 
 const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
 const ZSTD: &[u8] = &0xfd2f_b528_u32.to_le_bytes();
@@ -39,7 +39,7 @@ pub(super) enum Found {
 pub(super) fn found<R: BufRead + Seek>(file: &mut Bounded<R>) -> io::Result<Found> {
     match form(&file.peek(4)?) {
         Some(form) => form,
-        None => likely_form(&file.peek(LOOKED_AT)?),
+        None => likely_form(&file.peek(MAX_SEARCHED_BYTES)?),
     }
     .found(file)
 }

@@ -11,7 +11,7 @@ use super::{
 };
 
 /// The maximum number of bytes that are decoded at once.
-const DECODED: usize = 32 << 10;
+const DECODE_BUFFER: usize = 32 << 10;
 
 /// The maximum memory that is reserved for a block before its bytes are read.
 const FIRST_ROOM: u64 = 64 << 10;
@@ -73,11 +73,11 @@ struct Members {
     /// The range in `decoded` that is not read yet.
     from: usize,
     to: usize,
-    place: Place,
+    place: MemberPosition,
 }
 
 #[derive(Clone, Copy)]
-enum Place {
+enum MemberPosition {
     Between,
     /// Inside of the members of a record.
     Within {
@@ -103,10 +103,10 @@ impl<R: BufRead + Seek> Text<R> {
         Ok(Self {
             members: decoder.map(|decoder| Members {
                 decoder,
-                decoded: vec![0; DECODED].into(),
+                decoded: vec![0; DECODE_BUFFER].into(),
                 from: 0,
                 to: 0,
-                place: Place::Between,
+                place: MemberPosition::Between,
             }),
             file,
             broken,
@@ -127,7 +127,7 @@ impl<R: BufRead + Seek> Text<R> {
 
     /// Whether the current position is inside of a member.
     pub(super) fn is_within(&self) -> bool {
-        let is_within = |members: &Members| matches!(members.place, Place::Within { .. });
+        let is_within = |members: &Members| matches!(members.place, MemberPosition::Within { .. });
         self.members.as_ref().is_some_and(is_within)
     }
 
@@ -138,14 +138,14 @@ impl<R: BufRead + Seek> Text<R> {
     /// Returns the position of a record that begins here.
     pub(super) fn place(&self) -> u64 {
         match self.members.as_ref().map(|members| members.place) {
-            Some(Place::Within { start, .. }) => start,
-            Some(Place::Between) | None => self.file.position,
+            Some(MemberPosition::Within { start, .. }) => start,
+            Some(MemberPosition::Between) | None => self.file.position,
         }
     }
 
     pub(super) fn seek(&mut self, place: u64) -> io::Result<()> {
         if let Some(members) = &mut self.members {
-            members.place = Place::Between;
+            members.place = MemberPosition::Between;
             members.from = members.to;
         }
         self.file.seek(place)
@@ -154,7 +154,7 @@ impl<R: BufRead + Seek> Text<R> {
     /// Ends the text at the current position.
     pub(super) fn give_up(&mut self) {
         if let Some(members) = &mut self.members {
-            members.place = Place::Between;
+            members.place = MemberPosition::Between;
             members.from = members.to;
         }
         self.file.end = self.file.position;
@@ -330,20 +330,20 @@ impl Members {
     fn fill<R: BufRead + Seek>(&mut self, file: &mut Bounded<R>) -> Result<&[u8], RecordError> {
         while self.from == self.to {
             let (start, has_text) = match self.place {
-                Place::Between => (file.position, false),
-                Place::Within {
+                MemberPosition::Between => (file.position, false),
+                MemberPosition::Within {
                     start,
                     has_text,
                     ended: true,
                 } => (start, has_text),
-                Place::Within { ended: false, .. } => {
+                MemberPosition::Within { ended: false, .. } => {
                     self.step(file)?;
                     continue;
                 }
             };
             // A record may span several members.
             if file.at_end() {
-                self.place = Place::Between;
+                self.place = MemberPosition::Between;
                 return Err(if has_text {
                     RecordError::Torn
                 } else {
@@ -351,7 +351,7 @@ impl Members {
                 });
             }
             self.decoder.reset();
-            self.place = Place::Within {
+            self.place = MemberPosition::Within {
                 start,
                 ended: false,
                 has_text,
@@ -383,7 +383,7 @@ impl Members {
         file.consume(step.read);
         file.work += step.written.div_ceil(DECODED_PER_READ) as u64;
         (self.from, self.to) = (0, step.written);
-        if let Place::Within {
+        if let MemberPosition::Within {
             ended, has_text, ..
         } = &mut self.place
         {
@@ -396,9 +396,9 @@ impl Members {
     fn end_record<R: BufRead + Seek>(&mut self, file: &mut Bounded<R>) -> Result<(), RecordError> {
         while self.from == self.to {
             match self.place {
-                Place::Within { ended: false, .. } => self.step(file)?,
-                Place::Within { ended: true, .. } | Place::Between => {
-                    self.place = Place::Between;
+                MemberPosition::Within { ended: false, .. } => self.step(file)?,
+                MemberPosition::Within { ended: true, .. } | MemberPosition::Between => {
+                    self.place = MemberPosition::Between;
                     return Ok(());
                 }
             }

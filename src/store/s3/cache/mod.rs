@@ -23,7 +23,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 const DEFAULT_MAX_OBJECT_BYTES: usize = 64 << 20;
 
 /// The number of objects of a batch that are put at the same time.
-const PUTS: usize = 8;
+const MAX_CONCURRENT_PUTS: usize = 8;
 
 const CONTENT_TYPE: &str = "application/gzip";
 
@@ -179,7 +179,7 @@ impl S3Cache {
                     stored
                 }
             })
-            .buffer_unordered(PUTS)
+            .buffer_unordered(MAX_CONCURRENT_PUTS)
             .try_collect()
             .await
     }

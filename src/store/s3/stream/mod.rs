@@ -232,7 +232,7 @@ impl S3 {
             spool.seal(None);
             let released = spool
                 .queue
-                .change(|state| state.release(|held| !held.is_hopeless));
+                .change(|state| state.release(|sealed| !sealed.is_hopeless));
             spool.resend(released);
             spool.recover()
         })

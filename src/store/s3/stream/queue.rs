@@ -16,7 +16,7 @@ use crate::{store::s3::backoff::Backoff, util::sync::lock};
 
 /// The first pause after a transient failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+const MAX_PAUSE: Duration = Duration::from_mins(1);
 
 /// A sealed segment.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ impl Sealed {
             name,
             size,
             needs_repair: false,
-            backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
+            backoff: Backoff::new(FIRST_PAUSE, MAX_PAUSE),
             was_tried: false,
             refusals: 0,
             is_hopeless: false,
@@ -252,7 +252,7 @@ impl QueueState {
     }
 
     /// Moves a segment into quarantine.
-    pub(super) fn hold(&mut self, sealed: Sealed) {
+    pub(super) fn quarantine(&mut self, sealed: Sealed) {
         self.settle(&sealed.name);
         self.in_quarantine.push(sealed);
     }

@@ -62,11 +62,11 @@ impl Spool {
                 if state.pending.contains(&sealed.name) || !file.exists() {
                     return;
                 }
-                let mut held = state.in_quarantine.iter();
+                let mut quarantined = state.in_quarantine.iter();
                 // A user may have moved it out of quarantine, with changes.
-                if let Some(place) = held.position(|held| held.name == sealed.name) {
-                    let held = state.in_quarantine.remove(place);
-                    state.stats.spooled_bytes -= held.size;
+                if let Some(index) = quarantined.position(|other| other.name == sealed.name) {
+                    let previous = state.in_quarantine.remove(index);
+                    state.stats.spooled_bytes -= previous.size;
                 } else {
                     state.stats.recovered += 1;
                     state.stats.spooled += 1;
@@ -79,9 +79,9 @@ impl Spool {
         let queue = &self.queue;
         writer.adopted.retain(|owner| {
             queue.with(|state| {
-                let mut held = state.in_quarantine.iter();
+                let mut quarantined = state.in_quarantine.iter();
                 state.pending.iter().any(|name| name.writer == owner.writer)
-                    || held.any(|sealed| sealed.name.writer == owner.writer)
+                    || quarantined.any(|other| other.name.writer == owner.writer)
             })
         });
         Ok(())

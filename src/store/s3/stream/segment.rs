@@ -92,11 +92,11 @@ impl OpenSegment {
         &mut self,
         exchanges: &[Arc<Exchange>],
         buffer: &mut Vec<u8>,
-        most: u64,
+        max_len: u64,
     ) -> io::Result<bool> {
         for exchange in exchanges {
             self.format.exchange(buffer, exchange);
-            if self.len + buffer.len() as u64 > most {
+            if self.len + buffer.len() as u64 > max_len {
                 return Ok(false);
             }
             if buffer.len() >= WRITE_BUFFER {

@@ -79,8 +79,8 @@ impl Spool {
             max_bytes: self.max_bytes,
         };
         let room = || {
-            let held = self.queue.with(|state| state.stats.spooled_bytes);
-            self.max_bytes.saturating_sub(held)
+            let spooled = self.queue.with(|state| state.stats.spooled_bytes);
+            self.max_bytes.saturating_sub(spooled)
         };
         // An estimate, which avoids a new file without room for the batch.
         let more: usize = exchanges.iter().map(|exchange| exchange.weight()).sum();
@@ -175,7 +175,7 @@ impl Spool {
                 Err(error) if is_gone(&error) && !file.exists() => self.lose(&sealed, &error),
                 Err(error) => {
                     tracing::warn!(%error, "segment left in quarantine");
-                    self.queue.change(|state| state.hold(sealed));
+                    self.queue.change(|state| state.quarantine(sealed));
                     all = false;
                 }
             }
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_rest_ends_when_it_becomes_urgent() {
+    async fn a_pause_ends_when_compression_becomes_urgent() {
         let folder = tempfile::tempdir().unwrap();
         let folder = SpoolFolder::of(Some(folder.path()), &Bucket::from("traffic"));
         let spool = Spool::new(folder, 1 << 20, 1 << 20, Duration::from_mins(1));
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_torn_segment_comes_one_of_another_name() {
+    fn a_torn_segment_is_followed_by_a_new_name() {
         let folder = tempfile::tempdir().unwrap();
         let folder = SpoolFolder::of(Some(folder.path()), &Bucket::from("traffic"));
         let spool = Spool::new(folder, 1 << 20, 1 << 20, Duration::from_mins(1));

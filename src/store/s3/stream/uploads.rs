@@ -28,15 +28,15 @@ use crate::{
 };
 
 /// The number of concurrent uploads, so that a hanging one does not block the others.
-const UPLOADS: usize = 3;
+const MAX_CONCURRENT_UPLOADS: usize = 3;
 /// The interval of searches for segments of dead processes.
 const RECOVERY_INTERVAL: Duration = Duration::from_mins(1);
 /// The pauses after a refusal.
-const FIRST_REFUSED: Duration = Duration::from_secs(30);
-const LONGEST_REFUSED: Duration = Duration::from_mins(10);
+const FIRST_REFUSAL_PAUSE: Duration = Duration::from_secs(30);
+const MAX_REFUSAL_PAUSE: Duration = Duration::from_mins(10);
 /// The maximum speed of compression in bytes per second: on two processors even a thread of low
 /// priority slows down the other processor.
-const PACKED_PER_SECOND: u64 = 8 << 20;
+const MAX_PACKED_PER_SECOND: u64 = 8 << 20;
 /// The maximum number of times that a segment is released from quarantine because other segments
 /// are accepted.
 const MAX_REFUSALS: u32 = 3;
@@ -65,7 +65,7 @@ impl Uploads {
             bucket,
             part_size,
             on_error,
-            probe: Mutex::new(Backoff::new(FIRST_REFUSED, LONGEST_REFUSED)),
+            probe: Mutex::new(Backoff::new(FIRST_REFUSAL_PAUSE, MAX_REFUSAL_PAUSE)),
             guard: Guard::default(),
         }
     }
@@ -73,7 +73,7 @@ impl Uploads {
     /// Runs until the store is dropped.
     pub(super) async fn run(self) {
         let queue = &self.spool.queue;
-        let sends = futures_util::future::join_all((0..UPLOADS).map(|_| self.send_all()));
+        let sends = futures_util::future::join_all((0..MAX_CONCURRENT_UPLOADS).map(|_| self.send_all()));
         tokio::select! {
             () = self.seal_old() => {}
             () = self.recover_all() => {}
@@ -124,7 +124,7 @@ impl Uploads {
             let sealed = queue.until(|state| state.to_pack.pop_front()).await;
             let size = sealed.size;
             self.pack(sealed).await;
-            let time = Duration::from_millis(size.saturating_mul(1000) / PACKED_PER_SECOND);
+            let time = Duration::from_millis(size.saturating_mul(1000) / MAX_PACKED_PER_SECOND);
             self.spool.rest(time).await;
         }
     }
@@ -234,7 +234,7 @@ impl Uploads {
         // Only the testing upload extends the pause.
         let wait = match probe {
             Some(mut backoff) => backoff.next(),
-            None => FIRST_REFUSED,
+            None => FIRST_REFUSAL_PAUSE,
         };
         let is_first = self.spool.queue.change(|state| {
             state.refusals += 1;
@@ -283,7 +283,7 @@ impl Uploads {
             let was_refused = state.refusal.take().is_some();
             // A limited number of times: the segment itself may be the cause.
             let released = state
-                .release(|held| was_refused && !held.is_hopeless && held.refusals <= MAX_REFUSALS);
+                .release(|sealed| was_refused && !sealed.is_hopeless && sealed.refusals <= MAX_REFUSALS);
             (was_refused, released)
         });
         if was_refused {
@@ -301,8 +301,8 @@ impl Uploads {
         let queue = &self.spool.queue;
         loop {
             let try_again = |state: &mut QueueState| {
-                let mut held = state.in_quarantine.iter();
-                let is_due = state.pending.is_empty() && held.any(|held| !held.is_hopeless);
+                let mut sealed = state.in_quarantine.iter();
+                let is_due = state.pending.is_empty() && sealed.any(|sealed| !sealed.is_hopeless);
                 let refusal = state.refusal.as_ref().filter(|_| is_due);
                 refusal.map(|refusal| refusal.try_again)
             };
@@ -313,11 +313,11 @@ impl Uploads {
             }
             let mut is_first = true;
             let released = queue.change(|state| {
-                state.release(|held| !held.is_hopeless && std::mem::take(&mut is_first))
+                state.release(|sealed| !sealed.is_hopeless && std::mem::take(&mut is_first))
             });
             let flushes = queue.flushes();
             if !self.resend(released).await {
-                queue.pause(FIRST_REFUSED, flushes).await;
+                queue.pause(FIRST_REFUSAL_PAUSE, flushes).await;
             }
         }
     }
@@ -347,7 +347,7 @@ impl Uploads {
             sealed.was_tried = true;
             sealed.refusals += 1;
             sealed.is_hopeless = is_hopeless;
-            state.hold(sealed);
+            state.quarantine(sealed);
         });
     }
 }

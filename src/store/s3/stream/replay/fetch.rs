@@ -26,7 +26,7 @@ const AHEAD: u32 = 8 << 20;
 const BEHIND: usize = 1 << 20;
 
 /// The maximum number of resumes without progress.
-const RESUMED: u32 = 2;
+const MAX_RESUMES: u32 = 2;
 
 /// The maximum number of new requests for a segment because its reader seeks back behind the
 /// buffer.
@@ -118,7 +118,7 @@ impl Object {
                 Err(error) => return Err(error),
             };
             resumed += 1;
-            if resumed > RESUMED || !is_transient(&broken) {
+            if resumed > MAX_RESUMES || !is_transient(&broken) {
                 return Err(broken);
             }
             tracing::debug!(error = %broken, from, "download interrupted; resuming");
@@ -132,8 +132,8 @@ pub(super) struct Fetched {
     object: Object,
     pieces: mpsc::UnboundedReceiver<Piece>,
     /// The buffered chunks, and the offset of the first one.
-    held: VecDeque<Bytes>,
-    held_from: u64,
+    buffered: VecDeque<Bytes>,
+    buffered_from: u64,
     /// The current chunk, and the position in it.
     piece: usize,
     within: usize,
@@ -148,8 +148,8 @@ impl Fetched {
         Self {
             object: fetching.object,
             pieces: fetching.pieces,
-            held: VecDeque::new(),
-            held_from: 0,
+            buffered: VecDeque::new(),
+            buffered_from: 0,
             piece: 0,
             within: 0,
             position: 0,
@@ -161,11 +161,11 @@ impl Fetched {
     /// Drops chunks that are far behind the reader.
     fn forget(&mut self) {
         while self.piece > 0
-            && let Some(oldest) = self.held.front()
-            && self.position - self.held_from > (BEHIND + oldest.len()) as u64
+            && let Some(oldest) = self.buffered.front()
+            && self.position - self.buffered_from > (BEHIND + oldest.len()) as u64
         {
-            self.held_from += oldest.len() as u64;
-            self.held.pop_front();
+            self.buffered_from += oldest.len() as u64;
+            self.buffered.pop_front();
             self.piece -= 1;
         }
     }
@@ -178,7 +178,7 @@ impl Fetched {
             // Dropping the permit frees room for the next chunk.
             Some(Ok((bytes, _room))) => {
                 if !bytes.is_empty() {
-                    self.held.push_back(bytes);
+                    self.buffered.push_back(bytes);
                 }
                 Ok(true)
             }
@@ -194,17 +194,17 @@ impl Fetched {
     }
 
     /// Returns the offset of the end of the buffer.
-    fn held_to(&self) -> u64 {
-        let held: usize = self.held.iter().map(Bytes::len).sum();
-        self.held_from + held as u64
+    fn buffered_to(&self) -> u64 {
+        let buffered: usize = self.buffered.iter().map(Bytes::len).sum();
+        self.buffered_from + buffered as u64
     }
 
     /// Seeks within the buffer. Returns false if `to` is outside of the buffer.
     fn go(&mut self, to: u64) -> bool {
-        let Some(mut left) = to.checked_sub(self.held_from) else {
+        let Some(mut left) = to.checked_sub(self.buffered_from) else {
             return false;
         };
-        for (piece, bytes) in self.held.iter().enumerate() {
+        for (piece, bytes) in self.buffered.iter().enumerate() {
             let len = bytes.len() as u64;
             if left < len {
                 (self.piece, self.within) = (piece, usize::try_from(left).unwrap_or_default());
@@ -214,7 +214,7 @@ impl Fetched {
             left -= len;
         }
         if left == 0 {
-            (self.piece, self.within) = (self.held.len(), 0);
+            (self.piece, self.within) = (self.buffered.len(), 0);
             self.position = to;
         }
         left == 0
@@ -223,18 +223,18 @@ impl Fetched {
 
 impl BufRead for Fetched {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        while self.piece == self.held.len() {
+        while self.piece == self.buffered.len() {
             if !self.next_piece()? {
                 return Ok(&[]);
             }
         }
-        Ok(&self.held[self.piece][self.within..])
+        Ok(&self.buffered[self.piece][self.within..])
     }
 
     fn consume(&mut self, count: usize) {
         self.within += count;
         self.position += count as u64;
-        if let Some(piece) = self.held.get(self.piece)
+        if let Some(piece) = self.buffered.get(self.piece)
             && self.within >= piece.len()
         {
             self.piece += 1;
@@ -266,7 +266,7 @@ impl Seek for Fetched {
             return Ok(to);
         }
         // A short way ahead: read on until it arrives.
-        while let Some(distance) = to.checked_sub(self.held_to())
+        while let Some(distance) = to.checked_sub(self.buffered_to())
             && distance <= u64::from(AHEAD)
             && self.next_piece()?
         {}
@@ -284,8 +284,8 @@ impl Seek for Fetched {
             self.pieces = self.object.fetch(to);
             self.ended = false;
         }
-        self.held.clear();
-        (self.held_from, self.position) = (to, to);
+        self.buffered.clear();
+        (self.buffered_from, self.position) = (to, to);
         (self.piece, self.within) = (0, 0);
         Ok(to)
     }

@@ -20,15 +20,15 @@ use tracing::{Event, Metadata, Subscriber, field::Field, span};
 
 /// A subscriber that keeps the events of this crate.
 #[derive(Clone, Default)]
-struct Told(Arc<Mutex<Vec<String>>>);
+struct Logged(Arc<Mutex<Vec<String>>>);
 
-impl Told {
+impl Logged {
     fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().expect("no panic"))
     }
 }
 
-impl Subscriber for Told {
+impl Subscriber for Logged {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target().starts_with("tower_traffic")
     }
@@ -71,12 +71,12 @@ async fn record_into(sink: impl Sink) {
 }
 
 #[tokio::test]
-async fn it_is_told_once() {
-    let told = Told::default();
-    tracing::subscriber::set_global_default(told.clone()).expect("the only one");
+async fn a_store_problem_is_logged_once() {
+    let logged = Logged::default();
+    tracing::subscriber::set_global_default(logged.clone()).expect("the only one");
 
     record_into(Memory::new()).await;
-    assert_eq!(told.take(), [""; 0]);
+    assert_eq!(logged.take(), [""; 0]);
 
     for (sink, error) in [
         (Box::new(failing()) as Box<dyn Sink>, "disk on fire"),
@@ -84,9 +84,9 @@ async fn it_is_told_once() {
         (Box::new(hanging()), "did not answer within 10ms"),
     ] {
         record_into(Arc::<dyn Sink>::from(sink)).await;
-        let told = told.take();
-        assert_eq!(told.len(), 1, "{told:#?}");
-        assert!(told[0].contains(error), "{told:#?}");
+        let logged = logged.take();
+        assert_eq!(logged.len(), 1, "{logged:#?}");
+        assert!(logged[0].contains(error), "{logged:#?}");
     }
 
     let (memory, gate) = (Memory::new(), Arc::new(Semaphore::new(0)));
@@ -98,7 +98,7 @@ async fn it_is_told_once() {
     assert!(record.recorder().stats().dropped.queue_full > 10);
     gate.add_permits(100);
     drop((record, service));
-    let slow = told.take();
+    let slow = logged.take();
     assert_eq!(slow.len(), 1, "{slow:#?}");
     assert!(slow[0].contains("slower than the traffic"), "{slow:#?}");
 
@@ -107,7 +107,7 @@ async fn it_is_told_once() {
     for _ in 0..5 {
         ask(&cache, get("/")).await;
     }
-    let unreadable = told.take();
+    let unreadable = logged.take();
     assert_eq!(unreadable.len(), 1, "{unreadable:#?}");
     assert!(
         unreadable[0].contains("expected a folder"),
@@ -119,7 +119,7 @@ async fn it_is_told_once() {
     for _ in 0..5 {
         ask(&cache, get("/")).await;
     }
-    let nowhere = told.take();
+    let nowhere = logged.take();
     assert_eq!(nowhere.len(), 1, "{nowhere:#?}");
     assert!(nowhere[0].contains("record_to"), "{nowhere:#?}");
 }

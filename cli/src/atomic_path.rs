@@ -8,7 +8,7 @@ use std::{
 
 use crate::failure::Failure;
 
-pub(crate) struct Place {
+pub(crate) struct AtomicPath {
     target: PathBuf,
     partial: PathBuf,
     /// Whether the target is the single file in the folder that is written.
@@ -16,7 +16,7 @@ pub(crate) struct Place {
     is_taken: bool,
 }
 
-impl Place {
+impl AtomicPath {
     pub(crate) fn new(place: &Path, is_one_of: bool, force: bool) -> Result<Self, Failure> {
         if let Ok(there) = fs::symlink_metadata(place) {
             if !force {
@@ -70,7 +70,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for AtomicPath {
     fn drop(&mut self) {
         if !self.is_taken {
             let _ = fs::remove_file(&self.partial);
