@@ -243,7 +243,7 @@ async fn a_body_is_shown_up_to_the_limit_and_passes_whole() {
 }
 
 #[tokio::test]
-async fn binary_is_summarised_or_shown_as_hex() {
+async fn binary_is_summarized_or_shown_as_hex() {
     let content = &b"\x89PNG\r\n\x1a\n\x00\x01\x02\xff text and more"[..];
     let png = [("content-type", "image/png")];
     let (dump, paper) = dumping();
@@ -266,7 +266,7 @@ async fn binary_is_summarised_or_shown_as_hex() {
 }
 
 #[tokio::test]
-async fn text_is_known_by_its_type_or_by_its_look() {
+async fn text_is_recognized_by_its_type_or_content() {
     for (content_type, content, expected) in [
         (
             "text/plain",
@@ -426,7 +426,7 @@ mod compressed {
     }
 
     #[tokio::test]
-    async fn a_request_is_decoded_too_and_its_json_indented() {
+    async fn a_request_is_decoded_and_its_json_indented() {
         let (dump, paper) = dumping();
         let ask = with(post("/", gzip(b"[1]")), "content-encoding", "gzip");
         let printed = printed(dump.indent_json(true), &paper, Origin::saying(""), ask).await;
@@ -437,7 +437,7 @@ mod compressed {
     }
 
     #[tokio::test]
-    async fn without_a_limit_all_is_shown() {
+    async fn without_a_limit_the_whole_body_is_shown() {
         let (dump, paper) = dumping();
         let dump = dump.max_body_bytes(usize::MAX);
         let fields = [("content-encoding", "gzip")];
@@ -446,7 +446,7 @@ mod compressed {
     }
 
     #[tokio::test]
-    async fn codings_in_several_fields_are_undone_from_the_last() {
+    async fn codings_in_several_fields_are_decoded_from_the_last() {
         let (dump, paper) = dumping();
         let fields = [("content-encoding", "zstd"), ("content-encoding", "gzip")];
         let shown = shown(dump, &paper, &fields, gzip(&zstd(HELLO))).await;
@@ -548,7 +548,7 @@ mod compressed {
     }
 
     #[tokio::test]
-    async fn no_more_is_inflated_than_the_limit() {
+    async fn decoding_stops_at_the_limit() {
         let (dump, paper) = dumping();
         let gzip_field = [("content-encoding", "gzip")];
         let content = gzip(&vec![b'a'; 100_000]);
@@ -562,7 +562,7 @@ mod compressed {
     }
 
     #[tokio::test]
-    async fn no_more_passes_from_one_decoder_to_the_next_than_a_mebibyte() {
+    async fn chained_decoders_pass_at_most_a_mebibyte() {
         // A decoder skips a skippable frame without output; the frame still passes between the two
         // decoders.
         for (len, expected) in [
@@ -690,7 +690,7 @@ fn field(bytes: &[u8]) -> HeaderValue {
 }
 
 #[tokio::test]
-async fn characters_are_escaped_one_by_one() {
+async fn each_control_character_is_escaped() {
     for (sent, shown_as) in [
         ("plain ~ text", "plain ~ text"),
         ("tab\there", "tab\there"),
@@ -711,7 +711,7 @@ async fn characters_are_escaped_one_by_one() {
 }
 
 #[tokio::test]
-async fn no_content_passes_for_a_block_or_a_note() {
+async fn content_cannot_imitate_a_block_or_a_note() {
     let forged =
         "x\n\n2025-06-01T12:34:56.789Z #2 < HTTP/1.1 200 OK\n  * 7 more bytes\n#3 > GET /\n! none";
     let (dump, paper) = dumping();
@@ -1004,7 +1004,7 @@ async fn a_request_body_of_which_no_more_is_read_is_not_printed_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bodies_that_break_off_say_so() {
+async fn an_aborted_body_is_marked() {
     let (dump, paper) = dumping();
     let body = frames([data("abc"), broken("reset by peer")]);
     let origin = Origin::new(|_| reply(200, frames([data("de"), broken("no more")])));
@@ -1024,7 +1024,7 @@ async fn bodies_that_break_off_say_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bodies_that_are_let_go_say_so() {
+async fn a_dropped_body_is_marked() {
     let (dump, paper) = dumping();
     let printer = dump.printer();
     let service = dump.layer(service_fn(|request: Dumped| async {
@@ -1176,7 +1176,7 @@ async fn an_event_is_visible_before_the_next_is_sent() {
 }
 
 #[tokio::test]
-async fn without_being_asked_for_events_are_content() {
+async fn events_are_content_by_default() {
     let (dump, paper) = dumping();
     printed(dump, &paper, all_kinds(), get("/sse")).await;
     let blocks = paper.blocks();
@@ -1304,8 +1304,7 @@ async fn blocks_of_a_failing_output_are_counted() {
 }
 
 #[tokio::test]
-async fn an_output_that_hangs_costs_blocks_and_bounded_memory_and_the_last_drop_waits_until_the_deadline()
- {
+async fn a_hanging_output_costs_blocks_and_the_last_drop_waits_until_the_deadline() {
     let (release, hang) = mpsc::channel::<()>();
     let (began, has_begun) = mpsc::channel();
     let written = Paper::default();
@@ -1347,7 +1346,7 @@ async fn an_output_that_hangs_costs_blocks_and_bounded_memory_and_the_last_drop_
 }
 
 #[test]
-fn the_last_drop_waits_until_all_is_printed_without_a_runtime() {
+fn the_last_drop_drains_without_a_runtime() {
     let (dump, paper) = dumping();
     let service = dump.layer(Origin::saying("hello"));
     drop(dump);
@@ -1499,7 +1498,7 @@ async fn a_panicking_filter_prints_nothing() {
 // ---- unchanged traffic
 
 #[tokio::test]
-async fn every_kind_of_exchange_passes_over_http1_and_http2_as_without_the_layer() {
+async fn exchanges_pass_unchanged_over_http1_and_http2() {
     for (client, version) in [(http1(), "HTTP/1.1"), (http2(), "HTTP/2")] {
         let (dump, paper) = dumping();
         let printer = dump.printer();
@@ -1583,7 +1582,7 @@ async fn the_ready_service_is_called() {
 }
 
 #[tokio::test]
-async fn poll_ready_and_errors_are_those_of_the_service_inside() {
+async fn poll_ready_and_errors_are_those_of_the_inner_service() {
     #[derive(Clone)]
     struct Unready;
 

@@ -261,7 +261,7 @@ fn an_unpolled_body_is_reported_without_a_runtime() {
 // ---- times
 
 #[tokio::test(start_paused = true)]
-async fn times_are_those_of_the_head_and_of_the_end() {
+async fn times_end_at_the_head_and_at_the_end() {
     let (report, reports) = reporting();
     let (events, body) = channel();
     let body = Arc::new(Mutex::new(Some(body)));
@@ -418,12 +418,16 @@ async fn a_panic_of_a_callback_is_contained() {
     let answer = read(service.oneshot(get("/")).await.expect("an answer")).await;
     assert_eq!(answer.text(), "onetwo");
     let routes = reports.routes();
-    assert_eq!(routes.len(), 8, "those after it are still reported: {routes:?}");
+    assert_eq!(
+        routes.len(),
+        8,
+        "those after it are still reported: {routes:?}"
+    );
     assert_eq!(routes[2], "/failed", "without a name it is the path");
 }
 
 #[tokio::test]
-async fn a_service_that_takes_one_call_at_a_time_is_never_called_unready() {
+async fn an_unready_service_is_never_called() {
     let (report, reports) = reporting();
     let service = report.layer(ConcurrencyLimit::new(Origin::saying("hello"), 1));
     let calls = (0..20).map(|_| ask(&service, get("/")));
@@ -432,7 +436,7 @@ async fn a_service_that_takes_one_call_at_a_time_is_never_called_unready() {
 }
 
 #[tokio::test]
-async fn the_request_reaches_the_service_as_it_was_sent() {
+async fn the_request_reaches_the_service_unchanged() {
     // The `route` hook receives the request.
     let (report, reports) = reporting();
     let report = report.route(|request| {
@@ -538,7 +542,7 @@ async fn routes_are_axums() {
 }
 
 #[tokio::test]
-async fn paths_are_few_and_short() {
+async fn paths_are_limited_in_number_and_length() {
     let (report, reports) = reporting();
     let service = report.max_paths(2).layer(Origin::saying("hello"));
     // Clones share the set of known paths.
@@ -562,7 +566,7 @@ async fn paths_are_few_and_short() {
 }
 
 #[tokio::test]
-async fn a_route_is_never_more_than_text() {
+async fn a_route_has_no_control_characters() {
     // A control character that is valid in a URI, and a length limit that splits a character.
     let uri = format!("/\u{9b}31m{}", "\u{e9}".repeat(200));
     let uri = http::Uri::from_maybe_shared(uri.into_bytes()).expect("a URI");
@@ -836,7 +840,7 @@ mod histograms {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn they_are_printed_and_read_as_json() {
+    async fn histograms_are_printed_and_written_as_json() {
         let histograms = Histograms::new();
         let service = named(&histograms).layer(timed());
         for millis in 1..=1_000 {
@@ -906,7 +910,7 @@ mod histograms {
     }
 
     #[tokio::test]
-    async fn their_number_is_bounded() {
+    async fn the_number_of_series_is_limited() {
         let histograms = Histograms::new().max_series(3);
         let service = ReportLatency::histograms(&histograms).layer(Origin::saying("hello"));
         for i in 0..10 {
@@ -927,7 +931,7 @@ mod histograms {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_time_beyond_an_hour_is_not_lost() {
+    async fn a_time_beyond_an_hour_is_counted() {
         let histograms = Histograms::new();
         let service = named(&histograms).layer(timed());
         ask(&service, get("/users/36000000")).await;

@@ -254,7 +254,7 @@ fn values_can_be_left_out() {
 }
 
 #[test]
-fn chosen_values_can_be_all_that_counts() {
+fn only_selected_values_can_count() {
     let matching = Matching::new().only_json(["/model", "/messages/*/content"]);
     check(
         &matching,
@@ -344,7 +344,7 @@ fn the_boundary_can_be_left_out() {
 // ---- functions
 
 #[test]
-fn a_function_can_count_too_or_alone() {
+fn a_function_can_count_alone_or_in_addition() {
     let also = Matching::new().also_by(|request| {
         request.headers.get("accept-language").unwrap_or_default()[..2].to_vec()
     });
@@ -365,7 +365,7 @@ fn a_function_can_count_too_or_alone() {
 }
 
 #[test]
-fn a_function_is_given_no_secrets() {
+fn a_function_gets_redacted_requests() {
     let matching = Matching::new().only_by(|request| format!("{request:?}"));
     let key = |secret: &str| {
         let fields = [("authorization", secret), JSON];
@@ -381,7 +381,7 @@ fn a_function_is_given_no_secrets() {
 }
 
 #[test]
-fn a_request_for_which_a_function_panics_is_like_no_other() {
+fn a_request_whose_function_panics_matches_no_other() {
     let panicking = Matching::new().also_by(|request| -> Vec<u8> {
         assert!(request.uri.path() != "/boom", "on purpose");
         Vec::new()
@@ -540,7 +540,7 @@ proptest! {
     }
 
     #[test]
-    fn other_json_is_another(one in value(), other in value()) {
+    fn different_json_has_different_keys(one in value(), other in value()) {
         let matching = Matching::new().ignore_json_order(true).redact(Redact::none());
         let (one, other) = (one.to_string(), other.to_string());
         prop_assert_eq!(same(&matching, JSON, &one, &other), one == other);

@@ -7,7 +7,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    filter::{Statuses, UriPattern, When},
+    filter::{PointInTime, Statuses, UriPattern},
     target::Format,
     time,
 };
@@ -89,20 +89,20 @@ pub(crate) struct Filter {
     pub(crate) uri: Option<UriPattern>,
     /// Only at or after this time: 2026-11-20, 2026-11-20T23:59:59Z, or 10m for ten minutes ago
     #[arg(long, value_name = "TIME")]
-    pub(crate) since: Option<When>,
+    pub(crate) since: Option<PointInTime>,
     /// Only before this time
     #[arg(long, value_name = "TIME")]
-    pub(crate) until: Option<When>,
+    pub(crate) until: Option<PointInTime>,
     /// Only exchanges that ended in one of these ways
     #[arg(long, value_name = "HOW", value_delimiter = ',')]
-    pub(crate) ended: Vec<EndedAs>,
+    pub(crate) ended: Vec<EndKind>,
     /// Only exchanges whose response took longer to complete: 100ms, 2s
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) slower_than: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum EndedAs {
+pub(crate) enum EndKind {
     /// Both messages are complete
     #[value(name = "ok", alias = "complete")]
     Complete,

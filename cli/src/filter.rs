@@ -6,7 +6,7 @@ use regex_lite::Regex;
 use tower_traffic::{Exchange, ExchangeEnd};
 
 use crate::{
-    args::{self, EndedAs},
+    args::{self, EndKind},
     time,
 };
 
@@ -19,7 +19,7 @@ impl args::Filter {
             .as_ref()
             .ok()
             .map(|response| response.status.as_u16());
-        let ended = EndedAs::of(exchange);
+        let ended = EndKind::of(exchange);
         let began = time::began(exchange);
         any(
             self.method.is_empty(),
@@ -30,10 +30,10 @@ impl args::Filter {
         ) && any(self.ended.is_empty(), self.ended.contains(&ended))
             && self
                 .since
-                .is_none_or(|When(since)| began.is_some_and(|began| began >= since))
+                .is_none_or(|PointInTime(since)| began.is_some_and(|began| began >= since))
             && self
                 .until
-                .is_none_or(|When(until)| began.is_some_and(|began| began < until))
+                .is_none_or(|PointInTime(until)| began.is_some_and(|began| began < until))
             && self
                 .slower_than
                 .is_none_or(|least| exchange.time_to_end > least)
@@ -44,7 +44,7 @@ impl args::Filter {
     }
 }
 
-impl EndedAs {
+impl EndKind {
     pub(crate) fn of(exchange: &Exchange) -> Self {
         match exchange.end() {
             ExchangeEnd::Complete => Self::Complete,
@@ -143,9 +143,9 @@ impl FromStr for UriPattern {
 
 /// A point in time, absolute or relative to now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct When(SystemTime);
+pub(crate) struct PointInTime(SystemTime);
 
-impl FromStr for When {
+impl FromStr for PointInTime {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -185,7 +185,11 @@ mod tests {
 
     #[test]
     fn times_are_read() {
-        let at = |text: &str| text.parse::<When>().ok().map(|When(time)| time);
+        let at = |text: &str| {
+            text.parse::<PointInTime>()
+                .ok()
+                .map(|PointInTime(time)| time)
+        };
         let day = SystemTime::UNIX_EPOCH + Duration::from_hours(498_648);
         assert_eq!(at("2026-11-20"), Some(day));
         assert_eq!(

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tower_traffic::{Exchange, ExchangeEnd, HeaderList, RecordedBody};
 
 use crate::{
-    args::EndedAs,
+    args::EndKind,
     grpc::GrpcStatus,
     time::{began, rfc3339, took},
 };
@@ -31,7 +31,7 @@ pub(crate) fn row(number: u64, exchange: &Exchange) -> Value {
         "response_bytes": response.map(|response| response.body.len()),
         "time_to_head_ms": to_head.map(milliseconds),
         "time_to_end_ms": to_end.map(milliseconds),
-        "ended": EndedAs::of(exchange).json_name(),
+        "ended": EndKind::of(exchange).json_name(),
         "error": error,
     });
     if let Some(status) = GrpcStatus::of(exchange) {

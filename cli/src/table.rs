@@ -9,7 +9,7 @@ use anstyle::{AnsiColor, Style};
 use tower_traffic::Exchange;
 
 use crate::{
-    args::EndedAs,
+    args::EndKind,
     grpc::GrpcStatus,
     text,
     time::{began, rfc3339, took},
@@ -68,7 +68,7 @@ impl Table {
         let (to_head, to_end) = took(exchange);
         let (head, end) = (shown(to_head), shown(to_end));
         let began = began(exchange);
-        let ended = EndedAs::of(exchange);
+        let ended = EndKind::of(exchange);
         let is_failure = grpc.is_some_and(GrpcStatus::is_failure);
         let (status_on, off) = self.style(status_style(code, is_failure));
         let (ended_on, ended_off) = self.style(ended_style(ended));
@@ -131,10 +131,10 @@ fn status_style(code: Option<u16>, is_failure: bool) -> Style {
     }
 }
 
-fn ended_style(ended: EndedAs) -> Style {
+fn ended_style(ended: EndKind) -> Style {
     match ended {
-        EndedAs::Error => AnsiColor::Red.on_default(),
-        EndedAs::Complete => Style::new(),
-        EndedAs::Limit | EndedAs::ClientGone => AnsiColor::Yellow.on_default(),
+        EndKind::Error => AnsiColor::Red.on_default(),
+        EndKind::Complete => Style::new(),
+        EndKind::Limit | EndKind::ClientGone => AnsiColor::Yellow.on_default(),
     }
 }

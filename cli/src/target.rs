@@ -8,24 +8,24 @@ use tower_traffic::{
     store::{Compression, Disk, DiskCache, Har, Sink},
 };
 
-use crate::{failure::Failure, atomic_path::AtomicPath};
+use crate::{atomic_path::AtomicPath, failure::Failure};
 
 /// A format to convert to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// WARC 1.1: a file by its name, else a folder of them
+    /// WARC 1.1: one file if the name of TO ends with .warc, else a folder of WARC files
     Warc,
-    /// The same with a gzip member for each record
+    /// WARC with gzip: one file if the name of TO ends with .warc.gz, else a folder of WARC files
     #[value(name = "warc.gz")]
     WarcGz,
-    /// A folder of WARC files with Zstandard, each with a dictionary
+    /// WARC with Zstandard: a folder of WARC files
     #[value(name = "warc.zst")]
     WarcZst,
     /// HAR 1.2
     Har,
-    /// A folder of text files to edit: the last response for each request, without times
+    /// A folder of text files for editing: for each request its last response, without times
     Fixtures,
-    /// Segments in S3
+    /// WARC files in S3, if TO is s3://bucket/prefix
     S3,
 }
 

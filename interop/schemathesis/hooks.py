@@ -13,7 +13,6 @@ NOT_IN_SCHEMA = (
     "expected `to` later than `from`",
     "invalid range: expected at least",
     "invalid behavior: expected one for",
-    "regular expression that can be used",
     "invalid regular expression",
     "regular expressions, found",
     "duplicate ordinal",

@@ -1,4 +1,4 @@
-//! Code shared by the tests: an S3 server, and a proxy that injects faults.
+//! Code shared by the tests: `curl`, an S3 server, and a proxy that injects faults.
 #![allow(
     missing_docs,
     clippy::missing_errors_doc,
@@ -7,5 +7,6 @@
     clippy::new_without_default
 )]
 
+pub mod curl;
 pub mod faults;
 pub mod s3;

@@ -2,18 +2,14 @@
 //!
 //! Without `curl`, these tests are reported as ignored.
 
-use std::{
-    future::Future,
-    process::{Command, ExitCode, Stdio},
-    time::Duration,
-};
+use std::{process::ExitCode, time::Duration};
 
 use axum::{Router, body::Body, response::IntoResponse, routing::get};
 use bytes::Bytes;
 use http::StatusCode;
-use libtest_mimic::{Arguments, Trial};
+use interop::curl::{Curl, Curled};
+use libtest_mimic::Arguments;
 use support::{Server, data, fields, frames, random_bytes, soon, trailers};
-use tokio::runtime::Runtime;
 use tower_traffic::chaos::{Behavior, Chaos, ChaosEngine, Message, Stage, Trigger};
 
 /// Exit codes of `curl`: <https://curl.se/docs/manpage.html#EXIT>.
@@ -30,31 +26,16 @@ const HTTP2: &[&str] = &["--http2-prior-knowledge"];
 const LEN: usize = 1 << 20;
 
 fn main() -> ExitCode {
-    let version = Command::new("curl").arg("--version").output();
-    let version = version.map_or(String::new(), |output| {
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    });
-    let is_missing = version.is_empty();
-    if is_missing {
-        eprintln!("ignored: `curl` does not run here; `apt-get install curl` brings it");
-    }
-    let has_http2 = version.contains("HTTP2");
-    if !is_missing && !has_http2 {
-        eprintln!("some are ignored: this `curl` does not speak HTTP/2");
-    }
+    let curl = Curl::find();
     let mut trials = Vec::new();
     for (name, protocol) in [("http1", HTTP1), ("http2", HTTP2)] {
-        let is_ignored = is_missing || (protocol == HTTP2 && !has_http2);
-        let mut add = |test: &str, trial: Trial| {
-            assert_eq!(trial.name(), format!("{name}::{test}"));
-            trials.push(trial.with_ignored_flag(is_ignored));
-        };
         macro_rules! add {
             ($($test:ident),* $(,)?) => {
-                $(add(
-                    stringify!($test),
-                    trial(format!("{name}::{}", stringify!($test)), move || $test(protocol)),
-                );)*
+                $(trials.push(curl.trial(
+                    format!("{name}::{}", stringify!($test)),
+                    protocol == HTTP2,
+                    move || $test(protocol),
+                ));)*
             };
         }
         add!(
@@ -67,79 +48,15 @@ fn main() -> ExitCode {
             sees_a_dropped_connection,
             sees_trailers_or_not,
             sees_corrupted_and_sliced_bodies,
-            is_served_after_all_that,
+            is_served_after_a_fault,
         );
     }
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-fn trial<F>(name: String, test: impl FnOnce() -> F + Send + 'static) -> Trial
-where
-    F: Future<Output = ()> + 'static,
-{
-    Trial::test(name, move || {
-        Runtime::new().expect("a runtime").block_on(test());
-        Ok(())
-    })
-}
-
-/// The result of a `curl` process.
-struct Curled {
-    code: i32,
-    body: Vec<u8>,
-    head: String,
-    log: String,
-}
-
-impl Curled {
-    /// The values of a header or trailer.
-    fn values(&self, name: &str) -> Vec<&str> {
-        let fields = self.head.lines().filter_map(|line| line.split_once(':'));
-        fields
-            .filter(|(field, _)| field.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.trim())
-            .collect()
-    }
-
-    fn length(&self) -> Option<usize> {
-        Some(
-            self.values("content-length")
-                .first()?
-                .parse()
-                .expect("a number"),
-        )
-    }
-}
-
 async fn curl(protocol: &[&str], more: &[&str], url: &str) -> Curled {
-    let head = tempfile::NamedTempFile::new().expect("a file");
-    let mut command = Command::new("curl");
-    command
-        // `-q` must be the first argument: it disables the user's own settings.
-        .args([
-            "-q",
-            "-sS",
-            "-v",
-            "--max-time",
-            "20",
-            "--noproxy",
-            "*",
-            "-D",
-        ])
-        .arg(head.path())
-        .args(protocol)
-        .args(more)
-        .arg(url);
-    let output = tokio::process::Command::from(command)
-        .stdin(Stdio::null())
-        .output();
-    let output = soon(output).await.expect("curl runs");
-    Curled {
-        code: output.status.code().unwrap_or(-1),
-        body: output.stdout,
-        head: std::fs::read_to_string(head.path()).expect("the head"),
-        log: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    let arguments = protocol.iter().chain(more).chain([&url]).copied();
+    interop::curl::curl(arguments).await
 }
 
 fn content() -> Bytes {
@@ -342,7 +259,7 @@ async fn sees_corrupted_and_sliced_bodies(protocol: &[&str]) {
 }
 
 /// The next response is complete; over HTTP/1, on the same connection if it is still open.
-async fn is_served_after_all_that(protocol: &[&str]) {
+async fn is_served_after_a_fault(protocol: &[&str]) {
     for (behavior, is_broken) in [
         (Behavior::break_after(Message::Response, 5), true),
         (Behavior::snip_body(), false),

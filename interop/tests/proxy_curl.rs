@@ -2,110 +2,39 @@
 //!
 //! Without `curl`, these tests are reported as ignored.
 
-use std::{
-    future::Future,
-    process::{Command, ExitCode, Stdio},
-};
+use std::process::ExitCode;
 
 use axum::Router;
-use libtest_mimic::{Arguments, Trial};
+use interop::curl::{Curl, curl, curl_sending};
+use libtest_mimic::Arguments;
 use support::origins::{Authority, HTTP1_AND_2, Raw, TlsServer, nowhere, proxy, values};
 use support::{Origin, Server, frames, full, reply};
-use tokio::runtime::Runtime;
 use tower_traffic::{Forward, ProxyHost};
 
 fn main() -> ExitCode {
-    let version = Command::new("curl").arg("--version").output();
-    let version = version.map_or(String::new(), |output| {
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    });
-    let is_missing = version.is_empty();
-    if is_missing {
-        eprintln!("ignored: `curl` does not run here; `apt-get install curl` brings it");
+    let curl = Curl::find();
+    macro_rules! trials {
+        ($needs_http2:literal: $($test:ident),* $(,)?) => {
+            [$(curl.trial(stringify!($test), $needs_http2, $test)),*]
+        };
     }
-    let has_http2 = version.contains("HTTP2");
-    if !is_missing && !has_http2 {
-        eprintln!("some are ignored: this `curl` does not speak HTTP/2");
-    }
-    let trials = vec![
-        trial("gets_and_posts", gets_and_posts),
-        trial("reuses_its_connection", reuses_its_connection),
-        trial("speaks_http_1_0", speaks_http_1_0),
-        trial("waits_for_100_continue", waits_for_100_continue),
-        trial("sends_its_input", sends_its_input),
-        trial("asks_for_heads_only", asks_for_heads_only),
-        trial(
-            "keeps_its_password_for_the_proxy",
-            keeps_its_password_for_the_proxy,
-        ),
-        trial("tunnels", tunnels),
-        trial("tunnels_to_tls", tunnels_to_tls),
-        trial("is_refused_tunnels", is_refused_tunnels),
-        trial("sees_the_reason_of_a_refusal", sees_the_reason_of_a_refusal),
-        trial("sees_where_a_body_broke_off", sees_where_a_body_broke_off),
-        trial("speaks_http_2", speaks_http_2).with_ignored_flag(!has_http2),
-        trial("is_not_upgraded_to_http_2", is_not_upgraded_to_http_2).with_ignored_flag(!has_http2),
-    ];
-    let trials = trials.into_iter().map(|trial| {
-        let is_ignored = is_missing || trial.has_ignored_flag();
-        trial.with_ignored_flag(is_ignored)
-    });
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
-}
-
-fn trial<F>(name: &str, test: fn() -> F) -> Trial
-where
-    F: Future<Output = ()> + 'static,
-{
-    Trial::test(name, move || {
-        Runtime::new().expect("a runtime").block_on(test());
-        Ok(())
-    })
-}
-
-/// The result of a `curl` process.
-struct Curled {
-    code: i32,
-    /// The standard output; with `-i`, includes response heads.
-    text: String,
-    /// The standard error; with `-v`, a log.
-    log: String,
-}
-
-/// Runs `curl`, with the proxy in the arguments only.
-async fn curl<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Curled {
-    curl_sending(arguments, "").await
-}
-
-async fn curl_sending<'a>(
-    arguments: impl IntoIterator<Item = &'a str>,
-    input: &'static str,
-) -> Curled {
-    let mut command = Command::new("curl");
-    command
-        // `-q` must be the first argument: it disables the user's own settings.
-        .args(["-q", "-sS", "--max-time", "20", "--noproxy", ""])
-        .args(arguments);
-    for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
-        command.env_remove(name).env_remove(name.to_uppercase());
-    }
-    let mut child = tokio::process::Command::from(command)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("curl runs");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    tokio::spawn(async move {
-        // Writing fails if `curl` does not read its input.
-        let _ = tokio::io::AsyncWriteExt::write_all(&mut stdin, input.as_bytes()).await;
-    });
-    let output = child.wait_with_output().await.expect("curl ends");
-    Curled {
-        code: output.status.code().unwrap_or(-1),
-        text: String::from_utf8_lossy(&output.stdout).into_owned(),
-        log: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    let mut trials = Vec::from(trials![
+        false:
+        gets_and_posts,
+        reuses_its_connection,
+        speaks_http_1_0,
+        waits_for_100_continue,
+        sends_its_input,
+        asks_for_heads_only,
+        keeps_its_password_for_the_proxy,
+        tunnels,
+        tunnels_to_tls,
+        is_refused_tunnels,
+        sees_the_reason_of_a_refusal,
+        sees_where_a_body_broke_off,
+    ]);
+    trials.extend(trials![true: speaks_http_2, is_not_upgraded_to_http_2]);
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
 /// A server that responds with the request's method, target and body.
@@ -301,27 +230,41 @@ async fn is_refused_tunnels() {
 }
 
 async fn sees_the_reason_of_a_refusal() {
-    let proxy = proxy(ProxyHost::http(), Forward::new()).await;
-    for (url, status, error) in [
+    let proxy = proxy(ProxyHost::http().name("proxy.test"), Forward::new()).await;
+    for (url, status, error, reason) in [
         (
             format!("http://{}/", nowhere().await),
             502,
             "connection_refused",
+            "the origin refused the connection",
         ),
-        ("http://something.invalid/".to_owned(), 502, "dns_error"),
+        (
+            "http://something.invalid/".to_owned(),
+            502,
+            "dns_error",
+            "cannot resolve the host name of the origin",
+        ),
         (
             "http://169.254.169.254/".to_owned(),
             403,
             "destination_ip_prohibited",
+            "link-local or metadata address 169.254.169.254 is not allowed by this proxy",
         ),
-        (proxy.url("/"), 508, "proxy_loop_detected"),
+        (
+            proxy.url("/"),
+            508,
+            "proxy_loop_detected",
+            "proxy loop: the request has passed this proxy before",
+        ),
     ] {
-        let curled = curl(["-i", "-x", &proxy.url(""), &url]).await;
+        let curled = curl(["-x", &proxy.url(""), &url]).await;
         assert_eq!(curled.code, 0, "{}", curled.log);
-        let (head, body) = curled.text.split_once("\r\n\r\n").expect("a head");
+        let head = &curled.head;
         assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
-        assert!(values(head, "proxy-status")[0].ends_with(&format!("; error={error}")));
-        assert!(body.ends_with('\n') && body.trim_end().len() > 10, "{body}");
+        let expected = format!("proxy.test; error={error}");
+        assert_eq!(curled.values("proxy-status"), [&*expected]);
+        // One line, without a full stop.
+        assert_eq!(curled.text, format!("{reason}\n"));
     }
 }
 

@@ -36,10 +36,7 @@ fn main() -> ExitCode {
     };
     let trials = vec![
         trial("warcio_accepts_every_segment", warcio_accepts_every_segment),
-        trial(
-            "warcio_reads_recordings",
-            warcio_reads_recordings,
-        ),
+        trial("warcio_reads_recordings", warcio_reads_recordings),
         trial("warcio_accepts_objects_in_s3", warcio_accepts_objects_in_s3),
         trial(
             "zstd_and_warcio_accept_every_segment",

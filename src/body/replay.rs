@@ -64,9 +64,9 @@ impl<B: Body> Default for ReplayBody<B> {
 
 /// The reason why a body could not be read completely in advance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NotWhole {
+pub(crate) enum ReadAheadError {
     /// The body is longer than the limit.
-    Long,
+    TooLong,
     /// The body failed.
     Failed,
 }
@@ -76,7 +76,7 @@ pub(crate) enum NotWhole {
 pub(crate) async fn read_ahead<B>(
     body: B,
     limit: usize,
-) -> (Result<RecordedBody, NotWhole>, ReplayBody<B>)
+) -> (Result<RecordedBody, ReadAheadError>, ReplayBody<B>)
 where
     B: Body<Data = Bytes>,
 {
@@ -86,17 +86,17 @@ where
     let (read, rest) = loop {
         // The hint may end the reading early, but is not trusted for anything else.
         if body.size_hint().lower() > (limit - len) as u64 {
-            break (Err(NotWhole::Long), Rest::Live(body));
+            break (Err(ReadAheadError::TooLong), Rest::Live(body));
         }
         match body.frame().await {
             None => break (Ok(()), Rest::Nothing),
-            Some(Err(error)) => break (Err(NotWhole::Failed), Rest::Failed(error)),
+            Some(Err(error)) => break (Err(ReadAheadError::Failed), Rest::Failed(error)),
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => {
                     len += data.len();
                     seen.push(data);
                     if len > limit {
-                        break (Err(NotWhole::Long), Rest::Live(body));
+                        break (Err(ReadAheadError::TooLong), Rest::Live(body));
                     }
                 }
                 Err(frame) => seen.trailers = frame.trailers_ref().map(HeaderList::from),

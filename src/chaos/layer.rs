@@ -116,7 +116,7 @@ impl<T> Chaos<T> {
         self.engine.clone()
     }
 
-    /// Replaces the active stage by `stage`.
+    /// Replaces the stage by `stage`. Chaos stays enabled or disabled.
     pub fn stage(self, stage: impl Into<Stage>) -> Self {
         self.engine.prepare(stage.into());
         self

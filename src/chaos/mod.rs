@@ -57,7 +57,7 @@ pub use self::connect::{
 pub use ipnet::IpNet;
 
 pub use self::{
-    apply::throw::{ThrowError, ThrowPanic, ThrowHandler},
+    apply::throw::{ThrowError, ThrowHandler, ThrowPanic},
     body::{ChaosBody, InjectedError},
     document::ParseDocumentError,
     engine::{ChaosEngine, ChaosStats},

@@ -7,10 +7,10 @@ use futures_util::future::join_all;
 use http::Response;
 
 use super::{
-    a_shared_source_is_the_same, emptiness_is_reported,
+    a_partial_exchange_hides_no_complete_one, a_shared_source_is_the_same,
+    answerable_exchanges_are_found_unchanged, emptiness_is_reported,
     exchanges::{alike, began, numbered, varied},
-    found, same, store, succeeded, answerable_exchanges_are_found_unchanged,
-    a_partial_exchange_hides_no_complete_one,
+    found, same, store, succeeded,
 };
 use crate::{
     matching::{MatchKey, Matching},

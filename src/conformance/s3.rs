@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::store::{
     Bucket, S3Problem, StoreError,
-    s3::{Objects, Parts, Position, Put},
+    s3::{Objects, Parts, Position, PutMode},
 };
 
 const PLAIN: &str = "text/plain";
@@ -38,7 +38,7 @@ async fn objects_keep_content_and_metadata(bucket: &Bucket, objects: &Objects) {
     let key = bucket.key("a b/ü+%20.txt");
     let content = Bytes::from_static(b"content");
     let metadata = [("crc", "12")];
-    let put = objects.put(&key, content.clone(), Put::IfAbsent, PLAIN, &metadata);
+    let put = objects.put(&key, content.clone(), PutMode::IfAbsent, PLAIN, &metadata);
     put.await.expect("a put");
 
     assert_eq!(objects.get_whole(&key, 7).await.expect("a get"), content);
@@ -56,22 +56,22 @@ async fn puts_replace_only_if_asked_to(bucket: &Bucket, objects: &Objects, condi
     let key = bucket.key("key");
     let put = |content: &'static str, put| objects.put(&key, content.into(), put, PLAIN, &[]);
 
-    put("1", Put::IfAbsent).await.expect("a put");
+    put("1", PutMode::IfAbsent).await.expect("a put");
     if conditional {
-        let error = put("2", Put::IfAbsent).await.unwrap_err();
+        let error = put("2", PutMode::IfAbsent).await.unwrap_err();
         assert_eq!(problem(&error), S3Problem::AlreadyThere);
     }
     let stored = objects.get_whole(&key, 9).await.expect("a get");
     assert!(!conditional || stored == "1");
 
-    put("3", Put::Replace).await.expect("a put");
+    put("3", PutMode::Replace).await.expect("a put");
     assert_eq!(objects.get_whole(&key, 9).await.expect("a get"), "3");
 }
 
 async fn listings_have_pages(bucket: &Bucket, objects: &Objects) {
     let keys: Vec<_> = (0..5).map(|n| bucket.key(&format!("list/{n}"))).collect();
     for key in &keys {
-        let put = objects.put(key, "x".into(), Put::Replace, PLAIN, &[]);
+        let put = objects.put(key, "x".into(), PutMode::Replace, PLAIN, &[]);
         put.await.expect("a put");
     }
     let prefix = bucket.key("list/");
@@ -108,13 +108,13 @@ async fn large_files_are_uploaded_in_parts(bucket: &Bucket, objects: &Objects, c
         objects.put_parts(&key, parts, put, PLAIN, &[("crc", "12")])
     };
 
-    put(Put::IfAbsent).await.expect("an upload");
+    put(PutMode::IfAbsent).await.expect("an upload");
     let stored = objects.get_whole(&key, 12 << 20).await;
     assert!(stored.expect("a get") == content);
     let head = objects.head(&key).await.expect("a HEAD");
     assert_eq!(head.metadata, [("crc".to_owned(), "12".to_owned())]);
     if conditional {
-        let error = put(Put::IfAbsent).await.unwrap_err();
+        let error = put(PutMode::IfAbsent).await.unwrap_err();
         assert_eq!(problem(&error), S3Problem::AlreadyThere);
     }
     fs::remove_file(&file).expect("the temporary file");

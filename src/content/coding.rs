@@ -9,12 +9,12 @@ use std::borrow::Cow;
 pub(crate) struct Decoded {
     pub(crate) content: Vec<u8>,
     /// The reason why decoding stopped.
-    pub(crate) stop: Stop,
+    pub(crate) end: DecodeEnd,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "decompress"), expect(dead_code))]
-pub(crate) enum Stop {
+pub(crate) enum DecodeEnd {
     End,
     /// The limit was reached, and the content continues.
     Limit,
@@ -75,7 +75,7 @@ mod decoders {
         errors::{FrameDecoderError, ReadFrameHeaderError},
     };
 
-    use super::{Decoded, Stop};
+    use super::{DecodeEnd, Decoded};
 
     /// The maximum number of codings of one content.
     const MOST: usize = 4;
@@ -100,13 +100,13 @@ mod decoders {
         let mut content = Vec::new();
         // The content before an error is kept.
         let read = reader.take(most).read_to_end(&mut content);
-        let stop = match read {
-            _ if content.len() > limit => Stop::Limit,
-            Ok(_) => Stop::End,
-            Err(error) => Stop::Broken(error.to_string()),
+        let end = match read {
+            _ if content.len() > limit => DecodeEnd::Limit,
+            Ok(_) => DecodeEnd::End,
+            Err(error) => DecodeEnd::Broken(error.to_string()),
         };
         content.truncate(limit);
-        Ok(Decoded { content, stop })
+        Ok(Decoded { content, end })
     }
 
     /// Whether `content` is encoded with `codings`, from its first byte to its last.

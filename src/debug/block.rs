@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     content::{
-        coding::{self, Decoded, Stop},
+        coding::{self, DecodeEnd, Decoded},
         json_indent,
         media_type::{ContentKind, is_text},
     },
@@ -280,27 +280,26 @@ impl Blocks {
         }
         let names = codings.join(", ");
         let seen = message.seen;
-        let (content, stop) = match coding::decode(&codings, &message.body, message.max_body_bytes)
-        {
-            Ok(Decoded { content, stop }) => (content, stop),
+        let (content, end) = match coding::decode(&codings, &message.body, message.max_body_bytes) {
+            Ok(Decoded { content, end }) => (content, end),
             Err(why) => {
                 let reason = format!("{names}, not decoded: {why}");
                 return self.summary(message, seen, &reason, out);
             }
         };
         let len = content.len() as u64;
-        let is_part = is_cut || stop != Stop::End;
+        let is_part = is_cut || end != DecodeEnd::End;
         self.text_or_bytes(message, &content, is_part, len, out);
         let shown = Bytes(len);
-        let note = match stop {
-            Stop::End => format!("{shown}, decoded from {seen} of {names}"),
-            Stop::Limit => format!("the first {shown}, decoded from {seen} of {names}"),
+        let note = match end {
+            DecodeEnd::End => format!("{shown}, decoded from {seen} of {names}"),
+            DecodeEnd::Limit => format!("the first {shown}, decoded from {seen} of {names}"),
             // Expected of truncated content.
-            Stop::Broken(_) if is_cut => {
+            DecodeEnd::Broken(_) if is_cut => {
                 let kept = message.body.len();
                 format!("{shown}, decoded from the first {kept} of {seen} of {names}")
             }
-            Stop::Broken(error) => {
+            DecodeEnd::Broken(error) => {
                 format!("{shown}, decoded from {seen} of {names}, then broken: {error}")
             }
         };

@@ -308,7 +308,9 @@ impl Tap for RequestTap {
         let mut open = lock(&self.0.open);
         if let Some(mut message) = open.request.take() {
             let end = match end {
-                BodyEnd::Dropped if content_length(&message) == Some(message.seen) => {
+                BodyEnd::Dropped
+                    if whole_body::is_whole_request(content_length(&message), message.seen) =>
+                {
                     BodyEnd::Complete
                 }
                 end => end,

@@ -14,7 +14,7 @@ use super::{
     output::Output,
 };
 use crate::util::{
-    bounded_queue::{Batch, Counts, DropReason, Gather, Job, Jobs, Queue, Worker},
+    bounded_queue::{Batch, Counts, DropReason, GatherTime, Job, Jobs, Queue, Worker},
     pool::Pool,
     sync::lock,
 };
@@ -50,7 +50,7 @@ struct Shared {
 
 impl Job for Box<Message> {
     const THREAD: &'static str = "tower-traffic-printer";
-    const GATHER: Gather = Gather::AfterBatch(Duration::from_millis(10));
+    const GATHER_TIME: GatherTime = GatherTime::AfterBatch(Duration::from_millis(10));
     const CANNOT_START: &'static str =
         "cannot start the printer's thread: nothing is printed until a later attempt succeeds";
     const HANGS: &'static str = "the output hangs: the last messages are not printed";

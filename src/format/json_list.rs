@@ -82,14 +82,14 @@ pub(super) fn read(
 }
 
 /// The reason why a reader stops.
-enum Stop {
+enum DecodeEnd {
     Io(io::Error),
     /// The line and the column, from 1, and the reason.
     Syntax((usize, usize), String),
     ByCaller,
 }
 
-impl From<io::Error> for Stop {
+impl From<io::Error> for DecodeEnd {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
@@ -112,9 +112,9 @@ impl<R: BufRead> Reader<'_, R> {
         let mut result = self.file();
         loop {
             let (line, column, reason) = match result {
-                Ok(()) | Err(Stop::ByCaller) => return Ok(()),
-                Err(Stop::Io(error)) => return Err(error.into()),
-                Err(Stop::Syntax((line, column), reason)) => (line, column, reason),
+                Ok(()) | Err(DecodeEnd::ByCaller) => return Ok(()),
+                Err(DecodeEnd::Io(error)) => return Err(error.into()),
+                Err(DecodeEnd::Syntax((line, column), reason)) => (line, column, reason),
             };
             if !self.input.find_entry()? {
                 return Err(ReadFault::Syntax {
@@ -135,7 +135,7 @@ impl<R: BufRead> Reader<'_, R> {
         }
     }
 
-    fn file(&mut self) -> Result<(), Stop> {
+    fn file(&mut self) -> Result<(), DecodeEnd> {
         match self.input.next_token()? {
             Some(b'[') if self.path.may_be_file => {
                 self.is_whole_file = true;
@@ -148,7 +148,7 @@ impl<R: BufRead> Reader<'_, R> {
     }
 
     /// Reads on from an entry.
-    fn rest_of_file(&mut self) -> Result<(), Stop> {
+    fn rest_of_file(&mut self) -> Result<(), DecodeEnd> {
         let depth = if self.is_whole_file {
             0
         } else {
@@ -166,7 +166,7 @@ impl<R: BufRead> Reader<'_, R> {
         self.end()
     }
 
-    fn end(&mut self) -> Result<(), Stop> {
+    fn end(&mut self) -> Result<(), DecodeEnd> {
         match self.input.next_token()? {
             None => Ok(()),
             Some(_) => Err(self.input.expected("the end of the file")),
@@ -174,7 +174,7 @@ impl<R: BufRead> Reader<'_, R> {
     }
 
     /// Reads an object of the path, after its opening brace.
-    fn object(&mut self, depth: usize) -> Result<(), Stop> {
+    fn object(&mut self, depth: usize) -> Result<(), DecodeEnd> {
         let is_found = match self.input.next_token()? {
             Some(b'}') => false,
             Some(b'"') => {
@@ -193,14 +193,14 @@ impl<R: BufRead> Reader<'_, R> {
                 is_damage: true,
             });
             if !(self.on_item)(item) {
-                return Err(Stop::ByCaller);
+                return Err(DecodeEnd::ByCaller);
             }
         }
         Ok(())
     }
 
     /// Reads an object after one of its members. Returns whether it has the step of the path.
-    fn rest_of_object(&mut self, depth: usize) -> Result<bool, Stop> {
+    fn rest_of_object(&mut self, depth: usize) -> Result<bool, DecodeEnd> {
         let mut is_found = false;
         loop {
             match self.input.next_token()? {
@@ -217,7 +217,7 @@ impl<R: BufRead> Reader<'_, R> {
 
     /// Reads a member after the quote that begins its key. Returns whether it is the step of the
     /// path.
-    fn member(&mut self, depth: usize) -> Result<bool, Stop> {
+    fn member(&mut self, depth: usize) -> Result<bool, DecodeEnd> {
         self.input.unread();
         let key: String = self.input.value()?;
         if self.input.next_token()? != Some(b':') {
@@ -244,7 +244,7 @@ impl<R: BufRead> Reader<'_, R> {
     }
 
     /// Reads the list after its opening bracket.
-    fn list(&mut self) -> Result<(), Stop> {
+    fn list(&mut self) -> Result<(), DecodeEnd> {
         if self.input.next_token()? == Some(b']') {
             return Ok(());
         }
@@ -253,7 +253,7 @@ impl<R: BufRead> Reader<'_, R> {
     }
 
     /// Reads entries to the end of the list.
-    fn entries(&mut self) -> Result<(), Stop> {
+    fn entries(&mut self) -> Result<(), DecodeEnd> {
         loop {
             // Skips white space.
             self.input.next_token()?;
@@ -266,7 +266,7 @@ impl<R: BufRead> Reader<'_, R> {
                 notes.push(at.bad(UNPAIRED));
             }
             if !(self.on_item)(Item::Entry { at, notes }) {
-                return Err(Stop::ByCaller);
+                return Err(DecodeEnd::ByCaller);
             }
             self.index += 1;
             match self.input.next_token()? {
@@ -398,7 +398,7 @@ impl<R: BufRead> Input<R> {
     }
 
     /// Reads a value.
-    fn value<T: for<'de> Deserialize<'de>>(&mut self) -> Result<T, Stop> {
+    fn value<T: for<'de> Deserialize<'de>>(&mut self) -> Result<T, DecodeEnd> {
         let first = self.next_token()?;
         self.unread();
         let (lines, column) = (self.lines, self.column);
@@ -414,7 +414,7 @@ impl<R: BufRead> Input<R> {
                 }
                 Ok(value)
             }
-            Err(error) if error.is_io() => Err(Stop::Io(error.into())),
+            Err(error) if error.is_io() => Err(DecodeEnd::Io(error.into())),
             Err(error) => {
                 let is_first_line = error.line() <= 1;
                 let place = (
@@ -427,19 +427,19 @@ impl<R: BufRead> Input<R> {
                     self.set_mark(self.at);
                 }
                 let end = reason.rfind(" at line ").unwrap_or(reason.len());
-                Err(Stop::Syntax(place, reason[..end].to_owned()))
+                Err(DecodeEnd::Syntax(place, reason[..end].to_owned()))
             }
         }
     }
 
     /// Returns the error of a token that is not `what`.
-    fn expected(&self, what: &str) -> Stop {
+    fn expected(&self, what: &str) -> DecodeEnd {
         let found = match self.window.get(self.mark..self.at) {
             None | Some([]) => "the end of the file".to_owned(),
             Some(token) => format!("`{}`", token.escape_ascii()),
         };
         let place = (self.lines + 1, self.column + 1);
-        Stop::Syntax(place, format!("expected {what}, found {found}"))
+        DecodeEnd::Syntax(place, format!("expected {what}, found {found}"))
     }
 
     /// Moves to the next entry after the mark. Returns false at the end of the file.

@@ -8,11 +8,12 @@ use std::{
     },
 };
 
-#[cfg(feature = "axum")]
-use axum::extract::MatchedPath;
 use http::{Extensions, Uri};
 
-use crate::util::sync::{read, write};
+use crate::{
+    message::client::matched_route,
+    util::sync::{read, write},
+};
 
 /// The route of paths beyond [`max_paths`](super::ReportLatency::max_paths).
 pub const OTHER: &str = "other";
@@ -27,20 +28,17 @@ const MAX_PATHS: usize = 200;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RouteSource {
     /// axum's router.
-    #[cfg(feature = "axum")]
     Matched,
     /// The user's function.
     Named,
     Path,
 }
 
-/// The route or path of a request. The fields are set one by one, which is cheaper than a move.
+/// The route or path of a request. The fields are set one by one, which is cheaper than a move, and
+/// the buffer of the text is reused.
 #[derive(Clone)]
 pub(super) struct Target {
     pub(super) source: RouteSource,
-    #[cfg(feature = "axum")]
-    matched: Option<MatchedPath>,
-    /// The path or the name.
     text: String,
 }
 
@@ -48,17 +46,11 @@ impl Target {
     pub(super) const fn new() -> Self {
         Self {
             source: RouteSource::Path,
-            #[cfg(feature = "axum")]
-            matched: None,
             text: String::new(),
         }
     }
 
     pub(super) fn as_str(&self) -> &str {
-        #[cfg(feature = "axum")]
-        if let Some(matched) = &self.matched {
-            return matched.as_str();
-        }
         &self.text
     }
 
@@ -66,22 +58,16 @@ impl Target {
     #[inline]
     pub(super) fn clear(&mut self) {
         self.source = RouteSource::Path;
-        #[cfg(feature = "axum")]
-        if self.matched.is_some() {
-            self.matched = None;
-        }
         self.text.clear();
     }
 
     #[inline]
     pub(super) fn set(&mut self, uri: &Uri, extensions: &Extensions) {
-        #[cfg(feature = "axum")]
-        if let Some(matched) = extensions.get::<MatchedPath>() {
+        if let Some(route) = matched_route(extensions) {
             self.source = RouteSource::Matched;
-            self.matched = Some(matched.clone());
+            self.text.push_str(route);
             return;
         }
-        let _ = extensions;
         // A clone of the URI would keep the network buffer alive.
         match uri.path() {
             // CONNECT.

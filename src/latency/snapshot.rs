@@ -25,20 +25,20 @@ pub struct Snapshot {
     pub series: Vec<Series>,
 }
 
-/// The times of one method, route, status and kind of end.
+/// The times of all exchanges with the same method, route, status and kind of end.
+///
+/// Exchanges beyond the limit of series share one series: its method and route are `*`, and its
+/// status and end are `None`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Series {
-    /// The method; `_OTHER` for all unknown methods, `*` in the series for exchanges beyond the
-    /// limit of series.
+    /// The method; `_OTHER` for all unknown methods.
     pub method: &'static str,
-    /// The route; `*` in the series for exchanges beyond the limit of series.
+    /// The route.
     pub route: String,
-    /// The status code; `None` without a response, and in the series for exchanges beyond the limit
-    /// of series.
+    /// The status code; `None` without a response.
     pub status: Option<u16>,
-    /// The kind of end: `complete`, `client gone` or `error`; `None` in the series for exchanges
-    /// beyond the limit of series.
+    /// The kind of end: `complete`, `client gone` or `error`.
     pub ended: Option<&'static str>,
     /// Times to the response head; `None` without a response. In JSON `time_to_head_ms`.
     #[serde(rename = "time_to_head_ms")]

@@ -37,7 +37,10 @@ impl Canonical {
             // The selected values become members of one object, named by their paths.
             writer.open(b'{', true);
         }
-        let max_len = text.len().saturating_mul(MAX_GROWTH).saturating_add(MAX_ADDED_BYTES);
+        let max_len = text
+            .len()
+            .saturating_mul(MAX_GROWTH)
+            .saturating_add(MAX_ADDED_BYTES);
         let mut walk = Walk::new(text);
         // The number of open containers inside an ignored one, and inside a selected one.
         let (mut ignored, mut counting) = (0, 0);

@@ -18,7 +18,7 @@ pub(crate) fn client_address(extensions: &Extensions) -> Option<IpAddr> {
 }
 
 /// Returns the route that axum's router matched, such as `/users/{id}`.
-#[cfg(feature = "chaos")]
+#[inline]
 pub(crate) fn matched_route(extensions: &Extensions) -> Option<&str> {
     #[cfg(feature = "axum")]
     if let Some(matched) = extensions.get::<axum::extract::MatchedPath>() {

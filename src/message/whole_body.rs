@@ -25,6 +25,12 @@ pub(crate) fn is_whole(
     content_length == Some(seen) || (seen == 0 && !has_content(method, status))
 }
 
+/// Whether a request body that was dropped after `seen` bytes was complete. A request without
+/// `Content-Length` ends with its last frame.
+pub(crate) fn is_whole_request(content_length: Option<u64>, seen: u64) -> bool {
+    content_length == Some(seen)
+}
+
 /// Whether `Content-Length` of a response without content is the length of the content that the
 /// response to a `GET` would have (RFC 9110, 8.6).
 pub(crate) fn has_length_of_get(method: &Method, status: StatusCode, is_empty: bool) -> bool {

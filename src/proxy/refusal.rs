@@ -1,6 +1,6 @@
 //! Error responses of the proxy.
 
-use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 /// The header with the proxy's error (RFC 9209).
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
@@ -91,13 +91,18 @@ impl Refusal {
             header::CONTENT_TYPE,
             HeaderValue::from_static("text/plain; charset=utf-8"),
         );
-        // A token begins with a letter; other names are quoted strings (RFC 9651, 3.3).
-        let is_token = name.starts_with(|first: char| first.is_ascii_alphabetic());
-        let quote = if is_token { "" } else { "\"" };
-        let status = format!("{quote}{name}{quote}; error={}", self.error);
-        if let Ok(status) = HeaderValue::try_from(status) {
-            headers.insert(PROXY_STATUS, status);
-        }
+        set_proxy_status(headers, name, self.error);
         response
+    }
+}
+
+/// Sets `Proxy-Status` to the error type `error` of the proxy `name`.
+pub(super) fn set_proxy_status(headers: &mut HeaderMap, name: &str, error: &str) {
+    // A token begins with a letter; other names are quoted strings (RFC 9651, 3.3).
+    let is_token = name.starts_with(|first: char| first.is_ascii_alphabetic());
+    let quote = if is_token { "" } else { "\"" };
+    let status = format!("{quote}{name}{quote}; error={error}");
+    if let Ok(status) = HeaderValue::try_from(status) {
+        headers.insert(PROXY_STATUS, status);
     }
 }

@@ -322,7 +322,9 @@ impl Entries {
         let length =
             |headers: &HeaderText| whole_body::content_length(headers.get("content-length"));
         match (side, &self.head) {
-            (Side::Request, _) => length(&self.headers) == Some(self.request.seen),
+            (Side::Request, _) => {
+                whole_body::is_whole_request(length(&self.headers), self.request.seen)
+            }
             (Side::Response, None) => false,
             (Side::Response, Some(head)) => {
                 let length = length(&self.response_headers);

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::in_flight::Log;
-use crate::util::bounded_queue::{Counts, DropReason, Gather, Job, Queue};
+use crate::util::bounded_queue::{Counts, DropReason, GatherTime, Job, Queue};
 
 pub(super) type RecordQueue = Queue<Recording>;
 
@@ -34,7 +34,7 @@ pub(super) struct Recording {
 
 impl Job for Recording {
     const THREAD: &'static str = "tower-traffic-writer";
-    const GATHER: Gather = Gather::AfterFirst(Duration::from_millis(20));
+    const GATHER_TIME: GatherTime = GatherTime::AfterFirst(Duration::from_millis(20));
     const CANNOT_START: &'static str =
         "cannot start the recorder's thread: nothing is recorded until a later attempt succeeds";
     const HANGS: &'static str = "the store hangs: the last exchanges are not recorded";

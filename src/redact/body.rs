@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     content::{
-        coding::{self, Decoded, Stop},
+        coding::{self, DecodeEnd, Decoded},
         json,
         media_type::{ContentKind, is_text, is_xml, looks_like_form, looks_like_json},
     },
@@ -27,7 +27,7 @@ const START: usize = 64;
 const UTF_8_BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// A redacted body.
-pub(super) struct Clean {
+pub(super) struct RedactedBody {
     pub(super) bytes: Bytes,
     /// Whether the body was compressed before, and is decoded now.
     pub(super) is_decoded: bool,
@@ -55,7 +55,7 @@ impl Rules {
         content_type: Option<&[u8]>,
         encodings: impl Iterator<Item = &'a [u8]> + 'a,
         body: &RecordedBody,
-    ) -> Option<Clean> {
+    ) -> Option<RedactedBody> {
         if !self.concern_bodies() || body.is_empty() {
             return None;
         }
@@ -70,7 +70,7 @@ impl Rules {
         }
         let is_cut = body.end != BodyEnd::Complete;
         let bytes = self.clean_content(content_type, &body.to_bytes(), is_cut)?;
-        Some(Clean {
+        Some(RedactedBody {
             bytes: bytes.into(),
             is_decoded: false,
         })
@@ -83,7 +83,7 @@ impl Rules {
         content_type: Option<&[u8]>,
         codings: &[Cow<'_, str>],
         body: &RecordedBody,
-    ) -> Option<Clean> {
+    ) -> Option<RedactedBody> {
         let declared = ContentKind::declared(content_type);
         let has_named = match declared {
             ContentKind::Json { .. } | ContentKind::EventStream => self.values.has_named(),
@@ -95,8 +95,8 @@ impl Rules {
         let is_cut = body.end != BodyEnd::Complete;
         let content = body.to_bytes();
         let bytes = match coding::decode(codings, &content, MAX_DECODED_BYTES) {
-            Ok(Decoded { content, stop })
-                if stop == Stop::End || (is_cut && stop != Stop::Limit) =>
+            Ok(Decoded { content, end })
+                if end == DecodeEnd::End || (is_cut && end != DecodeEnd::Limit) =>
             {
                 self.clean_content(content_type, &content, is_cut)?
             }
@@ -116,7 +116,7 @@ impl Rules {
             _ if declared == ContentKind::Other => return None,
             _ => self.instead_of(declared, &content),
         };
-        Some(Clean {
+        Some(RedactedBody {
             bytes: bytes.into(),
             is_decoded: true,
         })

@@ -23,7 +23,7 @@ use http::{HeaderValue, Uri};
 
 pub(crate) use self::user_functions::Panicked;
 use self::{
-    body::Clean,
+    body::RedactedBody,
     json::SecretValues,
     mark::Mark,
     names::{SecretNames, UsualNames},
@@ -350,7 +350,7 @@ impl Redact {
         headers: &mut HeaderList,
         body: &mut RecordedBody,
         before: &Before,
-        clean: Option<Clean>,
+        clean: Option<RedactedBody>,
     ) {
         let mut is_changed = before.is_other(body);
         if let Some(clean) = clean {

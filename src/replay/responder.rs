@@ -23,8 +23,7 @@ use crate::store::{Disk, Memory, Replay, Source};
 
 /// A service that answers from a recording, for use in place of the client at the end of a stack.
 ///
-/// The service never fails: a request without a matching recording gets a 503 with the reason. A
-/// missing folder is an empty recording.
+/// The service never fails: a request without a matching recording gets a 503 with the reason.
 /// Clones of an [`in_order`](Self::in_order) service share one position in the recording.
 ///
 /// ```
@@ -86,13 +85,14 @@ impl Recording {
                 {
                     return response;
                 }
-                answers.refuse(&parts, lookup)
+                answers.refuse(&parts, lookup).await
             }
             Self::Replay(cursor) => {
                 let reason = match cursor.take_if(|_| true).await {
                     Taken::Response(response) => return response::replay(&response),
                     Taken::Mismatch(..) => unreachable!("every request is expected"),
                     Taken::Unreadable(error) => error.to_string(),
+                    Taken::End(0) => "the recording has no complete response".to_owned(),
                     Taken::End(count) => {
                         format!("end of the recording: all {count} responses were replayed")
                     }

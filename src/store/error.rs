@@ -109,7 +109,10 @@ impl StoreError {
     }
 
     pub(crate) fn not_a_folder(path: &Path) -> Self {
-        Self::unsupported(path, "expected a folder, found a file")
+        Self::unsupported(
+            path,
+            "expected a folder, found a file: read files with `store::open`",
+        )
     }
 
     pub(crate) fn feature_off(path: &Path, feature: &str) -> Self {

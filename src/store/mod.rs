@@ -70,8 +70,8 @@ pub use self::{
     disk::Disk,
     disk_cache::DiskCache,
     error::{Location, StoreError},
-    file::{RecordingReport, Note},
-    folder::{Repair, FolderReport},
+    file::{Note, RecordingReport},
+    folder::{FolderReport, Repair},
     memory::Memory,
     open::{Format, Recording, open},
 };

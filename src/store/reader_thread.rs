@@ -36,7 +36,8 @@ impl Reader {
 
 fn is_large(exchange: &Exchange) -> bool {
     let response = exchange.response.as_ref();
-    exchange.request.body.len() + response.map_or(0, |response| response.body.len()) > LARGE_BODY_BYTES
+    exchange.request.body.len() + response.map_or(0, |response| response.body.len())
+        > LARGE_BODY_BYTES
 }
 
 /// Streams the items that `read` sends. The thread starts when the stream is first polled.

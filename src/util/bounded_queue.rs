@@ -36,7 +36,7 @@ const MAX_RETRY: Duration = Duration::from_secs(10);
 pub(crate) trait Job: Send + 'static {
     /// The name of the thread.
     const THREAD: &'static str;
-    const GATHER: Gather;
+    const GATHER_TIME: GatherTime;
     /// The message that is logged when the thread cannot be started for the first time.
     const CANNOT_START: &'static str;
     /// The message that is logged if the thread exceeds the drain timeout.
@@ -59,7 +59,7 @@ pub(crate) trait Job: Send + 'static {
 /// The worker is woken once in that time instead of once for each job, which saves system calls on
 /// the request path.
 #[derive(Clone, Copy)]
-pub(crate) enum Gather {
+pub(crate) enum GatherTime {
     /// Counted from the first job.
     AfterFirst(Duration),
     /// Counted from the end of the last batch: the first job after a pause is taken at once.
@@ -460,9 +460,9 @@ impl<J: Job> Jobs<J> {
         while !self.has_work()? {
             self.queue.wake.notified().await;
         }
-        let gathered = match J::GATHER {
-            Gather::AfterFirst(time) => Some(Instant::now() + time),
-            Gather::AfterBatch(time) => last_batch.map(|last| last + time),
+        let gathered = match J::GATHER_TIME {
+            GatherTime::AfterFirst(time) => Some(Instant::now() + time),
+            GatherTime::AfterBatch(time) => last_batch.map(|last| last + time),
         };
         if let Some(gathered) = gathered.filter(|time| *time > Instant::now()) {
             let gathered = tokio::time::sleep_until(gathered.into());

@@ -1,11 +1,9 @@
 //! Boxed errors and their sources.
 
-#[cfg(any(feature = "forward", feature = "reqwest"))]
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Returns the texts of an error and of its sources, joined by `: `; a source whose text ends the
 /// text before it is left out.
-#[cfg(any(feature = "forward", feature = "s3"))]
 pub(crate) fn source_chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

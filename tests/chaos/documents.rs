@@ -854,3 +854,14 @@ fn patterns_for_the_same_text_are_limited() {
     headers(&|n| format!("x-{n}")).unwrap();
     headers(&|n| if n % 2 == 0 { "x" } else { "X" }.to_owned()).unwrap_err();
 }
+
+#[test]
+fn american_spelling_of_behaviors_is_accepted() {
+    let text = |document: &str| document.parse::<Stage>().expect("a stage").to_string();
+    let british = r#"{"type": "trigger", "trigger": {"type": "always"},
+        "behaviour": {"type": "all", "behaviours": [{"type": "body"}, {"type": "snip"}]}}"#;
+    assert_eq!(
+        text(&british.replace("behaviour", "behavior")),
+        text(british)
+    );
+}

@@ -17,7 +17,7 @@ use http_body_util::{BodyExt, Full};
 use proptest::prelude::*;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_traffic::chaos::{
-    Behavior, Chaos, ChaosBody, ChaosEngine, ChaosService, Decision, Latency, ThrowPanic, Stage,
+    Behavior, Chaos, ChaosBody, ChaosEngine, ChaosService, Decision, Latency, Stage, ThrowPanic,
     Trigger,
 };
 

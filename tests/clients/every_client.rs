@@ -215,7 +215,7 @@ async fn a_recorded_stream_answers_each_client_in_order() {
 
 /// A miss is fetched through the client once; the recording answers later requests.
 #[tokio::test]
-async fn a_cache_fetches_each_thing_once() {
+async fn a_cache_fetches_each_response_once() {
     let memory = Memory::new();
     let cache = ReplayCache::memory(&memory).on_miss(OnMiss::Record);
     for (name, _, client) in around_each!(cache) {

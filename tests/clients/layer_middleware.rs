@@ -367,7 +367,7 @@ impl Middleware for KeepCount {
 }
 
 #[tokio::test]
-async fn a_layer_may_try_again_and_extensions_pass_by() {
+async fn a_layer_may_retry_and_extensions_pass() {
     let server = Server::start(Router::new().fallback_service(failing_until(3))).await;
     let [(outer, asked), (inner, tried)] = [recording(), recording()];
     let kept = Arc::default();
@@ -390,7 +390,7 @@ async fn a_layer_may_try_again_and_extensions_pass_by() {
 }
 
 #[tokio::test]
-async fn a_layer_may_ask_twice_at_the_same_time() {
+async fn a_layer_may_send_concurrent_requests() {
     // The origin responds when both requests have arrived.
     let both = Arc::new(Barrier::new(2));
     let origin = Origin::waiting(move |_| {
@@ -474,7 +474,7 @@ fn next_error(error: Error) -> NextError {
 }
 
 #[tokio::test]
-async fn a_request_that_is_given_up_is_given_up_inside() {
+async fn a_dropped_request_is_dropped_inside() {
     let (record, memory) = recording();
     let arrived = Arc::new(Notify::new());
     let arrival = arrived.clone();
@@ -491,7 +491,7 @@ async fn a_request_that_is_given_up_is_given_up_inside() {
 }
 
 #[tokio::test]
-async fn a_call_that_a_layer_gives_up_is_given_up_inside() {
+async fn a_call_dropped_by_a_layer_is_dropped_inside() {
     let (record, memory) = recording();
     let arrived = Arc::new(Notify::new());
     let arrival = arrived.clone();

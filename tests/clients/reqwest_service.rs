@@ -238,7 +238,7 @@ async fn a_uri_that_is_not_absolute_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_version_is_a_demand() {
+async fn a_version_is_required() {
     let server = Server::start(Router::new()).await;
     let mut request = get(server.url("/"));
     *request.version_mut() = Version::HTTP_2;
@@ -323,7 +323,7 @@ async fn an_answer_from_a_recording_has_the_url_of_the_request() {
 /// reqwest follows redirects below the layers: the recording holds one exchange, with the first
 /// request and the last response.
 #[tokio::test]
-async fn redirects_are_followed_below() {
+async fn redirects_are_followed_by_reqwest() {
     let (record, memory) = recording();
     let server = Server::start(redirecting()).await;
     let service = record.layer(service());
@@ -353,7 +353,7 @@ async fn a_stream_is_not_redirected() {
 }
 
 #[tokio::test]
-async fn trailers_of_a_response_are_given() {
+async fn trailers_of_a_response_are_returned() {
     let sent = fields([("x-sum", "1")]);
     let trailer = sent.clone();
     let origin =

@@ -29,7 +29,7 @@ use tokio::{
 };
 use tower_traffic::{
     Exchange, ExchangeEnd,
-    store::{Disk, Replay, FolderReport},
+    store::{Disk, FolderReport, Replay},
 };
 
 /// Number of concurrent clients.

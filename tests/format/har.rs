@@ -15,7 +15,7 @@ use support::stores::{exchange, find, record, replay};
 use tempfile::TempDir;
 use tower_traffic::{
     BodyEnd, Exchange, HeaderList, Matching, NoResponse, RecordedResponse, StoreError,
-    store::{RecordingReport, Har, Source},
+    store::{Har, RecordingReport, Source},
 };
 
 struct File {
@@ -136,7 +136,7 @@ fn a_browsers_entry_is_an_exchange() {
 }
 
 #[test]
-fn missing_fields_are_put_up_with() {
+fn missing_fields_are_tolerated() {
     let (exchange, notes) = read_noted(&json!({
         "request": {"method": "GET", "url": "http://example.com/"},
         "response": {"status": 204},
@@ -240,7 +240,7 @@ fn several_lines_in_one_value_are_several_fields() {
 }
 
 #[test]
-fn bad_fields_are_left_out_and_noted() {
+fn invalid_fields_are_skipped_and_noted() {
     let headers = json!([
         {"name": "a b", "value": "1"},
         {"name": "x", "value": "a\u{0}b"},
@@ -337,7 +337,7 @@ fn a_content_that_is_missing_never_answers() {
 }
 
 #[test]
-fn text_of_another_charset_is_utf_8_now() {
+fn text_of_another_charset_becomes_utf_8() {
     let headers = json!([{"name": "content-type", "value": "text/html; charset=ISO-8859-1; x=y"}]);
     let of = |text: &str| {
         let content = json!({"size": 4, "text": text});
@@ -352,7 +352,7 @@ fn text_of_another_charset_is_utf_8_now() {
 }
 
 #[test]
-fn uris_are_made_fit() {
+fn invalid_uri_characters_are_encoded() {
     for (url, expected) in [
         (
             "http://example.com/a b|c?d=\"e\"#fragment",

@@ -117,7 +117,7 @@ async fn a_head_that_is_nearly_too_long() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_http() {
+async fn a_response_that_is_not_http() {
     let many = "x: y\r\n".repeat(200);
     let forward = Forward::new();
     let good = Raw::answering(OK).await;
@@ -164,7 +164,8 @@ async fn an_unrequested_101_is_a_502() {
     let origin = Raw::answering(switch).await;
     let answer = ask(&Forward::new(), get(origin.url("/"))).await;
     assert_failed(&answer, 502, "http_protocol_error", "101");
-    let proxy = proxy(ProxyHost::http(), Forward::new()).await;
+    let named = ProxyHost::http().name("tower-traffic");
+    let proxy = proxy(named, Forward::new()).await;
     for version in [Version::HTTP_11, Version::HTTP_2] {
         let answer = ask_as(proxy.addr, version, get(origin.url("/"))).await;
         assert_failed(&answer, 502, "http_protocol_error", "101");
@@ -202,7 +203,7 @@ async fn hints_before_the_answer_are_passed_over() {
 }
 
 #[tokio::test]
-async fn targets_that_are_none() {
+async fn invalid_targets_are_refused() {
     let forward = Forward::new();
     for uri in [
         "/path",
@@ -247,7 +248,7 @@ async fn a_host_that_resolves_to_a_link_local_address() {
 }
 
 #[tokio::test]
-async fn a_metadata_service_is_asked_when_that_is_allowed() {
+async fn a_metadata_service_is_reached_if_allowed() {
     let origin = Raw::answering(OK).await;
     let forward = Forward::new()
         .resolve("metadata.google.internal", origin.addr)
@@ -288,7 +289,7 @@ fn answers_hi() -> Router {
 }
 
 #[tokio::test]
-async fn an_origin_with_a_certificate_is_asked_as_it_likes() {
+async fn the_origin_selects_the_protocol_by_alpn() {
     let authority = Authority::new();
     let forward = authority.forward().resolve("origin.test", local());
     for (protocols, expected) in [
@@ -377,7 +378,7 @@ async fn tls_behind_http() {
 }
 
 #[tokio::test]
-async fn the_systems_roots_do_not_trust_a_tests_authority() {
+async fn system_roots_do_not_trust_a_test_authority() {
     let authority = Authority::new();
     let origin = TlsServer::start(authority.certify("127.0.0.1", HTTP1), answers_hi()).await;
     let url = format!("https://{}/path", origin.addr);
@@ -391,7 +392,7 @@ async fn the_systems_roots_do_not_trust_a_tests_authority() {
 }
 
 #[test]
-fn bad_roots_are_errors() {
+fn invalid_roots_are_errors() {
     let good = Authority::new().pem();
     let bad = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let add = |pem: &str| Forward::new().add_roots(pem).map(drop);
@@ -595,7 +596,7 @@ async fn an_origin_that_hangs_in_the_tls_handshake() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_for_the_head_takes_as_long_as_it_may() {
+async fn the_head_timeout_limits_the_wait() {
     let late = Raw::serving(async |mut connection| {
         connection.head().await;
         sleep(Duration::from_secs(50)).await;
@@ -616,7 +617,7 @@ async fn waiting_for_the_head_takes_as_long_as_it_may() {
 
 /// The time limit is for the response head: a body may be streamed for days.
 #[tokio::test(start_paused = true)]
-async fn a_body_may_take_its_time() {
+async fn a_slow_body_is_not_cut() {
     let slow = Raw::serving(async |mut connection| {
         connection.head().await;
         connection
@@ -680,7 +681,7 @@ async fn connections_are_pooled_across_clients() {
 }
 
 #[tokio::test]
-async fn no_connection_is_kept_where_none_should_be() {
+async fn without_idle_connections_none_is_kept() {
     let origin = Raw::answering(OK).await;
     let forward = Forward::new().max_idle_per_host(0);
     for _ in 0..3 {
@@ -690,7 +691,7 @@ async fn no_connection_is_kept_where_none_should_be() {
 }
 
 #[tokio::test]
-async fn an_origin_that_closes_is_asked_over_a_new_connection() {
+async fn a_closing_origin_gets_a_new_connection() {
     let close = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok";
     for answer in [close, "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok"] {
         let origin = Raw::once(answer).await;
@@ -704,7 +705,7 @@ async fn an_origin_that_closes_is_asked_over_a_new_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_is_kept_as_long_as_it_may_be() {
+async fn a_connection_is_kept_until_the_idle_timeout() {
     let hour = Duration::from_hours(1);
     for (forward, limit) in [
         (Forward::new(), 90),
@@ -826,7 +827,7 @@ async fn a_request_is_sent_at_most_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_late_is_not_asked_for_again() {
+async fn a_late_response_is_not_retried() {
     let origin = Raw::serving(async |mut connection| {
         connection.head().await;
         connection.say(OK).await;
@@ -841,7 +842,7 @@ async fn an_answer_that_is_late_is_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn errors_that_an_origin_answers_are_answers() {
+async fn error_responses_of_an_origin_pass() {
     for status in [400, 429, 500, 502, 503, 504] {
         let origin = Raw::answering(format!(
             "HTTP/1.1 {status} Whatever\r\nretry-after: 1\r\ncontent-length: 4\r\n\r\nbusy"
@@ -944,7 +945,7 @@ async fn reads_bodies() -> Raw {
 }
 
 #[tokio::test]
-async fn bodies_are_sent_as_they_are_known() {
+async fn bodies_are_framed_by_their_known_length() {
     let origin = reads_bodies().await;
     let forward = Forward::new();
     for method in ["GET", "POST", "PUT", "DELETE", "QUERY"] {

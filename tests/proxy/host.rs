@@ -154,11 +154,11 @@ async fn a_request_about_the_server_keeps_its_asterisk() {
 #[test]
 fn an_invalid_upstream_is_an_error_with_the_reason() {
     for (uri, reason) in [
-        ("", "not a URI"),
-        ("not a uri", "not a URI"),
-        ("/path", "http://"),
-        ("example.com", "http://"),
-        ("ftp://example.com", "http://"),
+        ("", "expected http://host"),
+        ("not a uri", "expected http://host"),
+        ("/path", "expected http://host"),
+        ("example.com", "expected http://host"),
+        ("ftp://example.com", "expected http://host"),
         ("http://example.com/?a=b", "query"),
         ("http://bob@example.com/", "user information"),
         ("http://example.com:99999/", "port"),
@@ -175,7 +175,7 @@ fn an_invalid_upstream_is_an_error_with_the_reason() {
 }
 
 #[tokio::test]
-async fn targets_that_http_has_not_are_refused() {
+async fn targets_of_other_schemes_are_refused() {
     let layer = ProxyHost::http();
     for request in [
         get("ftp://example.com/file"),
@@ -354,7 +354,7 @@ async fn a_base_path_and_a_long_target_that_do_not_fit_are_a_400() {
 // ---- hop-by-hop headers
 
 #[tokio::test]
-async fn fields_of_the_connection_stay_behind() {
+async fn hop_by_hop_headers_are_removed() {
     let mut request = with(get("/"), "host", "example.com");
     request.headers_mut().extend(fields([
         ("connection", "close, X-One"),
@@ -393,7 +393,7 @@ async fn fields_of_the_connection_stay_behind() {
 }
 
 #[tokio::test]
-async fn a_wish_to_upgrade_is_passed_on_unless_it_is_for_http() {
+async fn upgrades_pass_except_those_to_http() {
     let ask = |version, protocol: &str| {
         let mut request = from_host("/", "example.com");
         *request.version_mut() = version;
@@ -422,7 +422,7 @@ async fn a_wish_to_upgrade_is_passed_on_unless_it_is_for_http() {
 }
 
 #[tokio::test]
-async fn te_without_trailers_stays_behind() {
+async fn te_without_trailers_is_removed() {
     let request = with(from_host("/", "example.com"), "te", "gzip, x-trailers");
     assert_eq!(
         field(&passed(&ProxyHost::http(), request).await, "te"),
@@ -431,7 +431,7 @@ async fn te_without_trailers_stays_behind() {
 }
 
 #[tokio::test]
-async fn a_response_loses_its_connections_fields_too() {
+async fn hop_by_hop_headers_of_a_response_are_removed() {
     let origin = Origin::new(|_| {
         let mut response = reply(200, full("x"));
         *response.version_mut() = Version::HTTP_10;
@@ -536,7 +536,7 @@ async fn cookies_of_http3_become_one_field_and_those_of_http1_stay() {
 // ---- Via, Forwarded, Max-Forwards
 
 #[tokio::test]
-async fn via_tells_the_version_of_each_side() {
+async fn via_has_the_version_of_each_side() {
     let origin = Server::start(Router::new().fallback_service(Origin::new(|request| {
         let via = request.headers().get_all("via").iter();
         let via: Vec<_> = via.map(|via| via.to_str().expect("text")).collect();
@@ -757,7 +757,7 @@ async fn a_request_without_a_host_is_refused() {
 }
 
 #[tokio::test]
-async fn hosts_that_are_none_are_refused() {
+async fn invalid_hosts_are_refused() {
     let to = ProxyHost::upstream("http://up.test").expect("an upstream");
     for layer in [ProxyHost::http(), to] {
         for host in [
@@ -909,7 +909,7 @@ async fn a_request_with_two_lengths_is_one_request_for_both_sides() {
 }
 
 #[tokio::test]
-async fn only_allowed_hosts_are_asked() {
+async fn only_allowed_hosts_are_contacted() {
     let layer =
         ProxyHost::by_port().allow_hosts(["example.com", "*.example.org:443", "[2001:db8::1]"]);
     for host in [
@@ -977,7 +977,7 @@ async fn link_local_and_metadata_addresses_are_refused() {
 }
 
 #[tokio::test]
-async fn a_path_cannot_climb_out_of_the_base() {
+async fn a_path_cannot_leave_the_base() {
     let layer = ProxyHost::upstream("http://up.test/base").expect("an upstream");
     for path in [
         "/..",
@@ -1045,7 +1045,7 @@ async fn a_refused_tunnel_names_the_request_to_send_instead() {
 }
 
 #[tokio::test]
-async fn an_allowed_tunnel_needs_a_host_a_port_and_leave() {
+async fn a_tunnel_needs_an_allowed_host_and_a_port() {
     let layer = ProxyHost::http().allow_connect(true);
     for target in ["example.com", "bob@example.com:443"] {
         let answer = refused(&layer, request("CONNECT", target, empty())).await;
@@ -1102,7 +1102,7 @@ async fn an_extended_connect_opens_no_tunnel() {
 // ---- loops
 
 #[tokio::test]
-async fn a_request_that_comes_back_is_a_508() {
+async fn a_returning_request_is_a_508() {
     let layer = ProxyHost::http().name("me");
     for via in [
         "1.1 me",
@@ -1134,7 +1134,7 @@ async fn counted(layer: ProxyHost, forward: Forward) -> (Server, Arc<AtomicUsize
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_asked_for_itself_asks_itself_once() {
+async fn a_request_for_the_proxy_itself_loops_once() {
     let (proxy, count) = counted(ProxyHost::http(), Forward::new()).await;
     for (version, asked) in [(Version::HTTP_11, 2), (Version::HTTP_2, 4)] {
         let answer = ask_as(proxy.addr, version, get(proxy.url("/"))).await;
@@ -1187,7 +1187,7 @@ async fn the_layer_and_its_service_are_shared_and_keep_the_error() {
 }
 
 #[tokio::test]
-async fn a_limit_beneath_neither_hangs_nor_panics() {
+async fn an_inner_limit_neither_hangs_nor_panics() {
     let service = ServiceBuilder::new()
         .layer(ProxyHost::http())
         .layer(ConcurrencyLimitLayer::new(1))
@@ -1224,7 +1224,7 @@ async fn a_limit_beneath_neither_hangs_nor_panics() {
 }
 
 #[tokio::test]
-async fn it_serves_a_bare_hyper_server() {
+async fn the_layer_works_in_a_hyper_server() {
     let origin = Server::start(Router::new().fallback_service(Origin::saying("hi"))).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let addr = listener.local_addr().expect("an address");
@@ -1247,7 +1247,7 @@ async fn it_serves_a_bare_hyper_server() {
 
 /// Every kind of message is the same with and without a proxy, except for the proxy's own headers.
 #[tokio::test]
-async fn messages_pass_as_they_are() {
+async fn messages_pass_unchanged() {
     let origin = all_kinds();
     let server = Server::start(Router::new().fallback_service(origin.clone())).await;
     for forward in [Forward::new(), Forward::new().http2_only(true)] {

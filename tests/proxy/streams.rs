@@ -214,7 +214,7 @@ async fn answers_without_content_keep_their_length_and_get_none() {
 }
 
 #[tokio::test]
-async fn old_clients_are_served_as_they_understand() {
+async fn http_1_0_clients_get_http_1_0_responses() {
     let origin = Raw::serving(async |mut connection| {
         while let Some(head) = connection.head().await {
             connection
@@ -526,7 +526,7 @@ async fn send_slowly(
 }
 
 #[tokio::test]
-async fn many_at_once_are_served() {
+async fn concurrent_requests_are_served() {
     let origin = Origin::new(|request| reply(200, full(request.uri().path().to_owned())));
     let origin = Server::start(Router::new().fallback_service(origin)).await;
     for forward in forwards() {
@@ -548,7 +548,7 @@ async fn many_at_once_are_served() {
 // ---- recording
 
 #[tokio::test]
-async fn a_recording_proxy_makes_the_origin_superfluous() {
+async fn a_recording_of_a_proxy_replaces_the_origin() {
     let folder = tempfile::tempdir().expect("a folder");
     let record = RecordTraffic::disk(folder.path());
     let recorder = record.recorder();

@@ -347,7 +347,7 @@ async fn a_tunnel_over_http2() {
 
 #[tokio::test]
 async fn a_tunnel_that_leads_nowhere_is_a_502() {
-    let proxy = proxy(tunnelling(), Forward::new()).await;
+    let proxy = proxy(tunnelling().name("tunnels.test"), Forward::new()).await;
     for (to, status, error) in [
         (nowhere().await.to_string(), 502, "connection_refused"),
         ("something.invalid:443".to_owned(), 502, "dns_error"),
@@ -360,7 +360,7 @@ async fn a_tunnel_that_leads_nowhere_is_a_502() {
             answer.starts_with(&format!("HTTP/1.1 {status} ")),
             "{answer}"
         );
-        let reported = format!("tower-traffic; error={error}");
+        let reported = format!("tunnels.test; error={error}");
         assert_eq!(values(&answer, "proxy-status"), [reported], "{answer}");
     }
 }

@@ -255,7 +255,7 @@ async fn a_request_frame_reaches_the_service_before_the_next_is_sent() {
 // ---- size hints and end of stream
 
 #[test]
-fn size_hint_and_is_end_stream_are_those_of_the_body_inside() {
+fn size_hint_and_is_end_stream_are_those_of_the_inner_body() {
     let (record, _) = recording();
     let service = record.layer(service_fn(|request: Request<RequestBody<Full<Bytes>>>| {
         assert_eq!(request.body().size_hint().exact(), Some(4));
@@ -335,7 +335,7 @@ async fn a_response_body_error_is_recorded() {
 }
 
 #[tokio::test]
-async fn a_request_body_that_is_not_read_is_recorded_as_that() {
+async fn an_unread_request_body_is_recorded_as_dropped() {
     let (record, memory) = recording();
     let service = record.layer(service_fn(|_: Request<RequestBody<Body>>| {
         ready(Ok::<_, Infallible>(reply(403, full("no"))))
@@ -471,7 +471,7 @@ async fn an_origin_that_closes_before_its_head() {
 }
 
 #[tokio::test]
-async fn an_error_of_the_service_inside_is_passed_on_and_recorded() {
+async fn an_error_of_the_inner_service_is_returned_and_recorded() {
     let (record, memory) = recording();
     let service = record.layer(service_fn(|_: Request<RequestBody<Body>>| {
         ready(Err::<Response<Body>, _>("no route to host"))
@@ -493,7 +493,7 @@ fn panicking_app() -> Router {
 }
 
 #[tokio::test]
-async fn a_panic_that_is_caught_inside_is_the_500_that_came_of_it() {
+async fn a_panic_caught_inside_is_recorded_as_a_500() {
     let (record, memory) = recording();
     let app = panicking_app()
         .layer(CatchPanicLayer::new())
@@ -508,7 +508,7 @@ async fn a_panic_that_is_caught_inside_is_the_500_that_came_of_it() {
 }
 
 #[tokio::test]
-async fn a_panic_that_is_caught_outside_is_an_error_and_no_client_that_went_away() {
+async fn a_panic_caught_outside_is_recorded_as_an_error() {
     let (record, memory) = recording();
     let app = panicking_app()
         .layer(record.clone())
@@ -577,7 +577,7 @@ async fn rejected_requests_pass_and_are_not_counted() {
 }
 
 #[tokio::test]
-async fn a_filter_that_panics_turns_down() {
+async fn a_panicking_filter_rejects_the_request() {
     let memory = Memory::new();
     let record = recording_into(&memory).filter(|request| match request.uri.path() {
         "/panic" => panic!("on purpose"),
@@ -738,7 +738,7 @@ where
 }
 
 #[tokio::test]
-async fn the_hook_hears_of_every_error() {
+async fn the_hook_gets_every_error() {
     let errors = Arc::new(Mutex::new(Vec::new()));
     let heard = errors.clone();
     let record = RecordTraffic::new(failing())
@@ -787,7 +787,7 @@ async fn exchanges_over_the_buffer_limit_are_dropped_and_counted() {
 }
 
 #[tokio::test]
-async fn bodies_in_flight_count_against_the_budget_and_give_it_back() {
+async fn bodies_in_flight_reserve_and_release_the_budget() {
     let memory = Memory::new();
     let record = recording_into(&memory).max_buffered_bytes(10_000);
     let recorder = record.recorder();
@@ -874,7 +874,7 @@ async fn full_layer() -> RecordTraffic {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_for_room_ends_when_it_was_long_enough() {
+async fn a_wait_for_room_ends_at_its_timeout() {
     let record = full_layer().await;
     let service = record.layer(all_kinds());
     for _ in 0..3 {
@@ -889,7 +889,7 @@ async fn a_wait_for_room_ends_when_it_was_long_enough() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_for_room_is_not_begun_again_while_the_service_inside_is_busy() {
+async fn a_wait_for_room_is_not_repeated_while_the_inner_service_is_busy() {
     let record = full_layer().await;
     let service = record.layer(ReadyAtLast::new(3));
     let start = tokio::time::Instant::now();
@@ -952,7 +952,7 @@ async fn a_flush_without_exchanges_returns() {
 }
 
 #[tokio::test]
-async fn many_flushes_at_once_return() {
+async fn concurrent_flushes_return() {
     let (record, _) = recording();
     ask(&record.layer(Origin::saying("fine")), get("/")).await;
     let recorder = record.recorder();
@@ -1010,7 +1010,7 @@ fn exchanges_in_flight_at_the_end_of_the_runtime_are_recorded() {
 }
 
 #[test]
-fn dropping_the_last_handle_gives_a_hanging_store_up() {
+fn dropping_the_last_handle_abandons_a_hanging_store() {
     let errors = Arc::new(Mutex::new(Vec::new()));
     let heard = errors.clone();
     let record = RecordTraffic::new(hanging())
@@ -1023,7 +1023,7 @@ fn dropping_the_last_handle_gives_a_hanging_store_up() {
 }
 
 #[test]
-fn dropping_the_last_handle_gives_a_store_up_that_blocks_its_thread() {
+fn dropping_the_last_handle_abandons_a_blocking_store() {
     let (release, blocked) = std::sync::mpsc::channel::<()>();
     let blocked = Mutex::new(blocked);
     let sink = support::SinkFn(move |_| {
@@ -1047,7 +1047,7 @@ fn the_drain_timeout_may_be_unlimited() {
 }
 
 #[test]
-fn it_records_outside_of_tokio() {
+fn exchanges_are_recorded_outside_of_tokio() {
     let (record, memory) = recording();
     let service = record.layer(Origin::saying("fine"));
     assert_eq!(ask_at_once(&service, get("/")).text(), "fine");

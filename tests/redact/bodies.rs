@@ -357,7 +357,7 @@ fn redaction_updates_the_length_and_removes_digests() {
 }
 
 #[test]
-fn a_length_that_was_another_stays() {
+fn a_length_that_disagrees_with_the_body_is_kept() {
     // The header of a cut body has the original length.
     let mut request = post(JSON, "{\"token\":\"x");
     request.headers = [(
@@ -464,7 +464,7 @@ fn a_bomb_is_replaced_as_a_whole() {
 // ---- unusual and invalid content
 
 #[test]
-fn parts_of_forms_are_known_however_their_heads_are_written() {
+fn parts_are_recognized_in_any_notation_of_their_heads() {
     let content_type = "multipart/form-data; boundary=b";
     let form = |head: &str, value: &str| format!("--b\r\n{head}{value}\r\n--b--\r\n");
     for head in [
@@ -504,7 +504,7 @@ fn a_form_that_begins_like_json_is_a_form() {
 }
 
 #[test]
-fn a_rule_for_the_fields_that_describe_a_body_hides_no_secret() {
+fn a_rule_for_body_headers_hides_no_secret() {
     check(
         &Redact::default().header("content-type"),
         FORM,
@@ -513,7 +513,7 @@ fn a_rule_for_the_fields_that_describe_a_body_hides_no_secret() {
 }
 
 #[test]
-fn events_after_a_byte_order_mark_are_looked_into() {
+fn events_after_a_byte_order_mark_are_redacted() {
     check(
         &Redact::default(),
         "text/event-stream",
@@ -525,7 +525,7 @@ fn events_after_a_byte_order_mark_are_looked_into() {
 }
 
 #[test]
-fn a_long_name_is_not_read_again_with_every_value() {
+fn a_long_name_is_read_once() {
     let named = Redact::none().json_pointer("/a/*");
     // Reading the rest of the text for each value would read 200,000,000,000 bytes.
     let name = "b".repeat(1_000_000);

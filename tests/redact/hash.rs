@@ -39,7 +39,7 @@ fn redacted(uri: &str, content_type: &str, body: &str) -> (String, String) {
 }
 
 #[test]
-fn a_secret_looks_the_same_wherever_it_stands() {
+fn a_secret_has_the_same_hash_everywhere() {
     let all = hashing();
     for (name, before, after) in [
         ("authorization", "Bearer hunter2", MARK.to_owned()),
@@ -82,7 +82,7 @@ fn a_secret_looks_the_same_wherever_it_stands() {
 }
 
 #[test]
-fn two_secrets_look_different_and_so_do_two_keys() {
+fn different_secrets_and_keys_have_different_hashes() {
     let one = value(&hashing(), "x-api-key", "hunter2");
     let other = value(&hashing(), "x-api-key", "hunter3");
     let elsewhere = value(

@@ -274,7 +274,7 @@ proptest! {
     }
 
     #[test]
-    fn everything_else_is_as_it_was(
+    fn everything_but_secrets_is_unchanged(
         place in sample::select(&PLACES[..18]),
         secret in secret(),
         rest in any::<String>(),

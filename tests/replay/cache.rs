@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    fs,
     future::ready,
     sync::{
         Arc, Mutex,
@@ -115,7 +116,7 @@ async fn a_refusal_has_the_status_that_was_asked_for() {
 }
 
 #[tokio::test]
-async fn hits_are_answered_while_the_service_inside_is_never_ready() {
+async fn hits_are_answered_while_the_inner_service_is_never_ready() {
     let memory = Memory::from_iter([recorded_get("/", "recorded")]);
     let cache = ReplayCache::memory(&memory).layer(NeverReady);
     assert_eq!(ask(&cache, get("/")).await.text(), "recorded");
@@ -139,7 +140,7 @@ impl<B> Service<Request<B>> for NeverReady {
 }
 
 #[tokio::test]
-async fn an_error_of_the_service_inside_is_passed_on() {
+async fn an_error_of_the_inner_service_is_returned() {
     for on_miss in [OnMiss::PassThrough, OnMiss::Record, OnMiss::Once] {
         let cache = ReplayCache::memory(&Memory::new())
             .on_miss(on_miss)
@@ -596,7 +597,7 @@ async fn a_partial_recording_never_answers() {
 }
 
 #[tokio::test]
-async fn an_older_whole_recording_answers_in_place_of_a_newer_one_that_was_cut() {
+async fn an_older_complete_recording_answers_before_a_newer_partial_one() {
     let mut cut = recorded_get("/", "ne");
     cut.response.as_mut().expect("one").body.end = BodyEnd::Limit;
     let memory = Memory::from_iter([recorded_get("/", "old"), cut]);
@@ -639,7 +640,7 @@ async fn a_request_body_over_the_limit_is_passed_through_whole() {
 }
 
 #[tokio::test]
-async fn a_request_body_that_breaks_off_is_passed_through_as_it_came() {
+async fn an_aborted_request_body_passes_unchanged() {
     for limit in [100, 5] {
         let origin = Origin::saying("sorry");
         let cache = recording(&Memory::new())
@@ -751,7 +752,7 @@ async fn a_header_can_count() {
 }
 
 #[tokio::test]
-async fn all_headers_can_count_but_some() {
+async fn all_headers_except_some_can_count() {
     let matching = || Matching::new().all_headers_except(["X-Id", "date"]);
     let asked = || with(get("/"), "accept", "text/html");
     let html = || with(bare("/"), "accept", "text/html");
@@ -801,7 +802,7 @@ async fn the_authority_counts_unless_it_is_left_out() {
 }
 
 #[tokio::test]
-async fn a_recording_made_with_one_secret_answers_one_asked_with_another() {
+async fn a_recording_answers_a_request_with_another_secret() {
     for matching in [
         Matching::new(),
         Matching::new().all_headers_except::<&str>([]),
@@ -841,7 +842,7 @@ async fn sensitive_header_values_match_each_other() {
 }
 
 #[tokio::test]
-async fn a_secret_of_your_own_matches_when_both_sides_know_of_it() {
+async fn a_custom_secret_matches_if_both_sides_redact_it() {
     let redact = Redact::default().query("nonce");
     let memory = Memory::new().match_by(Matching::new().redact(redact.clone()));
     let record = RecordTraffic::new(memory.clone()).redact(redact);
@@ -912,6 +913,37 @@ async fn a_missing_folder_is_an_empty_recording() {
     assert_eq!(ask(&cache, get("/")).await.text(), "passed");
     assert_eq!(errors.load(Ordering::Relaxed), 0);
     assert!(!folder.exists());
+}
+
+#[tokio::test]
+async fn a_refusal_says_that_the_recording_is_empty() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for path in [folder.path().join("mistyped"), folder.path().to_owned()] {
+        let cache = ReplayCache::disk(&path).on_miss(OnMiss::Refuse);
+        let refusal = ask(&cache.layer(unreachable_origin()), get("/")).await;
+        let expected = "tower-traffic: the recording is missing or empty: record one first";
+        assert_eq!(refusal.status, 503);
+        assert!(refusal.text().starts_with(expected), "{}", refusal.text());
+    }
+    let memory = Memory::from_iter([recorded_get("/a", "a")]);
+    let refusal = ask(&refusing(&memory).layer(unreachable_origin()), get("/b")).await;
+    let expected = "tower-traffic: no recording matches this request";
+    assert!(refusal.text().starts_with(expected), "{}", refusal.text());
+}
+
+/// Otherwise `OnMiss::Once` would record beside a recording that needs a correction.
+#[tokio::test]
+async fn a_folder_with_only_an_unreadable_entry_is_not_empty() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("entry")).expect("a folder");
+    fs::write(folder.path().join("entry/request.http"), "no request").expect("a file");
+    let once = ReplayCache::disk(folder.path()).on_miss(OnMiss::Once);
+    assert_eq!(
+        ask(&once.layer(unreachable_origin()), get("/"))
+            .await
+            .status,
+        503
+    );
 }
 
 #[tokio::test]

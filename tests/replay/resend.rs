@@ -12,7 +12,8 @@ use futures::{StreamExt, stream};
 use http::{HeaderMap, Request, Response, Uri};
 use support::{
     Body, Origin, Server, all_kinds, all_requests, ask, broken, channel, data, exchange, fields,
-    frames, full, get, http1, http2, recorded_get, reply, settled, trailers, with,
+    frames, full, get, http1, http2, origins::nowhere, recorded_get, reply, settled, trailers,
+    with,
 };
 use tower::{Layer, ServiceBuilder, limit::ConcurrencyLimit, service_fn};
 use tower_traffic::{
@@ -156,7 +157,7 @@ async fn time_dependent_headers_are_ignored() {
 }
 
 #[tokio::test]
-async fn other_content_differs_from_its_first_other_byte_on() {
+async fn different_content_names_its_first_different_byte() {
     for (then, after, at) in [
         ("found", "fount", 4),
         ("found", "lost!", 0),
@@ -223,7 +224,7 @@ async fn every_difference_is_listed() {
 }
 
 #[tokio::test]
-async fn content_without_end_differs_and_is_not_read_on() {
+async fn endless_content_differs_and_is_not_read_further() {
     let count = Arc::new(Mutex::new(0));
     let counted = count.clone();
     let endless = stream::repeat_with(move || {
@@ -247,7 +248,7 @@ async fn content_without_end_differs_and_is_not_read_on() {
 }
 
 #[tokio::test]
-async fn a_live_stream_that_has_said_something_else_is_not_waited_for() {
+async fn a_different_live_stream_is_not_awaited() {
     let (sender, body) = channel();
     sender.data("other");
     let verdict = verdict(recorded_get("/", "found"), reply(200, body)).await;
@@ -258,7 +259,7 @@ async fn a_live_stream_that_has_said_something_else_is_not_waited_for() {
 // ---- skipped comparisons
 
 #[tokio::test]
-async fn a_response_that_does_not_come_or_breaks_off_has_failed() {
+async fn a_missing_or_aborted_response_has_failed() {
     let broken = reply(200, frames([data("fo"), broken("disk gone")]));
     let verdict = verdict(recorded_get("/", "found"), broken).await;
     assert_eq!(verdict, ResendOutcome::Failed("disk gone".to_owned()));
@@ -270,13 +271,27 @@ async fn a_response_that_does_not_come_or_breaks_off_has_failed() {
     let summary = Resend::memory(&memory).run(down, |resent| reported.push(resent.to_string()));
     let summary = summary.await.expect("a recording");
     assert_eq!((summary.failed, summary.sent()), (2, 2));
+    let hint = "; the recorded URI has no host: set `Resend::origin`";
     assert_eq!(
         reported,
         [
-            "GET /a: failed: connection refused",
-            "GET /b: failed: connection refused"
+            format!("GET /a: failed: connection refused{hint}"),
+            format!("GET /b: failed: connection refused{hint}")
         ]
     );
+}
+
+#[tokio::test]
+async fn a_failure_names_the_sources_of_its_error() {
+    let url = format!("http://{}/", nowhere().await);
+    let memory = Memory::from_iter([recorded_get(&url, "x")]);
+    let mut outcomes = Vec::new();
+    let summary = Resend::memory(&memory)
+        .run(http1(), |resent| outcomes.push(resent.to_string()))
+        .await;
+    assert_eq!(summary.expect("a recording").failed, 1);
+    assert!(outcomes[0].contains("onnection refused"), "{outcomes:?}");
+    assert!(!outcomes[0].contains("Resend::origin"), "{outcomes:?}");
 }
 
 #[tokio::test]
@@ -411,7 +426,7 @@ async fn resend_waits_until_the_service_is_ready() {
 }
 
 #[tokio::test]
-async fn each_is_sent_when_the_stream_is_asked_for_it() {
+async fn a_request_is_sent_when_the_stream_is_polled() {
     let origin = Origin::saying("x");
     let memory: Memory = (0..3).map(|_| recorded_get("/", "x")).collect();
     let mut sent = std::pin::pin!(Resend::memory(&memory).send(origin.clone()));
@@ -466,7 +481,8 @@ async fn to_another_server(
 #[tokio::test]
 async fn recorded_and_sent_over_http1() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (origin, summary, reported) = to_another_server(folder.path(), None, (http1(), http1())).await;
+    let (origin, summary, reported) =
+        to_another_server(folder.path(), None, (http1(), http1())).await;
     assert_eq!(summary, same(14), "{reported:#?}");
     for seen in origin.seen() {
         let sent = seen.headers.get_all("authorization").collect::<Vec<_>>();

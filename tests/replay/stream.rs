@@ -270,7 +270,7 @@ impl Replay for Slow {
 }
 
 #[tokio::test]
-async fn many_wait_for_a_slow_recording() {
+async fn concurrent_requests_wait_for_a_slow_recording() {
     let (memory, texts) = hundred();
     let exchanges = memory.exchanges();
     let gate = Arc::new(Semaphore::new(0));
@@ -332,7 +332,11 @@ async fn an_unreadable_part_is_reported_once() {
     assert!(layer.unused().await.is_err());
     let reported = ask(&service, get("/2")).await;
     assert_eq!(reported.status, 500);
-    assert!(reported.text().contains("a flipped byte"), "{}", reported.text());
+    assert!(
+        reported.text().contains("a flipped byte"),
+        "{}",
+        reported.text()
+    );
     assert_eq!(ask(&service, get("/2")).await.text(), "2");
     assert!(unused(&layer).await.is_empty());
 
@@ -340,8 +344,25 @@ async fn an_unreadable_part_is_reported_once() {
     assert_eq!(ask(&responder, get("/")).await.text(), "1");
     let reported = ask(&responder, get("/")).await;
     assert_eq!(reported.status, 503);
-    assert!(reported.text().contains("a flipped byte"), "{}", reported.text());
+    assert!(
+        reported.text().contains("a flipped byte"),
+        "{}",
+        reported.text()
+    );
     assert_eq!(ask(&responder, get("/")).await.text(), "2");
+}
+
+#[tokio::test]
+async fn an_empty_recording_is_named_in_the_response() {
+    let layer = ReplayStream::memory(&Memory::new());
+    let answer = ask(&layer.layer(unreachable_origin()), get("/")).await;
+    assert_eq!(answer.status, 400);
+    let expected = "expected no request: the recording has no complete response";
+    assert!(answer.text().contains(expected), "{}", answer.text());
+    let answer = ask(&Responder::in_order(Memory::new()), get("/")).await;
+    assert_eq!(answer.status, 503);
+    let expected = "tower-traffic: the recording has no complete response\n";
+    assert_eq!(answer.text(), expected);
 }
 
 #[tokio::test]

@@ -146,7 +146,7 @@ fn directives_above_a_text_describe_the_rest() {
 }
 
 #[test]
-fn json_is_indented_only_where_that_can_be_undone() {
+fn json_is_indented_only_where_it_can_be_restored() {
     for (body, is_indented) in [
         (r#"{"a":[1,{"b":"x  y"}]}"#, true),
         ("{\"a\":1}\n\n", true),
@@ -337,7 +337,7 @@ fn exact_keeps_bytes_as_they_came() {
 }
 
 #[test]
-fn a_compressed_request_is_found_as_it_was_until_it_is_edited() {
+fn a_compressed_request_is_found_until_it_is_edited() {
     let fixtures = Fixtures::new();
     let (coding, gzip) = compressed(r#"{"name":"bob"}"#).swap_remove(0);
     let length = gzip.len().to_string();

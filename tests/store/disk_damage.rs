@@ -461,7 +461,10 @@ fn a_damaged_dictionary_is_reported() {
         // A slightly wrong length and an unused bit do not change the dictionary.
         let is_unharmed = read == good.exchanges;
         let is_reported = read.is_empty() && !errors.is_empty();
-        assert!(is_unharmed || is_reported, "{position}: {read:?} {errors:?}");
+        assert!(
+            is_unharmed || is_reported,
+            "{position}: {read:?} {errors:?}"
+        );
         unharmed += usize::from(is_unharmed);
         for error in &errors {
             assert_names(error, damaged.file);
@@ -647,7 +650,10 @@ impl Recorded {
         {
             left.remove(hit);
             let reported = !errors.is_empty() || !found.repairs.is_empty();
-            assert!(reported || damaged.bytes() != bytes, "{what}: lost silently");
+            assert!(
+                reported || damaged.bytes() != bytes,
+                "{what}: lost silently"
+            );
         }
         assert_eq!(read, left, "{what}");
 

@@ -82,7 +82,7 @@ fn a_path_with_dots_is_the_folder_it_names() {
 }
 
 #[test]
-fn a_folder_that_is_deleted_is_made_again() {
+fn a_deleted_folder_is_created_again() {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("t");
     let disk = Disk::new(&folder);

@@ -11,7 +11,7 @@ use futures::{StreamExt, executor::block_on};
 use http::{Request, Response};
 use tower_traffic::{
     Exchange, StoreError,
-    store::{Disk, Replay, FolderReport, Sink, Source, Which},
+    store::{Disk, FolderReport, Replay, Sink, Source, Which},
 };
 
 /// `GET /{name}`, answered with the name.

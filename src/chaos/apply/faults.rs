@@ -112,7 +112,10 @@ impl Faults {
 
     /// Splits off the next frame, and schedules the following frame.
     fn part(&mut self) -> Bytes {
-        let mut len = self.max_part.unwrap_or(usize::MAX).min(self.pace.max_part());
+        let mut len = self
+            .max_part
+            .unwrap_or(usize::MAX)
+            .min(self.pace.max_part());
         if let Some(limit) = self.limit() {
             let room = limit.saturating_sub(self.passed);
             len = len.min(usize::try_from(room).unwrap_or(usize::MAX));

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-/// Implements [`Behavior::throw`](crate::chaos::Behavior::throw).
+/// The effect of [`Behavior::throw`](crate::chaos::Behavior::throw): a panic or an error.
 pub trait ThrowHandler<E> {
     /// Panics with `message`, or converts it into an error.
     fn throw(&self, message: &str) -> E;
 }
 
-/// Panics, as the default of [`Chaos`](crate::chaos::Chaos).
+/// Panics with the message of [`Behavior::throw`](crate::chaos::Behavior::throw): the default.
 ///
 /// A server treats a panic as http4k treats an exception: tower-http's `CatchPanicLayer` responds
 /// with 500.
@@ -22,7 +22,8 @@ impl<E> ThrowHandler<E> for ThrowPanic {
     }
 }
 
-/// Returns an error, see [`Chaos::with_error`](crate::chaos::Chaos::with_error).
+/// Returns the error that the function of [`Chaos::with_error`](crate::chaos::Chaos::with_error)
+/// makes of the message.
 #[derive(Clone)]
 pub struct ThrowError<F>(pub(in crate::chaos) F);
 

@@ -14,7 +14,7 @@ use serde::{
     },
     forward_to_deserialize_any,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::ParseDocumentError;
 
@@ -51,6 +51,15 @@ pub(super) fn invalid(what: &str, expected: &str, value: &Value) -> String {
         Value::Number(_) | Value::Bool(_) => value.to_string(),
     };
     format!("invalid {what}: expected {expected}, found {found}")
+}
+
+/// Returns a field of an object. The American spelling of a name is accepted too.
+fn field<'de>(object: &'de Map<String, Value>, name: &str) -> Option<&'de Value> {
+    object.get(name).or_else(|| match name {
+        "behaviour" => object.get("behavior"),
+        "behaviours" => object.get("behaviors"),
+        _ => None,
+    })
 }
 
 impl<'de> Json<'de> {
@@ -129,7 +138,7 @@ impl<'de> Deserializer<'de> for Json<'de> {
         };
         let rest = fields
             .iter()
-            .map(|name| (*name, object.get(*name).unwrap_or(&NULL)));
+            .map(|name| (*name, field(object, name).unwrap_or(&NULL)));
         visitor.visit_map(Fields { rest, last: None })
     }
 

@@ -10,7 +10,7 @@ use super::shape::{
 };
 use crate::{
     content::{
-        coding::{self, Stop},
+        coding::{self, DecodeEnd},
         form,
     },
     format::{date, warc::set_target},
@@ -185,7 +185,7 @@ fn decoded(response: &RecordedResponse, sent: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let decoded = coding::decode(&codings, sent, MAX_DECODED_BYTES).ok()?;
-    (decoded.stop == Stop::End).then_some(decoded.content)
+    (decoded.end == DecodeEnd::End).then_some(decoded.content)
 }
 
 fn text(content: &[u8]) -> (String, Option<&'static str>) {

@@ -400,7 +400,9 @@ impl Builder<'_> {
     fn count(&mut self, node: &Node) -> Result<(), String> {
         self.copied = self.copied.saturating_add(weight(node));
         if self.copied > MAX_COPIED_BYTES {
-            return Err(format!("anchors and aliases copy more than {MAX_COPIED_BYTES} bytes"));
+            return Err(format!(
+                "anchors and aliases copy more than {MAX_COPIED_BYTES} bytes"
+            ));
         }
         Ok(())
     }

@@ -19,7 +19,11 @@ use super::{
     pool::Pool,
     tunnel,
 };
-use crate::proxy::{extensions::TunnelAllowed, hop_by_hop, refusal::Refusal};
+use crate::proxy::{
+    extensions::{ForwardError, TunnelAllowed},
+    hop_by_hop,
+    refusal::Refusal,
+};
 
 impl<B> Service<Request<B>> for Forward
 where
@@ -45,9 +49,10 @@ where
                 forward(pool, request).await
             };
             answer.unwrap_or_else(|refusal| {
-                refusal
-                    .into_response("tower-traffic")
-                    .map(ForwardBody::text)
+                let error = ForwardError(refusal.error);
+                let mut response = refusal.into_response("tower-traffic");
+                response.extensions_mut().insert(error);
+                response.map(ForwardBody::text)
             })
         })
     }

@@ -1,6 +1,7 @@
 //! The response body.
 
 use std::{
+    fmt,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -9,29 +10,39 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::body::AnswerBody;
-
 pin_project! {
-    /// Response body of [`ProxyHost`](super::ProxyHost): the inner service's body, or the text of a
-    /// refusal.
-    #[derive(Debug)]
+    /// The response body of [`ProxyHost`](super::ProxyHost): the inner service's body, or the text
+    /// of a refusal.
     pub struct ResponseBody<B> {
         #[pin]
-        inner: AnswerBody<B>,
+        kind: Kind<B>,
+    }
+}
+
+pin_project! {
+    #[project = KindProjection]
+    enum Kind<B> {
+        Live {
+            #[pin]
+            body: B,
+        },
+        Text { text: Bytes },
     }
 }
 
 impl<B> ResponseBody<B> {
+    /// Wraps `body`, whose frames pass unchanged.
     #[inline]
     pub(super) fn live(body: B) -> Self {
         Self {
-            inner: AnswerBody::live(body),
+            kind: Kind::Live { body },
         }
     }
 
+    /// Creates a body of `text`.
     pub(super) fn text(text: impl Into<Bytes>) -> Self {
         Self {
-            inner: AnswerBody::text(text),
+            kind: Kind::Text { text: text.into() },
         }
     }
 }
@@ -52,14 +63,35 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        self.project().inner.poll_frame(cx)
+        match self.project().kind.project() {
+            KindProjection::Live { body } => body.poll_frame(cx),
+            KindProjection::Text { text } if text.is_empty() => Poll::Ready(None),
+            KindProjection::Text { text } => {
+                Poll::Ready(Some(Ok(Frame::data(std::mem::take(text)))))
+            }
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        match &self.kind {
+            Kind::Live { body } => body.is_end_stream(),
+            Kind::Text { text } => text.is_empty(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        match &self.kind {
+            Kind::Live { body } => body.size_hint(),
+            Kind::Text { text } => SizeHint::with_exact(text.len() as u64),
+        }
+    }
+}
+
+impl<B> fmt::Debug for ResponseBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Live { .. } => f.write_str("ResponseBody::Live"),
+            Kind::Text { text } => f.debug_tuple("ResponseBody::Text").field(text).finish(),
+        }
     }
 }

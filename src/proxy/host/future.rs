@@ -12,6 +12,8 @@ use http::{Response, StatusCode, Version};
 use pin_project_lite::pin_project;
 
 use super::{body::ResponseBody, layer::Config, websocket};
+#[cfg(feature = "forward")]
+use crate::proxy::{extensions::ForwardError, refusal::set_proxy_status};
 use crate::proxy::{hop_by_hop, refusal::Refusal};
 
 pin_project! {
@@ -69,6 +71,10 @@ where
                 if *is_extended_connect && !websocket::to_http2(&mut response) {
                     let refusal = Refusal::websocket_not_opened();
                     return Poll::Ready(Ok(this.config.refuse(refusal)));
+                }
+                #[cfg(feature = "forward")]
+                if let Some(ForwardError(error)) = response.extensions_mut().remove() {
+                    set_proxy_status(response.headers_mut(), this.config.name.as_str(), error);
                 }
                 let is_switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
                 let received = response.version();

@@ -206,10 +206,12 @@ impl ProxyHost {
         self.set(|config| config.scheme = scheme)
     }
 
-    /// Sets the name of the proxy in `Via`, and in the `Proxy-Status` of its own refusals: a host name
-    /// or a pseudonym, in which invalid characters become `-`. [`Forward`](crate::Forward) calls
-    /// itself `tower-traffic` in `Proxy-Status`. Loops are detected by the name, which therefore has to be
-    /// unique. By default, and if `name` is empty, the name is random.
+    /// Sets the name of the proxy in `Via`, and in the `Proxy-Status` of error responses: a host
+    /// name or a pseudonym, in which invalid characters become `-`.
+    ///
+    /// Loops are detected by the name, which therefore has to be unique. By default, and if `name`
+    /// is empty, the name is random. Error responses of an inner [`Forward`](crate::proxy::Forward)
+    /// have this name too; without a `ProxyHost`, `Forward` has the name `tower-traffic`.
     pub fn name(self, name: impl AsRef<str>) -> Self {
         self.set(|config| config.name = ViaName::new(name.as_ref()))
     }

@@ -36,8 +36,7 @@ pub(super) struct Upstream {
     base: Box<str>,
 }
 
-/// The error of [`ProxyHost::upstream`](super::ProxyHost::upstream): the URI is invalid for an
-/// upstream.
+/// An error of [`ProxyHost::upstream`](super::ProxyHost::upstream): an invalid URI.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid upstream {uri:?}: {reason}")]
 #[non_exhaustive]
@@ -57,12 +56,13 @@ impl Upstream {
                 .unwrap_or_else(|| uri.to_owned()),
             reason,
         };
-        let parsed: Uri = uri.parse().map_err(|_| invalid("not a URI"))?;
+        let expected = "expected http://host or https://host";
+        let parsed: Uri = uri.parse().map_err(|_| invalid(expected))?;
         let parts = parsed.into_parts();
         let scheme = parts
             .scheme
             .filter(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS)
-            .ok_or_else(|| invalid("expected http:// or https://"))?;
+            .ok_or_else(|| invalid(expected))?;
         let authority = parts.authority.ok_or_else(|| invalid("missing host"))?;
         check(&authority).map_err(invalid)?;
         let path = parts.path_and_query;

@@ -24,13 +24,13 @@ pub(super) struct Coalescer {
 pub(super) enum Role {
     /// The first miss for the key: it fetches the response, and keeps the lead until the response
     /// is stored or given up.
-    Leader(Lead),
+    Leader(LeaderGuard),
     /// A miss while another request for the same key fetches the response.
     Follower(Follower),
 }
 
 /// Releases the followers of a match key when it is dropped.
-pub(super) struct Lead {
+pub(super) struct LeaderGuard {
     coalescer: Coalescer,
     key: MatchKey,
     _done: watch::Sender<()>,
@@ -45,7 +45,7 @@ impl Coalescer {
             Entry::Vacant(vacant) => {
                 let (sender, receiver) = watch::channel(());
                 vacant.insert(receiver);
-                Role::Leader(Lead {
+                Role::Leader(LeaderGuard {
                     coalescer: self.clone(),
                     key,
                     _done: sender,
@@ -59,7 +59,7 @@ impl Coalescer {
     }
 }
 
-impl Drop for Lead {
+impl Drop for LeaderGuard {
     fn drop(&mut self) {
         self.coalescer.leaders().remove(&self.key);
     }

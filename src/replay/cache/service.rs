@@ -18,11 +18,11 @@ use tokio::sync::OnceCell;
 use tower::{Service, ServiceExt};
 
 use super::{
-    coalesce::{Coalescer, Lead, Role},
+    coalesce::{Coalescer, LeaderGuard, Role},
     layer::{AnswerOrder, OnMiss},
 };
 use crate::{
-    body::{NotWhole, ReplayBody, read_ahead},
+    body::{ReadAheadError, ReplayBody, read_ahead},
     content::media_type::is_event_stream,
     matching::MatchKey,
     message::{Exchange, RecordedBody, RecordedRequest},
@@ -174,6 +174,14 @@ impl Shared {
         can_record
     }
 
+    /// Whether the source has no exchanges; false if it cannot be read.
+    async fn is_source_empty(&self) -> bool {
+        self.source.is_empty().await.unwrap_or_else(|error| {
+            self.report(&error);
+            false
+        })
+    }
+
     fn report(&self, error: &StoreError) {
         if !self.error_logged.swap(true, Ordering::Relaxed) {
             tracing::error!(%error, "cannot read a recording; later errors are not logged");
@@ -209,7 +217,7 @@ pub(in crate::replay) enum Lookup {
     /// the key.
     Miss(MatchKey, RecordedBody),
     /// The request has no match key, because its body is too long or incomplete.
-    Unmatched(NotWhole),
+    Unmatched(ReadAheadError),
 }
 
 impl Answers {
@@ -276,17 +284,28 @@ impl Answers {
     }
 
     /// Builds the response to a request that no recording answers.
-    pub(in crate::replay) fn refuse(&self, parts: &Parts, lookup: Lookup) -> Response<StoredBody> {
+    pub(in crate::replay) async fn refuse(
+        &self,
+        parts: &Parts,
+        lookup: Lookup,
+    ) -> Response<StoredBody> {
         let mut request = RecordedRequest::from_parts(parts);
         let reason = match lookup {
-            Lookup::Unmatched(NotWhole::Long) => format!(
+            Lookup::Unmatched(ReadAheadError::TooLong) => format!(
                 "the request body exceeds the limit of {} bytes",
                 self.settings.max_request_body_bytes
             ),
-            Lookup::Unmatched(NotWhole::Failed) => "the request body is incomplete".to_owned(),
+            Lookup::Unmatched(ReadAheadError::Failed) => {
+                "the request body is incomplete".to_owned()
+            }
             Lookup::Miss(_, body) => {
                 request.body = body;
-                "no recording matches this request".to_owned()
+                if self.shared.is_source_empty().await {
+                    "the recording is missing or empty: record one first, or correct the path"
+                } else {
+                    "no recording matches this request"
+                }
+                .to_owned()
             }
             Lookup::Hit(_) => "the recording is incomplete".to_owned(),
         };
@@ -312,7 +331,10 @@ impl Answers {
         R: Body<Data = Bytes>,
     {
         match (self.on_miss().await, lookup) {
-            (OnMiss::Refuse, lookup) => Ok(self.refuse(&parts, lookup).map(ResponseBody::stored)),
+            (OnMiss::Refuse, lookup) => {
+                let refusal = self.refuse(&parts, lookup).await;
+                Ok(refusal.map(ResponseBody::stored))
+            }
             (OnMiss::Record, Lookup::Miss(key, read)) if self.shared.can_record() => {
                 self.record(inner, parts, body, key, read).await
             }
@@ -325,13 +347,11 @@ impl Answers {
         if self.settings.on_miss != OnMiss::Once {
             return self.settings.on_miss;
         }
-        let is_empty = || async {
-            self.shared.source.is_empty().await.unwrap_or_else(|error| {
-                self.shared.report(&error);
-                false
-            })
-        };
-        if *self.shared.was_empty.get_or_init(is_empty).await {
+        let was_empty = self
+            .shared
+            .was_empty
+            .get_or_init(|| self.shared.is_source_empty());
+        if *was_empty.await {
             OnMiss::Record
         } else {
             OnMiss::Refuse
@@ -386,7 +406,7 @@ impl Answers {
         parts: Parts,
         body: ReplayBody<B>,
         read: RecordedBody,
-        lead: Lead,
+        lead: LeaderGuard,
     ) -> Result<Response<ResponseBody<R>>, S::Error>
     where
         S: Service<Request<RequestBody<B>>, Response = Response<R>>,

@@ -12,7 +12,10 @@ use super::{Resend, ResendOutcome};
 use crate::{
     message::{BodyEnd, HeaderList, RecordedBody, RecordedResponse},
     redact::REDACTED,
-    util::printable,
+    util::{
+        error::{BoxError, source_chain},
+        printable,
+    },
 };
 
 /// The number of bytes beyond twice the recorded body up to which a new body is read if it must be
@@ -57,7 +60,7 @@ impl Resend {
     ) -> ResendOutcome
     where
         R: Body<Data = Bytes>,
-        R::Error: fmt::Display,
+        R::Error: Into<BoxError>,
     {
         let (parts, body) = response.into_parts();
         let mut now = RecordedResponse::from_parts(&parts);
@@ -137,14 +140,14 @@ impl Resend {
     ) -> Result<Option<ResponseDifference>, String>
     where
         R: Body<Data = Bytes>,
-        R::Error: fmt::Display,
+        R::Error: Into<BoxError>,
     {
         let expected = recorded.to_bytes();
         let mut at = 0;
         let mut trailers = None;
         let mut body = pin!(body);
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| error.to_string())?;
+            let frame = frame.map_err(|error| source_chain(&*error.into()))?;
             match frame.into_data() {
                 Ok(data) => {
                     let same = expected[at..].iter().zip(&data).take_while(|(a, b)| a == b);
@@ -173,13 +176,16 @@ impl Resend {
 async fn collect<R>(body: R, limit: usize) -> Result<RecordedBody, String>
 where
     R: Body<Data = Bytes>,
-    R::Error: fmt::Display,
+    R::Error: Into<BoxError>,
 {
     let mut collected = RecordedBody::default();
     let mut len = 0;
     let mut body = pin!(body);
     while let Some(frame) = body.frame().await {
-        match frame.map_err(|error| error.to_string())?.into_data() {
+        match frame
+            .map_err(|error| source_chain(&*error.into()))?
+            .into_data()
+        {
             Ok(data) => {
                 len += data.len();
                 collected.push(data);

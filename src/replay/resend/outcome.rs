@@ -23,7 +23,7 @@ pub enum ResendOutcome {
     Same,
     /// The response has these differences from the recorded response.
     Different(Vec<ResponseDifference>),
-    /// The response is missing or incomplete, because of this error.
+    /// The response is missing or incomplete, because of this error and its sources.
     Failed(String),
     /// The request was not sent, since the recorded exchange is incomplete.
     Skipped,

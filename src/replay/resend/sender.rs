@@ -14,6 +14,7 @@ use crate::{
     redact::Redact,
     replay::{StoredBody, response},
     store::{BoxStream, Disk, Memory, Replay, StoreError},
+    util::error::{BoxError, source_chain},
 };
 
 /// Headers that depend on the connection or the time.
@@ -80,9 +81,10 @@ impl Resend {
     }
 
     /// Sends the requests to `origin`: its scheme and authority replace the recorded ones, and the
-    /// client sets `Host`. `origin` needs a scheme and an authority; its path is ignored. By default,
-    /// requests keep the recorded URI, which has no authority if the request was recorded at a
-    /// server: a client then fails, so set the origin.
+    /// client sets `Host`. `origin` needs a scheme and an authority; its path is ignored.
+    ///
+    /// By default, requests keep the recorded URI. A URI that was recorded at a server has no
+    /// authority: set the origin if `service` is an HTTP client, which cannot send such a request.
     pub fn origin(mut self, origin: Uri) -> Self {
         self.origin = Some(origin);
         self
@@ -114,9 +116,9 @@ impl Resend {
     ) -> Result<ResendSummary, StoreError>
     where
         S: Service<Request<StoredBody>, Response = Response<R>>,
-        S::Error: fmt::Display,
+        S::Error: Into<BoxError>,
         R: Body<Data = Bytes>,
-        R::Error: fmt::Display,
+        R::Error: Into<BoxError>,
     {
         let mut summary = ResendSummary::default();
         let mut outcomes = pin!(self.send(service));
@@ -139,9 +141,9 @@ impl Resend {
     pub fn send<S, R>(self, service: S) -> impl Stream<Item = Result<Resent, StoreError>>
     where
         S: Service<Request<StoredBody>, Response = Response<R>>,
-        S::Error: fmt::Display,
+        S::Error: Into<BoxError>,
         R: Body<Data = Bytes>,
-        R::Error: fmt::Display,
+        R::Error: Into<BoxError>,
     {
         let exchanges = self.replay.replay();
         stream::unfold((self, service, exchanges), Self::next)
@@ -152,9 +154,9 @@ impl Resend {
     ) -> Option<(Result<Resent, StoreError>, (Self, S, Exchanges))>
     where
         S: Service<Request<StoredBody>, Response = Response<R>>,
-        S::Error: fmt::Display,
+        S::Error: Into<BoxError>,
         R: Body<Data = Bytes>,
-        R::Error: fmt::Display,
+        R::Error: Into<BoxError>,
     {
         let resent = match exchanges.next().await? {
             Ok(exchange) => Ok(Resent {
@@ -169,9 +171,9 @@ impl Resend {
     async fn send_one<S, R>(&self, service: &mut S, exchange: &Exchange) -> ResendOutcome
     where
         S: Service<Request<StoredBody>, Response = Response<R>>,
-        S::Error: fmt::Display,
+        S::Error: Into<BoxError>,
         R: Body<Data = Bytes>,
-        R::Error: fmt::Display,
+        R::Error: Into<BoxError>,
     {
         let Some(recorded) = response::complete(exchange) else {
             return ResendOutcome::Skipped;
@@ -189,7 +191,13 @@ impl Resend {
         };
         match response {
             Ok(response) => self.compare(recorded, response).await,
-            Err(error) => ResendOutcome::Failed(error.to_string()),
+            Err(error) => {
+                let mut reason = source_chain(&*error.into());
+                if self.origin.is_none() && exchange.request.uri.host().is_none() {
+                    reason.push_str("; the recorded URI has no host: set `Resend::origin`");
+                }
+                ResendOutcome::Failed(reason)
+            }
         }
     }
 

@@ -14,7 +14,7 @@ use tower::Service;
 
 use super::cursor::{Cursor, Taken};
 use crate::{
-    body::{NotWhole, read_ahead},
+    body::{ReadAheadError, read_ahead},
     matching::Matching,
     message::{BodyEnd, RecordedRequest},
     replay::{ResponseFuture, StoredBody, response},
@@ -107,14 +107,14 @@ impl Settings {
         let mut request = RecordedRequest::from_parts(parts);
         match read_ahead(body, self.max_request_body_bytes).await.0 {
             Ok(body) => request.body = body,
-            Err(NotWhole::Long) => {
+            Err(ReadAheadError::TooLong) => {
                 let text = format!(
                     "tower-traffic: the request body exceeds the limit of {} bytes\n",
                     self.max_request_body_bytes
                 );
                 return response::plain_text(StatusCode::PAYLOAD_TOO_LARGE, text);
             }
-            Err(NotWhole::Failed) => {
+            Err(ReadAheadError::Failed) => {
                 let text = "tower-traffic: the request body is incomplete\n";
                 return response::plain_text(StatusCode::BAD_REQUEST, text);
             }
@@ -127,6 +127,9 @@ impl Settings {
             Taken::Mismatch(number, expected) => {
                 let shown = self.matching.describe(&expected);
                 format!("expected exchange {number} of the recording:\n{shown}")
+            }
+            Taken::End(0) => {
+                "expected no request: the recording has no complete response".to_owned()
             }
             Taken::End(count) => {
                 format!("expected no more requests: all {count} exchanges were replayed")

@@ -12,8 +12,8 @@ use futures_util::FutureExt;
 
 use self::appender::Appender;
 use super::{
-    BoxFuture, BoxStream, Compression, Replay, FolderReport, Sink, Source, StoreError, Which, blocking,
-    folder::Folder,
+    BoxFuture, BoxStream, Compression, FolderReport, Replay, Sink, Source, StoreError, Which,
+    blocking, folder::Folder,
 };
 use crate::{
     matching::{MatchKey, Matching},
@@ -87,7 +87,8 @@ impl Disk {
         }
     }
 
-    /// Opens the stream in `folder` and builds its index.
+    /// Opens the stream in `folder` and builds its index. To read a single file, use
+    /// [`store::open`](crate::store::open).
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if `folder` is missing, [`StoreError::Unsupported`] if it is a

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use crate::{
-    format::fixture::{self, Style, Written},
+    format::fixture::{self, FixtureMessage, Style},
     message::Exchange,
     store::{
         atomic_dir::Files,
@@ -31,7 +31,7 @@ pub(super) fn write(exchange: &Exchange, style: Style) -> Option<Files> {
     }
     let mut files = Files::default();
     let mut fits = true;
-    let mut add = |name: &str, written: Written| {
+    let mut add = |name: &str, written: FixtureMessage| {
         fits &= !is_large(written.text.len());
         files.add_last(name, written.text);
         if let Some(body) = written.body {

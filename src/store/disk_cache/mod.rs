@@ -14,7 +14,7 @@ use std::{
 use futures_util::FutureExt;
 
 use super::{
-    BoxFuture, BoxStream, Replay, FolderReport, Sink, Source, StoreError, Which,
+    BoxFuture, BoxStream, FolderReport, Replay, Sink, Source, StoreError, Which,
     atomic_dir::Staging,
     blocking,
     folder::{Folder, Layout, is_missing, read_fixture},

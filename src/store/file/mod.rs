@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 
 use self::read::read;
 pub(super) use self::read::{FileFormat, FileItem};
-pub use self::report::{RecordingReport, Note};
+pub use self::report::{Note, RecordingReport};
 use super::{
     BoxFuture, BoxStream, Memory, Replay, Source, StoreError, Which, blocking,
     reader_thread::on_a_thread,
@@ -88,7 +88,10 @@ impl RecordingFile {
         Ok(Loaded { memory, report })
     }
 
-    fn read_all(&self, mut on_exchange: impl FnMut(Exchange)) -> Result<RecordingReport, StoreError> {
+    fn read_all(
+        &self,
+        mut on_exchange: impl FnMut(Exchange),
+    ) -> Result<RecordingReport, StoreError> {
         let mut report = RecordingReport::default();
         let result = read(&self.path, self.format, &mut |item| {
             match item {

@@ -98,6 +98,10 @@ impl Index {
         Ok(index)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.report.exchanges == 0 && self.report.skipped.is_empty()
+    }
+
     fn skip(&mut self, error: StoreError) {
         tracing::warn!(%error, "part of a recording skipped");
         self.report.skipped.push(Arc::new(error));
@@ -168,7 +172,8 @@ impl Index {
     pub(in crate::store) fn add(&mut self, file: &Arc<Path>, offset: u64, key: Option<MatchKey>) {
         self.report.exchanges += 1;
         let Some(key) = key else { return };
-        let is_last = matches!(self.files.last(), Some(ExchangeLocation::Segment(last, _)) if last == file);
+        let is_last =
+            matches!(self.files.last(), Some(ExchangeLocation::Segment(last, _)) if last == file);
         if !is_last {
             self.files.push(ExchangeLocation::Segment(file.clone(), 0));
         }
@@ -203,7 +208,9 @@ impl Index {
             n => positions.more[n - 1],
         };
         Some(match &self.files[position.file] {
-            ExchangeLocation::Segment(file, _) => ExchangeLocation::Segment(file.clone(), position.offset),
+            ExchangeLocation::Segment(file, _) => {
+                ExchangeLocation::Segment(file.clone(), position.offset)
+            }
             folder @ ExchangeLocation::Folder(..) => folder.clone(),
         })
     }

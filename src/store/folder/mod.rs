@@ -8,7 +8,7 @@ mod replay;
 mod report;
 mod scan;
 pub(super) mod segment;
-mod torn_tail;
+pub(super) mod torn_tail;
 
 use std::{
     io,
@@ -21,7 +21,7 @@ use std::{
 
 use futures_util::FutureExt;
 
-pub use self::report::{Repair, FolderReport};
+pub use self::report::{FolderReport, Repair};
 pub(super) use self::{
     fixture::{MAX_FILE_BYTES, REQUEST, RESPONSE, is_body, read as read_fixture},
     index::Index,
@@ -128,7 +128,9 @@ impl<W> Folder<W> {
                 Err(error) => return Err(error),
             };
             let (layout, path) = match place {
-                ExchangeLocation::Segment(file, offset) => return self.read_at(&file, offset).map(Some),
+                ExchangeLocation::Segment(file, offset) => {
+                    return self.read_at(&file, offset).map(Some);
+                }
                 ExchangeLocation::Folder(layout, path) => (layout, path),
             };
             match layout.read(&path) {
@@ -189,15 +191,13 @@ impl<W: Default + Send + 'static> Source for Folder<W> {
         blocking(move || folder.look_up(key, which)).boxed()
     }
 
-    /// Whether the folder has no exchanges. A missing folder is empty.
+    /// Whether the folder has no exchanges, readable or not. A missing folder is empty.
     fn is_empty(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
         let folder = self.clone();
-        blocking(
-            move || match folder.with_index(|index| index.report.exchanges == 0) {
-                Err(StoreError::NotFound { .. }) => Ok(true),
-                answer => answer,
-            },
-        )
+        blocking(move || match folder.with_index(Index::is_empty) {
+            Err(StoreError::NotFound { .. }) => Ok(true),
+            answer => answer,
+        })
         .boxed()
     }
 }

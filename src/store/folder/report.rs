@@ -60,8 +60,8 @@ pub struct Repair {
     pub offset: u64,
     /// Number of bytes of the torn exchange.
     pub bytes: u64,
-    /// Whether the bytes were moved to `....warc.torn` next to the file. They are left in a file
-    /// that is read-only, or whose name is not one of this crate.
+    /// Whether the bytes were moved into a file beside it, whose name ends with `.torn`. They stay
+    /// in a file that is read-only or that another program wrote.
     pub cut: bool,
 }
 

@@ -65,13 +65,24 @@ fn cut(path: &Path, offset: u64, len: u64) -> io::Result<bool> {
     if file.metadata()?.len() != len {
         return Ok(false);
     }
-    // The cut bytes are kept, because a wrong length near the end looks like a torn tail.
+    move_tail(path, &file, offset, &torn_file(path))?;
+    Ok(true)
+}
+
+/// Moves the bytes from `offset` on to the file `torn`. They are kept, because a wrong length near
+/// the end looks like a torn tail.
+pub(in crate::store) fn move_tail(
+    path: &Path,
+    file: &File,
+    offset: u64,
+    torn: &Path,
+) -> io::Result<()> {
     let mut tail = File::open(path)?;
     tail.seek(SeekFrom::Start(offset))?;
-    let mut kept = Access::default().replace(&torn_file(path))?;
+    let mut kept = Access::default().replace(torn)?;
     io::copy(&mut tail, &mut kept)?;
-    file.set_len(offset)?;
-    Ok(true)
+    kept.sync_all()?;
+    file.set_len(offset)
 }
 
 /// Returns the path of the file to which a torn tail is moved: `traffic-....warc.torn`.

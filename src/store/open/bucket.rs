@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 use crate::{
     matching::{MatchKey, Matching},
     message::Exchange,
-    store::{BoxFuture, BoxStream, RecordingReport, Memory, Replay, S3, Source, StoreError, Which},
+    store::{BoxFuture, BoxStream, Memory, RecordingReport, Replay, S3, Source, StoreError, Which},
 };
 
 #[derive(Clone)]

@@ -84,7 +84,9 @@ fn client(config: &SdkConfig, settings: &Settings) -> Result<Client, StoreError>
     }
     let needs_tls = endpoint.is_none_or(|url| !url.starts_with("http://"));
     let path_style = settings.path_style.unwrap_or(endpoint.is_some());
-    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .build();
     let mut builder = Builder::from(config)
         .http_client(http_client(needs_tls))
         // This crate retries, and limits the time of each attempt.

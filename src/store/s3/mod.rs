@@ -19,5 +19,5 @@ pub use self::{
 #[cfg(feature = "test-util")]
 pub(crate) use self::{
     multipart::Parts,
-    objects::{Objects, Position, Put},
+    objects::{Objects, Position, PutMode},
 };

@@ -12,7 +12,7 @@ use aws_sdk_s3::{
 };
 use bytes::Bytes;
 
-use super::objects::{Objects, Put, owned};
+use super::objects::{Objects, PutMode, owned};
 use crate::store::{S3Problem, StoreError, blocking};
 
 /// S3 accepts at most 10,000 parts
@@ -35,7 +35,7 @@ impl Objects {
         &self,
         key: &str,
         parts: Parts<'_>,
-        put: Put,
+        put: PutMode,
         content_type: &str,
         metadata: &[(&str, &str)],
     ) -> Result<(), StoreError> {
@@ -125,7 +125,7 @@ impl Objects {
         key: &str,
         upload: &str,
         parts: Vec<CompletedPart>,
-        put: Put,
+        put: PutMode,
     ) -> Result<(), StoreError> {
         let request = self
             .client

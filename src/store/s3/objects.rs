@@ -38,7 +38,7 @@ pub(crate) struct Objects {
 
 /// Whether a put replaces an existing object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Put {
+pub(crate) enum PutMode {
     /// Fails with [`S3Problem::AlreadyThere`] if an object with the key exists.
     IfAbsent,
     /// Replaces an object with the key.
@@ -174,7 +174,7 @@ impl Objects {
         &self,
         key: &str,
         content: Bytes,
-        put: Put,
+        put: PutMode,
         content_type: &str,
         metadata: &[(&str, &str)],
     ) -> Result<(), StoreError> {
@@ -348,7 +348,7 @@ impl Download {
     }
 }
 
-impl Put {
+impl PutMode {
     pub(super) fn condition(self) -> Option<String> {
         (self == Self::IfAbsent).then(|| "*".to_owned())
     }

@@ -9,7 +9,7 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio::time::timeout;
 
 use self::misses::Misses;
-use super::{Bucket, objects::Put};
+use super::{Bucket, objects::PutMode};
 use crate::{
     matching::{MatchKey, Matching},
     message::Exchange,
@@ -172,7 +172,7 @@ impl S3Cache {
                     let object = self.object_key(key);
                     let name = object.clone();
                     let content = blocking(move || object::write(&exchange, &name)).await?;
-                    let put = objects.put(&object, content, Put::Replace, CONTENT_TYPE, &[]);
+                    let put = objects.put(&object, content, PutMode::Replace, CONTENT_TYPE, &[]);
                     let stored = put.await;
                     // A put with a lost response may have succeeded.
                     self.misses.forget(key);

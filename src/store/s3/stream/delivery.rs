@@ -13,7 +13,7 @@ use crate::store::{
     Bucket, S3Problem, StoreError, blocking,
     s3::{
         multipart::Parts,
-        objects::{Objects, Put, is_transient},
+        objects::{Objects, PutMode, is_transient},
     },
 };
 
@@ -58,7 +58,7 @@ impl Delivery<'_> {
                 Err(_) => {}
             }
         }
-        let mut put = self.put(&objects, &key, &content, Put::IfAbsent).await;
+        let mut put = self.put(&objects, &key, &content, PutMode::IfAbsent).await;
         if let Err(error) = &put
             && S3Problem::of(error) == Some(S3Problem::NotImplemented)
         {
@@ -68,7 +68,7 @@ impl Delivery<'_> {
                 Ok(true) => return Ok(content.size),
                 Ok(false) => return Err(other_content()),
                 Err(error) if S3Problem::of(&error) == Some(S3Problem::NotFound) => {
-                    self.put(&objects, &key, &content, Put::Replace).await
+                    self.put(&objects, &key, &content, PutMode::Replace).await
                 }
                 Err(error) => return Err(error),
             };
@@ -96,7 +96,7 @@ impl Delivery<'_> {
         objects: &Objects,
         key: &str,
         content: &Content,
-        put: Put,
+        put: PutMode,
     ) -> Result<(), StoreError> {
         let text = format!("{:08x}", content.checksum);
         let metadata = [(CHECKSUM, text.as_str())];

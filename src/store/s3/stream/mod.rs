@@ -104,7 +104,7 @@ impl S3 {
         self.set(|settings| settings.spool = Some(folder.into()))
     }
 
-    /// Limits the size of the spool (default 1 GiB). Exchanges that exceed the limit are dropped
+    /// Limits the size of the spool (default 1 GiB). While it is full, exchanges are dropped
     /// ([`StoreError::Full`]) and counted by the recorder. Compression temporarily needs about half
     /// a segment more.
     pub fn max_spool_bytes(self, bytes: u64) -> Self {

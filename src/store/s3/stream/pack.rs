@@ -2,8 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, BufReader, BufWriter, Seek, SeekFrom},
-    path::Path,
+    io::{self, BufReader, BufWriter},
     thread,
 };
 
@@ -13,7 +12,7 @@ use super::{
 };
 use crate::{
     format::warc::{Depth, Reader, SegmentItem, pack_gzip},
-    store::{StoreError, access::Access},
+    store::{StoreError, access::Access, folder::torn_tail::move_tail},
 };
 
 const BUFFER: usize = 256 << 10;
@@ -31,9 +30,13 @@ pub(super) fn repair(folder: &SpoolFolder, name: &SegmentName) -> Result<bool, S
     while let Some(item) = reader.next(Depth::Lookup).map_err(failed)? {
         match item {
             SegmentItem::Torn(offset) => {
-                cut(&path, &folder.file(name, FileKind::Torn), offset).map_err(|error| {
-                    StoreError::io("cut the torn tail of the file", &path, error)
-                })?;
+                let torn = folder.file(name, FileKind::Torn);
+                let opened = OpenOptions::new().write(true).open(&path);
+                opened
+                    .and_then(|file| move_tail(&path, &file, offset, &torn))
+                    .map_err(|error| {
+                        StoreError::io("cut the torn tail of the file", &path, error)
+                    })?;
                 tracing::warn!(
                     file = %path.display(), offset, bytes = len - offset,
                     "torn tail found in the spool: the writer of the file was killed",
@@ -44,15 +47,6 @@ pub(super) fn repair(folder: &SpoolFolder, name: &SegmentName) -> Result<bool, S
         }
     }
     Ok(has_any)
-}
-
-fn cut(path: &Path, torn: &Path, offset: u64) -> io::Result<()> {
-    let mut tail = File::open(path)?;
-    tail.seek(SeekFrom::Start(offset))?;
-    let mut kept = Access::default().replace(torn)?;
-    io::copy(&mut tail, &mut kept)?;
-    kept.sync_all()?;
-    OpenOptions::new().write(true).open(path)?.set_len(offset)
 }
 
 /// Compresses a plain file, deletes it, and returns the size of the compressed file.

@@ -73,7 +73,8 @@ impl Uploads {
     /// Runs until the store is dropped.
     pub(super) async fn run(self) {
         let queue = &self.spool.queue;
-        let sends = futures_util::future::join_all((0..MAX_CONCURRENT_UPLOADS).map(|_| self.send_all()));
+        let sends =
+            futures_util::future::join_all((0..MAX_CONCURRENT_UPLOADS).map(|_| self.send_all()));
         tokio::select! {
             () = self.seal_old() => {}
             () = self.recover_all() => {}
@@ -282,8 +283,9 @@ impl Uploads {
             state.settle(&sealed.name);
             let was_refused = state.refusal.take().is_some();
             // A limited number of times: the segment itself may be the cause.
-            let released = state
-                .release(|sealed| was_refused && !sealed.is_hopeless && sealed.refusals <= MAX_REFUSALS);
+            let released = state.release(|sealed| {
+                was_refused && !sealed.is_hopeless && sealed.refusals <= MAX_REFUSALS
+            });
             (was_refused, released)
         });
         if was_refused {
