@@ -284,7 +284,7 @@ impl<R: BufRead + Seek> Text<R> {
         };
         while members.from == members.to {
             match members.place {
-                Place::Within { ended: false, .. } => members.step(&mut self.file)?,
+                MemberPosition::Within { ended: false, .. } => members.step(&mut self.file)?,
                 _ => return Ok(None),
             }
         }
