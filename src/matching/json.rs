@@ -131,7 +131,7 @@ fn path(walk: &Walk<'_>) -> Vec<u8> {
 }
 
 /// Writes values in their order, then sorts the members of all objects at once: each byte is copied
-/// at max_len twice, whatever its depth.
+/// at most twice, whatever its depth.
 #[derive(Default)]
 struct Writer {
     out: Vec<u8>,
