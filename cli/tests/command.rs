@@ -974,7 +974,7 @@ fn answered(headers: &[(&str, &str)], body: impl Into<Bytes>) -> Exchange {
 
 #[test]
 fn a_binary_body_is_shown_in_part_and_saved_whole() {
-    let content: Vec<u8> = (0..5000_u32).map(|n| (n * 7 % 256) as u8).collect();
+    let content: Vec<u8> = (0..5000_u32).map(|n| (n * 7).to_le_bytes()[0]).collect();
     let binary = answered(&[("content-type", "image/png")], content.clone());
     let recorded = recorded([binary, kinds().remove(6)]);
     let out = good(&["inspect", &recorded.folder, "--show", "1"]);
