@@ -40,7 +40,8 @@ fn form(start: &[u8], path: &Path) -> Result<FileFormat, String> {
     if is_compressed(start) {
         // A WARC file with a damaged start is a WARC file too.
         let decoded = start_of_gzip(start);
-        let inner = Some(form(&decoded, path)).filter(|_| !is_compressed(&decoded));
+        // Hostile content is nested without end.
+        let inner = (!is_compressed(&decoded)).then(|| form(&decoded, path));
         return Ok(inner.and_then(Result::ok).unwrap_or(FileFormat::Warc));
     }
     if text.is_empty() {
