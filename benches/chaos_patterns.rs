@@ -21,7 +21,8 @@ use tower_traffic::{
     chaos::{ChaosBody, Stage},
 };
 
-const KIBIBYTES: usize = 32;
+const KIBIBYTES: u32 = 32;
+const BYTES: usize = (KIBIBYTES as usize) << 10;
 
 /// Returns a document with patterns for one header, none of which matches the text.
 fn document(patterns: &[&str]) -> Option<Stage> {
@@ -59,8 +60,8 @@ fn time(stage: Option<&Stage>, text: &str) -> Duration {
 
 fn main() {
     let texts = ["a", "abcde", "ab cd/ef.gh", "aaaaaaaaab"].map(|unit| {
-        let mut text = unit.repeat((KIBIBYTES << 10) / unit.len() + 1);
-        text.truncate(KIBIBYTES << 10);
+        let mut text = unit.repeat(BYTES / unit.len() + 1);
+        text.truncate(BYTES);
         text
     });
     println!("{:44}  us per KiB", "pattern, three of each");
@@ -84,7 +85,7 @@ fn main() {
         };
         let slowest = texts.iter().map(|text| {
             let more = time(Some(&stage), text).saturating_sub(time(None, text));
-            more.as_secs_f64() * 1e6 / KIBIBYTES as f64
+            more.as_secs_f64() * 1e6 / f64::from(KIBIBYTES)
         });
         println!("{pattern:44}  {:.2}", slowest.fold(0.0, f64::max));
     }

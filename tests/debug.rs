@@ -937,15 +937,15 @@ async fn an_early_response_prints_the_request_read_so_far() {
     let answer = response.into_body().collect().await.expect("a body");
     assert_eq!(answer.to_bytes(), "def");
     printer.flush().await;
-    let printed = paper.text();
+    let output = paper.text();
     let began = "#1 > POST / HTTP/1.1\n\n    abc\n  * not read further than 3 bytes yet\n\n";
-    assert!(printed.starts_with(began), "{printed}");
+    assert!(output.starts_with(began), "{output}");
     let response = "#1 < HTTP/1.1 200 OK (0 µs)\n\n    def\n\n";
-    assert!(printed.contains(response), "{printed}");
+    assert!(output.contains(response), "{output}");
     // The rest of the request, with the content before it.
     let request = "#1 > body of the request\n\n    abcdef\n\n";
-    assert!(printed.contains(request), "{printed}");
-    assert_eq!(printed.len(), [began, response, request].concat().len());
+    assert!(output.contains(request), "{output}");
+    assert_eq!(output.len(), [began, response, request].concat().len());
 }
 
 /// A secret may begin before the response and end after it.
@@ -970,15 +970,15 @@ async fn a_request_body_that_outlasts_the_response_head_is_redacted_as_a_whole()
     drop(sender);
     response.into_body().collect().await.expect("a body");
     printer.flush().await;
-    let printed = paper.text();
+    let output = paper.text();
     assert!(
-        !printed.contains("ter2\", \"name\": \"bob\"}\n\n#1 >"),
-        "{printed}"
+        !output.contains("ter2\", \"name\": \"bob\"}\n\n#1 >"),
+        "{output}"
     );
-    let (_, body) = printed.split_once("body of the request").expect("a block");
+    let (_, body) = output.split_once("body of the request").expect("a block");
     assert!(
         body.contains("\"name\": \"bob\"") && body.contains("REDACTED"),
-        "{printed}"
+        "{output}"
     );
 }
 

@@ -25,7 +25,7 @@ pub(crate) enum Format {
     Har,
     /// A folder of text files for editing: for each request its last response, without times
     Fixtures,
-    /// WARC files in S3, if TO is s3://bucket/prefix
+    /// WARC files in S3; TO is `s3://bucket/prefix`
     S3,
 }
 

@@ -33,9 +33,9 @@ fn is_starved(name: &str) -> bool {
         .env(IS_STARVED, "1")
         .output()
         .expect("sh");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}");
-    assert!(text.contains("1 passed"), "{text}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}");
+    assert!(printed.contains("1 passed"), "{printed}");
     false
 }
 
