@@ -856,12 +856,17 @@ fn patterns_for_the_same_text_are_limited() {
 }
 
 #[test]
-fn american_spelling_of_behaviors_is_accepted() {
-    let text = |document: &str| document.parse::<Stage>().expect("a stage").to_string();
-    let british = r#"{"type": "trigger", "trigger": {"type": "always"},
-        "behaviour": {"type": "all", "behaviours": [{"type": "body"}, {"type": "snip"}]}}"#;
+fn an_american_spelling_is_an_error_that_names_the_field() {
+    let behavior = json!({ "type": "none" });
+    let always = json!({ "type": "always" });
+    let bad = read(&json!({ "type": "trigger", "trigger": always, "behavior": behavior }));
+    let bad = bad.unwrap_err();
+    assert_eq!(bad.path(), "$.behavior");
     assert_eq!(
-        text(&british.replace("behaviour", "behavior")),
-        text(british)
+        bad.reason(),
+        "unknown field `behavior`: expected `behaviour`"
     );
+    let all = json!({ "type": "all", "behaviors": [behavior] });
+    let bad = read(&json!({ "type": "trigger", "trigger": always, "behaviour": all }));
+    assert_eq!(bad.unwrap_err().path(), "$.behaviour.behaviors");
 }

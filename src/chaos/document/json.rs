@@ -53,13 +53,15 @@ pub(super) fn invalid(what: &str, expected: &str, value: &Value) -> String {
     format!("invalid {what}: expected {expected}, found {found}")
 }
 
-/// Returns a field of an object. The American spelling of a name is accepted too.
-fn field<'de>(object: &'de Map<String, Value>, name: &str) -> Option<&'de Value> {
-    object.get(name).or_else(|| match name {
-        "behaviour" => object.get("behavior"),
-        "behaviours" => object.get("behaviors"),
-        _ => None,
-    })
+/// Fails if a field is missing and the object has it in American spelling: the names are http4k's.
+fn check_spelling(object: &Map<String, Value>, fields: &[&str]) -> Result<(), ParseDocumentError> {
+    for (name, found) in [("behaviour", "behavior"), ("behaviours", "behaviors")] {
+        if fields.contains(&name) && !object.contains_key(name) && object.contains_key(found) {
+            let reason = format!("unknown field `{found}`: expected `{name}`");
+            return Err(<ParseDocumentError as de::Error>::custom(reason).at(found));
+        }
+    }
+    Ok(())
 }
 
 impl<'de> Json<'de> {
@@ -136,9 +138,10 @@ impl<'de> Deserializer<'de> for Json<'de> {
         let Value::Object(object) = self.0 else {
             return Err(self.error(name, "an object"));
         };
+        check_spelling(object, fields)?;
         let rest = fields
             .iter()
-            .map(|name| (*name, field(object, name).unwrap_or(&NULL)));
+            .map(|name| (*name, object.get(*name).unwrap_or(&NULL)));
         visitor.visit_map(Fields { rest, last: None })
     }
 
