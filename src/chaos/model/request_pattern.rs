@@ -81,7 +81,8 @@ pub(in crate::chaos) enum Part {
 ///
 /// Patterns are regular expressions in the syntax of [`regex_lite`], and must match the whole text.
 /// A text of more than 64 KiB does not match. The time of a match is proportional to the length of
-/// the text: a pattern that needs a large automaton, such as `(a{1,50}){1,50}`, is an error. Of a query parameter or header with several values, one matching value is enough.
+/// the text: a pattern that needs a large automaton, such as `(a{1,50}){1,50}`, is an error. Of a
+/// query parameter or header with several values, one matching value is enough.
 ///
 /// ```
 /// use tower_traffic::chaos::Requests;
