@@ -79,7 +79,7 @@ pub struct Chaos<T = ThrowPanic> {
 }
 
 impl Chaos {
-    /// Creates a disabled layer. Its [engine](Self::engine) enables chaos.
+    /// Creates a layer without faults until its [engine](Self::engine) is enabled.
     pub fn new() -> Self {
         Self {
             engine: ChaosEngine::new(),
@@ -163,7 +163,7 @@ impl<T> Chaos<T> {
 
     /// Makes [`Behavior::throw`] return an error instead of panicking.
     ///
-    /// `error` creates the error of the inner service from the message.
+    /// `error` converts the message into the error type of the inner service.
     ///
     /// ```
     /// use tower::BoxError;

@@ -252,9 +252,9 @@ impl DebugDump {
         self
     }
 
-    /// Buffers at most `bytes` bytes of messages, in flight and queued; 16 MiB by default. A
-    /// setting of the printer. Messages that exceed the limit are counted and not printed. The
-    /// beginning of an [event](Self::events) that has not ended does not count.
+    /// Limits the memory for messages, in flight and queued, to `bytes` bytes; 16 MiB by default.
+    /// All layers with this printer share the limit. Messages above the limit are counted and not
+    /// printed. Bytes of an unfinished [event](Self::events) do not count toward the limit.
     pub fn max_buffered_bytes(self, bytes: usize) -> Self {
         self.printer.queue().set_max_bytes(bytes);
         self

@@ -116,8 +116,8 @@ impl Histograms {
         Self::default()
     }
 
-    /// Limits the number of series to `series`; 200 by default. With 0, all exchanges share one
-    /// series. Applies to all clones.
+    /// Keeps at most `series` series, one for each method, route and status; 200 by default. All
+    /// other exchanges share one more series. All clones share this setting.
     #[must_use]
     pub fn max_series(self, series: usize) -> Self {
         self.shared.max_series.store(series, Ordering::Relaxed);

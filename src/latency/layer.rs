@@ -94,7 +94,7 @@ impl ReportLatency {
         Self::new(move |measurement| report(&measurement.label(), measurement))
     }
 
-    /// Reports to `tracing`: see [`to_tracing`].
+    /// Reports each latency as a `tracing` event; see [`to_tracing`].
     pub fn tracing() -> Self {
         Self::new(to_tracing())
     }

@@ -27,7 +27,7 @@ impl HeaderList {
         Self::default()
     }
 
-    /// Returns the number of lines.
+    /// Returns the number of header lines. A header with two values on two lines counts twice.
     pub fn len(&self) -> usize {
         self.iter().count()
     }

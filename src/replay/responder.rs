@@ -52,7 +52,7 @@ impl Responder {
         }
     }
 
-    /// Answers from a folder of any layout.
+    /// Answers from the recording in `folder`, in any layout.
     pub fn disk(folder: impl Into<PathBuf>) -> Self {
         Self::new(Disk::new(folder))
     }

@@ -192,7 +192,7 @@ impl Location {
         self
     }
 
-    /// Points to a value in JSON or YAML, such as `$.log.entries[3].request.url`.
+    /// Adds the path of the value that caused the error, such as `$.log.entries[3].request.url`.
     #[must_use]
     pub fn at_json_path(mut self, path: impl Into<String>) -> Self {
         self.position = Position::JsonPath(path.into());
@@ -232,7 +232,7 @@ impl Location {
         }
     }
 
-    /// Returns the path of a value in JSON or YAML.
+    /// Returns the path of the JSON or YAML value that caused the error.
     #[must_use]
     pub fn json_path(&self) -> Option<&str> {
         match &self.position {

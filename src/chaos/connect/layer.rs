@@ -102,7 +102,7 @@ pub struct ChaosConnect {
 }
 
 impl ChaosConnect {
-    /// Creates a disabled layer. Its [engine](Self::engine) enables chaos.
+    /// Creates a layer without faults until its [engine](Self::engine) is enabled.
     pub fn new() -> Self {
         Self {
             engine: ChaosEngine::new(),

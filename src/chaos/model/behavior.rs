@@ -87,7 +87,7 @@ impl Answer {
     }
 }
 
-/// The message of an exchange that a fault applies to.
+/// The message to which a fault applies: the request or the response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Message {
     /// The request, before the inner service receives it.

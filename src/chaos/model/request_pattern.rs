@@ -80,9 +80,9 @@ pub(in crate::chaos) enum Part {
 /// A pattern of requests: all of its conditions must match.
 ///
 /// Patterns are regular expressions in the syntax of [`regex_lite`], and must match the whole text.
-/// A text of more than 64 KiB does not match. The time of a match is proportional to the length of
-/// the text: a pattern that needs a large automaton, such as `(a{1,50}){1,50}`, is an error. Of a
-/// query parameter or header with several values, one matching value is enough.
+/// A text of more than 64 KiB does not match. A match takes time proportional to the length of the
+/// text; for that, a pattern that needs a large automaton, such as `(a{1,50}){1,50}`, is rejected.
+/// A query parameter or header with several values matches if one of the values does.
 ///
 /// ```
 /// use tower_traffic::chaos::Requests;
@@ -130,7 +130,7 @@ impl Requests {
         Ok(self.with(Part::Path(Pattern::new(pattern)?)))
     }
 
-    /// Requires a query parameter `name` with a matching value, in its decoded form.
+    /// Requires a query parameter `name` whose decoded value matches `pattern`.
     ///
     /// # Errors
     ///
@@ -143,7 +143,7 @@ impl Requests {
         Ok(self.with(Part::Query(name.into(), Pattern::new(pattern)?)))
     }
 
-    /// Requires a header `name` with a matching value.
+    /// Requires a header `name` whose value matches `pattern`.
     ///
     /// # Errors
     ///

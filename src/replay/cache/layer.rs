@@ -124,7 +124,7 @@ impl ReplayCache {
         Self::with(Arc::new(source), None)
     }
 
-    /// Answers from a folder of any layout. With [`OnMiss::Record`] or [`OnMiss::Once`], misses are
+    /// Answers from the recording in `folder`, in any layout. With [`OnMiss::Record`] or [`OnMiss::Once`], misses are
     /// recorded into the folder as fixtures, which can be edited and reviewed ([`DiskCache`]).
     pub fn disk(folder: impl Into<PathBuf>) -> Self {
         Self::new(DiskCache::new(folder))

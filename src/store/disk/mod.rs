@@ -23,7 +23,7 @@ use crate::{
 /// The default of [`Disk::max_segment_bytes`]: 256 MiB.
 const DEFAULT_MAX_SEGMENT_BYTES: u64 = 256 << 20;
 
-/// A stream in a folder: WARC files, appended in recorded order. Clones share it.
+/// A recording in a folder of WARC files, to which exchanges are appended. Clones share it.
 ///
 /// The files are WARC 1.1 (ISO 28500), which a pager and every WARC tool can read. The files are
 /// named `traffic-<start>-<writer>-<number>.warc`, with `.gz` or `.zst` added when they are
