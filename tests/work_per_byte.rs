@@ -43,10 +43,11 @@ fn processor_time() -> Duration {
 
 /// Asserts that `read` needs time linear in the length of the input that `hostile` makes.
 fn assert_linear(what: &str, hostile: impl Fn(usize) -> Vec<u8>, read: impl Fn(&[u8])) {
-    assert_linear_to(LONGEST, what, hostile, read);
+    assert_linear_from(SHORTEST, LONGEST, what, hostile, read);
 }
 
-fn assert_linear_to(
+fn assert_linear_from(
+    shortest: usize,
     longest: usize,
     what: &str,
     hostile: impl Fn(usize) -> Vec<u8>,
@@ -54,7 +55,7 @@ fn assert_linear_to(
 ) {
     let _alone = ALONE.lock();
     let mut before = None;
-    let mut length = SHORTEST;
+    let mut length = shortest;
     while length <= longest {
         let input = hostile(length);
         let cost = || {
@@ -164,7 +165,8 @@ fn warc_records_with_wrong_lengths() {
                 );
                 unit.repeat(length / unit.len()).into_bytes()
             };
-            assert_linear(kind, hostile, read_file("a.warc"));
+            // Shorter files are searched exhaustively after damage, at another cost per byte.
+            assert_linear_from(1 << 20, 4 << 20, kind, hostile, read_file("a.warc"));
         }
     }
 }
@@ -549,7 +551,7 @@ fn assert_content_is_linear(content_type: &str, inputs: &[(&str, &str, &str)]) {
     for (start, unit, end) in inputs {
         let what = format!("{content_type}: {start:?} {unit:?} {end:?}");
         let hostile = between(start, unit, end);
-        assert_linear_to(LONGEST_CONTENT, &what, hostile, |content| {
+        assert_linear_from(SHORTEST, LONGEST_CONTENT, &what, hostile, |content| {
             read_content(content_type, content);
         });
     }
@@ -618,7 +620,7 @@ fn forms_and_uris() {
                 black_box(Formatter::new().format(&exchange, 1));
             };
             let hostile = between(&format!("/?{start}"), unit, end);
-            assert_linear_to(LONGEST_CONTENT, &what, hostile, read);
+            assert_linear_from(SHORTEST, LONGEST_CONTENT, &what, hostile, read);
         }
     }
 }
