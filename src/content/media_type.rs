@@ -7,8 +7,8 @@ use super::json;
 pub(crate) enum ContentKind<'a> {
     /// One JSON text, or several in sequence.
     Json {
-        /// Whether the media type says so; otherwise the content only looks like JSON, or is in a
-        /// more liberal format such as JSON5.
+        /// Whether the media type is JSON. Otherwise the content looks like JSON, or is in a more
+        /// liberal format such as JSON5.
         is_declared: bool,
     },
     /// `text/event-stream`.

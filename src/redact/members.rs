@@ -15,7 +15,7 @@ const ENTITY: &[u8] = b"&quot;";
 struct Quote<'a>(&'a [u8]);
 
 impl Rules {
-    /// Returns `text` with the values of secret members replaced, or `None` if there are none.
+    /// Returns `text` with the values of secret members replaced, or `None` if it has no secrets.
     pub(super) fn members(&self, text: &[u8]) -> Option<Vec<u8>> {
         let mut edits = Edits::new(text);
         self.members_after(text, &mut edits, false);

@@ -74,7 +74,7 @@ pub(super) fn redact(text: &[u8], mark: &Mark, is_cut: bool) -> Option<Vec<u8>> 
 enum Found {
     /// A secret of this length.
     Secret(usize),
-    /// So many bytes begin no secret.
+    /// The number of bytes that can be skipped: no secret begins in them.
     Nothing(usize),
 }
 

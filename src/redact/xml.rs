@@ -8,8 +8,8 @@ use super::{Rules, edits::Edits};
 
 impl Rules {
     /// Returns `text` with the contents of secret elements and the values of secret attributes
-    /// replaced, or `None` if there are none. Names are those of members in JSON, after the prefix
-    /// of the namespace.
+    /// replaced, or `None` if it has no secrets. The secret names are those of JSON members, without
+    /// the prefix of the namespace.
     pub(super) fn xml(&self, text: &[u8]) -> Option<Vec<u8>> {
         let mut edits = Edits::new(text);
         let mut at = 0;

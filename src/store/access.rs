@@ -60,7 +60,8 @@ impl Access {
     }
 
     /// Fails if `folder` belongs to another user than `created`, which this process has created in
-    /// it: the other user could replace or read its files. The superuser has access anyway.
+    /// it: the other user could replace or read its files. A folder of the superuser is allowed,
+    /// because the superuser can do so anyway.
     pub(super) fn check_owner(self, folder: &Path, created: &Metadata) -> io::Result<()> {
         #[cfg(unix)]
         if !self.is_shared {

@@ -124,8 +124,9 @@ impl ReplayCache {
         Self::with(Arc::new(source), None)
     }
 
-    /// Answers from the recording in `folder`, in any layout. With [`OnMiss::Record`] or [`OnMiss::Once`], misses are
-    /// recorded into the folder as fixtures, which can be edited and reviewed ([`DiskCache`]).
+    /// Answers from the recording in `folder`, in any layout. With [`OnMiss::Record`] or
+    /// [`OnMiss::Once`], misses are recorded into the folder as fixtures, which can be edited and
+    /// reviewed ([`DiskCache`]).
     pub fn disk(folder: impl Into<PathBuf>) -> Self {
         Self::new(DiskCache::new(folder))
     }
